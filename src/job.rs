@@ -218,7 +218,7 @@ pub struct SourceFacts {
 /// One decision to pay the provider, recorded before the request is sent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Intent {
-    /// `{round}-{number}`: unique within the job.
+    /// `{round}-{fence}`: unique within the job, since a visit submits once at most.
     pub id: String,
     pub model: String,
     pub at: Timestamp,

@@ -42,6 +42,8 @@ pub enum Change {
     GeneratedUnusable,
     /// The result is made and verified: on to `settle`.
     Processed(Box<Published>),
+    /// Several changes in one write.
+    Many(Vec<Change>),
     /// How long a stage took in this visit.
     Timed { stage: Stage, ms: u64 },
     /// Nothing to do for now: the lease is given back, the next visit planned.
@@ -102,6 +104,10 @@ impl Change {
             }
             Self::Priced(cost) => job.credits.cost = Some(*cost),
             Self::Intended(intent) => {
+                // Refusals cost nothing and may be many while the provider is busy: only what
+                // may have been paid has to be remembered.
+                job.intents
+                    .retain(|known| known.state != IntentState::Refused);
                 let free = job.stage == Some(Stage::Submit)
                     && job.current_intent().is_none()
                     && job.intents.len() < MAX_INTENTS;
@@ -166,6 +172,11 @@ impl Change {
             Self::Processed(published) => {
                 self.enter(job, Stage::Settle)?;
                 job.result = Some((**published).clone());
+            }
+            Self::Many(changes) => {
+                for change in changes {
+                    change.apply_to(job)?;
+                }
             }
             Self::Timed { stage, ms } => {
                 let total = job
