@@ -21,9 +21,16 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Every part there is. A name outside it in `FILMLAB_REQUIRE` is a mistake, and
-/// would otherwise demand nothing for ever. `deny` belongs to `make lint`.
-pub(crate) const PARTS: [&str; 6] = [
-    "fixtures", "ffmpeg", "deny", "emulator", "vendor", "browser",
+/// would otherwise demand nothing for ever. The last three belong to `make lint`.
+pub(crate) const PARTS: [&str; 8] = [
+    "fixtures",
+    "ffmpeg",
+    "emulator",
+    "vendor",
+    "browser",
+    "deny",
+    "advisories",
+    "shellcheck",
 ];
 
 /// Passes `found` on; if there is none, records the skip or, where it is
@@ -164,6 +171,11 @@ mod tests {
     fn a_misspelt_demand_is_refused() {
         let outcome = catch_unwind(|| Skips::new("fixture", PathBuf::new()));
         assert!(outcome.is_err());
+    }
+
+    #[test]
+    fn the_demand_on_this_run_is_understood() {
+        let _ = Skips::of_this_run();
     }
 
     #[test]
