@@ -162,7 +162,10 @@ impl Sources {
     /// The process's environment.
     #[must_use]
     pub fn from_env(file: Option<PathBuf>) -> Self {
-        Self { file, env: std::env::vars().collect() }
+        Self {
+            file,
+            env: std::env::vars().collect(),
+        }
     }
 }
 
@@ -212,20 +215,28 @@ fn merge(sources: &Sources, faults: &mut Vec<ConfigFault>) -> config::Config {
         Err(error) => {
             let place = path.unwrap_or_else(|| PathBuf::from("environment"));
             faults.push(fault(&place, error.to_string()));
-            config::Config::builder().add_source(env).build().unwrap_or_default()
+            config::Config::builder()
+                .add_source(env)
+                .build()
+                .unwrap_or_default()
         }
     }
 }
 
 fn fault(path: &Path, message: String) -> ConfigFault {
-    ConfigFault { key: path.display().to_string(), message }
+    ConfigFault {
+        key: path.display().to_string(),
+        message,
+    }
 }
 
 /// The settings; `None` where a fault left a hole that no default can fill.
 fn read(r: &mut Reader, env: &HashMap<String, String>) -> Option<Config> {
     let secs = Duration::from_secs;
     let server = Server {
-        listen: r.parse("server.listen").unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080))),
+        listen: r
+            .parse("server.listen")
+            .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080))),
         public_url: r.parse("server.public_url"),
         api_tokens: api_tokens(r),
         task_token: r.get("server.task_token"),
@@ -238,7 +249,10 @@ fn read(r: &mut Reader, env: &HashMap<String, String>) -> Option<Config> {
     let provider = provider(r, env);
     let worker = worker(r);
     if !server.listen.ip().is_loopback() && server.jobs_api && server.api_tokens.is_empty() {
-        r.fault("server.api_tokens", "must be set where others than this machine can reach the jobs API");
+        r.fault(
+            "server.api_tokens",
+            "must be set where others than this machine can reach the jobs API",
+        );
     }
     let credits = Credits {
         mode: r.word("credits.mode", CreditsMode::Off),
@@ -254,7 +268,10 @@ fn read(r: &mut Reader, env: &HashMap<String, String>) -> Option<Config> {
         // Standard Webhooks advises to go on for about a day.
         attempts: attempts(r, "notify", 12, secs(5), secs(4 * 3600)),
     };
-    let links = Links { ttl: r.duration("links.ttl", secs(3600)), key: r.get("links.key") };
+    let links = Links {
+        ttl: r.duration("links.ttl", secs(3600)),
+        key: r.get("links.key"),
+    };
     if links.ttl.is_zero() || links.ttl > secs(7 * 24 * 3600) {
         r.fault("links.ttl", "must be longer than 0 and at most 7 days");
     }
@@ -262,11 +279,33 @@ fn read(r: &mut Reader, env: &HashMap<String, String>) -> Option<Config> {
         filter: r.get_or("log.filter", "info".to_owned()),
         json: r.get_or("log.json", false),
     };
-    if log.filter.parse::<tracing_subscriber::filter::Targets>().is_err() {
-        r.fault("log.filter", format!("“{}” is not a log filter such as info or filmlab=debug", log.filter));
+    if log
+        .filter
+        .parse::<tracing_subscriber::filter::Targets>()
+        .is_err()
+    {
+        r.fault(
+            "log.filter",
+            format!(
+                "“{}” is not a log filter such as info or filmlab=debug",
+                log.filter
+            ),
+        );
     }
     let provider = provider?;
-    Some(Config { server, data_dir, provider, worker, credits, watermark, profiles, limits, notify, links, log })
+    Some(Config {
+        server,
+        data_dir,
+        provider,
+        worker,
+        credits,
+        watermark,
+        profiles,
+        limits,
+        notify,
+        links,
+        log,
+    })
 }
 
 fn api_tokens(r: &mut Reader) -> Vec<ApiToken> {
@@ -276,7 +315,10 @@ fn api_tokens(r: &mut Reader) -> Vec<ApiToken> {
         tokens.push(ApiToken { token, owner: None });
     }
     if tokens.iter().any(|known| known.token.reveal().len() < 16) {
-        r.fault("server.api_tokens", "a token must have at least 16 characters");
+        r.fault(
+            "server.api_tokens",
+            "a token must have at least 16 characters",
+        );
     }
     tokens
 }
@@ -286,18 +328,24 @@ fn provider(r: &mut Reader, env: &HashMap<String, String>) -> Option<Provider> {
     // The names that WaveSpeed's own tools read serve as well.
     let official = |name: &str| env.get(name).filter(|value| !value.is_empty()).cloned();
     let base_url = r.parse("provider.base_url").or_else(|| {
-        let text = official("WAVESPEED_BASE_URL").unwrap_or_else(|| "https://api.wavespeed.ai".into());
+        let text =
+            official("WAVESPEED_BASE_URL").unwrap_or_else(|| "https://api.wavespeed.ai".into());
         match text.parse() {
             Ok(url) => Some(url),
             Err(error) => {
-                r.fault("WAVESPEED_BASE_URL", format!("“{text}” is not usable: {error}"));
+                r.fault(
+                    "WAVESPEED_BASE_URL",
+                    format!("“{text}” is not usable: {error}"),
+                );
                 None
             }
         }
     });
     let provider = Provider {
         base_url: base_url?,
-        api_key: r.get("provider.api_key").or_else(|| official("WAVESPEED_API_KEY").map(Secret)),
+        api_key: r
+            .get("provider.api_key")
+            .or_else(|| official("WAVESPEED_API_KEY").map(Secret)),
         submit_timeout: r.duration("provider.submit_timeout", secs(60)),
         // WaveSpeed asks for 5 s or more between two looks at a video.
         poll_min: r.duration("provider.poll_min", secs(5)),
@@ -310,7 +358,10 @@ fn provider(r: &mut Reader, env: &HashMap<String, String>) -> Option<Provider> {
         models: r.get_or("provider.models", BTreeMap::new()),
     };
     if provider.poll_min > provider.poll_max {
-        r.fault("provider.poll_min", "must not be longer than provider.poll_max");
+        r.fault(
+            "provider.poll_min",
+            "must not be longer than provider.poll_max",
+        );
     }
     if provider.enforce_signature && provider.webhook_secret.is_none() {
         r.fault("provider.webhook_secret", "is needed to enforce signatures");
@@ -331,10 +382,16 @@ fn worker(r: &mut Reader) -> Worker {
         sweep_every: r.duration("worker.sweep_every", secs(30)),
     };
     if worker.heartbeat.is_zero() || worker.lease < worker.heartbeat * 3 {
-        r.fault("worker.lease", "must be at least three heartbeats, and those longer than 0");
+        r.fault(
+            "worker.lease",
+            "must be at least three heartbeats, and those longer than 0",
+        );
     }
     if worker.concurrency == 0 || worker.media_slots == 0 {
-        r.fault("worker.concurrency", "and worker.media_slots must be at least 1");
+        r.fault(
+            "worker.concurrency",
+            "and worker.media_slots must be at least 1",
+        );
     }
     if !(worker.media_time_factor > 0.0 && worker.media_time_factor.is_finite()) {
         r.fault("worker.media_time_factor", "must be a number above 0");
@@ -367,7 +424,11 @@ fn prices(r: &mut Reader) -> PriceTable {
         match name.parse::<Kind>() {
             Ok(kind) => {
                 if let Some(price) = r.get::<Price>(&key) {
-                    if price.per_second.values().any(|rate| !rate.is_finite() || *rate < 0.0) {
+                    if price
+                        .per_second
+                        .values()
+                        .any(|rate| !rate.is_finite() || *rate < 0.0)
+                    {
                         r.fault(&key, "a price must not be negative");
                     }
                     prices.0.insert(kind, price);
@@ -383,16 +444,26 @@ fn watermark(r: &mut Reader) -> Option<Watermark> {
     let image: Option<PathBuf> = r.get("watermark.image");
     let spec = WatermarkSpec {
         image: None,
-        anchor: r.parse::<crate::media::Anchor>("watermark.anchor").map(|anchor| anchor.to_string()),
-        scale: r.parse::<crate::media::Length>("watermark.scale").map(|length| length.to_string()),
+        anchor: r
+            .parse::<crate::media::Anchor>("watermark.anchor")
+            .map(|anchor| anchor.to_string()),
+        scale: r
+            .parse::<crate::media::Length>("watermark.scale")
+            .map(|length| length.to_string()),
         opacity: r.get("watermark.opacity"),
     };
-    if spec.opacity.is_some_and(|opacity: f32| !(0.0..=1.0).contains(&opacity)) {
+    if spec
+        .opacity
+        .is_some_and(|opacity: f32| !(0.0..=1.0).contains(&opacity))
+    {
         r.fault("watermark.opacity", "must lie between 0 and 1");
     }
     let image = image?;
     if !image.is_file() {
-        r.fault("watermark.image", format!("{} is not a file", image.display()));
+        r.fault(
+            "watermark.image",
+            format!("{} is not a file", image.display()),
+        );
     }
     Some(Watermark { image, spec })
 }
@@ -441,14 +512,25 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("filmlab.toml");
         std::fs::write(&path, file).unwrap();
-        let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Config::load(&Sources { file: Some(path), env })
+        let env = env
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        Config::load(&Sources {
+            file: Some(path),
+            env,
+        })
     }
 
     #[test]
     fn the_environment_wins_over_the_file_and_the_file_over_defaults() {
-        let file = "[worker]\nlease = \"90s\"\nheartbeat = \"20s\"\n[server]\nlisten = \"127.0.0.1:1\"";
-        let config = load(file, &[("FILMLAB_WORKER__LEASE", "2m"), ("WAVESPEED_API_KEY", "k")]).unwrap();
+        let file =
+            "[worker]\nlease = \"90s\"\nheartbeat = \"20s\"\n[server]\nlisten = \"127.0.0.1:1\"";
+        let config = load(
+            file,
+            &[("FILMLAB_WORKER__LEASE", "2m"), ("WAVESPEED_API_KEY", "k")],
+        )
+        .unwrap();
         assert_eq!(config.worker.lease, Duration::from_secs(120));
         assert_eq!(config.worker.heartbeat, Duration::from_secs(20));
         assert_eq!(config.worker.budget, Duration::from_secs(1500));
@@ -460,7 +542,14 @@ mod tests {
         let file = "[worker]\nlease = \"1s\"\nattempts = 0\n[credits]\nmode = \"free\"\n[server]\nlisten = \"here\"\nport = 1\n[profiles.x]\ncrf = \"low\"";
         let faults = load(file, &[("FILMLAB_LINKS__TTL", "long")]).unwrap_err();
         let keys: Vec<_> = faults.iter().map(|fault| fault.key.as_str()).collect();
-        for key in ["worker.lease", "worker.attempts", "credits.mode", "server.listen", "server.port", "links.ttl"] {
+        for key in [
+            "worker.lease",
+            "worker.attempts",
+            "credits.mode",
+            "server.listen",
+            "server.port",
+            "links.ttl",
+        ] {
             assert!(keys.contains(&key), "{key} is missing in {faults:?}");
         }
     }
@@ -473,7 +562,10 @@ mod tests {
 
     #[test]
     fn a_file_that_was_asked_for_must_be_there_and_be_toml() {
-        let sources = Sources { file: Some("/nonexistent.toml".into()), env: HashMap::new() };
+        let sources = Sources {
+            file: Some("/nonexistent.toml".into()),
+            env: HashMap::new(),
+        };
         assert_eq!(Config::load(&sources).unwrap_err().len(), 1);
         assert!(!load("[worker", &[]).unwrap_err().is_empty());
     }

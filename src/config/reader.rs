@@ -31,11 +31,18 @@ pub(super) struct Reader {
 
 impl Reader {
     pub(super) fn new(config: Config, faults: Vec<ConfigFault>) -> Self {
-        Self { config, known: BTreeSet::new(), faults }
+        Self {
+            config,
+            known: BTreeSet::new(),
+            faults,
+        }
     }
 
     pub(super) fn fault(&mut self, key: &str, message: impl Into<String>) {
-        self.faults.push(ConfigFault { key: key.to_owned(), message: message.into() });
+        self.faults.push(ConfigFault {
+            key: key.to_owned(),
+            message: message.into(),
+        });
     }
 
     /// A value as serde reads it; `None` where it is not set.
@@ -46,7 +53,11 @@ impl Reader {
             Err(ConfigError::NotFound(_)) => None,
             Err(error) => {
                 let message = match error {
-                    ConfigError::Type { unexpected, expected, .. } => {
+                    ConfigError::Type {
+                        unexpected,
+                        expected,
+                        ..
+                    } => {
                         format!("expected {expected}, found {unexpected}")
                     }
                     other => other.to_string(),
@@ -79,16 +90,22 @@ impl Reader {
 
     /// A duration such as `90s` or `2h 30m`.
     pub(super) fn duration(&mut self, key: &str, default: Duration) -> Duration {
-        let Some(text) = self.get::<String>(key) else { return default };
+        let Some(text) = self.get::<String>(key) else {
+            return default;
+        };
         humantime::parse_duration(&text).unwrap_or_else(|error| {
-            self.fault(key, format!("“{text}” is not a duration such as 90s or 2h: {error}"));
+            self.fault(
+                key,
+                format!("“{text}” is not a duration such as 90s or 2h: {error}"),
+            );
             default
         })
     }
 
     /// A size such as `512 MiB`.
     pub(super) fn bytes(&mut self, key: &str, default: u64) -> u64 {
-        self.parse::<bytesize::ByteSize>(key).map_or(default, |size| size.as_u64())
+        self.parse::<bytesize::ByteSize>(key)
+            .map_or(default, |size| size.as_u64())
     }
 
     /// One of a few words.
@@ -96,7 +113,9 @@ impl Reader {
     where
         T: FromStr + strum::IntoEnumIterator + Into<&'static str>,
     {
-        let Some(text) = self.get::<String>(key) else { return default };
+        let Some(text) = self.get::<String>(key) else {
+            return default;
+        };
         text.parse().unwrap_or_else(|_| {
             let words: Vec<&'static str> = T::iter().map(Into::into).collect();
             self.fault(key, format!("“{text}” is not one of {}", words.join(", ")));
@@ -122,7 +141,10 @@ impl Reader {
         collect(&self.config.cache, String::new(), &mut leaves);
         for leaf in leaves {
             let read = self.known.iter().any(|known| {
-                leaf == *known || leaf.strip_prefix(known.as_str()).is_some_and(|rest| rest.starts_with('.'))
+                leaf == *known
+                    || leaf
+                        .strip_prefix(known.as_str())
+                        .is_some_and(|rest| rest.starts_with('.'))
             });
             if !read {
                 self.fault(&leaf, "is not a setting");
@@ -136,7 +158,11 @@ fn collect(value: &Value, path: String, leaves: &mut Vec<String>) {
     match &value.kind {
         ValueKind::Table(table) => {
             for (name, value) in table {
-                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                let path = if path.is_empty() {
+                    name.clone()
+                } else {
+                    format!("{path}.{name}")
+                };
                 collect(value, path, leaves);
             }
         }
