@@ -17,8 +17,8 @@ mod visit;
 mod writer;
 
 use std::fmt::Debug;
-use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -31,6 +31,7 @@ use crate::clock::{SharedClock, later};
 use crate::job::{Job, JobId, Timestamp};
 use crate::ledger::{Claimed, Ledger, LedgerError};
 use crate::notify::Notifier;
+use crate::outgoing::Fetcher;
 use crate::provider::{CallbackGate, Provider};
 use crate::queue::{Delivery, Queue, Receiver, Task, Why};
 use crate::storage::Storage;
@@ -38,28 +39,6 @@ use crate::storage::Storage;
 use running::Running;
 pub use settings::{BrandWatermark, Settings};
 pub use stop::StopReason;
-
-/// Fetches an input from the web, under the rules for outgoing requests.
-#[async_trait]
-pub trait Fetcher: Debug + Send + Sync {
-    /// Writes the body to `to`; gives its size. Leaves no file on failure.
-    async fn fetch(&self, url: &url::Url, to: &Path, max_bytes: u64) -> Result<u64, FetchError>;
-}
-
-/// Why an input could not be fetched.
-#[derive(Debug, thiserror::Error)]
-pub enum FetchError {
-    /// The address will not work: not allowed, not found, refused.
-    #[error("{0}")]
-    Refused(String),
-    #[error("more than {limit} bytes")]
-    TooLarge { limit: u64 },
-    /// It may work later.
-    #[error("{0}")]
-    Unavailable(String),
-    #[error("local file: {0}")]
-    File(#[from] std::io::Error),
-}
 
 /// Everything the worker works with.
 #[derive(Debug)]
@@ -134,6 +113,7 @@ pub struct Worker {
     services: Arc<Services>,
     /// Names this process in leases.
     holder: String,
+    visits: AtomicU64,
     tracker: TaskTracker,
     draining: CancellationToken,
     running: Running,
@@ -147,6 +127,7 @@ impl Worker {
         Arc::new(Self {
             services: Arc::new(services),
             holder: format!("w-{}", ulid::Ulid::new().to_string().to_lowercase()),
+            visits: AtomicU64::new(1),
             tracker: TaskTracker::new(),
             draining: CancellationToken::new(),
             running: Running::default(),
@@ -188,7 +169,7 @@ impl Worker {
                     "the job's document cannot be read; ending it"
                 );
                 return match self.services.ledger.bury(id, self.now()).await {
-                    Ok(()) => Visit::NothingToDo,
+                    Ok(_) => Visit::NothingToDo,
                     Err(error) => unavailable(&error),
                 };
             }

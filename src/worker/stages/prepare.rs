@@ -4,7 +4,6 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::super::FetchError;
 use super::super::visit::{Context, Halt, media_failure};
 use super::mark;
 use crate::clock::later;
@@ -13,6 +12,7 @@ use crate::job::{
     ProviderInputs, SourceFacts,
 };
 use crate::media::{self, FileInput, PictureProbe, Probe};
+use crate::outgoing::FetchError;
 use crate::provider::ProviderError;
 use crate::storage::StorageError;
 
