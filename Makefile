@@ -19,7 +19,7 @@ setup: ## install what is missing to build and test (says what; needs root or pr
 	@scripts/setup.sh test
 
 fixtures: ## make the test inputs in fixtures/generated
-	@scripts/setup.sh test
+	@scripts/setup.sh fixtures
 	@scripts/fixtures.sh
 
 build: ## the release binary: target/release/filmlab

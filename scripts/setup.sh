@@ -3,6 +3,7 @@
 # Says what it installs; does nothing, in well under a second, when all is there.
 #
 #   scripts/setup.sh          to build and run (what `make demo` needs)
+#   scripts/setup.sh fixtures also to make fixtures: the ffmpeg program
 #   scripts/setup.sh test     also to test: the ffmpeg program, cargo-nextest
 #   scripts/setup.sh lint     also to lint: shellcheck, cargo-deny
 #
@@ -27,10 +28,11 @@ deny=cargo-deny@0.20.2
 tools=()
 case $purpose in
     build) ;;
+    fixtures) packages+=(ffmpeg) ;;
     test) packages+=(ffmpeg) tools=("$nextest") ;;
     lint) packages+=(shellcheck) tools=("$deny") ;;
     *)
-        echo "usage: scripts/setup.sh [build|test|lint]" >&2
+        echo "usage: scripts/setup.sh [build|fixtures|test|lint]" >&2
         exit 64
         ;;
 esac
