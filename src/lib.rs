@@ -20,6 +20,7 @@ pub mod notify;
 pub mod provider;
 pub mod queue;
 pub mod sandbox;
+mod sqlite;
 pub mod storage;
 pub mod telemetry;
 pub mod worker;
