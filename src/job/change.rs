@@ -80,6 +80,24 @@ pub struct IllegalChange {
     stage: Option<Stage>,
 }
 
+impl IllegalChange {
+    /// The refusal of `change` to `job` as it is.
+    #[must_use]
+    pub fn of(change: &Change, job: &Job) -> Self {
+        let text = format!("{change:?}");
+        let what = text
+            .split(['(', ' ', '{'])
+            .next()
+            .unwrap_or_default()
+            .to_owned();
+        Self {
+            what,
+            status: job.status,
+            stage: job.stage,
+        }
+    }
+}
+
 impl Change {
     /// Applies the change, or leaves the job as it was.
     pub fn apply(&self, job: &mut Job, now: Timestamp) -> Result<(), IllegalChange> {
@@ -94,9 +112,7 @@ impl Change {
     fn apply_to(&self, job: &mut Job) -> Result<(), IllegalChange> {
         match self {
             Self::Progressed(progress) => {
-                if progress.percent >= job.progress.percent {
-                    job.progress = progress.clone();
-                }
+                job.show(progress);
             }
             Self::InputsReady(inputs) => {
                 require(job, job.stage == Some(Stage::Submit), self)?;
@@ -235,17 +251,7 @@ fn require(job: &Job, allowed: bool, change: &Change) -> Result<(), IllegalChang
     if allowed {
         return Ok(());
     }
-    let text = format!("{change:?}");
-    let what = text
-        .split(['(', ' ', '{'])
-        .next()
-        .unwrap_or_default()
-        .to_owned();
-    Err(IllegalChange {
-        what,
-        status: job.status,
-        stage: job.stage,
-    })
+    Err(IllegalChange::of(change, job))
 }
 
 fn mark(job: &mut Job, intent: &str, state: IntentState) -> bool {
