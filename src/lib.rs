@@ -17,6 +17,7 @@ pub mod job;
 pub mod ledger;
 pub mod media;
 pub mod notify;
+pub mod outgoing;
 pub mod provider;
 pub mod queue;
 pub mod sandbox;

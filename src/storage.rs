@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures::{StreamExt as _, TryStreamExt as _};
+use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use object_store::buffered::BufWriter;
 use object_store::{Attribute, Attributes, ObjectStore, ObjectStoreExt as _};
 use tokio::io::AsyncWriteExt as _;
@@ -50,6 +50,34 @@ pub trait LinkSigner: Debug + Send + Sync {
     /// A link to `object` that stops working after `ttl`. `download_name` makes browsers save it
     /// under that name.
     async fn sign(&self, object: &str, ttl: Duration, download_name: Option<&str>) -> Result<Url>;
+}
+
+/// A link as somebody brings it back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SignedLink<'a> {
+    pub object: &'a str,
+    /// Seconds since 1970.
+    pub expires_at_s: i64,
+    pub name: Option<&'a str>,
+    pub signature: &'a str,
+}
+
+/// Why a link does not open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum LinkRefused {
+    #[error("the link was not made here, or was changed")]
+    Signature,
+    #[error("the link has expired")]
+    Expired,
+}
+
+/// Checks links that this service serves itself.
+pub trait LinkVerifier: Debug + Send + Sync {
+    fn verify(
+        &self,
+        link: &SignedLink<'_>,
+        now: crate::clock::Timestamp,
+    ) -> std::result::Result<(), LinkRefused>;
 }
 
 /// What is known of an object.
@@ -114,6 +142,40 @@ impl Storage {
         }
     }
 
+    /// Uploads a stream of at most `max_bytes`; gives its size. A stream that fails or grows too
+    /// large leaves no object; its own failure comes back as [`StorageError::File`].
+    pub async fn put_stream(
+        &self,
+        mut stream: impl Stream<Item = std::io::Result<bytes::Bytes>> + Send + Unpin,
+        object: &str,
+        max_bytes: u64,
+    ) -> Result<u64> {
+        let mut writer =
+            BufWriter::with_capacity(Arc::clone(&self.store), Self::path(object)?, PART_BYTES)
+                .with_max_concurrency(PARTS_IN_FLIGHT);
+        let mut bytes = 0_u64;
+        let copy = async {
+            while let Some(chunk) = stream.next().await {
+                let chunk = chunk?;
+                bytes = bytes.saturating_add(chunk.len() as u64);
+                if bytes > max_bytes {
+                    return Err(StorageError::TooLarge { limit: max_bytes });
+                }
+                writer.put(chunk).await?;
+            }
+            Ok(())
+        };
+        if let Err(error) = copy.await {
+            let _ = writer.abort().await;
+            return Err(error);
+        }
+        writer
+            .shutdown()
+            .await
+            .map_err(|error| StorageError::Unavailable(error.to_string()))?;
+        Ok(bytes)
+    }
+
     pub async fn put_bytes(&self, bytes: bytes::Bytes, object: &str) -> Result<()> {
         self.store.put(&Self::path(object)?, bytes.into()).await?;
         Ok(())
@@ -152,7 +214,7 @@ impl Storage {
         &self,
         object: &str,
         range: std::ops::Range<u64>,
-    ) -> Result<impl futures::Stream<Item = Result<bytes::Bytes>> + Send + 'static> {
+    ) -> Result<impl Stream<Item = Result<bytes::Bytes>> + Send + 'static> {
         let options = object_store::GetOptions {
             range: Some(range.into()),
             ..object_store::GetOptions::default()
