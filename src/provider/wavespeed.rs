@@ -4,8 +4,7 @@
 //! repeated go through a client with [`retry::RetryIdempotent`]; a submission goes through a bare
 //! client that follows no redirect, keeps no connection and repeats nothing. The key is put on a
 //! request only where its address was built from `base_url`; addresses that come out of answers
-//! (uploads, outputs) are used by a third client that never saw the key and connects to public
-//! addresses only.
+//! (uploads, outputs) are used by others that never saw the key and keep to [`crate::outgoing`].
 //!
 //! Facts about the API come from its public documentation and its official clients; the ones no
 //! public source settles are read tolerantly (see [`wire`]).
@@ -15,7 +14,6 @@ mod callback;
 mod client;
 mod download;
 mod models;
-mod outgoing;
 mod retry;
 mod upload;
 mod wire;
@@ -90,9 +88,6 @@ pub struct WaveSpeedConfig {
     /// Lets addresses that come out of answers name this machine, over plain HTTP: for the
     /// sandbox, on a single machine.
     pub allow_loopback: bool,
-    /// Hosts to which neither the rule for https nor the one for public addresses applies: for a
-    /// sandbox in another container.
-    pub allow_hosts: Vec<String>,
     pub callback: CallbackConfig,
 }
 
@@ -113,7 +108,6 @@ impl WaveSpeedConfig {
             retry: RetryLimits::default(),
             models: ModelTable::default(),
             allow_loopback: false,
-            allow_hosts: Vec::new(),
             callback: CallbackConfig::default(),
         }
     }

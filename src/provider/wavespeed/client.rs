@@ -12,14 +12,15 @@ use reqwest::redirect::Policy;
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware};
 use url::Url;
 
-use super::outgoing::Outgoing;
 use super::retry::{RetryIdempotent, retry_after};
 use super::{Callbacks, InvalidConfig, WaveSpeedConfig, answer, wire};
 use crate::job::{Fault, Kind};
+use crate::outgoing::{self, OutgoingRules};
 use crate::provider::{Model, PredictionInfo, Provider, ProviderError, Submission, SubmitError};
 
 /// Longer answers are not read: a prediction is a few KiB.
 const MAX_ANSWER_BYTES: usize = 1024 * 1024;
+const MAX_DOWNLOAD_REDIRECTS: usize = 3;
 /// Uploads and outputs alike are kept for 7 days (WaveSpeed's documentation on predictions).
 const KEPT_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
 
@@ -37,7 +38,6 @@ pub struct WaveSpeed {
     pub(super) uploads: reqwest::Client,
     /// The same for downloads; repeats, and bounds the pause between two parts.
     pub(super) downloads: ClientWithMiddleware,
-    pub(super) outgoing: Outgoing,
 }
 
 impl WaveSpeed {
@@ -71,10 +71,6 @@ impl WaveSpeed {
             }
         }
         let callbacks = Callbacks::new(&config.callback);
-        let outgoing = Outgoing {
-            allow_loopback: config.allow_loopback,
-            allow_hosts: config.allow_hosts.clone().into(),
-        };
         let common = || {
             reqwest::Client::builder()
                 .user_agent(concat!("filmlab/", env!("CARGO_PKG_VERSION")))
@@ -84,16 +80,29 @@ impl WaveSpeed {
                 // is repeated is decided here, in one place.
                 .retry(reqwest::retry::never())
         };
-        // A proxy would resolve names itself, past our check of addresses.
-        let files = || common().no_proxy().dns_resolver(Arc::new(outgoing.clone()));
+        let foreign = |read_timeout, total_timeout, max_redirects| {
+            outgoing::client(&OutgoingRules {
+                allow_loopback: config.allow_loopback,
+                max_redirects,
+                connect_timeout: config.connect_timeout,
+                read_timeout,
+                total_timeout,
+            })
+            .retry(reqwest::retry::never())
+        };
         let clients = [
             common().build(),
             // A kept connection may be closed by the server just as a request goes out on it,
             // which leaves us in doubt; a fresh one is never in that state.
             common().pool_max_idle_per_host(0).build(),
-            // The bound on pauses would also end an upload that takes longer than it.
-            files().build(),
-            files().read_timeout(config.download_idle_timeout).build(),
+            // While an upload is sent nothing is read: a shorter bound on pauses would end it.
+            foreign(config.upload_timeout, config.upload_timeout, 0).build(),
+            foreign(
+                config.download_idle_timeout,
+                config.download_timeout,
+                MAX_DOWNLOAD_REDIRECTS,
+            )
+            .build(),
         ];
         let clients = clients.into_iter().collect::<Result<Vec<_>, _>>();
         let [api, once, uploads, downloads] = match clients.map(<[_; 4]>::try_from) {
@@ -113,7 +122,6 @@ impl WaveSpeed {
                 once,
                 uploads,
                 downloads: ClientBuilder::new(downloads).with(retry).build(),
-                outgoing,
                 config: Arc::new(config),
             }),
             (_, callbacks) => {
@@ -286,6 +294,16 @@ async fn read_bounded(response: reqwest::Response) -> Result<Vec<u8>, ProviderEr
         body.extend_from_slice(&part);
     }
     Ok(body)
+}
+
+/// Whether we ourselves refused an address, and why.
+pub(super) fn refusal(error: &reqwest_middleware::Error) -> Option<String> {
+    match error {
+        reqwest_middleware::Error::Reqwest(error) => {
+            outgoing::refusal(error).map(ToString::to_string)
+        }
+        reqwest_middleware::Error::Middleware(_) => None,
+    }
 }
 
 pub(super) fn unavailable(error: &(dyn std::error::Error + 'static)) -> ProviderError {

@@ -1,23 +1,21 @@
 //! Fetching an output.
 //!
-//! The address comes out of an answer: it is checked before each request, redirects are followed
-//! by hand (at most three, each checked again), and the key is never sent.
+//! The address comes out of an answer: it and each of at most three redirects keep to
+//! [`crate::outgoing`], and the key is never sent.
 
 use std::io;
 use std::path::Path;
 
 use futures::StreamExt;
 use http::StatusCode;
-use http::header::LOCATION;
 use tokio::io::AsyncWriteExt;
 use url::Url;
 
-use super::client::{WaveSpeed, said, unavailable};
+use super::answer;
+use super::client::{WaveSpeed, refusal, said, unavailable};
 use super::retry::retry_after;
-use super::{answer, wire};
+use crate::outgoing;
 use crate::provider::ProviderError;
-
-const MAX_REDIRECTS: usize = 3;
 
 /// Fetches `output` into `to`. The file appears under its name only once it is whole.
 pub(super) async fn download(
@@ -88,40 +86,28 @@ async fn fetch(
 
 /// The response that carries the file, after its redirects.
 async fn open(client: &WaveSpeed, output: &Url) -> Result<reqwest::Response, ProviderError> {
-    let mut url = output.clone();
-    for _ in 0..=MAX_REDIRECTS {
+    outgoing::check_url(output, client.config.allow_loopback)
+        .map_err(|refused| address_refused(&refused.to_string()))?;
+    let response =
         client
-            .outgoing
-            .check(&url)
-            .map_err(|reason| ProviderError::Rejected {
-                message: format!("the output's address is refused: {reason}"),
-            })?;
-        let response = client
             .downloads
-            .get(url.clone())
+            .get(output.clone())
             .send()
             .await
-            .map_err(|error| unavailable(&error))?;
-        let status = response.status();
-        if status == StatusCode::OK {
-            return Ok(response);
-        }
-        if !matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
-            return Err(refused(status, &response));
-        }
-        url = response
-            .headers()
-            .get(LOCATION)
-            .and_then(|location| location.to_str().ok())
-            .and_then(|location| url.join(location).ok())
-            .and_then(|next| wire::address(next.as_str()))
-            .ok_or_else(|| ProviderError::Protocol {
-                message: "a redirect without a usable address".into(),
+            .map_err(|error| match refusal(&error) {
+                Some(refused) => address_refused(&refused),
+                None => unavailable(&error),
             })?;
+    match response.status() {
+        StatusCode::OK => Ok(response),
+        status => Err(refused(status, &response)),
     }
-    Err(ProviderError::Protocol {
-        message: format!("more than {MAX_REDIRECTS} redirects"),
-    })
+}
+
+fn address_refused(reason: &str) -> ProviderError {
+    ProviderError::Rejected {
+        message: format!("the output's address is not called: {reason}"),
+    }
 }
 
 fn refused(status: StatusCode, response: &reqwest::Response) -> ProviderError {

@@ -8,6 +8,7 @@ use reqwest_middleware::{Middleware, Next};
 use retry_policies::policies::ExponentialBackoff;
 use retry_policies::{Jitter, RetryDecision, RetryPolicy};
 
+use super::client::refusal;
 use crate::clock::{Clock, SystemClock};
 
 /// How often and how long a call may be repeated.
@@ -86,6 +87,7 @@ impl Middleware for RetryIdempotent {
             let result = next.clone().run(copy, extensions).await;
             let asked = match &result {
                 Ok(response) if is_passing(response.status()) => retry_after(response.headers()),
+                Err(error) if refusal(error).is_some() => return result,
                 Err(error) if error.is_connect() || error.is_timeout() || error.is_request() => {
                     None
                 }

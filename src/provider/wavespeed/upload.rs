@@ -18,6 +18,7 @@ use url::Url;
 use super::client::{WaveSpeed, read_asked, unavailable};
 use super::retry::retry_after;
 use super::{answer, wire};
+use crate::outgoing;
 use crate::provider::ProviderError;
 
 /// More headers than any store asks for.
@@ -110,12 +111,11 @@ impl Upload<'_> {
 
     /// Sends the bytes with exactly the headers given, and without our key.
     async fn put(&self, place: &Place) -> Result<(), ProviderError> {
-        self.client
-            .outgoing
-            .check(&place.url)
-            .map_err(|reason| ProviderError::Protocol {
+        outgoing::check_url(&place.url, self.client.config.allow_loopback).map_err(|reason| {
+            ProviderError::Protocol {
                 message: format!("the place for an upload is refused: {reason}"),
-            })?;
+            }
+        })?;
         let mut request = self
             .client
             .uploads
