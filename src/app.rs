@@ -6,6 +6,7 @@ mod keys;
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,7 +53,7 @@ pub struct App {
     router: Router,
     queue: Arc<EmbeddedQueue>,
     clock: SharedClock,
-    concurrency: usize,
+    concurrency: NonZeroU32,
     sweep_every: Duration,
 }
 

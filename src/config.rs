@@ -6,6 +6,7 @@ mod reader;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -87,7 +88,7 @@ pub struct Worker {
     pub media_slots: usize,
     pub media_time_factor: f64,
     /// Visits at once.
-    pub concurrency: usize,
+    pub concurrency: NonZeroU32,
     pub sweep_every: Duration,
 }
 
@@ -369,6 +370,9 @@ fn provider(r: &mut Reader, env: &HashMap<String, String>) -> Option<Provider> {
     Some(provider)
 }
 
+/// Most visits wait for the network: more of them than cores is right, and a bound all the same.
+const VISITS: NonZeroU32 = NonZeroU32::MIN.saturating_add(15);
+
 fn worker(r: &mut Reader) -> Worker {
     let secs = Duration::from_secs;
     let worker = Worker {
@@ -378,7 +382,7 @@ fn worker(r: &mut Reader) -> Worker {
         attempts: attempts(r, "worker", 3, secs(5), secs(300)),
         media_slots: r.get_or("worker.media_slots", default_slots()),
         media_time_factor: r.get_or("worker.media_time_factor", 2.0),
-        concurrency: r.get_or("worker.concurrency", 16),
+        concurrency: r.get_or("worker.concurrency", VISITS),
         sweep_every: r.duration("worker.sweep_every", secs(30)),
     };
     if worker.heartbeat.is_zero() || worker.lease < worker.heartbeat * 3 {
@@ -387,11 +391,8 @@ fn worker(r: &mut Reader) -> Worker {
             "must be at least three heartbeats, and those longer than 0",
         );
     }
-    if worker.concurrency == 0 || worker.media_slots == 0 {
-        r.fault(
-            "worker.concurrency",
-            "and worker.media_slots must be at least 1",
-        );
+    if worker.media_slots == 0 {
+        r.fault("worker.media_slots", "must be at least 1");
     }
     if !(worker.media_time_factor > 0.0 && worker.media_time_factor.is_finite()) {
         r.fault("worker.media_time_factor", "must be a number above 0");
@@ -478,8 +479,9 @@ fn profiles(r: &mut Reader) -> BTreeMap<String, Profile> {
         let key = format!("profiles.{name}");
         if let Some(mut profile) = r.get::<Profile>(&key) {
             profile.name.clone_from(&name);
-            if let Err(error) = profile.validate() {
-                r.fault(&key, error.message);
+            // x264's own range; 51 is the coarsest.
+            if !(0.0..=51.0).contains(&profile.video.crf) {
+                r.fault(&format!("{key}.video.crf"), "must lie between 0 and 51");
             }
             profiles.insert(name, profile);
         }

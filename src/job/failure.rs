@@ -157,6 +157,7 @@ codes! {
     WorkerDied Service Retry "The worker stopped in the middle of an attempt.";
     DeadlineExceeded Service Abort "The job did not end before its deadline.";
     InvalidConfig Service Abort "The configuration has a fault.";
+    Overloaded Service Wait "As many jobs are waiting as the service takes.";
     ShuttingDown Service Wait "The service is shutting down.";
     Internal Service Retry "Something happened that should not have.";
 }

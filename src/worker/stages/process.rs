@@ -110,7 +110,7 @@ async fn slot<'a>(
     let acquire = tokio::time::timeout(patience, context.worker.media_slots.acquire());
     match context.interruptible(acquire).await? {
         Ok(Ok(permit)) => Ok(Some(permit)),
-        Ok(Err(_closed)) | Err(_) => Ok(None),
+        Ok(Err(_)) | Err(_) => Ok(None),
     }
 }
 
@@ -197,14 +197,8 @@ async fn make(
     let work = context.blocking(move || {
         let mut output = FileOutput::new(target);
         media::render(&render, &mut output, &cancel, &mut |event| {
-            if let Event::Progress {
-                out_time_ms,
-                duration_ms,
-                ..
-            } = event
-            {
-                let total = duration_ms.max(1);
-                events.send_replace(out_time_ms as f64 / total as f64);
+            if let Event::Progress(at) = event {
+                events.send_replace(at.out_time_ms as f64 / at.duration_ms.max(1) as f64);
             }
         })
     });
