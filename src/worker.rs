@@ -198,12 +198,10 @@ impl Worker {
             Err(error) => return unavailable(&error),
         }
         let lease = self.services.settings.lease;
-        match self
-            .services
-            .ledger
-            .claim(id, &self.holder, now, lease)
-            .await
-        {
+        // One name a visit: after an unknown outcome it tells whether the claim was made.
+        let visits = self.visits.fetch_add(1, Ordering::Relaxed);
+        let holder = format!("{}-{visits}", self.holder);
+        match self.services.ledger.claim(id, &holder, now, lease).await {
             Ok(Claimed::Taken { claim, job }) => visit::run(self, claim, *job).await,
             Ok(Claimed::Held { until }) => Visit::Held { until },
             Ok(Claimed::Ended) => Visit::NothingToDo,
