@@ -15,19 +15,30 @@ mod error;
 mod head;
 mod input;
 mod limits;
+mod logo;
 mod output;
+mod plan;
 mod picture;
 mod probe;
+mod profile;
 mod ratio;
+mod render;
+mod verify;
+mod watermark;
 
 pub use error::{ErrorContext, MediaCode, MediaError};
 pub use input::{FileInput, Input, ReadSeek};
 pub use limits::{Cancel, CancelReason, Limits};
 pub use output::{FileOutput, Output, WriteSeek};
+pub use plan::{AudioFrom, AudioPlan, Force, Plan, PlanRequest, VideoPlan, plan};
 pub use picture::{PictureProbe, probe_picture};
 pub use probe::{
     AudioInfo, ColorInfo, ContainerInfo, OtherStreams, Probe, VideoInfo, probe,
 };
+pub use profile::{AudioSettings, Preset, Profile, VideoSettings};
+pub use render::{Damage, Event, PosterInfo, Progress, Render, Report, Timings, render};
+pub use verify::{AudioExpectation, DecodeDepth, Expectation, Verified, verify};
+pub use watermark::{Anchor, Length, LengthError, Placement, Rectangle, Watermark};
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

@@ -29,7 +29,7 @@ mod packet;
 
 pub(crate) use codec::{CodecParams, decoder_name};
 pub(crate) use decode::{Decoder, DecoderOptions, Received};
-pub(crate) use demux::{Demuxer, Kind, OpenError, OpenOptions, StreamInfo, identify};
+pub(crate) use demux::{Demuxer, Kind, OpenError, OpenOptions, StreamInfo};
 pub(crate) use encode::{AacSettings, Encoder, X264Settings};
 pub(crate) use error::AvError;
 pub(crate) use filter::{Graph, Node, VideoSource};

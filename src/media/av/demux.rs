@@ -6,7 +6,7 @@
 //! attempt to open something nested is refused.
 
 use std::ffi::{CStr, CString};
-use std::io::{self, Read, Seek};
+use std::io::{self, Read};
 use std::os::raw::{c_char, c_int, c_void};
 use std::sync::Arc;
 
@@ -95,7 +95,7 @@ pub(crate) struct StreamInfo {
 /// Recognises the container from its first bytes.
 ///
 /// Returns libav's name for it; the reader is back at 0 afterwards.
-pub(crate) fn identify(reader: &mut dyn ReadSeek) -> Result<(String, Vec<u8>), OpenError> {
+fn identify(reader: &mut dyn ReadSeek) -> Result<(String, Vec<u8>), OpenError> {
     let mut head = Vec::new();
     reader.take(SNIFFED).read_to_end(&mut head).map_err(OpenError::Io)?;
     reader.rewind().map_err(OpenError::Io)?;
