@@ -1,0 +1,1 @@
+use clap::Args; #[derive(Debug, Args)] pub struct SandboxArgs {} pub async fn run(_a: SandboxArgs) -> Result<(), super::Exit> { Ok(()) }
