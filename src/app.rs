@@ -30,7 +30,9 @@ use crate::notify::log::LogNotifier;
 use crate::notify::webhook::WebhookNotifier;
 use crate::outgoing::WebFetcher;
 use crate::provider::Provider;
-use crate::provider::wavespeed::{CallbackConfig, Secret, SignatureCheck, WaveSpeed, WaveSpeedConfig};
+use crate::provider::wavespeed::{
+    CallbackConfig, Secret, SignatureCheck, WaveSpeed, WaveSpeedConfig,
+};
 use crate::queue::embedded::EmbeddedQueue;
 use crate::storage::Storage;
 use crate::storage::links::HmacLinks;
@@ -60,15 +62,19 @@ pub struct App {
 impl App {
     /// Opens the stores and puts everything together. `listening` is where callers reach us if
     /// the configuration names no public address.
-    pub async fn build(config: &Config, listening: SocketAddr, clock: SharedClock) -> Result<Self, Failure> {
+    pub async fn build(
+        config: &Config,
+        listening: SocketAddr,
+        clock: SharedClock,
+    ) -> Result<Self, Failure> {
         media::init().map_err(|error| invalid(&error.message))?;
         let dir = &config.data_dir;
         let objects = dir.join("objects");
         let scratch = dir.join("scratch");
         for folder in [&objects, &scratch] {
-            tokio::fs::create_dir_all(folder)
-                .await
-                .map_err(|error| invalid(&format!("{} cannot be made: {error}", folder.display())))?;
+            tokio::fs::create_dir_all(folder).await.map_err(|error| {
+                invalid(&format!("{} cannot be made: {error}", folder.display()))
+            })?;
         }
         remove_stale(&scratch).await;
         let key = match &config.links.key {
@@ -132,14 +138,22 @@ impl App {
     }
 
     /// Serves until `shutdown`, then gives leases back and stops within 10 s.
-    pub async fn run(self, listener: TcpListener, shutdown: impl Future<Output = ()> + Send) -> Result<(), Failure> {
+    pub async fn run(
+        self,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()> + Send,
+    ) -> Result<(), Failure> {
         let stop = CancellationToken::new();
         let background = TaskTracker::new();
         let dispatcher = Arc::clone(&self.queue);
         let receiver = Arc::new(Arc::clone(&self.worker));
         let (clock, concurrency, token) = (Arc::clone(&self.clock), self.concurrency, stop.clone());
         background.spawn(async move { dispatcher.run(receiver, clock, concurrency, token).await });
-        background.spawn(sweep(Arc::clone(&self.worker), self.sweep_every, stop.clone()));
+        background.spawn(sweep(
+            Arc::clone(&self.worker),
+            self.sweep_every,
+            stop.clone(),
+        ));
         background.close();
 
         let closing = stop.clone();
@@ -150,7 +164,9 @@ impl App {
         tracing::info!("stopping: leases are given back");
         stop.cancel();
         let drained = self.worker.drain(DRAIN).await;
-        let settled = tokio::time::timeout(Duration::from_secs(1), background.wait()).await.is_ok();
+        let settled = tokio::time::timeout(Duration::from_secs(1), background.wait())
+            .await
+            .is_ok();
         if !(drained && settled) {
             tracing::warn!("something was still running; its lease runs out by itself");
         }
@@ -172,7 +188,11 @@ async fn sweep(worker: Arc<Worker>, every: Duration, stop: CancellationToken) {
         }
         match worker.sweep().await {
             Ok(swept) if swept == crate::worker::Swept::default() => {}
-            Ok(swept) => tracing::info!(jobs = swept.jobs, notices = swept.notifications, "overdue work was planned anew"),
+            Ok(swept) => tracing::info!(
+                jobs = swept.jobs,
+                notices = swept.notifications,
+                "overdue work was planned anew"
+            ),
             Err(error) => tracing::warn!(%error, "the sweep failed"),
         }
     }
@@ -183,15 +203,19 @@ fn invalid(message: &str) -> Failure {
 }
 
 fn own_address(listening: SocketAddr) -> Result<Url, Failure> {
-    format!("http://{listening}").parse().map_err(|error: url::ParseError| invalid(&error.to_string()))
+    format!("http://{listening}")
+        .parse()
+        .map_err(|error: url::ParseError| invalid(&error.to_string()))
 }
 
 fn wavespeed(config: &Config, public_url: &Url, key: &[u8]) -> Result<WaveSpeed, Failure> {
     let api_key = config.provider.api_key.as_ref().ok_or_else(|| {
         invalid("provider.api_key: is required; set WAVESPEED_API_KEY, or try the sandbox with `filmlab demo`")
     })?;
-    let mut wavespeed =
-        WaveSpeedConfig::new(config.provider.base_url.clone(), Secret::new(api_key.reveal()));
+    let mut wavespeed = WaveSpeedConfig::new(
+        config.provider.base_url.clone(),
+        Secret::new(api_key.reveal()),
+    );
     wavespeed.submit_timeout = config.provider.submit_timeout;
     let models = serde_json::to_value(&config.provider.models)
         .and_then(serde_json::from_value)
@@ -204,8 +228,16 @@ fn wavespeed(config: &Config, public_url: &Url, key: &[u8]) -> Result<WaveSpeed,
     wavespeed.callback = CallbackConfig {
         public_url: (config.provider.callbacks && reachable).then(|| public_url.clone()),
         secret: Secret::new(keys::derived(key, "wavespeed-callback")),
-        signature: if config.provider.enforce_signature { SignatureCheck::Enforce } else { SignatureCheck::Log },
-        webhook_secret: config.provider.webhook_secret.as_ref().map(|secret| Secret::new(secret.reveal())),
+        signature: if config.provider.enforce_signature {
+            SignatureCheck::Enforce
+        } else {
+            SignatureCheck::Log
+        },
+        webhook_secret: config
+            .provider
+            .webhook_secret
+            .as_ref()
+            .map(|secret| Secret::new(secret.reveal())),
     };
     WaveSpeed::new(wavespeed).map_err(|error| invalid(&error.to_string()))
 }
@@ -219,7 +251,11 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
-fn notifiers(config: &Config, key: &[u8], clock: &SharedClock) -> Result<Vec<Arc<dyn Notifier>>, Failure> {
+fn notifiers(
+    config: &Config,
+    key: &[u8],
+    clock: &SharedClock,
+) -> Result<Vec<Arc<dyn Notifier>>, Failure> {
     let secret = match &config.notify.webhook_secret {
         Some(secret) => secret.reveal().to_owned(),
         None => keys::webhook_secret(key),
@@ -246,10 +282,10 @@ fn settings(config: &Config, scratch: std::path::PathBuf) -> Settings {
         media_time_factor: worker.media_time_factor,
         limits: config.limits.clone(),
         profiles: config.profiles.clone(),
-        watermark: config
-            .watermark
-            .clone()
-            .map(|mark| BrandWatermark { image: mark.image, spec: mark.spec }),
+        watermark: config.watermark.clone().map(|mark| BrandWatermark {
+            image: mark.image,
+            spec: mark.spec,
+        }),
         credits: config.credits.mode,
         cancel_after_submit: config.credits.cancel_after_submit,
         prices: config.credits.prices.clone(),
@@ -268,10 +304,16 @@ fn http_settings(config: &Config) -> HttpSettings {
         api_tokens: server
             .api_tokens
             .iter()
-            .map(|known| ApiToken { token: known.token.reveal().to_owned(), owner: known.owner.clone() })
+            .map(|known| ApiToken {
+                token: known.token.reveal().to_owned(),
+                owner: known.owner.clone(),
+            })
             .collect(),
         api_open_on_loopback: server.listen.ip().is_loopback(),
-        task_token: server.task_token.as_ref().map(|token| token.reveal().to_owned()),
+        task_token: server
+            .task_token
+            .as_ref()
+            .map(|token| token.reveal().to_owned()),
         jobs_api: server.jobs_api,
         default_deadline: server.default_deadline,
         max_upload_bytes: server.max_upload_bytes,
@@ -286,23 +328,43 @@ fn check_watermark(spec: &WatermarkSpec) -> Vec<Fault> {
     let mut faults = Vec::new();
     if let Some(anchor) = &spec.anchor {
         if anchor.parse::<media::Anchor>().is_err() {
-            faults.push(Fault::new("output.watermark.anchor", format!("there is no anchor “{anchor}”")));
+            faults.push(Fault::new(
+                "output.watermark.anchor",
+                format!("there is no anchor “{anchor}”"),
+            ));
         }
     }
-    if let Some(Err(error)) = spec.scale.as_ref().map(|scale| scale.parse::<media::Length>()) {
+    if let Some(Err(error)) = spec
+        .scale
+        .as_ref()
+        .map(|scale| scale.parse::<media::Length>())
+    {
         faults.push(Fault::new("output.watermark.scale", error.to_string()));
     }
-    if spec.opacity.is_some_and(|opacity| !(0.0..=1.0).contains(&opacity)) {
-        faults.push(Fault::new("output.watermark.opacity", "must lie between 0 and 1"));
+    if spec
+        .opacity
+        .is_some_and(|opacity| !(0.0..=1.0).contains(&opacity))
+    {
+        faults.push(Fault::new(
+            "output.watermark.opacity",
+            "must lie between 0 and 1",
+        ));
     }
     faults
 }
 
 /// Removes work folders that visits of ended processes left behind.
 async fn remove_stale(scratch: &Path) {
-    let Ok(mut entries) = tokio::fs::read_dir(scratch).await else { return };
+    let Ok(mut entries) = tokio::fs::read_dir(scratch).await else {
+        return;
+    };
     while let Ok(Some(entry)) = entries.next_entry().await {
-        let age = entry.metadata().await.ok().and_then(|meta| meta.modified().ok()).and_then(|at| at.elapsed().ok());
+        let age = entry
+            .metadata()
+            .await
+            .ok()
+            .and_then(|meta| meta.modified().ok())
+            .and_then(|at| at.elapsed().ok());
         if age.is_some_and(|age| age > STALE_SCRATCH) {
             if let Err(error) = tokio::fs::remove_dir_all(entry.path()).await {
                 tracing::warn!(folder = %entry.path().display(), %error, "a stale work folder stays");

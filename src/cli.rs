@@ -78,7 +78,9 @@ fn run(cli: Cli) -> Result<(), Exit> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::new(crate::job::Code::Internal, format!("no runtime: {error}")))?;
+        .map_err(|error| {
+            Failure::new(crate::job::Code::Internal, format!("no runtime: {error}"))
+        })?;
     runtime.block_on(async {
         match cli.command {
             Command::Serve(args) => serve::run(args, &settings(cli.config)?).await,

@@ -29,7 +29,7 @@ pub use credits::{
 };
 pub use failure::{Code, Disposition, Failure, OrFailure, Party};
 pub use ids::{Fence, JobId, MediaRef, Owner};
-pub use kinds::{Fault, Kind, Params, Resolution};
+pub use kinds::{CharacterReplace, Extend, Fault, Kind, Params, Resolution, Upscale};
 pub use lease::{Claim, Lease};
 pub use notification::{Channel, Event, Notification, Notify};
 pub use progress::Progress;

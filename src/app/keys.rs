@@ -16,7 +16,10 @@ const KEY_BYTES: usize = 32;
 /// Reads the key, or makes one that only this user can read.
 pub(super) async fn load_or_make(file: &Path) -> Result<Vec<u8>, Failure> {
     let unusable = |why: String| {
-        Failure::new(Code::InvalidConfig, format!("the key file {} is not usable: {why}", file.display()))
+        Failure::new(
+            Code::InvalidConfig,
+            format!("the key file {} is not usable: {why}", file.display()),
+        )
     };
     match tokio::fs::read(file).await {
         Ok(key) if key.len() == KEY_BYTES => return Ok(key),
@@ -42,9 +45,9 @@ pub(super) async fn load_or_make(file: &Path) -> Result<Vec<u8>, Failure> {
     let _ = tokio::fs::remove_file(&staged).await;
     match linked {
         Ok(()) => Ok(key.to_vec()),
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-            tokio::fs::read(file).await.map_err(|error| unusable(error.to_string()))
-        }
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => tokio::fs::read(file)
+            .await
+            .map_err(|error| unusable(error.to_string())),
         Err(error) => Err(unusable(error.to_string())),
     }
 }

@@ -62,7 +62,11 @@ fn sentence(error: &clap::Error) -> String {
     let text = error.to_string();
     let first = text.split("\n\n").next().unwrap_or_default();
     let first = first.strip_prefix("error: ").unwrap_or(first);
-    first.split('\n').map(str::trim).collect::<Vec<_>>().join(" ")
+    first
+        .split('\n')
+        .map(str::trim)
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 fn named(error: &clap::Error) -> Vec<String> {
@@ -75,7 +79,9 @@ fn named(error: &clap::Error) -> Vec<String> {
 
 /// Takes the faulty argument out; `false` where it cannot be found.
 fn leave_out(args: &mut Vec<OsString>, error: &clap::Error, noted: &mut Vec<String>) -> bool {
-    let Some(name) = named(error).into_iter().next() else { return false };
+    let Some(name) = named(error).into_iter().next() else {
+        return false;
+    };
     // `--crf <N>` names the flag, `<INPUT>` a positional argument.
     let flag = name.split([' ', '=']).next().unwrap_or(&name).to_owned();
     noted.push(flag.clone());
@@ -85,7 +91,9 @@ fn leave_out(args: &mut Vec<OsString>, error: &clap::Error, noted: &mut Vec<Stri
     };
     let joined = value.as_ref().map(|value| format!("{flag}={value}"));
     let found = args.iter().position(|arg| {
-        arg.to_str().is_some_and(|arg| arg == flag || joined.as_deref() == Some(arg) || arg.starts_with(&format!("{flag}=")))
+        arg.to_str().is_some_and(|arg| {
+            arg == flag || joined.as_deref() == Some(arg) || arg.starts_with(&format!("{flag}="))
+        })
     });
     match (found, value) {
         (Some(at), Some(_)) if args[at].to_str() == Some(&flag) => {
@@ -129,8 +137,14 @@ mod tests {
     fn every_fault_is_told() {
         let faults = faults("test --crf low --count=many --colour");
         assert_eq!(faults.len(), 4, "{faults:?}");
-        assert!(faults[0].contains("low") && faults[1].contains("many"), "{faults:?}");
-        assert!(faults[2].contains("--colour") && faults[3].contains("--output"), "{faults:?}");
+        assert!(
+            faults[0].contains("low") && faults[1].contains("many"),
+            "{faults:?}"
+        );
+        assert!(
+            faults[2].contains("--colour") && faults[3].contains("--output"),
+            "{faults:?}"
+        );
     }
 
     #[test]

@@ -24,7 +24,10 @@ pub(super) async fn run(args: ServeArgs, config: &Config) -> Result<(), Exit> {
     telemetry::start(&config.log.filter, config.log.json);
     let mut config = config.clone();
     if let Some(listen) = args.listen {
-        if !listen.ip().is_loopback() && config.server.api_tokens.is_empty() && config.server.jobs_api {
+        if !listen.ip().is_loopback()
+            && config.server.api_tokens.is_empty()
+            && config.server.jobs_api
+        {
             let fault = "--listen: others than this machine could reach the jobs API; set server.api_tokens first";
             return Err(Exit::Usage(vec![fault.into()]));
         }
@@ -44,6 +47,9 @@ pub(super) async fn bind(listen: SocketAddr) -> Result<(TcpListener, SocketAddr)
         Ok::<_, std::io::Error>((listener, address))
     };
     taken.await.map_err(|error| {
-        Failure::new(Code::InvalidConfig, format!("cannot listen on {listen}: {error}"))
+        Failure::new(
+            Code::InvalidConfig,
+            format!("cannot listen on {listen}: {error}"),
+        )
     })
 }

@@ -122,14 +122,21 @@ impl Ends {
     fn open(input: &Opened, limits: &Limits) -> Result<Self, MediaError> {
         let stream = &input.video;
         let broken = |error: super::av::AvError| {
-            MediaError::new(MediaCode::NotDecodable, format!("the video cannot be decoded: {error}"))
+            MediaError::new(
+                MediaCode::NotDecodable,
+                format!("the video cannot be decoded: {error}"),
+            )
         };
         let name = decoder_name(&stream.codec).unwrap_or_default();
-        let options =
-            DecoderOptions { threads: 0, max_pixels: limits.max_pixels, strict: true };
+        let options = DecoderOptions {
+            threads: 0,
+            max_pixels: limits.max_pixels,
+            strict: true,
+        };
         let params = input.demuxer.params(stream.index).map_err(broken)?;
         Ok(Self {
-            decoder: Decoder::open(name, Some(&params), stream.time_base, options).map_err(broken)?,
+            decoder: Decoder::open(name, Some(&params), stream.time_base, options)
+                .map_err(broken)?,
             frame: Frame::new().map_err(broken)?,
             decoded: 0,
             bad: 0,
@@ -184,7 +191,10 @@ fn read_through(
     opened.demuxer.keep_only(&wanted);
     let nominal = rescale(1, frame_rate(&video).inverse(), video.time_base).max(1);
     let start_us = opened.demuxer.start_us().unwrap_or(0);
-    let mut read = Read { end: i64::MIN, ..Read::default() };
+    let mut read = Read {
+        end: i64::MIN,
+        ..Read::default()
+    };
     let mut packet = Packet::new().map_err(super::render::memory)?;
     let mut keys = 0u64;
     loop {
@@ -201,10 +211,17 @@ fn read_through(
         if packet.stream() == video.index {
             read.frames += 1;
             if read.frames > limits.max_frames {
-                return Err(MediaError::new(MediaCode::TooManyFrames, "the video has too many frames"));
+                return Err(MediaError::new(
+                    MediaCode::TooManyFrames,
+                    "the video has too many frames",
+                ));
             }
             let pts = packet.pts().or(packet.dts()).unwrap_or(0);
-            let length = if packet.duration() > 0 { packet.duration() } else { nominal };
+            let length = if packet.duration() > 0 {
+                packet.duration()
+            } else {
+                nominal
+            };
             read.first = Some(read.first.map_or(pts, |first| first.min(pts)));
             read.end = read.end.max(pts.saturating_add(length));
             if packet.is_key() {
@@ -215,11 +232,15 @@ fn read_through(
             if depth == DecodeDepth::Full || (keys <= 1 && ends.decoded < MOST_FRAMES) {
                 ends.send(Some(&packet));
             }
-        } else if let Some(audio) = audio.as_ref().filter(|audio| audio.index == packet.stream()) {
+        } else if let Some(audio) = audio
+            .as_ref()
+            .filter(|audio| audio.index == packet.stream())
+        {
             read.audio_packets += 1;
             let end = packet.pts().unwrap_or(0).saturating_add(packet.duration());
-            read.audio_end_us =
-                read.audio_end_us.max(rescale(end, audio.time_base, Ratio::MICROS) - start_us);
+            read.audio_end_us = read
+                .audio_end_us
+                .max(rescale(end, audio.time_base, Ratio::MICROS) - start_us);
         }
     }
     ends.send(None);
@@ -271,7 +292,9 @@ fn conclude(
     depth: DecodeDepth,
 ) -> Result<Verified, MediaError> {
     let base = opened.video.time_base;
-    let duration_ms = read.first.map_or(0, |first| to_millis(read.end.saturating_sub(first), base));
+    let duration_ms = read
+        .first
+        .map_or(0, |first| to_millis(read.end.saturating_sub(first), base));
     let claimed = opened.probe.container.duration_ms;
     let reached = duration_ms.max(to_millis(read.audio_end_us, Ratio::MICROS));
     // Half a second or two percent: containers round, and sound may be longer.
@@ -287,10 +310,16 @@ fn conclude(
         ));
     }
     if let Some(error) = &read.broken {
-        return Err(MediaError { code: MediaCode::Truncated, ..error.clone() });
+        return Err(MediaError {
+            code: MediaCode::Truncated,
+            ..error.clone()
+        });
     }
     if ends.decoded == 0 {
-        return Err(MediaError::new(MediaCode::NotDecodable, "no frame of the video decodes"));
+        return Err(MediaError::new(
+            MediaCode::NotDecodable,
+            "no frame of the video decodes",
+        ));
     }
     if ends.bad > 0 {
         return Err(MediaError::new(
@@ -306,7 +335,10 @@ fn conclude(
         ));
     }
     if has_audio && read.audio_packets == 0 {
-        return Err(MediaError::new(MediaCode::AudioMissing, "the audio stream is empty"));
+        return Err(MediaError::new(
+            MediaCode::AudioMissing,
+            "the audio stream is empty",
+        ));
     }
     Ok(Verified {
         probe: opened.probe.clone(),
@@ -324,11 +356,17 @@ fn compare(found: &Verified, expect: &Expectation) -> Result<(), MediaError> {
         if found.duration_ms.abs_diff(wanted) > tolerance {
             return fail(
                 MediaCode::WrongDuration,
-                format!("{} ms long, expected {wanted} ± {tolerance}", found.duration_ms),
+                format!(
+                    "{} ms long, expected {wanted} ± {tolerance}",
+                    found.duration_ms
+                ),
             );
         }
     }
-    if let Some(least) = expect.min_duration_ms.filter(|least| found.duration_ms < *least) {
+    if let Some(least) = expect
+        .min_duration_ms
+        .filter(|least| found.duration_ms < *least)
+    {
         return fail(
             MediaCode::WrongDuration,
             format!("{} ms long, expected at least {least}", found.duration_ms),
@@ -348,7 +386,10 @@ fn compare(found: &Verified, expect: &Expectation) -> Result<(), MediaError> {
     {
         return fail(
             MediaCode::WrongSize,
-            format!("{}×{}, expected {:?}×{:?}", size.0, size.1, expect.width, expect.height),
+            format!(
+                "{}×{}, expected {:?}×{:?}",
+                size.0, size.1, expect.width, expect.height
+            ),
         );
     }
     match (expect.audio, &found.probe.audio) {
@@ -361,14 +402,23 @@ fn compare(found: &Verified, expect: &Expectation) -> Result<(), MediaError> {
         _ => {}
     }
     let wrong = |expected: &Option<String>, found: &str| {
-        expected.as_ref().filter(|expected| *expected != found).cloned()
+        expected
+            .as_ref()
+            .filter(|expected| *expected != found)
+            .cloned()
     };
     if let Some(expected) = wrong(&expect.video_codec, &video.codec) {
-        return fail(MediaCode::WrongCodec, format!("{}, expected {expected}", video.codec));
+        return fail(
+            MediaCode::WrongCodec,
+            format!("{}, expected {expected}", video.codec),
+        );
     }
     if let Some(audio) = &found.probe.audio {
         if let Some(expected) = wrong(&expect.audio_codec, &audio.codec) {
-            return fail(MediaCode::WrongCodec, format!("{}, expected {expected}", audio.codec));
+            return fail(
+                MediaCode::WrongCodec,
+                format!("{}, expected {expected}", audio.codec),
+            );
         }
     }
     Ok(())

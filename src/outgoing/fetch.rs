@@ -52,7 +52,10 @@ impl WebFetcher {
             total_timeout,
             ..OutgoingRules::default()
         };
-        Ok(Self { client: client(&rules).build()?, allow_loopback })
+        Ok(Self {
+            client: client(&rules).build()?,
+            allow_loopback,
+        })
     }
 
     async fn get(&self, url: &Url, to: &Path, max_bytes: u64) -> Result<u64, FetchError> {
@@ -63,7 +66,11 @@ impl WebFetcher {
         if !status.is_success() {
             let message = format!("the address answers with status {status}");
             let passing = status.is_server_error() || matches!(status.as_u16(), 408 | 425 | 429);
-            return Err(if passing { FetchError::Unavailable(message) } else { FetchError::Refused(message) });
+            return Err(if passing {
+                FetchError::Unavailable(message)
+            } else {
+                FetchError::Refused(message)
+            });
         }
         let promised = response.content_length();
         if promised.is_some_and(|bytes| bytes > max_bytes) {

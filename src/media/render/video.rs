@@ -71,7 +71,10 @@ impl VideoLane {
     ) -> Result<Self, MediaError> {
         let stream = &input.video;
         let name = decoder_name(&stream.codec).ok_or_else(|| {
-            MediaError::new(MediaCode::UnsupportedCodec, format!("{} is not supported", stream.codec))
+            MediaError::new(
+                MediaCode::UnsupportedCodec,
+                format!("{} is not supported", stream.codec),
+            )
         })?;
         let options = DecoderOptions {
             threads: spec.threads,
@@ -193,7 +196,11 @@ impl VideoLane {
         } else {
             0
         };
-        if source > 0 { source } else { self.frame_duration() }
+        if source > 0 {
+            source
+        } else {
+            self.frame_duration()
+        }
     }
 
     /// One frame at the nominal rate, in the encoder's time base.
@@ -215,7 +222,10 @@ impl VideoLane {
     pub(crate) fn reached_ms(&self) -> u64 {
         self.last_input.map_or(0, |pts| {
             let nominal = rescale(1, self.input_rate.inverse(), self.input_base);
-            to_millis(pts.saturating_add(self.last_duration.max(nominal)), self.input_base)
+            to_millis(
+                pts.saturating_add(self.last_duration.max(nominal)),
+                self.input_base,
+            )
         })
     }
 
@@ -247,7 +257,9 @@ impl VideoLane {
         }
         let nominal = rescale(1, self.input_rate.inverse(), self.input_base).max(1);
         let stamp = self.frame.best_effort();
-        let duration = stamp.and_then(|pts| self.packet_durations.remove(&pts)).unwrap_or(0);
+        let duration = stamp
+            .and_then(|pts| self.packet_durations.remove(&pts))
+            .unwrap_or(0);
         let pts = match (stamp, self.last_input) {
             (Some(pts), _) => pts.saturating_sub(self.offset),
             (None, Some(last)) => last.saturating_add(self.last_duration.max(nominal)),
@@ -271,7 +283,11 @@ impl VideoLane {
 
     fn filter(&mut self, sink: &mut Sink) -> Result<(), MediaError> {
         // Size or format changed in mid-stream: what is inside comes out first.
-        if self.graph.as_ref().is_some_and(|graph| !graph.fits(&self.frame)) {
+        if self
+            .graph
+            .as_ref()
+            .is_some_and(|graph| !graph.fits(&self.frame))
+        {
             self.drain_graph(true, sink)?;
         }
         let graph = match &mut self.graph {
@@ -288,7 +304,9 @@ impl VideoLane {
     }
 
     fn drain_graph(&mut self, end: bool, sink: &mut Sink) -> Result<(), MediaError> {
-        let Some(mut graph) = self.graph.take() else { return Ok(()) };
+        let Some(mut graph) = self.graph.take() else {
+            return Ok(());
+        };
         if end {
             graph.push(None).map_err(filter_error)?;
         }
@@ -313,7 +331,9 @@ impl VideoLane {
         frame.forget_origin();
         let pts = frame.pts().unwrap_or(0);
         if let Some(poster) = &mut self.poster {
-            poster.consider(&frame, to_millis(pts, self.encoder_base)).map_err(memory)?;
+            poster
+                .consider(&frame, to_millis(pts, self.encoder_base))
+                .map_err(memory)?;
         }
         if let Some(before) = self.pending.take() {
             let duration = pts - before.pts().unwrap_or(0);
@@ -336,8 +356,17 @@ impl VideoLane {
     }
 
     fn drain_encoder(&mut self, sink: &mut Sink) -> Result<(), MediaError> {
-        while self.encoder.receive(&mut self.packet).map_err(encode_error)? == Received::Item {
-            if let Some(duration) = self.packet.pts().and_then(|pts| self.durations.remove(&pts)) {
+        while self
+            .encoder
+            .receive(&mut self.packet)
+            .map_err(encode_error)?
+            == Received::Item
+        {
+            if let Some(duration) = self
+                .packet
+                .pts()
+                .and_then(|pts| self.durations.remove(&pts))
+            {
                 self.packet.set_duration(duration);
             }
             sink.write(&mut self.packet, self.stream, self.encoder_base)?;
@@ -351,13 +380,19 @@ pub(crate) fn memory(error: AvError) -> MediaError {
 }
 
 fn filter_error(error: AvError) -> MediaError {
-    MediaError::new(MediaCode::EncoderFailed, format!("a filter failed: {error}"))
-        .at("filter")
-        .with_log()
+    MediaError::new(
+        MediaCode::EncoderFailed,
+        format!("a filter failed: {error}"),
+    )
+    .at("filter")
+    .with_log()
 }
 
 fn encode_error(error: AvError) -> MediaError {
-    MediaError::new(MediaCode::EncoderFailed, format!("the video cannot be encoded: {error}"))
-        .at("encode")
-        .with_log()
+    MediaError::new(
+        MediaCode::EncoderFailed,
+        format!("the video cannot be encoded: {error}"),
+    )
+    .at("encode")
+    .with_log()
 }
