@@ -16,4 +16,5 @@
 )]
 
 mod architecture;
+mod road;
 mod support;
