@@ -177,14 +177,14 @@ fn open_inner(
 ) -> Result<Opened, MediaError> {
     guard.check()?;
     let bytes = checked_length(input, limits.max_bytes)?;
-    let mut reader = input.open().map_err(|error| unreadable(input, &error))?;
+    let mut reader = input.open().map_err(|error| unreadable(&input.describe(), &error))?;
     let mut head = Vec::new();
     reader
         .by_ref()
         .take(16)
         .read_to_end(&mut head)
         .and_then(|_| reader.rewind())
-        .map_err(|error| unreadable(input, &error))?;
+        .map_err(|error| unreadable(&input.describe(), &error))?;
     if picture::sniff(&head).is_some() {
         return Err(MediaError::new(MediaCode::NotAVideo, "this is a still picture, not a video"));
     }
@@ -195,7 +195,7 @@ fn open_inner(
         max_pixels: limits.max_pixels,
     };
     let demuxer = Demuxer::open(reader, bytes, options, Arc::clone(guard))
-        .map_err(|error| open_error(error, input, guard))?;
+        .map_err(|error| open_error(error, &input.describe(), guard))?;
     let streams = demuxer.streams();
     let video = choose_video(&streams)
         .ok_or_else(|| MediaError::new(MediaCode::NoVideoStream, "there is no video in the file"))?
@@ -220,7 +220,7 @@ fn open_inner(
 
 /// Size of the input, refusing empty and oversized ones.
 pub(crate) fn checked_length(input: &dyn Input, most: u64) -> Result<u64, MediaError> {
-    let bytes = input.len().map_err(|error| unreadable(input, &error))?;
+    let bytes = input.len().map_err(|error| unreadable(&input.describe(), &error))?;
     if bytes == 0 {
         return Err(MediaError::new(MediaCode::EmptyFile, "the file is empty"));
     }
@@ -233,23 +233,23 @@ pub(crate) fn checked_length(input: &dyn Input, most: u64) -> Result<u64, MediaE
     Ok(bytes)
 }
 
-pub(crate) fn unreadable(input: &dyn Input, error: &io::Error) -> MediaError {
+pub(crate) fn unreadable(name: &str, error: &io::Error) -> MediaError {
     let what = match error.kind() {
         io::ErrorKind::NotFound => "does not exist".to_owned(),
         io::ErrorKind::IsADirectory => "is a directory".to_owned(),
         io::ErrorKind::PermissionDenied => "may not be read".to_owned(),
         _ => format!("cannot be read: {error}"),
     };
-    MediaError::new(MediaCode::InputUnreadable, format!("{} {what}", input.describe()))
+    MediaError::new(MediaCode::InputUnreadable, format!("{name} {what}"))
 }
 
 /// Translates a failure to open or read a container.
-pub(crate) fn open_error(error: OpenError, input: &dyn Input, guard: &Guard) -> MediaError {
+pub(crate) fn open_error(error: OpenError, name: &str, guard: &Guard) -> MediaError {
     if let Err(stopped) = guard.check() {
         return stopped;
     }
     match error {
-        OpenError::Io(error) => unreadable(input, &error),
+        OpenError::Io(error) => unreadable(name, &error),
         OpenError::Unknown => MediaError::new(
             MediaCode::UnsupportedFormat,
             "the file is not in a video format we know",

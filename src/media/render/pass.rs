@@ -8,7 +8,6 @@ use super::video::{Counts, VideoLane, memory};
 use super::takes_from_source;
 use crate::media::av::{AacSettings, OpenError, Packet};
 use crate::media::error::{MediaCode, MediaError};
-use crate::media::input::Input;
 use crate::media::limits::{Guard, Limits};
 use crate::media::plan::AudioPlan;
 use crate::media::probe::{Opened, open_error};
@@ -88,7 +87,8 @@ pub(crate) struct Pass {
     pub sink: Sink,
     pub limits: Limits,
     pub guard: Arc<Guard>,
-    pub input: Arc<dyn Input>,
+    /// Name of the main input, for messages.
+    pub name: String,
 }
 
 impl Pass {
@@ -105,7 +105,7 @@ impl Pass {
         let mut reader = Reader::default();
         let mut packet = Packet::new().map_err(memory)?;
         let mut audio_reached_ms = 0;
-        while reader.next(&mut self.main, &mut packet, self.input.as_ref(), &self.guard)? {
+        while reader.next(&mut self.main, &mut packet, &self.name, &self.guard)? {
             if packet.stream() == video {
                 let at = packet.dts().or(packet.pts());
                 self.video.packet(&packet, &mut self.sink)?;
@@ -190,7 +190,7 @@ impl Reader {
         &mut self,
         main: &mut Opened,
         packet: &mut Packet,
-        input: &dyn Input,
+        name: &str,
         guard: &Guard,
     ) -> Result<bool, MediaError> {
         loop {
@@ -207,7 +207,7 @@ impl Reader {
                         return Ok(false);
                     }
                 }
-                Err(error) => return Err(open_error(error, input, guard).at("read").with_log()),
+                Err(error) => return Err(open_error(error, name, guard).at("read").with_log()),
             }
         }
     }

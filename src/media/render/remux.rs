@@ -44,11 +44,12 @@ pub(super) fn run(
 
     let offset =
         main.demuxer.start_us().map_or(0, |us| rescale(us, Ratio::MICROS, stream.time_base));
+    let name = render.main.describe();
     let mut counts = Counts::default();
     let mut reached_ms = 0;
     let mut reader = Reader::default();
     let mut packet = Packet::new().map_err(memory)?;
-    while reader.next(&mut main, &mut packet, render.main.as_ref(), guard)? {
+    while reader.next(&mut main, &mut packet, &name, guard)? {
         if packet.stream() == stream.index {
             counts.packets += 1;
             if counts.packets > limits.max_frames {
@@ -119,13 +120,14 @@ fn find_poster(
         strict: false,
     };
     let params = main.demuxer.params(stream.index).map_err(memory)?;
-    let name = decoder_name(&stream.codec).unwrap_or_default();
-    let mut decoder = Decoder::open(name, Some(&params), stream.time_base, options).map_err(memory)?;
+    let codec = decoder_name(&stream.codec).unwrap_or_default();
+    let name = render.main.describe();
+    let mut decoder = Decoder::open(codec, Some(&params), stream.time_base, options).map_err(memory)?;
     let (mut packet, mut frame) = (Packet::new().map_err(memory)?, Frame::new().map_err(memory)?);
     let mut reader = Reader::default();
     let mut more = true;
     while more && !picker.is_settled() {
-        more = reader.next(&mut main, &mut packet, render.main.as_ref(), guard)?;
+        more = reader.next(&mut main, &mut packet, &name, guard)?;
         if more && packet.stream() != stream.index {
             continue;
         }
