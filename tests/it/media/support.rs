@@ -215,3 +215,47 @@ pub(crate) fn assert_alone(path: &Path, allowed: &[&str]) {
     found.sort();
     assert_eq!(found, allowed);
 }
+
+/// A copy of an MP4 whose video track has another display matrix
+/// (a, b, c, d of (x, y) → (a·x + c·y, b·x + d·y)).
+pub(crate) fn turned(path: &Path, [a, b, c, d]: [i32; 4]) -> PathBuf {
+    let mut bytes = std::fs::read(path).unwrap();
+    let at = bytes.windows(4).position(|window| window == b"tkhd").unwrap();
+    // Version 0: type, flags, times, id, reserved, duration, reserved, layer,
+    // group, volume, reserved = 44 bytes up to the matrix.
+    let matrix = at + 44;
+    let one = 1 << 16;
+    let values = [a * one, b * one, 0, c * one, d * one, 0, 0, 0, 1 << 30];
+    for (index, value) in values.iter().enumerate() {
+        let place = matrix + index * 4;
+        bytes[place..place + 4].copy_from_slice(&value.to_be_bytes());
+    }
+    let out = fresh("turned.mp4");
+    std::fs::write(&out, bytes).unwrap();
+    out
+}
+
+/// MD5 of each packet's bytes of a stream.
+pub(crate) fn packet_hashes(path: &Path, stream: &str) -> Vec<String> {
+    let log = Command::new("ffmpeg")
+        .args(["-v", "error", "-nostdin", "-i"])
+        .arg(path)
+        .args(["-map", &format!("0:{stream}"), "-c", "copy", "-f", "framemd5", "-"])
+        .output()
+        .unwrap();
+    String::from_utf8_lossy(&log.stdout)
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| line.rsplit(',').next().unwrap().trim().to_owned())
+        .collect()
+}
+
+/// Presentation times of a stream's frames in seconds, sorted.
+pub(crate) fn times(path: &Path, stream: &str) -> Vec<f64> {
+    let mut times: Vec<f64> = ffprobe(path, stream, "packet=pts_time")
+        .iter()
+        .filter_map(|line| line.parse().ok())
+        .collect();
+    times.sort_by(f64::total_cmp);
+    times
+}
