@@ -23,6 +23,7 @@ mod probe;
 mod profile;
 mod ratio;
 mod render;
+pub mod synth;
 mod verify;
 mod watermark;
 

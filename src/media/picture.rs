@@ -101,13 +101,13 @@ fn decode(
     guard.check()?;
     let most = limits.max_bytes.min(MAX_PICTURE_BYTES);
     let length = checked_length(input, most)?;
-    let reader = input.open().map_err(|error| unreadable(input, &error))?;
+    let reader = input.open().map_err(|error| unreadable(&input.describe(), &error))?;
     let mut bytes = Vec::new();
     // The length was asked before; a file that grew since is cut, not followed.
     reader
         .take(most)
         .read_to_end(&mut bytes)
-        .map_err(|error| unreadable(input, &error))?;
+        .map_err(|error| unreadable(&input.describe(), &error))?;
     let (format, decoder) = sniff(&bytes).ok_or_else(|| {
         MediaError::new(
             MediaCode::NotAPicture,

@@ -278,7 +278,7 @@ fn transcode(
         sink,
         limits: render.limits.clone(),
         guard: Arc::clone(guard),
-        input: Arc::clone(&render.main),
+        name: render.main.describe(),
     };
     pass.read_all(&mut |lane, _| narrator.progress(lane.counts.encoded, lane.reached_ms()))?;
     pass.video.finish(&mut pass.sink)?;

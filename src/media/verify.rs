@@ -204,7 +204,7 @@ fn read_through(
             Ok(false) => break,
             Err(error) => {
                 guard.check()?;
-                read.broken = Some(open_error(error, input, guard));
+                read.broken = Some(open_error(error, &input.describe(), guard));
                 break;
             }
         }

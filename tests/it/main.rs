@@ -16,5 +16,6 @@
 )]
 
 mod architecture;
+mod media;
 mod road;
 mod support;

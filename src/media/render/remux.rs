@@ -19,10 +19,7 @@ use crate::media::plan::Plan;
 use crate::media::probe::{Opened, frame_rate, open};
 use crate::media::ratio::{Ratio, rescale, to_millis};
 
-#[allow(
-    clippy::too_many_arguments,
-    reason = "one caller; a struct would only rename them"
-)]
+#[allow(clippy::too_many_arguments, reason = "one caller; a struct would only rename them")]
 pub(super) fn run(
     render: &Render,
     mut main: Opened,
@@ -37,46 +34,31 @@ pub(super) fn run(
     let stream = main.video.clone();
     let mut sink = Sink::create(output, limits, guard)?;
     let params = main.demuxer.params(stream.index).map_err(memory)?;
-    let index = sink.add_copied(
-        &params,
-        &stream.codec,
-        stream.time_base,
-        Some(frame_rate(&stream)),
-    )?;
+    let index =
+        sink.add_copied(&params, &stream.codec, stream.time_base, Some(frame_rate(&stream)))?;
     let mut sound = sound_lane(&plan.audio, &main, source.as_ref(), &mut sink)?;
     sink.start(reserve_for(&main, source.as_ref()))?;
     let mut source = source.map(SoundSource::new).transpose()?;
     let audio = main.audio.as_ref().map(|audio| audio.index);
-    main.demuxer.keep_only(
-        &[Some(stream.index), audio]
-            .into_iter()
-            .flatten()
-            .collect::<Vec<_>>(),
-    );
+    main.demuxer.keep_only(&[Some(stream.index), audio].into_iter().flatten().collect::<Vec<_>>());
 
-    let offset = main
-        .demuxer
-        .start_us()
-        .map_or(0, |us| rescale(us, Ratio::MICROS, stream.time_base));
+    let offset =
+        main.demuxer.start_us().map_or(0, |us| rescale(us, Ratio::MICROS, stream.time_base));
+    let name = render.main.describe();
     let mut counts = Counts::default();
     let mut reached_ms = 0;
     let mut reader = Reader::default();
     let mut packet = Packet::new().map_err(memory)?;
-    while reader.next(&mut main, &mut packet, render.main.as_ref(), guard)? {
+    while reader.next(&mut main, &mut packet, &name, guard)? {
         if packet.stream() == stream.index {
             counts.packets += 1;
             if counts.packets > limits.max_frames {
-                return Err(MediaError::new(
-                    MediaCode::TooManyFrames,
-                    "the video has too many frames",
-                ));
+                return Err(MediaError::new(MediaCode::TooManyFrames, "the video has too many frames"));
             }
             packet.subtract(offset);
             let end = packet.pts().unwrap_or(0).saturating_add(packet.duration());
             reached_ms = reached_ms.max(to_millis(end, stream.time_base));
-            let at_us = packet
-                .dts()
-                .map(|dts| rescale(dts, stream.time_base, Ratio::MICROS));
+            let at_us = packet.dts().map(|dts| rescale(dts, stream.time_base, Ratio::MICROS));
             sink.write(&mut packet, index, stream.time_base)?;
             if let (Some(source), Some(lane), Some(at)) = (&mut source, &mut sound, at_us) {
                 source.feed(Some(at.saturating_add(500_000)), lane, &mut sink, guard)?;
@@ -93,11 +75,7 @@ pub(super) fn run(
         lane.finish(&mut sink)?;
     }
     counts.bad_packets = u64::from(reader.bad);
-    let claimed = main
-        .probe
-        .video
-        .as_ref()
-        .map_or(0, |video| video.duration_ms);
+    let claimed = main.probe.video.as_ref().map_or(0, |video| video.duration_ms);
     if reader.bad > 0 && claimed.saturating_sub(reached_ms) > 1000.max(claimed / 20) {
         return Err(MediaError::new(
             MediaCode::Truncated,
@@ -116,13 +94,7 @@ pub(super) fn run(
     Ok(Outcome {
         poster,
         color,
-        damage: Damage::new(
-            counts,
-            sound
-                .as_ref()
-                .map(super::sound::SoundLane::counts)
-                .unwrap_or_default(),
-        ),
+        damage: Damage::new(counts, sound.as_ref().map(super::sound::SoundLane::counts).unwrap_or_default()),
         faststart,
         frames: counts.packets,
     })
@@ -141,27 +113,21 @@ fn find_poster(
     let start = main.demuxer.start_us().unwrap_or(0);
     let offset = rescale(start, Ratio::MICROS, stream.time_base);
     let wanted_us = i64::try_from(main.probe.container.duration_ms).unwrap_or(0) * 125 + start;
-    let _ = main.demuxer.seek(
-        stream.index,
-        rescale(wanted_us, Ratio::MICROS, stream.time_base),
-    );
+    let _ = main.demuxer.seek(stream.index, rescale(wanted_us, Ratio::MICROS, stream.time_base));
     let options = DecoderOptions {
         threads: render.threads,
         max_pixels: render.limits.max_pixels,
         strict: false,
     };
     let params = main.demuxer.params(stream.index).map_err(memory)?;
-    let name = decoder_name(&stream.codec).unwrap_or_default();
-    let mut decoder =
-        Decoder::open(name, Some(&params), stream.time_base, options).map_err(memory)?;
-    let (mut packet, mut frame) = (
-        Packet::new().map_err(memory)?,
-        Frame::new().map_err(memory)?,
-    );
+    let codec = decoder_name(&stream.codec).unwrap_or_default();
+    let name = render.main.describe();
+    let mut decoder = Decoder::open(codec, Some(&params), stream.time_base, options).map_err(memory)?;
+    let (mut packet, mut frame) = (Packet::new().map_err(memory)?, Frame::new().map_err(memory)?);
     let mut reader = Reader::default();
     let mut more = true;
     while more && !picker.is_settled() {
-        more = reader.next(&mut main, &mut packet, render.main.as_ref(), guard)?;
+        more = reader.next(&mut main, &mut packet, &name, guard)?;
         if more && packet.stream() != stream.index {
             continue;
         }
@@ -170,9 +136,7 @@ fn find_poster(
             let pts = frame.best_effort().unwrap_or(0).saturating_sub(offset);
             frame.set_pts(pts);
             let ready = through_graph(spec, &mut frame, stream.time_base)?;
-            picker
-                .consider(&ready, to_millis(pts, stream.time_base))
-                .map_err(memory)?;
+            picker.consider(&ready, to_millis(pts, stream.time_base)).map_err(memory)?;
         }
     }
     Ok(picker.take())

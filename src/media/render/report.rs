@@ -63,7 +63,7 @@ pub struct Damage {
 }
 
 impl Damage {
-    pub(super) fn new(video: Counts, sound: Counts) -> Self {
+    pub(crate) fn new(video: Counts, sound: Counts) -> Self {
         Self {
             bad_packets: video.bad_packets + sound.bad_packets,
             bad_frames: video.bad_frames + sound.bad_frames,
