@@ -1,1 +1,11 @@
+//! One binary for all integration tests: libav's shared libraries are linked once.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says by panicking what is wrong"
+)]
+
+mod ledger;
+mod queue;
