@@ -11,15 +11,13 @@ use tokio::task::{Id, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::{EmbeddedQueue, INVISIBLE};
+use super::EmbeddedQueue;
 use crate::clock::{SharedClock, elapsed};
 use crate::job::Timestamp;
 use crate::queue::{Delivery, Receiver, Task};
 
 /// The longest sleep: tasks that another process scheduled ring no bell here.
 const POLL: Duration = Duration::from_secs(1);
-/// Three chances to stay out of sight before a running task shows up again.
-const KEEP: Duration = Duration::from_secs(INVISIBLE.as_secs() / 3);
 
 impl EmbeddedQueue {
     /// Delivers due tasks to `receiver`, up to `concurrency` at once, until `shutdown`; then
@@ -34,7 +32,9 @@ impl EmbeddedQueue {
     ) {
         let mut running = JoinSet::new();
         let mut names: HashMap<Id, String> = HashMap::new();
-        let mut keep = interval_at(Instant::now() + KEEP, KEEP);
+        // Three chances to stay out of sight before a running task shows up again.
+        let period = (self.invisible / 3).max(Duration::from_millis(1));
+        let mut keep = interval_at(Instant::now() + period, period);
         keep.set_missed_tick_behavior(MissedTickBehavior::Delay);
 
         while !(shutdown.is_cancelled() && running.is_empty()) {
