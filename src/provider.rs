@@ -12,7 +12,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use url::Url;
 
-use crate::job::{JobId, Kind, Params, Timestamp};
+use crate::job::{Fault, JobId, Kind, Params, Timestamp};
 
 /// Why a submission did not give a prediction, by what may be done about it.
 #[derive(Debug, thiserror::Error)]
@@ -159,6 +159,61 @@ impl Model {
         let total = self.usual_base_s + self.usual_per_second_s * seconds.max(0.0);
         Duration::try_from_secs_f64(total).unwrap_or_default()
     }
+
+    /// Whether this model can do what `params` ask with a source of `source_s` seconds; gives
+    /// every fault, not only the first. Asked before money is spent, since the provider takes
+    /// some of these and bills a cut version.
+    pub fn check(&self, params: &Params, source_s: f64) -> Result<(), Vec<Fault>> {
+        let mut faults = Vec::new();
+        if params.kind() != self.kind {
+            faults.push(Fault::new(
+                "kind",
+                format!("{} does not make {}", self.id, params.kind().as_str()),
+            ));
+            return Err(faults);
+        }
+        if !source_s.is_finite() || source_s <= 0.0 {
+            faults.push(Fault::new("source.video", "has no duration"));
+        } else if source_s > self.max_source_s {
+            faults.push(Fault::new(
+                "source.video",
+                format!(
+                    "is {source_s:.1} s long; {} takes at most {} s",
+                    self.id, self.max_source_s
+                ),
+            ));
+        }
+        let resolution = params.resolution();
+        if !self.resolutions.contains(&resolution) {
+            let field = match params {
+                Params::Upscale(_) => "params.target",
+                Params::CharacterReplace(_) | Params::Extend(_) => "params.resolution",
+            };
+            let names: Vec<_> = self.resolutions.iter().map(|r| r.as_str()).collect();
+            faults.push(Fault::new(
+                field,
+                format!(
+                    "{} is not offered by {}; it takes {}",
+                    resolution.as_str(),
+                    self.id,
+                    names.join(", ")
+                ),
+            ));
+        }
+        if let (Params::Extend(extend), Some((least, most))) = (params, self.seconds)
+            && !(least..=most).contains(&extend.seconds)
+        {
+            faults.push(Fault::new(
+                "params.seconds",
+                format!("{} adds {least} to {most} s", self.id),
+            ));
+        }
+        if faults.is_empty() {
+            Ok(())
+        } else {
+            Err(faults)
+        }
+    }
 }
 
 /// A service that generates videos.
@@ -217,4 +272,72 @@ pub trait CallbackGate: Debug + Send + Sync {
         body: &[u8],
         now: Timestamp,
     ) -> Result<String, CallbackError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::{Extend, Resolution, Upscale};
+
+    fn model() -> Model {
+        Model {
+            id: "a/extend".into(),
+            kind: Kind::Extend,
+            max_source_s: 60.0,
+            seconds: Some((4, 15)),
+            resolutions: vec![Resolution::P480, Resolution::P720],
+            returns: Returns::Merged,
+            usual_base_s: 30.0,
+            usual_per_second_s: 10.0,
+        }
+    }
+
+    fn extend(seconds: u32, resolution: Resolution) -> Params {
+        Params::Extend(Extend {
+            prompt: "on".into(),
+            seconds,
+            resolution,
+            seed: None,
+        })
+    }
+
+    #[test]
+    fn a_model_refuses_what_it_cannot_do_with_every_fault_at_once() {
+        let model = model();
+        assert_eq!(model.check(&extend(4, Resolution::P480), 60.0), Ok(()));
+        assert_eq!(model.check(&extend(15, Resolution::P720), 0.1), Ok(()));
+
+        let faults = model
+            .check(&extend(3, Resolution::K4), 60.1)
+            .expect_err("three faults");
+        let fields: Vec<_> = faults.iter().map(|fault| fault.field.as_str()).collect();
+        assert_eq!(
+            fields,
+            ["source.video", "params.resolution", "params.seconds"]
+        );
+    }
+
+    #[test]
+    fn nothing_else_is_said_of_another_kind() {
+        let params = Params::Upscale(Upscale {
+            target: Resolution::K4,
+        });
+        let faults = model().check(&params, f64::NAN).expect_err("wrong kind");
+        assert_eq!(faults.len(), 1);
+        assert_eq!(faults[0].field, "kind");
+    }
+
+    #[test]
+    fn a_source_without_a_duration_is_refused() {
+        for source_s in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            let checked = model().check(&extend(5, Resolution::P720), source_s);
+            assert!(checked.is_err(), "{source_s}");
+        }
+    }
+
+    #[test]
+    fn the_usual_time_grows_with_the_video() {
+        assert_eq!(model().usual_time(5.0), Duration::from_secs(80));
+        assert_eq!(model().usual_time(-5.0), Duration::from_secs(30));
+    }
 }

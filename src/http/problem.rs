@@ -151,7 +151,8 @@ impl From<LedgerError> for Problem {
         let code = match error {
             LedgerError::Malformed { .. } => Code::InvalidJob,
             LedgerError::Illegal(_) => Code::Internal,
-            _ => Code::LedgerUnavailable,
+            LedgerError::Unavailable(_) | LedgerError::Unknown(_) => Code::LedgerUnavailable,
+            LedgerError::Full { .. } => Code::Overloaded,
         };
         Self::new(code).because(error)
     }
@@ -210,7 +211,7 @@ pub fn status_of(code: Code) -> StatusCode {
         | Code::TooLong
         | Code::TooManyFrames
         | Code::TooLongToProcess
-        | Code::UnsupportedHdr
+        | Code::HdrNotSupported
         | Code::InvalidWatermark
         | Code::InvalidProfile
         | Code::ContentRefused
@@ -228,6 +229,8 @@ pub fn status_of(code: Code) -> StatusCode {
         | Code::WrongDuration
         | Code::WrongSize
         | Code::AudioMissing
+        | Code::WrongCodec
+        | Code::AudioUnexpected
         | Code::FramesMissing
         | Code::NotDecodable => StatusCode::BAD_GATEWAY,
 
@@ -235,6 +238,7 @@ pub fn status_of(code: Code) -> StatusCode {
         | Code::StorageUnavailable
         | Code::LedgerUnavailable
         | Code::QueueUnavailable
+        | Code::Overloaded
         | Code::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
 
         Code::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,

@@ -163,6 +163,9 @@ impl Ledger for MemoryLedger {
     async fn rewake(&self, _: &JobId, _: u64, _: Timestamp) -> Result<Option<u64>> {
         unreachable!("the worker's own")
     }
+    async fn bury(&self, _: &JobId, _: Timestamp) -> Result<bool> {
+        unreachable!("the worker's own")
+    }
     async fn notification(&self, _: &str) -> Result<Option<Notification>> {
         unreachable!("the worker's own")
     }
