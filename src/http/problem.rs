@@ -149,9 +149,9 @@ impl IntoResponse for Problem {
 impl From<LedgerError> for Problem {
     fn from(error: LedgerError) -> Self {
         let code = match error {
-            LedgerError::Unavailable(_) | LedgerError::Unknown(_) => Code::LedgerUnavailable,
             LedgerError::Malformed { .. } => Code::InvalidJob,
             LedgerError::Illegal(_) => Code::Internal,
+            LedgerError::Unavailable(_) | LedgerError::Unknown(_) => Code::LedgerUnavailable,
             LedgerError::Full { .. } => Code::Overloaded,
         };
         Self::new(code).because(error)

@@ -7,5 +7,8 @@
     reason = "a test says by panicking what is wrong"
 )]
 
-mod ledger;
-mod queue;
+mod architecture;
+mod http;
+mod links;
+mod notify;
+mod support;

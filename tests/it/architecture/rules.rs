@@ -18,7 +18,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("job", &[]),
     ("clock", &[]),
     ("telemetry", &["job", "clock"]),
-    ("net", &["clock", "telemetry"]),
+    ("outgoing", &["clock", "telemetry"]),
     // Settings are assembled here and handed down; adapters may be configured by
     // types of their own or by types of `config`, not both ways (see `cycles`).
     ("config", ALL),
@@ -26,7 +26,10 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     // Traits.
     ("ledger", &["job", "clock"]),
     ("provider", &["job", "clock"]),
-    ("storage", &["job", "clock", "telemetry", "config", "net"]),
+    (
+        "storage",
+        &["job", "clock", "telemetry", "config", "outgoing"],
+    ),
     ("queue", &["job", "clock"]),
     ("notify", &["job", "clock"]),
     // Adapters: the domain, their own trait, leaves. Never each other.
@@ -36,11 +39,18 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ),
     (
         "ledger::firestore",
-        &["ledger", "job", "clock", "telemetry", "config", "net"],
+        &["ledger", "job", "clock", "telemetry", "config", "outgoing"],
     ),
     (
         "provider::wavespeed",
-        &["provider", "job", "clock", "telemetry", "config", "net"],
+        &[
+            "provider",
+            "job",
+            "clock",
+            "telemetry",
+            "config",
+            "outgoing",
+        ],
     ),
     // The built-in queue asks the ledger what is due, through the trait.
     (
@@ -49,11 +59,11 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ),
     (
         "queue::cloud_tasks",
-        &["queue", "job", "clock", "telemetry", "config", "net"],
+        &["queue", "job", "clock", "telemetry", "config", "outgoing"],
     ),
     (
         "notify::webhook",
-        &["notify", "job", "clock", "telemetry", "config", "net"],
+        &["notify", "job", "clock", "telemetry", "config", "outgoing"],
     ),
     (
         "notify::log",
@@ -61,7 +71,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ),
     (
         "notify::fcm",
-        &["notify", "job", "clock", "telemetry", "config", "net"],
+        &["notify", "job", "clock", "telemetry", "config", "outgoing"],
     ),
     // Traits only.
     (
@@ -71,7 +81,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "clock",
             "telemetry",
             "config",
-            "net",
+            "outgoing",
             "media",
             "ledger",
             "provider",
@@ -87,7 +97,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "clock",
             "telemetry",
             "config",
-            "net",
+            "outgoing",
             "media",
             "ledger",
             "provider",
