@@ -17,8 +17,8 @@ mod input;
 mod limits;
 mod logo;
 mod output;
-mod plan;
 mod picture;
+mod plan;
 mod probe;
 mod profile;
 mod ratio;
@@ -31,11 +31,9 @@ pub use error::{ErrorContext, MediaCode, MediaError};
 pub use input::{FileInput, Input, ReadSeek};
 pub use limits::{Cancel, CancelReason, Limits};
 pub use output::{FileOutput, Output, WriteSeek};
-pub use plan::{AudioFrom, AudioPlan, Force, Plan, PlanRequest, VideoPlan, plan};
 pub use picture::{PictureProbe, probe_picture};
-pub use probe::{
-    AudioInfo, ColorInfo, ContainerInfo, OtherStreams, Probe, VideoInfo, probe,
-};
+pub use plan::{AudioFrom, AudioPlan, Force, Plan, PlanRequest, VideoPlan, plan};
+pub use probe::{AudioInfo, ColorInfo, ContainerInfo, OtherStreams, Probe, VideoInfo, probe};
 pub use profile::{AudioSettings, Preset, Profile, VideoSettings};
 pub use render::{Damage, Event, PosterInfo, Progress, Render, Report, Timings, render};
 pub use verify::{AudioExpectation, DecodeDepth, Expectation, Verified, verify};
@@ -54,7 +52,10 @@ pub fn init() -> Result<(), MediaError> {
     if av::has_encoder(c"libx264") {
         Ok(())
     } else {
-        Err(MediaError::new(MediaCode::Internal, "the linked libav has no libx264"))
+        Err(MediaError::new(
+            MediaCode::Internal,
+            "the linked libav has no libx264",
+        ))
     }
 }
 
@@ -101,6 +102,9 @@ pub(crate) fn shielded<T>(work: impl FnOnce() -> Result<T, MediaError>) -> Resul
             .map(|text| (*text).to_owned())
             .or_else(|| panic.downcast_ref::<String>().cloned())
             .unwrap_or_default();
-        Err(MediaError::new(MediaCode::Internal, format!("media work panicked: {text}")))
+        Err(MediaError::new(
+            MediaCode::Internal,
+            format!("media work panicked: {text}"),
+        ))
     })
 }

@@ -48,10 +48,14 @@ use super::ratio::Ratio;
 /// Reads or writes a C enum field as the integer it is.
 macro_rules! int_field {
     ($object:expr, $field:ident) => {
-        std::ptr::addr_of!((*$object).$field).cast::<std::os::raw::c_int>().read()
+        std::ptr::addr_of!((*$object).$field)
+            .cast::<std::os::raw::c_int>()
+            .read()
     };
     ($object:expr, $field:ident = $value:expr) => {
-        std::ptr::addr_of_mut!((*$object).$field).cast::<std::os::raw::c_int>().write($value)
+        std::ptr::addr_of_mut!((*$object).$field)
+            .cast::<std::os::raw::c_int>()
+            .write($value)
     };
 }
 pub(crate) use int_field;
@@ -100,7 +104,12 @@ pub(crate) fn has_filter(name: &CStr) -> bool {
 }
 
 fn version(packed: c_uint) -> String {
-    format!("{}.{}.{}", packed >> 16, (packed >> 8) & 0xff, packed & 0xff)
+    format!(
+        "{}.{}.{}",
+        packed >> 16,
+        (packed >> 8) & 0xff,
+        packed & 0xff
+    )
 }
 
 /// Copies a C string; null becomes empty, other encodings become replacement characters.
@@ -112,7 +121,9 @@ unsafe fn text(pointer: *const c_char) -> String {
         return String::new();
     }
     // SAFETY: not null; the rest is the caller's promise.
-    unsafe { CStr::from_ptr(pointer) }.to_string_lossy().into_owned()
+    unsafe { CStr::from_ptr(pointer) }
+        .to_string_lossy()
+        .into_owned()
 }
 
 fn ratio(value: ffi::AVRational) -> Ratio {
@@ -120,7 +131,10 @@ fn ratio(value: ffi::AVRational) -> Ratio {
 }
 
 fn rational(value: Ratio) -> ffi::AVRational {
-    ffi::AVRational { num: value.num, den: value.den }
+    ffi::AVRational {
+        num: value.num,
+        den: value.den,
+    }
 }
 
 /// libav's "no timestamp" as an option.

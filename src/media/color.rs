@@ -24,13 +24,22 @@ pub(crate) const FULL: i32 = 2;
 
 impl Default for Color {
     fn default() -> Self {
-        Self { primaries: UNSPECIFIED, transfer: UNSPECIFIED, matrix: UNSPECIFIED, range: 0 }
+        Self {
+            primaries: UNSPECIFIED,
+            transfer: UNSPECIFIED,
+            matrix: UNSPECIFIED,
+            range: 0,
+        }
     }
 }
 
 impl Color {
-    pub(crate) const SDR_HD: Self =
-        Self { primaries: BT709, transfer: BT709, matrix: BT709, range: LIMITED };
+    pub(crate) const SDR_HD: Self = Self {
+        primaries: BT709,
+        transfer: BT709,
+        matrix: BT709,
+        range: LIMITED,
+    };
 
     /// Whether showing it needs more than a standard-range screen.
     pub(crate) fn is_hdr(self) -> bool {
@@ -54,7 +63,11 @@ impl Color {
             _ => BT709,
         };
         Self {
-            primaries: if unknown(self.primaries) || self.primaries == 0 { follow } else { self.primaries },
+            primaries: if unknown(self.primaries) || self.primaries == 0 {
+                follow
+            } else {
+                self.primaries
+            },
             // BT.2020 SDR uses code point 14; 5 as a transfer would mean gamma 2.8.
             transfer: if unknown(self.transfer) || self.transfer == 0 {
                 match follow {

@@ -81,7 +81,10 @@ impl Write for HeadWriter {
         }
         if inner.position.saturating_add(length) > inner.limit {
             inner.over_limit = true;
-            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "the output grew too large"));
+            return Err(io::Error::new(
+                io::ErrorKind::FileTooLarge,
+                "the output grew too large",
+            ));
         }
         inner.writer.write_all(bytes)?;
         inner.position += length;
@@ -90,7 +93,11 @@ impl Write for HeadWriter {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).writer.flush()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .writer
+            .flush()
     }
 }
 
@@ -127,7 +134,10 @@ impl Seek for HeadWriter {
 impl HeadHandle {
     /// Whether a write was refused because the file would grow too large.
     pub(crate) fn over_limit(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).over_limit
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .over_limit
     }
 
     /// Puts the captured index in its place. Returns whether it stands before
@@ -135,7 +145,11 @@ impl HeadHandle {
     pub(crate) fn complete(self, trailer_ok: bool) -> io::Result<bool> {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some((start, end)) = inner.reserved else {
-            return if trailer_ok { Ok(false) } else { Err(io::Error::other("no index was written")) };
+            return if trailer_ok {
+                Ok(false)
+            } else {
+                Err(io::Error::other("no index was written"))
+            };
         };
         let index = inner.index.take().unwrap_or_default();
         let moov = index

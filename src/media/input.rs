@@ -23,7 +23,10 @@ pub trait Input: Send + Sync + Debug {
     ///
     /// # Errors
     /// As for [`Input::open`].
-    #[allow(clippy::len_without_is_empty, reason = "emptiness is a refusal with a code of its own")]
+    #[allow(
+        clippy::len_without_is_empty,
+        reason = "emptiness is a refusal with a code of its own"
+    )]
     fn len(&self) -> io::Result<u64>;
 
     /// A short name for messages and logs.
@@ -53,7 +56,10 @@ impl Input for FileInput {
         let metadata = std::fs::metadata(&self.path)?;
         // Opening a directory succeeds on Unix and only reading it fails.
         if metadata.is_dir() {
-            return Err(io::Error::new(io::ErrorKind::IsADirectory, "is a directory"));
+            return Err(io::Error::new(
+                io::ErrorKind::IsADirectory,
+                "is a directory",
+            ));
         }
         if !metadata.is_file() {
             return Err(io::Error::new(

@@ -141,7 +141,10 @@ impl Guard {
                 CancelReason::Deadline => MediaCode::DeadlineExceeded,
                 _ => MediaCode::Cancelled,
             };
-            return Err(MediaError::new(code, format!("the work was stopped: {reason}")));
+            return Err(MediaError::new(
+                code,
+                format!("the work was stopped: {reason}"),
+            ));
         }
         if self.deadline.is_some_and(|at| Instant::now() >= at) {
             return Err(MediaError::new(

@@ -41,7 +41,11 @@ pub(crate) fn resize(image: &Image, width: u32, height: u32) -> Image {
             rgba.extend_from_slice(&straight(pixel));
         }
     }
-    Image { width, height, rgba }
+    Image {
+        width,
+        height,
+        rgba,
+    }
 }
 
 /// Straight alpha to premultiplied floats.
@@ -67,7 +71,12 @@ fn straight([r, g, b, a]: [f32; 4]) -> [u8; 4] {
         return [0; 4];
     }
     let unmultiply = |value: f32| (value * 255.0 / alpha).round().clamp(0.0, 255.0) as u8;
-    [unmultiply(r), unmultiply(g), unmultiply(b), alpha.round() as u8]
+    [
+        unmultiply(r),
+        unmultiply(g),
+        unmultiply(b),
+        alpha.round() as u8,
+    ]
 }
 
 /// For each target position: the first source position and its weights.
@@ -127,7 +136,11 @@ pub(crate) fn to_frame(image: &Image, opacity: f32, color: Color) -> Result<Fram
     // Sums of Cb, Cr and weight for each chroma sample.
     let mut chroma = vec![[0f32; 3]; cw * ch];
     for (at, pixel) in image.rgba.chunks_exact(4).enumerate().take(w * h) {
-        let rgb = [f32::from(pixel[0]), f32::from(pixel[1]), f32::from(pixel[2])];
+        let rgb = [
+            f32::from(pixel[0]),
+            f32::from(pixel[1]),
+            f32::from(pixel[2]),
+        ];
         let [y, cb, cr] = to_ycbcr(rgb, color);
         luma[at] = y.round().clamp(0.0, 255.0) as u8;
         alpha[at] = (f32::from(pixel[3]) * opacity.clamp(0.0, 1.0)).round() as u8;
@@ -136,7 +149,10 @@ pub(crate) fn to_frame(image: &Image, opacity: f32, color: Color) -> Result<Fram
         *sum = [sum[0] + cb * weight, sum[1] + cr * weight, sum[2] + weight];
     }
     let plane = |index: usize| -> Vec<u8> {
-        chroma.iter().map(|sum| (sum[index] / sum[2].max(1e-6)).round().clamp(0.0, 255.0) as u8).collect()
+        chroma
+            .iter()
+            .map(|sum| (sum[index] / sum[2].max(1e-6)).round().clamp(0.0, 255.0) as u8)
+            .collect()
     };
     let mut frame = Frame::video("yuva420p", image.width, image.height)?;
     copy(&mut frame, 0, &luma, w)?;
@@ -161,14 +177,23 @@ mod tests {
     use crate::media::color::{BT709, SMPTE170M};
 
     fn color(matrix: i32) -> Color {
-        Color { matrix, ..Color::SDR_HD }
+        Color {
+            matrix,
+            ..Color::SDR_HD
+        }
     }
 
     #[test]
     fn red_has_the_code_values_of_its_matrix() {
         let red = [255.0, 0.0, 0.0];
-        assert_eq!(to_ycbcr(red, color(BT709)).map(f32::round), [63.0, 102.0, 240.0]);
-        assert_eq!(to_ycbcr(red, color(SMPTE170M)).map(f32::round), [81.0, 90.0, 240.0]);
+        assert_eq!(
+            to_ycbcr(red, color(BT709)).map(f32::round),
+            [63.0, 102.0, 240.0]
+        );
+        assert_eq!(
+            to_ycbcr(red, color(SMPTE170M)).map(f32::round),
+            [81.0, 90.0, 240.0]
+        );
     }
 
     #[test]
@@ -177,10 +202,22 @@ mod tests {
         let mut rgba = Vec::new();
         for _ in 0..16 {
             for x in 0..16 {
-                rgba.extend_from_slice(if x < 8 { &[255, 0, 0, 255] } else { &[0, 255, 0, 0] });
+                rgba.extend_from_slice(if x < 8 {
+                    &[255, 0, 0, 255]
+                } else {
+                    &[0, 255, 0, 0]
+                });
             }
         }
-        let small = resize(&Image { width: 16, height: 16, rgba }, 6, 6);
+        let small = resize(
+            &Image {
+                width: 16,
+                height: 16,
+                rgba,
+            },
+            6,
+            6,
+        );
         for pixel in small.rgba.chunks_exact(4).filter(|pixel| pixel[3] > 0) {
             assert!(pixel[0] > 250 && pixel[1] < 5, "{pixel:?}");
         }
@@ -188,19 +225,30 @@ mod tests {
 
     #[test]
     fn resizing_keeps_a_flat_picture_flat() {
-        let image = Image { width: 7, height: 5, rgba: [10, 200, 30, 128].repeat(35) };
+        let image = Image {
+            width: 7,
+            height: 5,
+            rgba: [10, 200, 30, 128].repeat(35),
+        };
         for (w, h) in [(2, 2), (14, 10), (40, 4)] {
             let out = resize(&image, w, h);
             assert_eq!(out.rgba.len(), (w * h * 4) as usize);
             for pixel in out.rgba.chunks_exact(4) {
-                assert!(pixel[3].abs_diff(128) <= 1 && pixel[1].abs_diff(200) <= 2, "{pixel:?}");
+                assert!(
+                    pixel[3].abs_diff(128) <= 1 && pixel[1].abs_diff(200) <= 2,
+                    "{pixel:?}"
+                );
             }
         }
     }
 
     #[test]
     fn the_frame_carries_opacity_in_its_alpha() {
-        let image = Image { width: 4, height: 4, rgba: [255, 0, 0, 200].repeat(16) };
+        let image = Image {
+            width: 4,
+            height: 4,
+            rgba: [255, 0, 0, 200].repeat(16),
+        };
         let frame = to_frame(&image, 0.5, color(BT709)).unwrap();
         assert_eq!(frame.plane(3).unwrap().0[0], 100);
         assert_eq!(frame.plane(0).unwrap().0[0], 63);

@@ -52,7 +52,11 @@ impl FileOutput {
     pub fn new(target: impl Into<PathBuf>) -> Self {
         let target = target.into();
         let staging = staging_path(&target);
-        Self { target, staging, open: false }
+        Self {
+            target,
+            staging,
+            open: false,
+        }
     }
 
     /// The final name.
@@ -73,7 +77,10 @@ pub(crate) fn staging_path(target: &Path) -> PathBuf {
 impl Output for FileOutput {
     fn create(&mut self) -> io::Result<Box<dyn WriteSeek>> {
         if self.target.is_dir() {
-            return Err(io::Error::new(io::ErrorKind::IsADirectory, "is a directory"));
+            return Err(io::Error::new(
+                io::ErrorKind::IsADirectory,
+                "is a directory",
+            ));
         }
         let file = File::create(&self.staging)?;
         self.open = true;
@@ -100,7 +107,11 @@ impl Output for FileOutput {
     }
 
     fn describe(&self) -> String {
-        self.target.file_name().unwrap_or_default().to_string_lossy().into_owned()
+        self.target
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned()
     }
 }
 

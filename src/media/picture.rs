@@ -82,9 +82,12 @@ pub(crate) fn load(
 ) -> Result<Image, MediaError> {
     let (frame, _, _) = decode(input, limits, guard)?;
     to_image(frame).map_err(|error| {
-        MediaError::new(MediaCode::DamagedMedia, format!("the picture cannot be used: {error}"))
-            .at("picture")
-            .with_log()
+        MediaError::new(
+            MediaCode::DamagedMedia,
+            format!("the picture cannot be used: {error}"),
+        )
+        .at("picture")
+        .with_log()
     })
 }
 
@@ -98,7 +101,9 @@ fn decode(
     guard.check()?;
     let most = limits.max_bytes.min(MAX_PICTURE_BYTES);
     let length = checked_length(input, most)?;
-    let reader = input.open().map_err(|error| unreadable(&input.describe(), &error))?;
+    let reader = input
+        .open()
+        .map_err(|error| unreadable(&input.describe(), &error))?;
     let mut bytes = Vec::new();
     // The length was asked before; a file that grew since is cut, not followed.
     reader
@@ -106,28 +111,44 @@ fn decode(
         .read_to_end(&mut bytes)
         .map_err(|error| unreadable(&input.describe(), &error))?;
     let (format, decoder) = sniff(&bytes).ok_or_else(|| {
-        MediaError::new(MediaCode::NotAPicture, "the file is not a PNG, JPEG or WebP picture")
+        MediaError::new(
+            MediaCode::NotAPicture,
+            "the file is not a PNG, JPEG or WebP picture",
+        )
     })?;
     let frame = decode_bytes(&bytes, decoder, limits).map_err(|error| {
         let too_large = av::log::recent()
             .iter()
             .any(|line| line.contains("Picture size") || line.contains("max_pixels"));
         let (code, message) = if too_large {
-            (MediaCode::TooManyPixels, "the picture has too many pixels".to_owned())
+            (
+                MediaCode::TooManyPixels,
+                "the picture has too many pixels".to_owned(),
+            )
         } else {
-            (MediaCode::DamagedMedia, format!("the picture cannot be decoded: {error}"))
+            (
+                MediaCode::DamagedMedia,
+                format!("the picture cannot be decoded: {error}"),
+            )
         };
         MediaError::new(code, message).at("picture").with_log()
     })?;
     let pixels = u64::from(frame.width()) * u64::from(frame.height());
     if pixels > limits.max_pixels {
-        return Err(MediaError::new(MediaCode::TooManyPixels, "the picture has too many pixels"));
+        return Err(MediaError::new(
+            MediaCode::TooManyPixels,
+            "the picture has too many pixels",
+        ));
     }
     Ok((frame, format, length))
 }
 
 fn decode_bytes(bytes: &[u8], decoder: &str, limits: &Limits) -> Result<Frame, av::AvError> {
-    let options = DecoderOptions { threads: 1, max_pixels: limits.max_pixels, strict: false };
+    let options = DecoderOptions {
+        threads: 1,
+        max_pixels: limits.max_pixels,
+        strict: false,
+    };
     let mut decoder = Decoder::open(decoder, None, Ratio::new(1, 25), options)?;
     let packet = Packet::from_bytes(bytes)?;
     let mut frame = Frame::new()?;
@@ -146,7 +167,11 @@ fn to_image(mut frame: Frame) -> Result<Image, av::AvError> {
     frame.set_pts(0);
     let mut graph = Graph::new(1)?;
     let source = graph.video_source(VideoSource::of(&frame, Ratio::new(1, 25), None))?;
-    let scale = graph.then(source, c"scale", &[(c"flags", "accurate_rnd+full_chroma_int")])?;
+    let scale = graph.then(
+        source,
+        c"scale",
+        &[(c"flags", "accurate_rnd+full_chroma_int")],
+    )?;
     let format = graph.then(scale, c"format", &[(c"pix_fmts", "rgba")])?;
     let sink = graph.sink(format, c"buffersink")?;
     graph.configure()?;
@@ -163,5 +188,9 @@ fn to_image(mut frame: Frame) -> Result<Image, av::AvError> {
     for line in data.chunks(stride).take(height as usize) {
         pixels.extend_from_slice(&line[..row]);
     }
-    Ok(Image { width, height, rgba: pixels })
+    Ok(Image {
+        width,
+        height,
+        rgba: pixels,
+    })
 }

@@ -135,7 +135,8 @@ impl Plan {
     /// Whether both streams are copied and only the container is rewritten.
     #[must_use]
     pub fn is_remux(&self) -> bool {
-        matches!(self.video, VideoPlan::Copy { .. }) && !matches!(self.audio, AudioPlan::Encode { .. })
+        matches!(self.video, VideoPlan::Copy { .. })
+            && !matches!(self.audio, AudioPlan::Encode { .. })
     }
 }
 
@@ -194,7 +195,10 @@ fn plan_video(
         reasons.push(format!("it is turned upright by {}°", video.rotation));
     }
     if !is_square(&video.sample_aspect_ratio) {
-        reasons.push(format!("pixels of {} become square", video.sample_aspect_ratio));
+        reasons.push(format!(
+            "pixels of {} become square",
+            video.sample_aspect_ratio
+        ));
     }
     let upright_even = (video.display_width & !1, video.display_height & !1);
     if (width, height) != upright_even {
@@ -203,13 +207,22 @@ fn plan_video(
         reasons.push(format!("odd sizes become even: {width}×{height}"));
     }
     if let Some(fps) = fps {
-        reasons.push(format!("{:.2} frames per second become {fps:.2}", video.fps));
+        reasons.push(format!(
+            "{:.2} frames per second become {fps:.2}",
+            video.fps
+        ));
     }
     if let Some(most) = settings.max_rate.filter(|most| video.bit_rate > *most) {
-        reasons.push(format!("{} kbit/s are more than {}", video.bit_rate / 1000, most / 1000));
+        reasons.push(format!(
+            "{} kbit/s are more than {}",
+            video.bit_rate / 1000,
+            most / 1000
+        ));
     }
     if reasons.is_empty() {
-        return VideoPlan::Copy { reason: "it already is what the profile asks for".into() };
+        return VideoPlan::Copy {
+            reason: "it already is what the profile asks for".into(),
+        };
     }
     VideoPlan::Encode {
         width,
@@ -251,9 +264,17 @@ fn plan_audio(request: &PlanRequest<'_>) -> AudioPlan {
         (Some(audio), _) => (AudioFrom::Main, audio),
         (None, Some(source)) => match &source.audio {
             Some(audio) => (AudioFrom::Source, audio),
-            None => return AudioPlan::None { reason: "neither video has sound".into() },
+            None => {
+                return AudioPlan::None {
+                    reason: "neither video has sound".into(),
+                };
+            }
         },
-        (None, None) => return AudioPlan::None { reason: "the video has no sound".into() },
+        (None, None) => {
+            return AudioPlan::None {
+                reason: "the video has no sound".into(),
+            };
+        }
     };
     let origin = match from {
         AudioFrom::Main => "",
@@ -261,7 +282,10 @@ fn plan_audio(request: &PlanRequest<'_>) -> AudioPlan {
     };
     let reasons = audio_reasons(request, audio);
     if reasons.is_empty() {
-        return AudioPlan::Copy { from, reason: format!("{origin}it already is AAC") };
+        return AudioPlan::Copy {
+            from,
+            reason: format!("{origin}it already is AAC"),
+        };
     }
     let settings = &request.profile.audio;
     let channels = output_channels(audio.channels, settings.max_channels);
@@ -281,7 +305,10 @@ fn audio_reasons(request: &PlanRequest<'_>, audio: &AudioInfo) -> Vec<String> {
     }
     let most = request.profile.audio.max_channels;
     if audio.channels > most {
-        reasons.push(format!("{} channels are mixed down to {most}", audio.channels));
+        reasons.push(format!(
+            "{} channels are mixed down to {most}",
+            audio.channels
+        ));
     }
     if request.force.audio {
         reasons.push("re-encoding was asked for".to_owned());
@@ -306,7 +333,10 @@ pub(crate) fn output_size(video: &VideoInfo, max_short_side: Option<u32>) -> (u3
     match max_short_side {
         Some(most) if short > most => {
             let factor = f64::from(most) / f64::from(short);
-            (nearest_even(f64::from(width) * factor), nearest_even(f64::from(height) * factor))
+            (
+                nearest_even(f64::from(width) * factor),
+                nearest_even(f64::from(height) * factor),
+            )
         }
         // One column or row is cut off: sharper than scaling by one pixel.
         _ => ((width & !1).max(2), (height & !1).max(2)),
@@ -318,7 +348,9 @@ pub(crate) fn nearest_even(value: f64) -> u32 {
 }
 
 fn is_square(aspect: &str) -> bool {
-    aspect.split_once(':').is_none_or(|(num, den)| num == den || num == "0" || den == "0")
+    aspect
+        .split_once(':')
+        .is_none_or(|(num, den)| num == den || num == "0" || den == "0")
 }
 
 fn is_hdr(video: &VideoInfo) -> bool {

@@ -35,13 +35,27 @@ pub struct VideoSettings {
 
 impl Default for VideoSettings {
     fn default() -> Self {
-        Self { crf: 21.0, preset: Preset::Medium, max_rate: None, max_height: None, max_fps: None }
+        Self {
+            crf: 21.0,
+            preset: Preset::Medium,
+            max_rate: None,
+            max_height: None,
+            max_fps: None,
+        }
     }
 }
 
 /// x264's speed against size.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, strum::IntoStaticStr, strum::EnumString,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    strum::IntoStaticStr,
+    strum::EnumString,
 )]
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase")]
@@ -80,7 +94,11 @@ pub struct AudioSettings {
 
 impl Default for AudioSettings {
     fn default() -> Self {
-        Self { bit_rate: 160_000, sample_rate: 48_000, max_channels: 2 }
+        Self {
+            bit_rate: 160_000,
+            sample_rate: 48_000,
+            max_channels: 2,
+        }
     }
 }
 
@@ -114,7 +132,10 @@ impl Profile {
                     max_height: Some(720),
                     max_fps: Some(30.0),
                 },
-                AudioSettings { bit_rate: 96_000, ..AudioSettings::default() },
+                AudioSettings {
+                    bit_rate: 96_000,
+                    ..AudioSettings::default()
+                },
             ),
             "archive" => (
                 VideoSettings {
@@ -124,11 +145,19 @@ impl Profile {
                     max_height: None,
                     max_fps: None,
                 },
-                AudioSettings { bit_rate: 256_000, max_channels: 8, ..AudioSettings::default() },
+                AudioSettings {
+                    bit_rate: 256_000,
+                    max_channels: 8,
+                    ..AudioSettings::default()
+                },
             ),
             _ => return None,
         };
-        Some(Self { name: name.to_owned(), video, audio })
+        Some(Self {
+            name: name.to_owned(),
+            video,
+            audio,
+        })
     }
 }
 
@@ -153,7 +182,10 @@ mod tests {
     #[test]
     fn builtin_profiles_exist_and_the_default_is_web() {
         for name in Profile::BUILTIN {
-            assert_eq!(Profile::builtin(name).map(|p| p.name).as_deref(), Some(name));
+            assert_eq!(
+                Profile::builtin(name).map(|p| p.name).as_deref(),
+                Some(name)
+            );
         }
         assert_eq!(Profile::builtin("web"), Some(Profile::default()));
         assert_eq!(Profile::builtin("nope"), None);

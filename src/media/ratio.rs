@@ -56,7 +56,11 @@ pub(crate) fn rescale(value: i64, from: Ratio, to: Ratio) -> i64 {
     }
     let (num, den) = if den < 0 { (-num, -den) } else { (num, den) };
     let half = den / 2;
-    let rounded = if num >= 0 { (num + half) / den } else { (num - half) / den };
+    let rounded = if num >= 0 {
+        (num + half) / den
+    } else {
+        (num - half) / den
+    };
     rounded.clamp(i128::from(i64::MIN + 1), i128::from(i64::MAX)) as i64
 }
 
@@ -73,7 +77,10 @@ mod tests {
     fn rescaling_rounds_to_nearest_and_survives_extremes() {
         assert_eq!(rescale(1, Ratio::new(1, 25), Ratio::new(1, 12800)), 512);
         assert_eq!(rescale(-1, Ratio::new(1, 3), Ratio::new(1, 2)), -1);
-        assert_eq!(rescale(i64::MAX, Ratio::new(1, 1), Ratio::new(1, 90_000)), i64::MAX);
+        assert_eq!(
+            rescale(i64::MAX, Ratio::new(1, 1), Ratio::new(1, 90_000)),
+            i64::MAX
+        );
         assert_eq!(rescale(7, Ratio::new(1, 0), Ratio::new(1, 10)), 0);
     }
 

@@ -121,20 +121,45 @@ fn run(
 
     let probe = main.probe.clone();
     let mut narrator = Narrator::new(&probe, on_event);
-    let picker = render.poster.as_ref().map(|_| PosterPicker::new(probe.container.duration_ms));
+    let picker = render
+        .poster
+        .as_ref()
+        .map(|_| PosterPicker::new(probe.container.duration_ms));
     let processing = Instant::now();
     let outcome = match &plan.video {
-        VideoPlan::Encode { .. } => {
-            transcode(render, main, source, logo.as_ref(), &plan, picker, output, guard, &mut narrator)?
-        }
-        VideoPlan::Copy { .. } => {
-            remux::run(render, main, source, &plan, picker, output, guard, &mut narrator)?
-        }
+        VideoPlan::Encode { .. } => transcode(
+            render,
+            main,
+            source,
+            logo.as_ref(),
+            &plan,
+            picker,
+            output,
+            guard,
+            &mut narrator,
+        )?,
+        VideoPlan::Copy { .. } => remux::run(
+            render,
+            main,
+            source,
+            &plan,
+            picker,
+            output,
+            guard,
+            &mut narrator,
+        )?,
     };
     let process_ms = elapsed(processing);
 
     let verifying = Instant::now();
-    let verified = check(output, &plan, &outcome, &probe.require_video()?.codec, limits, guard)?;
+    let verified = check(
+        output,
+        &plan,
+        &outcome,
+        &probe.require_video()?.codec,
+        limits,
+        guard,
+    )?;
     let verify_ms = elapsed(verifying);
     guard.check()?;
     let staged = match (&render.poster, outcome.poster) {
@@ -144,7 +169,10 @@ fn run(
         _ => None,
     };
     output.commit().map_err(|error| {
-        MediaError::new(MediaCode::OutputUnwritable, format!("the result cannot be published: {error}"))
+        MediaError::new(
+            MediaCode::OutputUnwritable,
+            format!("the result cannot be published: {error}"),
+        )
     })?;
     let poster = match staged {
         Some((staged, info)) => {
@@ -164,7 +192,12 @@ fn run(
         output: verified.probe,
         poster,
         damage: outcome.damage,
-        timings: Timings { open_ms, process_ms, verify_ms, total_ms: elapsed(started) },
+        timings: Timings {
+            open_ms,
+            process_ms,
+            verify_ms,
+            total_ms: elapsed(started),
+        },
     };
     narrator.say(Event::Done);
     Ok(report)
@@ -180,7 +213,10 @@ pub(crate) struct Outcome {
     pub frames: u64,
 }
 
-#[allow(clippy::too_many_arguments, reason = "one caller; a struct would only rename them")]
+#[allow(
+    clippy::too_many_arguments,
+    reason = "one caller; a struct would only rename them"
+)]
 fn transcode(
     render: &Render,
     main: Opened,
@@ -192,17 +228,30 @@ fn transcode(
     guard: &Arc<Guard>,
     narrator: &mut Narrator<'_>,
 ) -> Result<Outcome, MediaError> {
-    let VideoPlan::Encode { width, height, crf, preset, max_rate, fps, tone_map, .. } = &plan.video
+    let VideoPlan::Encode {
+        width,
+        height,
+        crf,
+        preset,
+        max_rate,
+        fps,
+        tone_map,
+        ..
+    } = &plan.video
     else {
         return Err(MediaError::new(MediaCode::Internal, "nothing to encode"));
     };
-    let overlay = render.watermark.as_ref().zip(logo).zip(plan.watermark).map(|((mark, logo), at)| {
-        Overlay {
-            image: logo::resize(logo, at.width, at.height),
-            opacity: mark.placement.opacity,
-            position: Position::Fixed(at.x, at.y),
-        }
-    });
+    let overlay =
+        render
+            .watermark
+            .as_ref()
+            .zip(logo)
+            .zip(plan.watermark)
+            .map(|((mark, logo), at)| Overlay {
+                image: logo::resize(logo, at.width, at.height),
+                opacity: mark.placement.opacity,
+                position: Position::Fixed(at.x, at.y),
+            });
     let spec = VideoSpec {
         overlay,
         fps: fps.map(Ratio::approximate),
@@ -210,7 +259,11 @@ fn transcode(
         threads: render.threads,
         ..spec_for(&main, *width, *height)?
     };
-    let settings = EncodeSettings { crf: *crf, preset: preset.clone(), max_rate: *max_rate };
+    let settings = EncodeSettings {
+        crf: *crf,
+        preset: preset.clone(),
+        max_rate: *max_rate,
+    };
     let color = spec.color;
     let mut sink = Sink::create(output, &render.limits, guard)?;
     let mut video = VideoLane::open(&main, spec, &settings, &render.limits, &mut sink)?;
@@ -267,9 +320,16 @@ pub(crate) fn reserve_for(main: &Opened, source: Option<&Opened>) -> u64 {
         let seconds = opened.probe.container.duration_ms as f64 / 1000.0;
         let fps = opened.probe.video.as_ref().map_or(0.0, |video| video.fps);
         let frames = opened.video.frames.max((seconds * fps).ceil() as u64);
-        let sound = opened.probe.audio.as_ref().map_or(0.0, |audio| f64::from(audio.sample_rate));
+        let sound = opened
+            .probe
+            .audio
+            .as_ref()
+            .map_or(0.0, |audio| f64::from(audio.sample_rate));
         // AAC frames have 1024 samples; 48 kHz is what we encode to.
-        (frames, (seconds * sound.max(48_000.0) / 1024.0).ceil() as u64)
+        (
+            frames,
+            (seconds * sound.max(48_000.0) / 1024.0).ceil() as u64,
+        )
     };
     let (frames, sounds) = count(main);
     let put_back = source.map_or(0, |source| count(source).1);
@@ -284,11 +344,19 @@ fn stage_poster<'a>(
 ) -> Result<(StagedPoster<'a>, PosterInfo), MediaError> {
     let (width, height) = (frame.width(), frame.height());
     let jpeg = poster::encode(frame, color).map_err(|error| {
-        MediaError::new(MediaCode::EncoderFailed, format!("the poster cannot be encoded: {error}"))
-            .at("poster")
-            .with_log()
+        MediaError::new(
+            MediaCode::EncoderFailed,
+            format!("the poster cannot be encoded: {error}"),
+        )
+        .at("poster")
+        .with_log()
     })?;
-    let info = PosterInfo { width, height, time_ms: at_ms, bytes: jpeg.len() as u64 };
+    let info = PosterInfo {
+        width,
+        height,
+        time_ms: at_ms,
+        bytes: jpeg.len() as u64,
+    };
     Ok((StagedPoster::write(path, &jpeg)?, info))
 }
 

@@ -122,14 +122,21 @@ impl Ends {
     fn open(input: &Opened, limits: &Limits) -> Result<Self, MediaError> {
         let stream = &input.video;
         let broken = |error: super::av::AvError| {
-            MediaError::new(MediaCode::NotDecodable, format!("the video cannot be decoded: {error}"))
+            MediaError::new(
+                MediaCode::NotDecodable,
+                format!("the video cannot be decoded: {error}"),
+            )
         };
         let name = decoder_name(&stream.codec).unwrap_or_default();
-        let options =
-            DecoderOptions { threads: 0, max_pixels: limits.max_pixels, strict: true };
+        let options = DecoderOptions {
+            threads: 0,
+            max_pixels: limits.max_pixels,
+            strict: true,
+        };
         let params = input.demuxer.params(stream.index).map_err(broken)?;
         Ok(Self {
-            decoder: Decoder::open(name, Some(&params), stream.time_base, options).map_err(broken)?,
+            decoder: Decoder::open(name, Some(&params), stream.time_base, options)
+                .map_err(broken)?,
             frame: Frame::new().map_err(broken)?,
             decoded: 0,
             bad: 0,
@@ -161,7 +168,9 @@ impl Ends {
 struct Read {
     frames: u64,
     first: Option<i64>,
-    end: i64,
+    last: i64,
+    /// Longest distance between two frames in file order, in the stream's time base.
+    longest: i64,
     last_key: Option<i64>,
     audio_packets: u64,
     audio_end_us: i64,
@@ -184,7 +193,10 @@ fn read_through(
     opened.demuxer.keep_only(&wanted);
     let nominal = rescale(1, frame_rate(&video).inverse(), video.time_base).max(1);
     let start_us = opened.demuxer.start_us().unwrap_or(0);
-    let mut read = Read { end: i64::MIN, ..Read::default() };
+    let mut read = Read {
+        last: i64::MIN,
+        ..Read::default()
+    };
     let mut packet = Packet::new().map_err(super::render::memory)?;
     let mut keys = 0u64;
     loop {
@@ -201,32 +213,41 @@ fn read_through(
         if packet.stream() == video.index {
             read.frames += 1;
             if read.frames > limits.max_frames {
-                return Err(MediaError::new(MediaCode::TooManyFrames, "the video has too many frames"));
+                return Err(MediaError::new(
+                    MediaCode::TooManyFrames,
+                    "the video has too many frames",
+                ));
             }
             let pts = packet.pts().or(packet.dts()).unwrap_or(0);
-            let length = if packet.duration() > 0 { packet.duration() } else { nominal };
+            if read.first.is_some() {
+                read.longest = read.longest.max(pts.saturating_sub(read.last));
+            }
             read.first = Some(read.first.map_or(pts, |first| first.min(pts)));
-            read.end = read.end.max(pts.saturating_add(length));
+            read.last = read.last.max(pts);
             if packet.is_key() {
                 keys += 1;
-                read.last_key = Some(packet.dts().unwrap_or(pts));
+                read.last_key = Some(pts);
             }
             // The second key frame ends the first group.
             if depth == DecodeDepth::Full || (keys <= 1 && ends.decoded < MOST_FRAMES) {
                 ends.send(Some(&packet));
             }
-        } else if let Some(audio) = audio.as_ref().filter(|audio| audio.index == packet.stream()) {
+        } else if let Some(audio) = audio
+            .as_ref()
+            .filter(|audio| audio.index == packet.stream())
+        {
             read.audio_packets += 1;
             let end = packet.pts().unwrap_or(0).saturating_add(packet.duration());
-            read.audio_end_us =
-                read.audio_end_us.max(rescale(end, audio.time_base, Ratio::MICROS) - start_us);
+            read.audio_end_us = read
+                .audio_end_us
+                .max(rescale(end, audio.time_base, Ratio::MICROS) - start_us);
         }
     }
     ends.send(None);
     if depth == DecodeDepth::Ends && keys > 1 {
         decode_last_group(opened, &mut ends, read.last_key, guard)?;
     }
-    conclude(opened, &read, &ends, audio.is_some(), depth)
+    conclude(opened, &read, &ends, nominal, depth)
 }
 
 fn decode_last_group(
@@ -267,30 +288,38 @@ fn conclude(
     opened: &Opened,
     read: &Read,
     ends: &Ends,
-    has_audio: bool,
+    nominal: i64,
     depth: DecodeDepth,
 ) -> Result<Verified, MediaError> {
+    let has_audio = opened.audio.is_some();
     let base = opened.video.time_base;
-    let duration_ms = read.first.map_or(0, |first| to_millis(read.end.saturating_sub(first), base));
-    let claimed = opened.probe.container.duration_ms;
-    let reached = duration_ms.max(to_millis(read.audio_end_us, Ratio::MICROS));
-    // Half a second or two percent: containers round, and sound may be longer.
-    let missing = claimed.saturating_sub(reached);
-    let known_frames = opened.video.frames;
-    if missing > 500.max(claimed / 50) || known_frames > read.frames + known_frames / 50 {
-        return Err(MediaError::new(
-            MediaCode::Truncated,
-            format!(
-                "the file claims {claimed} ms and {known_frames} frames, but holds {reached} ms and {}",
-                read.frames
-            ),
-        ));
+    let span = read
+        .first
+        .map_or(0, |first| read.last.saturating_sub(first));
+    // Only the container knows how long the last frame is shown: packet
+    // durations are guesses of the parser.
+    let duration = opened.video.duration.filter(|claimed| *claimed > span);
+    let duration_ms = to_millis(duration.unwrap_or(span.saturating_add(nominal)), base);
+    Truncation {
+        claimed_ms: opened.probe.container.duration_ms,
+        reached_ms: to_millis(span.saturating_add(nominal), base)
+            .max(to_millis(read.audio_end_us, Ratio::MICROS)),
+        claimed_frames: opened.video.frames,
+        frames: read.frames,
+        longest_ms: to_millis(read.longest, base),
     }
+    .check()?;
     if let Some(error) = &read.broken {
-        return Err(MediaError { code: MediaCode::Truncated, ..error.clone() });
+        return Err(MediaError {
+            code: MediaCode::Truncated,
+            ..error.clone()
+        });
     }
     if ends.decoded == 0 {
-        return Err(MediaError::new(MediaCode::NotDecodable, "no frame of the video decodes"));
+        return Err(MediaError::new(
+            MediaCode::NotDecodable,
+            "no frame of the video decodes",
+        ));
     }
     if ends.bad > 0 {
         return Err(MediaError::new(
@@ -306,7 +335,10 @@ fn conclude(
         ));
     }
     if has_audio && read.audio_packets == 0 {
-        return Err(MediaError::new(MediaCode::AudioMissing, "the audio stream is empty"));
+        return Err(MediaError::new(
+            MediaCode::AudioMissing,
+            "the audio stream is empty",
+        ));
     }
     Ok(Verified {
         probe: opened.probe.clone(),
@@ -317,6 +349,42 @@ fn conclude(
     })
 }
 
+/// What a file claims against what it holds.
+pub(crate) struct Truncation {
+    pub claimed_ms: u64,
+    pub reached_ms: u64,
+    /// 0 where the container does not say.
+    pub claimed_frames: u64,
+    pub frames: u64,
+    /// The longest time a frame is shown.
+    pub longest_ms: u64,
+}
+
+impl Truncation {
+    /// Frames decide where they are counted; elsewhere time does, generously:
+    /// containers round, and a last frame may stand as long as any before it.
+    pub(crate) fn check(&self) -> Result<(), MediaError> {
+        let cut = if self.claimed_frames > 0 {
+            self.claimed_frames > self.frames + self.claimed_frames / 50
+        } else {
+            let tolerance = 1000
+                .max(self.claimed_ms / 50)
+                .max(self.longest_ms.saturating_mul(2));
+            self.claimed_ms.saturating_sub(self.reached_ms) > tolerance
+        };
+        if !cut {
+            return Ok(());
+        }
+        Err(MediaError::new(
+            MediaCode::Truncated,
+            format!(
+                "the file claims {} ms and {} frames, but holds {} ms and {}",
+                self.claimed_ms, self.claimed_frames, self.reached_ms, self.frames
+            ),
+        ))
+    }
+}
+
 fn compare(found: &Verified, expect: &Expectation) -> Result<(), MediaError> {
     let fail = |code, message: String| Err(MediaError::new(code, message));
     let video = found.probe.require_video()?;
@@ -324,11 +392,17 @@ fn compare(found: &Verified, expect: &Expectation) -> Result<(), MediaError> {
         if found.duration_ms.abs_diff(wanted) > tolerance {
             return fail(
                 MediaCode::WrongDuration,
-                format!("{} ms long, expected {wanted} ± {tolerance}", found.duration_ms),
+                format!(
+                    "{} ms long, expected {wanted} ± {tolerance}",
+                    found.duration_ms
+                ),
             );
         }
     }
-    if let Some(least) = expect.min_duration_ms.filter(|least| found.duration_ms < *least) {
+    if let Some(least) = expect
+        .min_duration_ms
+        .filter(|least| found.duration_ms < *least)
+    {
         return fail(
             MediaCode::WrongDuration,
             format!("{} ms long, expected at least {least}", found.duration_ms),
@@ -348,7 +422,10 @@ fn compare(found: &Verified, expect: &Expectation) -> Result<(), MediaError> {
     {
         return fail(
             MediaCode::WrongSize,
-            format!("{}×{}, expected {:?}×{:?}", size.0, size.1, expect.width, expect.height),
+            format!(
+                "{}×{}, expected {:?}×{:?}",
+                size.0, size.1, expect.width, expect.height
+            ),
         );
     }
     match (expect.audio, &found.probe.audio) {
@@ -361,14 +438,23 @@ fn compare(found: &Verified, expect: &Expectation) -> Result<(), MediaError> {
         _ => {}
     }
     let wrong = |expected: &Option<String>, found: &str| {
-        expected.as_ref().filter(|expected| *expected != found).cloned()
+        expected
+            .as_ref()
+            .filter(|expected| *expected != found)
+            .cloned()
     };
     if let Some(expected) = wrong(&expect.video_codec, &video.codec) {
-        return fail(MediaCode::WrongCodec, format!("{}, expected {expected}", video.codec));
+        return fail(
+            MediaCode::WrongCodec,
+            format!("{}, expected {expected}", video.codec),
+        );
     }
     if let Some(audio) = &found.probe.audio {
         if let Some(expected) = wrong(&expect.audio_codec, &audio.codec) {
-            return fail(MediaCode::WrongCodec, format!("{}, expected {expected}", audio.codec));
+            return fail(
+                MediaCode::WrongCodec,
+                format!("{}, expected {expected}", audio.codec),
+            );
         }
     }
     Ok(())

@@ -110,7 +110,9 @@ impl FromStr for Length {
         let number = number.trim_end();
         // Rust also parses "inf", "nan" and "1e5"; none of them is a length.
         let plain = !number.is_empty()
-            && number.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | '-' | '+'));
+            && number
+                .chars()
+                .all(|c| c.is_ascii_digit() || matches!(c, '.' | '-' | '+'));
         let value: f32 = number
             .parse()
             .ok()
@@ -120,7 +122,11 @@ impl FromStr for Length {
         if !value.is_finite() || value.abs() > most {
             return Err(LengthError::Range(text.to_owned()));
         }
-        Ok(if percent { Self::Percent(value) } else { Self::Pixels(value) })
+        Ok(if percent {
+            Self::Percent(value)
+        } else {
+            Self::Pixels(value)
+        })
     }
 }
 
@@ -205,7 +211,9 @@ impl Placement {
         }
         let ratio = f64::from(logo.1) / f64::from(logo.0);
         // Too large in either direction: shrink as a whole.
-        let width = wanted.min(f64::from(frame.0)).min(f64::from(frame.1) / ratio);
+        let width = wanted
+            .min(f64::from(frame.0))
+            .min(f64::from(frame.1) / ratio);
         let width_px = even(width, frame.0);
         let height_px = even(width * ratio, frame.1);
         let (left, top) = (self.offset_x.pixels(short), self.offset_y.pixels(short));
@@ -269,9 +277,16 @@ mod tests {
         assert_eq!("24".parse(), Ok(Length::Pixels(24.0)));
         assert_eq!("-8px".parse(), Ok(Length::Pixels(-8.0)));
         for bad in ["", "%", "px", "big", "inf", "nan%", "1e3px", "12em", "1 2"] {
-            assert_eq!(bad.parse::<Length>(), Err(LengthError::Syntax(bad.to_owned())), "{bad}");
+            assert_eq!(
+                bad.parse::<Length>(),
+                Err(LengthError::Syntax(bad.to_owned())),
+                "{bad}"
+            );
         }
-        assert!(matches!("99999px".parse::<Length>(), Err(LengthError::Range(_))));
+        assert!(matches!(
+            "99999px".parse::<Length>(),
+            Err(LengthError::Range(_))
+        ));
         assert_eq!(Length::Percent(12.5).to_string(), "12.5%");
     }
 
@@ -289,12 +304,25 @@ mod tests {
     #[test]
     fn nonsense_is_refused() {
         let refused = |placement: Placement| {
-            placement.rectangle((640, 360), (100, 50)).unwrap_err().code == MediaCode::InvalidWatermark
+            placement.rectangle((640, 360), (100, 50)).unwrap_err().code
+                == MediaCode::InvalidWatermark
         };
-        assert!(refused(Placement { size: Length::Percent(0.0), ..Placement::default() }));
-        assert!(refused(Placement { size: Length::Pixels(-3.0), ..Placement::default() }));
-        assert!(refused(Placement { opacity: 1.5, ..Placement::default() }));
-        assert!(refused(Placement { opacity: f32::NAN, ..Placement::default() }));
+        assert!(refused(Placement {
+            size: Length::Percent(0.0),
+            ..Placement::default()
+        }));
+        assert!(refused(Placement {
+            size: Length::Pixels(-3.0),
+            ..Placement::default()
+        }));
+        assert!(refused(Placement {
+            opacity: 1.5,
+            ..Placement::default()
+        }));
+        assert!(refused(Placement {
+            opacity: f32::NAN,
+            ..Placement::default()
+        }));
     }
 
     #[test]
@@ -302,7 +330,10 @@ mod tests {
         let placement = Placement::default();
         let landscape = placement.rectangle((1920, 1080), (300, 100)).unwrap();
         let portrait = placement.rectangle((1080, 1920), (300, 100)).unwrap();
-        assert_eq!((landscape.width, landscape.height), (portrait.width, portrait.height));
+        assert_eq!(
+            (landscape.width, landscape.height),
+            (portrait.width, portrait.height)
+        );
         assert_eq!(landscape.width, 216);
     }
 

@@ -41,7 +41,10 @@ const DECODERS: &[(&str, &str)] = &[
 
 /// The decoder for a codec we accept.
 pub(crate) fn decoder_name(codec: &str) -> Option<&'static str> {
-    DECODERS.iter().find(|(name, _)| *name == codec).map(|(_, decoder)| *decoder)
+    DECODERS
+        .iter()
+        .find(|(name, _)| *name == codec)
+        .map(|(_, decoder)| *decoder)
 }
 
 /// The list libav's `codec_whitelist` option takes.
@@ -97,7 +100,10 @@ impl CodecParams {
                 return Err(AvError::memory("avcodec_parameters_alloc"));
             }
             let params = Self { pointer };
-            check(ffi::avcodec_parameters_copy(pointer, source), "avcodec_parameters_copy")?;
+            check(
+                ffi::avcodec_parameters_copy(pointer, source),
+                "avcodec_parameters_copy",
+            )?;
             Ok(params)
         }
     }

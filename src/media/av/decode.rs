@@ -53,7 +53,10 @@ impl Decoder {
         time_base: Ratio,
         options: DecoderOptions,
     ) -> Result<Self, AvError> {
-        let missing = AvError::new(ffi::AVERROR_DECODER_NOT_FOUND, "avcodec_find_decoder_by_name");
+        let missing = AvError::new(
+            ffi::AVERROR_DECODER_NOT_FOUND,
+            "avcodec_find_decoder_by_name",
+        );
         let c_name = CString::new(name).map_err(|_| missing)?;
         // SAFETY: the codec is checked for null; the context is ours from here
         // on and freed by Drop also when a later step fails.
@@ -81,7 +84,10 @@ impl Decoder {
                 (*context).err_recognition |=
                     (ffi::AV_EF_CRCCHECK | ffi::AV_EF_BITSTREAM | ffi::AV_EF_BUFFER) as c_int;
             }
-            check(ffi::avcodec_open2(context, codec, std::ptr::null_mut()), "avcodec_open2")?;
+            check(
+                ffi::avcodec_open2(context, codec, std::ptr::null_mut()),
+                "avcodec_open2",
+            )?;
             Ok(decoder)
         }
     }

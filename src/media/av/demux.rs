@@ -97,7 +97,10 @@ pub(crate) struct StreamInfo {
 /// Returns libav's name for it; the reader is back at 0 afterwards.
 fn identify(reader: &mut dyn ReadSeek) -> Result<(String, Vec<u8>), OpenError> {
     let mut head = Vec::new();
-    reader.take(SNIFFED).read_to_end(&mut head).map_err(OpenError::Io)?;
+    reader
+        .take(SNIFFED)
+        .read_to_end(&mut head)
+        .map_err(OpenError::Io)?;
     reader.rewind().map_err(OpenError::Io)?;
     let (format, score) = guess(&head);
     if format.is_null() {
@@ -105,11 +108,17 @@ fn identify(reader: &mut dyn ReadSeek) -> Result<(String, Vec<u8>), OpenError> {
     }
     // SAFETY: a demuxer of libav's static table.
     let name = unsafe { text((*format).name) };
-    let allowed = FORMATS.split(',').any(|known| name.split(',').any(|part| part == known));
+    let allowed = FORMATS
+        .split(',')
+        .any(|known| name.split(',').any(|part| part == known));
     // libav itself calls a quarter of the maximum "try again with more bytes":
     // noise reaches that, our containers score above.
     if !allowed {
-        return Err(if score > 25 { OpenError::Refused(name) } else { OpenError::Unknown });
+        return Err(if score > 25 {
+            OpenError::Refused(name)
+        } else {
+            OpenError::Unknown
+        });
     }
     Ok((name, head))
 }
@@ -155,9 +164,15 @@ impl Demuxer {
         dictionary.set(c"codec_whitelist", &whitelist())?;
         dictionary.set(c"protocol_whitelist", "")?;
         dictionary.set(c"probesize", &options.probe_size.max(32).to_string())?;
-        dictionary.set(c"analyzeduration", &options.analyze_ms.saturating_mul(1000).to_string())?;
+        dictionary.set(
+            c"analyzeduration",
+            &options.analyze_ms.saturating_mul(1000).to_string(),
+        )?;
         // One more than allowed, so that "exactly too many" can be counted below.
-        dictionary.set(c"max_streams", &options.max_streams.saturating_add(1).to_string())?;
+        dictionary.set(
+            c"max_streams",
+            &options.max_streams.saturating_add(1).to_string(),
+        )?;
         // SAFETY: a fresh context gets our I/O, an interrupt callback whose
         // opaque outlives it (field order), and a refusing io_open. On failure
         // avformat_open_input frees the context itself; on success the wrapper
@@ -182,11 +197,18 @@ impl Demuxer {
                 if log::mentions("max_streams") {
                     return Err(OpenError::TooManyStreams);
                 }
-                return Err(io.take_failure().map_or(OpenError::Libav(error), OpenError::Io));
+                return Err(io
+                    .take_failure()
+                    .map_or(OpenError::Libav(error), OpenError::Io));
             }
             OwnedInput::wrap(context)
         };
-        let mut demuxer = Self { input, io, guard, format };
+        let mut demuxer = Self {
+            input,
+            io,
+            guard,
+            format,
+        };
         if demuxer.stream_count() > options.max_streams as usize {
             return Err(OpenError::TooManyStreams);
         }
@@ -214,7 +236,11 @@ impl Demuxer {
         let result = unsafe {
             let result = ffi::avformat_find_stream_info(
                 self.context(),
-                if pointers.is_empty() { std::ptr::null_mut() } else { pointers.as_mut_ptr() },
+                if pointers.is_empty() {
+                    std::ptr::null_mut()
+                } else {
+                    pointers.as_mut_ptr()
+                },
             );
             for pointer in &mut pointers {
                 ffi::av_dict_free(pointer);
@@ -223,7 +249,11 @@ impl Demuxer {
         };
         check(result, "avformat_find_stream_info")
             .map(|_| ())
-            .map_err(|error| self.io.take_failure().map_or(OpenError::Libav(error), OpenError::Io))
+            .map_err(|error| {
+                self.io
+                    .take_failure()
+                    .map_or(OpenError::Libav(error), OpenError::Io)
+            })
     }
 
     fn context(&self) -> *mut ffi::AVFormatContext {
@@ -347,7 +377,9 @@ impl Demuxer {
     fn display_matrix(&self, index: usize) -> Option<[i32; 9]> {
         // ffmpeg-next knows where each FFmpeg version keeps a stream's side data.
         let stream = self.input.stream(index)?;
-        let data = stream.side_data().find(|data| data.kind() == SideDataType::DisplayMatrix)?;
+        let data = stream
+            .side_data()
+            .find(|data| data.kind() == SideDataType::DisplayMatrix)?;
         let bytes = data.data();
         let mut matrix = [0i32; 9];
         for (value, chunk) in matrix.iter_mut().zip(bytes.chunks_exact(4)) {
@@ -404,9 +436,16 @@ impl Demuxer {
         let index = c_int::try_from(stream).unwrap_or(0);
         // SAFETY: the context is valid and exclusively ours.
         let code = unsafe {
-            ffi::av_seek_frame(self.context(), index, at, ffi::AVSEEK_FLAG_BACKWARD as c_int)
+            ffi::av_seek_frame(
+                self.context(),
+                index,
+                at,
+                ffi::AVSEEK_FLAG_BACKWARD as c_int,
+            )
         };
-        check(code, "av_seek_frame").map(|_| ()).map_err(OpenError::from)
+        check(code, "av_seek_frame")
+            .map(|_| ())
+            .map_err(OpenError::from)
     }
 }
 
@@ -416,8 +455,12 @@ impl Demuxer {
 /// Both pointers are valid.
 unsafe fn aspect(stream: *const ffi::AVStream, par: *const ffi::AVCodecParameters) -> Ratio {
     // SAFETY: the caller's promise.
-    let (container, codec) =
-        unsafe { (ratio((*stream).sample_aspect_ratio), ratio((*par).sample_aspect_ratio)) };
+    let (container, codec) = unsafe {
+        (
+            ratio((*stream).sample_aspect_ratio),
+            ratio((*par).sample_aspect_ratio),
+        )
+    };
     match (container.is_valid(), codec.is_valid()) {
         (true, _) => container,
         (false, true) => codec,
@@ -467,8 +510,7 @@ impl Default for Dictionary {
 
 impl Dictionary {
     pub(super) fn set(&mut self, key: &CStr, value: &str) -> Result<(), AvError> {
-        let value =
-            CString::new(value).map_err(|_| AvError::new(super::EINVAL, "av_dict_set"))?;
+        let value = CString::new(value).map_err(|_| AvError::new(super::EINVAL, "av_dict_set"))?;
         // SAFETY: both strings outlive the call, which copies them.
         check(
             unsafe { ffi::av_dict_set(&mut self.0, key.as_ptr(), value.as_ptr(), 0) },

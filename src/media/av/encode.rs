@@ -68,9 +68,8 @@ impl Encoder {
     fn option(&mut self, key: &CStr, value: &str) -> Result<(), AvError> {
         let value = CString::new(value).map_err(|_| AvError::new(EINVAL, "av_opt_set"))?;
         // SAFETY: a context that is not open yet; strings are copied.
-        let code = unsafe {
-            ffi::av_opt_set((*self.context).priv_data, key.as_ptr(), value.as_ptr(), 0)
-        };
+        let code =
+            unsafe { ffi::av_opt_set((*self.context).priv_data, key.as_ptr(), value.as_ptr(), 0) };
         check(code, "av_opt_set").map(|_| ())
     }
 
@@ -149,7 +148,12 @@ impl Encoder {
     }
 
     /// A JPEG encoder; quality is libav's scale, 2 (best) to 31.
-    pub(crate) fn jpeg(width: u32, height: u32, color: Color, quality: u8) -> Result<Self, AvError> {
+    pub(crate) fn jpeg(
+        width: u32,
+        height: u32,
+        color: Color,
+        quality: u8,
+    ) -> Result<Self, AvError> {
         let (mut encoder, codec) = Self::allocate(c"mjpeg")?;
         encoder.set_picture("yuvj420p", width, height, Ratio::new(1, 25), color)?;
         // SAFETY: a context that is not open yet. FF_QP2LAMBDA is 118.

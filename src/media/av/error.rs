@@ -41,14 +41,30 @@ impl fmt::Display for AvError {
         let mut buffer = [0u8; 128];
         // SAFETY: the buffer is as long as stated; av_strerror always terminates it.
         unsafe {
-            ffi::av_strerror(self.code, buffer.as_mut_ptr().cast::<c_char>(), buffer.len());
+            ffi::av_strerror(
+                self.code,
+                buffer.as_mut_ptr().cast::<c_char>(),
+                buffer.len(),
+            );
         }
-        let end = buffer.iter().position(|byte| *byte == 0).unwrap_or(buffer.len());
-        write!(f, "{} ({})", String::from_utf8_lossy(&buffer[..end]), self.call)
+        let end = buffer
+            .iter()
+            .position(|byte| *byte == 0)
+            .unwrap_or(buffer.len());
+        write!(
+            f,
+            "{} ({})",
+            String::from_utf8_lossy(&buffer[..end]),
+            self.call
+        )
     }
 }
 
 /// Turns a libav return value into a result.
 pub(super) fn check(value: c_int, call: &'static str) -> Result<c_int, AvError> {
-    if value < 0 { Err(AvError::new(value, call)) } else { Ok(value) }
+    if value < 0 {
+        Err(AvError::new(value, call))
+    } else {
+        Ok(value)
+    }
 }

@@ -41,7 +41,11 @@ impl VideoSource {
             height: frame.height(),
             format: frame.format(),
             time_base,
-            sample_aspect: if aspect.is_valid() { aspect } else { Ratio::new(1, 1) },
+            sample_aspect: if aspect.is_valid() {
+                aspect
+            } else {
+                Ratio::new(1, 1)
+            },
             frame_rate,
             color: frame.color(),
         }
@@ -63,7 +67,10 @@ impl Graph {
                 return Err(AvError::memory("avfilter_graph_alloc"));
             }
             (*graph).nb_threads = c_int::try_from(threads).unwrap_or(0);
-            Ok(Self { graph, nodes: Vec::new() })
+            Ok(Self {
+                graph,
+                nodes: Vec::new(),
+            })
         }
     }
 
@@ -75,7 +82,10 @@ impl Graph {
         unsafe {
             let filter = ffi::avfilter_get_by_name(filter.as_ptr());
             if filter.is_null() {
-                return Err(AvError::new(ffi::AVERROR_FILTER_NOT_FOUND, "avfilter_get_by_name"));
+                return Err(AvError::new(
+                    ffi::AVERROR_FILTER_NOT_FOUND,
+                    "avfilter_get_by_name",
+                ));
             }
             let context = ffi::avfilter_graph_alloc_filter(self.graph, filter, name.as_ptr());
             if context.is_null() {
@@ -87,7 +97,10 @@ impl Graph {
 
     fn initialise(&mut self, context: *mut ffi::AVFilterContext) -> Result<Node, AvError> {
         // SAFETY: a context of this graph whose options are set.
-        check(unsafe { ffi::avfilter_init_str(context, std::ptr::null()) }, "avfilter_init_str")?;
+        check(
+            unsafe { ffi::avfilter_init_str(context, std::ptr::null()) },
+            "avfilter_init_str",
+        )?;
         self.nodes.push(context);
         Ok(Node(self.nodes.len() - 1))
     }
@@ -144,7 +157,11 @@ impl Graph {
         self.initialise(context)
     }
 
-    pub(crate) fn audio_source(&mut self, frame: &Frame, time_base: Ratio) -> Result<Node, AvError> {
+    pub(crate) fn audio_source(
+        &mut self,
+        frame: &Frame,
+        time_base: Ratio,
+    ) -> Result<Node, AvError> {
         let context = self.allocate(c"abuffer")?;
         // SAFETY: as for pictures; the channel layout is copied from the frame
         // and released after the call.
@@ -156,11 +173,13 @@ impl Graph {
             (*params).format = frame.format();
             (*params).sample_rate = frame.sample_rate();
             (*params).time_base = rational(time_base);
-            let code = ffi::av_channel_layout_copy(
-                &mut (*params).ch_layout,
-                &(*frame.as_ptr()).ch_layout,
-            );
-            let code = if code < 0 { code } else { ffi::av_buffersrc_parameters_set(context, params) };
+            let code =
+                ffi::av_channel_layout_copy(&mut (*params).ch_layout, &(*frame.as_ptr()).ch_layout);
+            let code = if code < 0 {
+                code
+            } else {
+                ffi::av_buffersrc_parameters_set(context, params)
+            };
             ffi::av_channel_layout_uninit(&mut (*params).ch_layout);
             ffi::av_free(params.cast());
             check(code, "av_buffersrc_parameters_set")?;

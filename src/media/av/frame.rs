@@ -63,7 +63,11 @@ impl Frame {
     pub(crate) fn new() -> Result<Self, AvError> {
         // SAFETY: no arguments; null means out of memory.
         let pointer = unsafe { ffi::av_frame_alloc() };
-        if pointer.is_null() { Err(AvError::memory("av_frame_alloc")) } else { Ok(Self { pointer }) }
+        if pointer.is_null() {
+            Err(AvError::memory("av_frame_alloc"))
+        } else {
+            Ok(Self { pointer })
+        }
     }
 
     /// A picture with buffers of its own, contents undefined until written.
@@ -78,7 +82,10 @@ impl Frame {
             (*frame.pointer).format = id;
             (*frame.pointer).width = width;
             (*frame.pointer).height = height;
-            check(ffi::av_frame_get_buffer(frame.pointer, 0), "av_frame_get_buffer")?;
+            check(
+                ffi::av_frame_get_buffer(frame.pointer, 0),
+                "av_frame_get_buffer",
+            )?;
             // Undefined bytes must not become a safe slice.
             for plane in 0..4 {
                 let buffer = (*frame.pointer).buf[plane];
@@ -98,7 +105,10 @@ impl Frame {
     pub(crate) fn share(&self) -> Result<Self, AvError> {
         let copy = Self::new()?;
         // SAFETY: both frames are valid and `copy` is empty.
-        check(unsafe { ffi::av_frame_ref(copy.pointer, self.pointer) }, "av_frame_ref")?;
+        check(
+            unsafe { ffi::av_frame_ref(copy.pointer, self.pointer) },
+            "av_frame_ref",
+        )?;
         Ok(copy)
     }
 
@@ -213,17 +223,25 @@ impl Frame {
         let (pointer, length, stride) = self.extent(index)?;
         // SAFETY: `extent` computed the length from the frame's own stride and
         // height; the buffer lives as long as `&self`.
-        Some((unsafe { std::slice::from_raw_parts(pointer, length) }, stride))
+        Some((
+            unsafe { std::slice::from_raw_parts(pointer, length) },
+            stride,
+        ))
     }
 
     /// As [`Frame::plane`], for writing; copies the buffer first if it is shared.
     pub(crate) fn plane_mut(&mut self, index: usize) -> Result<(&mut [u8], usize), AvError> {
         // SAFETY: the frame is valid; afterwards its buffers are ours alone.
-        check(unsafe { ffi::av_frame_make_writable(self.pointer) }, "av_frame_make_writable")?;
-        let (pointer, length, stride) =
-            self.extent(index).ok_or(AvError::new(EINVAL, "plane"))?;
+        check(
+            unsafe { ffi::av_frame_make_writable(self.pointer) },
+            "av_frame_make_writable",
+        )?;
+        let (pointer, length, stride) = self.extent(index).ok_or(AvError::new(EINVAL, "plane"))?;
         // SAFETY: as for `plane`, and unshared since make_writable.
-        Ok((unsafe { std::slice::from_raw_parts_mut(pointer, length) }, stride))
+        Ok((
+            unsafe { std::slice::from_raw_parts_mut(pointer, length) },
+            stride,
+        ))
     }
 
     fn extent(&self, index: usize) -> Option<(*mut u8, usize, usize)> {
@@ -244,7 +262,9 @@ impl Frame {
         if pointer.is_null() || rows == 0 || stride < columns as usize {
             return None;
         }
-        let length = stride.checked_mul(rows as usize - 1)?.checked_add(columns as usize)?;
+        let length = stride
+            .checked_mul(rows as usize - 1)?
+            .checked_add(columns as usize)?;
         Some((pointer, length, stride))
     }
 }

@@ -40,11 +40,21 @@ impl Io {
         length: u64,
         guard: Arc<Guard>,
     ) -> Result<Self, AvError> {
-        Self::new(State { stream: Stream::Reader(reader), length, guard, failure: None })
+        Self::new(State {
+            stream: Stream::Reader(reader),
+            length,
+            guard,
+            failure: None,
+        })
     }
 
     pub(super) fn writer(writer: Box<dyn WriteSeek>, guard: Arc<Guard>) -> Result<Self, AvError> {
-        Self::new(State { stream: Stream::Writer(writer), length: 0, guard, failure: None })
+        Self::new(State {
+            stream: Stream::Writer(writer),
+            length: 0,
+            guard,
+            failure: None,
+        })
     }
 
     fn new(state: State) -> Result<Self, AvError> {
@@ -65,7 +75,9 @@ impl Io {
                     if writes { None } else { Some(read) },
                     // FFmpeg 7 made the written bytes const; both shapes are one ABI.
                     if writes {
-                        Some(std::mem::transmute::<*const c_void, _>(write as *const c_void))
+                        Some(std::mem::transmute::<*const c_void, _>(
+                            write as *const c_void,
+                        ))
                     } else {
                         None
                     },
@@ -105,7 +117,9 @@ impl Io {
         // SAFETY: as above.
         let code = unsafe { (*self.context).error };
         if code < 0 {
-            return Err(io::Error::other(AvError::new(code, "avio_flush").to_string()));
+            return Err(io::Error::other(
+                AvError::new(code, "avio_flush").to_string(),
+            ));
         }
         Ok(())
     }
@@ -133,7 +147,9 @@ fn guarded<T: From<i32>>(opaque: *mut c_void, body: impl FnOnce(&mut State) -> T
         Err(_) => {
             // SAFETY: as above; the closure's borrow ended with the unwind.
             let state = unsafe { &mut *opaque.cast::<State>() };
-            state.failure.get_or_insert_with(|| io::Error::other("the stream panicked"));
+            state
+                .failure
+                .get_or_insert_with(|| io::Error::other("the stream panicked"));
             T::from(EIO)
         }
     }
@@ -144,8 +160,12 @@ unsafe extern "C" fn read(opaque: *mut c_void, buffer: *mut u8, size: c_int) -> 
         if state.guard.tripped() {
             return ffi::AVERROR_EXIT;
         }
-        let Stream::Reader(reader) = &mut state.stream else { return EINVAL };
-        let Ok(length @ 1..) = usize::try_from(size) else { return EINVAL };
+        let Stream::Reader(reader) = &mut state.stream else {
+            return EINVAL;
+        };
+        let Ok(length @ 1..) = usize::try_from(size) else {
+            return EINVAL;
+        };
         // SAFETY: libav gives `size` writable bytes; zeroed first, since a
         // slice of uninitialised memory must not reach a safe reader.
         let target = unsafe {
@@ -168,8 +188,12 @@ unsafe extern "C" fn read(opaque: *mut c_void, buffer: *mut u8, size: c_int) -> 
 
 unsafe extern "C" fn write(opaque: *mut c_void, buffer: *const u8, size: c_int) -> c_int {
     guarded(opaque, |state| {
-        let Stream::Writer(writer) = &mut state.stream else { return EINVAL };
-        let Ok(length) = usize::try_from(size) else { return EINVAL };
+        let Stream::Writer(writer) = &mut state.stream else {
+            return EINVAL;
+        };
+        let Ok(length) = usize::try_from(size) else {
+            return EINVAL;
+        };
         // SAFETY: libav gives `size` readable bytes for the time of the call.
         let source = unsafe { std::slice::from_raw_parts(buffer, length) };
         match writer.write_all(source) {

@@ -85,7 +85,10 @@ unsafe extern "C" fn capture(
 }
 
 fn keep(line: &[u8]) {
-    let end = line.iter().position(|byte| *byte == 0).unwrap_or(line.len());
+    let end = line
+        .iter()
+        .position(|byte| *byte == 0)
+        .unwrap_or(line.len());
     let text = String::from_utf8_lossy(&line[..end]);
     let text = scrub(text.trim());
     if text.is_empty() {
@@ -117,7 +120,10 @@ fn scrub(line: &str) -> String {
 mod tests {
     #[test]
     fn addresses_are_removed() {
-        assert_eq!(super::scrub("[mov,mp4 @ 0x55aa] moov atom not found"), "[mov,mp4] moov atom not found");
+        assert_eq!(
+            super::scrub("[mov,mp4 @ 0x55aa] moov atom not found"),
+            "[mov,mp4] moov atom not found"
+        );
         assert_eq!(super::scrub("plain"), "plain");
     }
 }

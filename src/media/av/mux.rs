@@ -93,8 +93,11 @@ impl Muxer {
             )?;
             // The source container's tag may mean something else in MP4; Apple
             // players want hvc1 for HEVC.
-            (*(*stream).codecpar).codec_tag =
-                if codec == "hevc" { u32::from_le_bytes(*b"hvc1") } else { 0 };
+            (*(*stream).codecpar).codec_tag = if codec == "hevc" {
+                u32::from_le_bytes(*b"hvc1")
+            } else {
+                0
+            };
             if let Some(rate) = frame_rate.filter(|rate| rate.is_valid()) {
                 (*stream).avg_frame_rate = rational(rate);
             }
@@ -119,9 +122,8 @@ impl Muxer {
         let mut dictionary = Dictionary::default();
         dictionary.set(key, value)?;
         // SAFETY: both dictionaries are valid; entries are copied.
-        let code = unsafe {
-            ffi::av_dict_copy(&mut (*self.context).metadata, *dictionary.as_mut(), 0)
-        };
+        let code =
+            unsafe { ffi::av_dict_copy(&mut (*self.context).metadata, *dictionary.as_mut(), 0) };
         check(code, "av_dict_copy").map(|_| ())
     }
 
@@ -137,8 +139,8 @@ impl Muxer {
 
     /// Writes one packet, interleaved with the other streams; empties it.
     pub(crate) fn write(&mut self, packet: &mut Packet, stream: usize) -> Result<(), AvError> {
-        let index =
-            c_int::try_from(stream).map_err(|_| AvError::new(EINVAL, "av_interleaved_write_frame"))?;
+        let index = c_int::try_from(stream)
+            .map_err(|_| AvError::new(EINVAL, "av_interleaved_write_frame"))?;
         // SAFETY: a started context and a packet of ours; the call takes over
         // the packet's reference and leaves it empty.
         let code = unsafe {

@@ -15,7 +15,11 @@ impl Packet {
     pub(crate) fn new() -> Result<Self, AvError> {
         // SAFETY: no arguments; null means out of memory.
         let pointer = unsafe { ffi::av_packet_alloc() };
-        if pointer.is_null() { Err(AvError::memory("av_packet_alloc")) } else { Ok(Self { pointer }) }
+        if pointer.is_null() {
+            Err(AvError::memory("av_packet_alloc"))
+        } else {
+            Ok(Self { pointer })
+        }
     }
 
     /// A packet with a copy of `bytes`, padded as decoders want it.

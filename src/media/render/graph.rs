@@ -62,9 +62,12 @@ impl VideoGraph {
         frame_rate: Option<Ratio>,
     ) -> Result<Self, MediaError> {
         let failed = |error: AvError| {
-            MediaError::new(MediaCode::EncoderFailed, format!("the filters do not fit: {error}"))
-                .at("filter")
-                .with_log()
+            MediaError::new(
+                MediaCode::EncoderFailed,
+                format!("the filters do not fit: {error}"),
+            )
+            .at("filter")
+            .with_log()
         };
         if spec.tone_map && !(av::has_filter(c"zscale") && av::has_filter(c"tonemap")) {
             return Err(MediaError::new(
@@ -184,7 +187,11 @@ fn tone_map(graph: &mut Graph, node: Node, from: Color) -> Result<Node, AvError>
     let node = graph.then(
         node,
         c"zscale",
-        &[(c"transfer", "bt709"), (c"matrix", "bt709"), (c"range", "limited")],
+        &[
+            (c"transfer", "bt709"),
+            (c"matrix", "bt709"),
+            (c"range", "limited"),
+        ],
     )?;
     graph.then(node, c"format", &[(c"pix_fmts", "yuv420p")])
 }
@@ -198,20 +205,33 @@ fn fit(
     frame: &Frame,
     from: Color,
 ) -> Result<Node, AvError> {
-    let (shown_width, shown_height) =
-        display_size(frame.width(), frame.height(), spec.sample_aspect, spec.rotation);
+    let (shown_width, shown_height) = display_size(
+        frame.width(),
+        frame.height(),
+        spec.sample_aspect,
+        spec.rotation,
+    );
     let (mut width, mut height) = if matches!(spec.rotation, 90 | 270) {
         (frame.height(), frame.width())
     } else {
         (frame.width(), frame.height())
     };
     let square = (shown_width, shown_height) == (width, height);
-    if square && (width & !1, height & !1) == (spec.width, spec.height) && (width, height) != (spec.width, spec.height) {
+    if square
+        && (width & !1, height & !1) == (spec.width, spec.height)
+        && (width, height) != (spec.width, spec.height)
+    {
         let (w, h) = (spec.width.to_string(), spec.height.to_string());
         node = graph.then(
             node,
             c"crop",
-            &[(c"w", &w), (c"h", &h), (c"x", "0"), (c"y", "0"), (c"exact", "1")],
+            &[
+                (c"w", &w),
+                (c"h", &h),
+                (c"x", "0"),
+                (c"y", "0"),
+                (c"exact", "1"),
+            ],
         )?;
         (width, height) = (spec.width, spec.height);
     }
@@ -222,7 +242,10 @@ fn fit(
         || format.as_ref().is_some_and(|format| format.is_full_range);
     let source = from.resolved(spec.height);
     let converted = spec.tone_map;
-    let same_format = converted || format.as_ref().is_some_and(|format| format.name == "yuv420p");
+    let same_format = converted
+        || format
+            .as_ref()
+            .is_some_and(|format| format.name == "yuv420p");
     let same_color = source.sws_matrix() == spec.color.sws_matrix() && (converted || !full);
     if (width, height) == (spec.width, spec.height) && same_format && same_color {
         return Ok(node);
@@ -237,7 +260,14 @@ fn fit(
     ];
     if !rgb || converted {
         options.push((c"in_color_matrix", source.sws_matrix()));
-        options.push((c"in_range", if full && !converted { "full" } else { "limited" }));
+        options.push((
+            c"in_range",
+            if full && !converted {
+                "full"
+            } else {
+                "limited"
+            },
+        ));
     }
     node = graph.then(node, c"scale", &options)?;
     node = graph.then(node, c"format", &[(c"pix_fmts", "yuv420p")])?;

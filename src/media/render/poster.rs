@@ -41,7 +41,10 @@ pub(crate) fn luma(frame: &Frame) -> Option<Luma> {
     }
     let mean = sum / count;
     let deviation = (squares / count - mean * mean).max(0.0).sqrt();
-    Some(Luma { mean: mean as f32, deviation: deviation as f32 })
+    Some(Luma {
+        mean: mean as f32,
+        deviation: deviation as f32,
+    })
 }
 
 /// Keeps a reference to the best frame so far.
@@ -56,7 +59,11 @@ impl PosterPicker {
     /// Prefers a frame an eighth into the video: past the fade-in, before the
     /// story is told.
     pub(crate) fn new(duration_ms: u64) -> Self {
-        Self { wanted_ms: duration_ms / 8, best: None, settled: false }
+        Self {
+            wanted_ms: duration_ms / 8,
+            best: None,
+            settled: false,
+        }
     }
 
     /// Whether no later frame will be taken.
@@ -69,7 +76,9 @@ impl PosterPicker {
         if self.settled {
             return Ok(());
         }
-        let Some(luma) = luma(frame) else { return Ok(()) };
+        let Some(luma) = luma(frame) else {
+            return Ok(());
+        };
         let good = luma.mean > DARK && luma.deviation > FLAT;
         let score = luma.deviation + if luma.mean > DARK { 100.0 } else { 0.0 };
         // Early frames are kept only in case nothing better follows.
@@ -117,7 +126,11 @@ pub(crate) fn encode(frame: Frame, color: Color) -> Result<Vec<u8>, AvError> {
     if graph.pull(sink, &mut full)? != Received::Item {
         return Err(AvError::invalid("av_buffersink_get_frame"));
     }
-    let color = Color { matrix: SMPTE170M, range: FULL, ..color };
+    let color = Color {
+        matrix: SMPTE170M,
+        range: FULL,
+        ..color
+    };
     full.set_color(color);
     full.forget_origin();
     let mut encoder = Encoder::jpeg(full.width(), full.height(), color, QUALITY)?;
@@ -138,7 +151,10 @@ pub(crate) struct StagedPoster<'a> {
 
 impl<'a> StagedPoster<'a> {
     pub(crate) fn write(target: &'a Path, jpeg: &[u8]) -> Result<Self, MediaError> {
-        let staged = Self { target, published: false };
+        let staged = Self {
+            target,
+            published: false,
+        };
         std::fs::write(staging_path(target), jpeg).map_err(unwritable)?;
         Ok(staged)
     }
@@ -159,5 +175,8 @@ impl Drop for StagedPoster<'_> {
 }
 
 fn unwritable(error: std::io::Error) -> MediaError {
-    MediaError::new(MediaCode::OutputUnwritable, format!("the poster cannot be written: {error}"))
+    MediaError::new(
+        MediaCode::OutputUnwritable,
+        format!("the poster cannot be written: {error}"),
+    )
 }

@@ -31,7 +31,11 @@ impl Sink {
         })?;
         let (writer, head) = head_writer(writer, limits.max_output_bytes);
         let muxer = Muxer::new(Box::new(writer), Arc::clone(guard)).map_err(mux_error)?;
-        Ok(Self { muxer, head, last_dts: Vec::new() })
+        Ok(Self {
+            muxer,
+            head,
+            last_dts: Vec::new(),
+        })
     }
 
     pub(crate) fn add_encoded(
@@ -40,7 +44,9 @@ impl Sink {
         frame_rate: Option<Ratio>,
     ) -> Result<usize, MediaError> {
         self.last_dts.push(None);
-        self.muxer.add_encoded(encoder, frame_rate).map_err(mux_error)
+        self.muxer
+            .add_encoded(encoder, frame_rate)
+            .map_err(mux_error)
     }
 
     pub(crate) fn add_copied(
@@ -51,11 +57,15 @@ impl Sink {
         frame_rate: Option<Ratio>,
     ) -> Result<usize, MediaError> {
         self.last_dts.push(None);
-        self.muxer.add_copied(params, codec, time_base, frame_rate).map_err(mux_error)
+        self.muxer
+            .add_copied(params, codec, time_base, frame_rate)
+            .map_err(mux_error)
     }
 
     pub(crate) fn start(&mut self, reserve: u64) -> Result<(), MediaError> {
-        self.muxer.start(reserve).map_err(|error| self.explain(error))
+        self.muxer
+            .start(reserve)
+            .map_err(|error| self.explain(error))
     }
 
     /// Writes a packet whose timestamps are in `base`.
@@ -68,7 +78,9 @@ impl Sink {
         packet.rescale(base, self.muxer.time_base(stream));
         // Copied streams with damaged timestamps would stop the muxer: decoding
         // times must grow, and showing cannot come before decoding.
-        if let (Some(dts), Some(last)) = (packet.dts(), self.last_dts.get(stream).copied().flatten()) {
+        if let (Some(dts), Some(last)) =
+            (packet.dts(), self.last_dts.get(stream).copied().flatten())
+        {
             if dts <= last {
                 packet.set_dts(last + 1);
                 if packet.pts().is_some_and(|pts| pts < last + 1) {
@@ -79,7 +91,9 @@ impl Sink {
         if let (Some(slot), Some(dts)) = (self.last_dts.get_mut(stream), packet.dts()) {
             *slot = Some(dts);
         }
-        self.muxer.write(packet, stream).map_err(|error| self.explain(error))
+        self.muxer
+            .write(packet, stream)
+            .map_err(|error| self.explain(error))
     }
 
     /// Writes trailer and index; returns whether the index stands first.
@@ -93,10 +107,12 @@ impl Sink {
         }
         // Closes libav's side of the writer before ours patches the head.
         drop(self.muxer);
-        self.head.complete(trailer.is_ok()).map_err(|error| match trailer {
-            Ok(()) => unwritable(&error.to_string()),
-            Err(trailer) => mux_error(trailer),
-        })
+        self.head
+            .complete(trailer.is_ok())
+            .map_err(|error| match trailer {
+                Ok(()) => unwritable(&error.to_string()),
+                Err(trailer) => mux_error(trailer),
+            })
     }
 
     fn explain(&mut self, error: AvError) -> MediaError {
@@ -111,17 +127,27 @@ impl Sink {
 }
 
 fn too_large() -> MediaError {
-    MediaError::new(MediaCode::OutputTooLarge, "the result grew larger than it may").at("mux")
+    MediaError::new(
+        MediaCode::OutputTooLarge,
+        "the result grew larger than it may",
+    )
+    .at("mux")
 }
 
 fn unwritable(message: &str) -> MediaError {
-    MediaError::new(MediaCode::OutputUnwritable, format!("the result cannot be written: {message}"))
-        .at("mux")
-        .with_log()
+    MediaError::new(
+        MediaCode::OutputUnwritable,
+        format!("the result cannot be written: {message}"),
+    )
+    .at("mux")
+    .with_log()
 }
 
 fn mux_error(error: AvError) -> MediaError {
-    MediaError::new(MediaCode::EncoderFailed, format!("the result cannot be packed: {error}"))
-        .at("mux")
-        .with_log()
+    MediaError::new(
+        MediaCode::EncoderFailed,
+        format!("the result cannot be packed: {error}"),
+    )
+    .at("mux")
+    .with_log()
 }

@@ -57,7 +57,11 @@ impl SoundLane {
     ) -> Result<Self, MediaError> {
         let params = demuxer.params(stream.index).map_err(memory)?;
         let index = sink.add_copied(&params, &stream.codec, stream.time_base, None)?;
-        Ok(Self::Copy(CopyLane { stream: index, base: stream.time_base, timing }))
+        Ok(Self::Copy(CopyLane {
+            stream: index,
+            base: stream.time_base,
+            timing,
+        }))
     }
 
     pub(crate) fn encode(
@@ -79,7 +83,11 @@ impl SoundLane {
         let name = decoder_name(&stream.codec)
             .ok_or_else(|| refuse(AvError::invalid("avcodec_find_decoder_by_name")))?;
         // Sound decodes far faster than real time on one thread.
-        let options = DecoderOptions { threads: 1, max_pixels: u64::MAX, strict: false };
+        let options = DecoderOptions {
+            threads: 1,
+            max_pixels: u64::MAX,
+            strict: false,
+        };
         let decoder = demuxer
             .params(stream.index)
             .and_then(|params| Decoder::open(name, Some(&params), stream.time_base, options))
@@ -103,7 +111,11 @@ impl SoundLane {
     }
 
     /// Takes one packet of the stream, emptying it.
-    pub(crate) fn packet(&mut self, packet: &mut Packet, sink: &mut Sink) -> Result<(), MediaError> {
+    pub(crate) fn packet(
+        &mut self,
+        packet: &mut Packet,
+        sink: &mut Sink,
+    ) -> Result<(), MediaError> {
         match self {
             Self::Copy(lane) => lane.packet(packet, sink),
             Self::Encode(lane) => lane.packet(packet, sink),
@@ -130,7 +142,11 @@ impl CopyLane {
     fn packet(&self, packet: &mut Packet, sink: &mut Sink) -> Result<(), MediaError> {
         packet.subtract(rescale(self.timing.offset_us, Ratio::MICROS, self.base));
         let starts = packet.pts().or(packet.dts()).unwrap_or(0);
-        if self.timing.end_us.is_some_and(|end| rescale(starts, self.base, Ratio::MICROS) >= end) {
+        if self
+            .timing
+            .end_us
+            .is_some_and(|end| rescale(starts, self.base, Ratio::MICROS) >= end)
+        {
             packet.clear();
             return Ok(());
         }
@@ -173,7 +189,11 @@ impl EncodeLane {
     fn decoded(&mut self, sink: &mut Sink) -> Result<(), MediaError> {
         self.counts.decoded += 1;
         let rate = self.frame.sample_rate().max(1);
-        let length = rescale(i64::from(self.frame.samples()), Ratio::new(1, rate), self.base);
+        let length = rescale(
+            i64::from(self.frame.samples()),
+            Ratio::new(1, rate),
+            self.base,
+        );
         let offset = rescale(self.timing.offset_us, Ratio::MICROS, self.base);
         let pts = match (self.frame.best_effort(), self.last) {
             (Some(pts), _) => pts.saturating_sub(offset),
@@ -181,7 +201,11 @@ impl EncodeLane {
             (None, None) => 0,
         };
         self.last = Some(pts.saturating_add(length));
-        if self.timing.end_us.is_some_and(|end| rescale(pts, self.base, Ratio::MICROS) >= end) {
+        if self
+            .timing
+            .end_us
+            .is_some_and(|end| rescale(pts, self.base, Ratio::MICROS) >= end)
+        {
             return Ok(());
         }
         self.frame.set_pts(pts);
@@ -194,7 +218,9 @@ impl EncodeLane {
             self.built_for = shape;
         }
         if let Some((graph, source, _)) = &mut self.graph {
-            graph.push(*source, Some(&mut self.frame)).map_err(encode_error)?;
+            graph
+                .push(*source, Some(&mut self.frame))
+                .map_err(encode_error)?;
         }
         self.drain_graph(false, sink)
     }
@@ -229,7 +255,9 @@ impl EncodeLane {
     }
 
     fn drain_graph(&mut self, end: bool, sink: &mut Sink) -> Result<(), MediaError> {
-        let Some((mut graph, source, exit)) = self.graph.take() else { return Ok(()) };
+        let Some((mut graph, source, exit)) = self.graph.take() else {
+            return Ok(());
+        };
         if end {
             graph.push(source, None).map_err(encode_error)?;
         }
@@ -249,7 +277,12 @@ impl EncodeLane {
 
     fn drain_encoder(&mut self, sink: &mut Sink) -> Result<(), MediaError> {
         let base = self.encoder.time_base();
-        while self.encoder.receive(&mut self.packet).map_err(encode_error)? == Received::Item {
+        while self
+            .encoder
+            .receive(&mut self.packet)
+            .map_err(encode_error)?
+            == Received::Item
+        {
             sink.write(&mut self.packet, self.stream, base)?;
         }
         Ok(())
@@ -257,7 +290,10 @@ impl EncodeLane {
 }
 
 fn encode_error(error: AvError) -> MediaError {
-    MediaError::new(MediaCode::EncoderFailed, format!("the sound cannot be encoded: {error}"))
-        .at("encode")
-        .with_log()
+    MediaError::new(
+        MediaCode::EncoderFailed,
+        format!("the sound cannot be encoded: {error}"),
+    )
+    .at("encode")
+    .with_log()
 }

@@ -55,6 +55,7 @@ pub(crate) struct VideoLane {
     packet_durations: BTreeMap<i64, i64>,
     last_input: Option<i64>,
     last_duration: i64,
+    longest: i64,
     limits: Limits,
     pub(crate) counts: Counts,
     pub(crate) poster: Option<PosterPicker>,
@@ -71,7 +72,10 @@ impl VideoLane {
     ) -> Result<Self, MediaError> {
         let stream = &input.video;
         let name = decoder_name(&stream.codec).ok_or_else(|| {
-            MediaError::new(MediaCode::UnsupportedCodec, format!("{} is not supported", stream.codec))
+            MediaError::new(
+                MediaCode::UnsupportedCodec,
+                format!("{} is not supported", stream.codec),
+            )
         })?;
         let options = DecoderOptions {
             threads: spec.threads,
@@ -131,6 +135,7 @@ impl VideoLane {
             packet_durations: BTreeMap::new(),
             last_input: None,
             last_duration: 0,
+            longest: 0,
             limits: limits.clone(),
             counts: Counts::default(),
             poster: None,
@@ -193,7 +198,11 @@ impl VideoLane {
         } else {
             0
         };
-        if source > 0 { source } else { self.frame_duration() }
+        if source > 0 {
+            source
+        } else {
+            self.frame_duration()
+        }
     }
 
     /// One frame at the nominal rate, in the encoder's time base.
@@ -215,8 +224,16 @@ impl VideoLane {
     pub(crate) fn reached_ms(&self) -> u64 {
         self.last_input.map_or(0, |pts| {
             let nominal = rescale(1, self.input_rate.inverse(), self.input_base);
-            to_millis(pts.saturating_add(self.last_duration.max(nominal)), self.input_base)
+            to_millis(
+                pts.saturating_add(self.last_duration.max(nominal)),
+                self.input_base,
+            )
         })
+    }
+
+    /// The longest time a frame was shown, in milliseconds.
+    pub(crate) fn longest_ms(&self) -> u64 {
+        to_millis(self.longest, self.input_base)
     }
 
     fn drain_decoder(&mut self, sink: &mut Sink) -> Result<(), MediaError> {
@@ -247,7 +264,9 @@ impl VideoLane {
         }
         let nominal = rescale(1, self.input_rate.inverse(), self.input_base).max(1);
         let stamp = self.frame.best_effort();
-        let duration = stamp.and_then(|pts| self.packet_durations.remove(&pts)).unwrap_or(0);
+        let duration = stamp
+            .and_then(|pts| self.packet_durations.remove(&pts))
+            .unwrap_or(0);
         let pts = match (stamp, self.last_input) {
             (Some(pts), _) => pts.saturating_sub(self.offset),
             (None, Some(last)) => last.saturating_add(self.last_duration.max(nominal)),
@@ -263,6 +282,9 @@ impl VideoLane {
                 format!("longer than {} ms", self.limits.max_duration_ms),
             ));
         }
+        if let Some(last) = self.last_input {
+            self.longest = self.longest.max(pts - last);
+        }
         self.last_input = Some(pts);
         self.last_duration = duration;
         self.frame.set_pts(pts);
@@ -271,7 +293,11 @@ impl VideoLane {
 
     fn filter(&mut self, sink: &mut Sink) -> Result<(), MediaError> {
         // Size or format changed in mid-stream: what is inside comes out first.
-        if self.graph.as_ref().is_some_and(|graph| !graph.fits(&self.frame)) {
+        if self
+            .graph
+            .as_ref()
+            .is_some_and(|graph| !graph.fits(&self.frame))
+        {
             self.drain_graph(true, sink)?;
         }
         let graph = match &mut self.graph {
@@ -288,7 +314,9 @@ impl VideoLane {
     }
 
     fn drain_graph(&mut self, end: bool, sink: &mut Sink) -> Result<(), MediaError> {
-        let Some(mut graph) = self.graph.take() else { return Ok(()) };
+        let Some(mut graph) = self.graph.take() else {
+            return Ok(());
+        };
         if end {
             graph.push(None).map_err(filter_error)?;
         }
@@ -313,7 +341,9 @@ impl VideoLane {
         frame.forget_origin();
         let pts = frame.pts().unwrap_or(0);
         if let Some(poster) = &mut self.poster {
-            poster.consider(&frame, to_millis(pts, self.encoder_base)).map_err(memory)?;
+            poster
+                .consider(&frame, to_millis(pts, self.encoder_base))
+                .map_err(memory)?;
         }
         if let Some(before) = self.pending.take() {
             let duration = pts - before.pts().unwrap_or(0);
@@ -336,8 +366,17 @@ impl VideoLane {
     }
 
     fn drain_encoder(&mut self, sink: &mut Sink) -> Result<(), MediaError> {
-        while self.encoder.receive(&mut self.packet).map_err(encode_error)? == Received::Item {
-            if let Some(duration) = self.packet.pts().and_then(|pts| self.durations.remove(&pts)) {
+        while self
+            .encoder
+            .receive(&mut self.packet)
+            .map_err(encode_error)?
+            == Received::Item
+        {
+            if let Some(duration) = self
+                .packet
+                .pts()
+                .and_then(|pts| self.durations.remove(&pts))
+            {
                 self.packet.set_duration(duration);
             }
             sink.write(&mut self.packet, self.stream, self.encoder_base)?;
@@ -351,13 +390,19 @@ pub(crate) fn memory(error: AvError) -> MediaError {
 }
 
 fn filter_error(error: AvError) -> MediaError {
-    MediaError::new(MediaCode::EncoderFailed, format!("a filter failed: {error}"))
-        .at("filter")
-        .with_log()
+    MediaError::new(
+        MediaCode::EncoderFailed,
+        format!("a filter failed: {error}"),
+    )
+    .at("filter")
+    .with_log()
 }
 
 fn encode_error(error: AvError) -> MediaError {
-    MediaError::new(MediaCode::EncoderFailed, format!("the video cannot be encoded: {error}"))
-        .at("encode")
-        .with_log()
+    MediaError::new(
+        MediaCode::EncoderFailed,
+        format!("the video cannot be encoded: {error}"),
+    )
+    .at("encode")
+    .with_log()
 }
