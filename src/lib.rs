@@ -1,1 +1,27 @@
+//! filmlab: a worker for AI video jobs.
+//!
+//! The map of the crate. `job` is the domain and pure; `ledger`, `provider`, `storage`, `queue`
+//! and `notify` are ports, each with its adapters in its own folder; `media` is libav* linked
+//! in-process; `worker` moves jobs along their road and knows the ports only; `http` and `cli`
+//! are the ways in; `app` is the one place that names every adapter.
+//!
+//! What each module may know is written in `docs/architecture.md` and held by
+//! `tests/it/architecture.rs`.
+
+pub mod app;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod http;
+pub mod job;
+pub mod ledger;
 pub mod media;
+pub mod notify;
+pub mod outgoing;
+pub mod provider;
+pub mod queue;
+pub mod sandbox;
+mod sqlite;
+pub mod storage;
+pub mod telemetry;
+pub mod worker;

@@ -1,0 +1,384 @@
+//! The domain: what a job is, how it may change, what it costs, why it fails.
+//!
+//! Pure: no I/O, no clock, nothing of ours imported. Adapters store and carry these types;
+//! the worker decides with them.
+//!
+//! Architecture invariant: a [`Job`] is changed through [`Change::apply`] only. A ledger loads,
+//! checks the fence, applies, stores.
+
+pub mod attempt;
+pub mod change;
+pub mod credits;
+pub mod failure;
+pub mod ids;
+pub mod kinds;
+pub mod lease;
+pub mod notification;
+pub mod progress;
+pub mod status;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+pub use jiff::Timestamp;
+
+pub use change::{Change, Ending, IllegalChange};
+pub use credits::{
+    Account, CreditEntry, CreditState, Credits, CreditsMode, EntryKind, JobCredits, PriceTable,
+};
+pub use failure::{Code, Disposition, Failure, OrFailure, Party};
+pub use ids::{Fence, JobId, MediaRef, Owner};
+pub use kinds::{CharacterReplace, Extend, Fault, Kind, Params, Resolution, Upscale};
+pub use lease::{Claim, Lease};
+pub use notification::{Channel, Event, Notification, Notify};
+pub use progress::Progress;
+pub use status::{Stage, Status};
+
+/// A job, as it is recorded.
+///
+/// All fields but `cancel_requested` belong to the worker that holds the lease. Fields that
+/// somebody else wrote and we do not know survive in `extra`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Job {
+    pub id: JobId,
+    pub owner: Owner,
+    #[serde(flatten)]
+    pub params: Params,
+    pub source: Source,
+    #[serde(default)]
+    pub output: Output,
+    /// Whom to tell when the round is over.
+    #[serde(default)]
+    pub notify: Notify,
+
+    pub status: Status,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<Stage>,
+    #[serde(default)]
+    pub progress: Progress,
+    #[serde(default = "one")]
+    pub attempt: u32,
+    /// The next claim begins a new attempt, since this one ended in a retryable failure.
+    #[serde(default)]
+    pub attempt_failed: bool,
+    /// One, plus one for each manual retry of an ended job.
+    #[serde(default = "one")]
+    pub round: u32,
+    /// Counts the owner's writes, so that a commit whose answer was lost can be recognised.
+    #[serde(default)]
+    pub revision: u64,
+
+    #[serde(default)]
+    pub lease: Lease,
+    #[serde(default)]
+    pub wake: Wake,
+    /// When somebody has to look at the job next: the planned visit, or the end of the lease.
+    /// Absent once the job has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_visit_at: Option<Timestamp>,
+    pub deadline_at: Timestamp,
+
+    #[serde(default)]
+    pub provider: ProviderState,
+    /// Every decision to pay, oldest first; bounded by [`MAX_INTENTS`].
+    #[serde(default)]
+    pub intents: Vec<Intent>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generated: Option<Generated>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<Published>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<JobError>,
+    #[serde(default)]
+    pub credits: JobCredits,
+    #[serde(default)]
+    pub timings: Timings,
+
+    /// Written by anybody, acted on by the worker.
+    #[serde(default)]
+    pub cancel_requested: bool,
+
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completed_at: Option<Timestamp>,
+
+    #[serde(flatten)]
+    pub extra: BTreeMap<String, serde_json::Value>,
+}
+
+fn one() -> u32 {
+    1
+}
+
+/// More submissions than this never happen: attempts and resubmissions are bounded below it.
+pub const MAX_INTENTS: usize = 16;
+
+/// What the user gave.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Source {
+    pub video: MediaRef,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<MediaRef>,
+}
+
+/// How the result is to be made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Output {
+    /// The name of a profile.
+    pub profile: String,
+    /// Absent: the operator's own watermark, if one is configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watermark: Option<WatermarkSpec>,
+}
+
+impl Default for Output {
+    fn default() -> Self {
+        Self {
+            profile: "web".into(),
+            watermark: None,
+        }
+    }
+}
+
+/// A watermark as asked for. The media engine gives the words their meaning.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WatermarkSpec {
+    /// Absent: the operator's logo.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<MediaRef>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anchor: Option<String>,
+    /// Width of the logo: `15%` of the short side, or pixels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scale: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opacity: Option<f32>,
+}
+
+/// The planned later visit.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Wake {
+    /// Names the task: a task of an older number is late and does nothing.
+    pub seq: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
+}
+
+/// What we know of the job at the provider. Emptied when a new submission is due.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ProviderState {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prediction_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub submitted_at: Option<Timestamp>,
+    /// How often we asked; the pause between two grows with it.
+    #[serde(default)]
+    pub polls: u32,
+    /// Where the provider reads the inputs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inputs: Option<ProviderInputs>,
+    /// Where the provider's output lies, once it is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_url: Option<String>,
+}
+
+/// Addresses at which the provider reads the inputs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ProviderInputs {
+    pub video: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// Uploads are kept for a limited time: afterwards they are made again.
+    pub expires_at: Timestamp,
+    /// What the source's probe found, in the facts later stages need.
+    pub facts: SourceFacts,
+}
+
+/// The facts of a source that later stages compare with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SourceFacts {
+    /// Our own copy of the video, under `sources/`.
+    pub video_object: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_object: Option<String>,
+    pub duration_ms: u64,
+    /// As displayed, after rotation.
+    pub width: u32,
+    pub height: u32,
+    pub fps: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frames: Option<u64>,
+    pub has_audio: bool,
+}
+
+/// One decision to pay the provider, recorded before the request is sent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Intent {
+    /// `{round}-{fence}`: unique within the job, since a visit submits once at most.
+    pub id: String,
+    pub model: String,
+    pub at: Timestamp,
+    pub state: IntentState,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prediction_id: Option<String>,
+    /// No second submission before this moment while the outcome is unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unknown_until: Option<Timestamp>,
+}
+
+/// What became of an intent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IntentState {
+    /// Recorded; whether the request was sent is known only by whoever sent it.
+    Open,
+    /// The request may have been accepted, its answer never came.
+    Unknown,
+    /// The provider gave a prediction id.
+    Accepted,
+    /// The provider took nothing.
+    Refused,
+    /// The prediction failed at the provider.
+    Failed,
+    /// Given up after waiting: possibly paid for, recorded as waste.
+    Wasted,
+}
+
+/// What the provider returned, kept as it came.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Generated {
+    pub object: String,
+    pub bytes: u64,
+}
+
+/// What we publish: object names. Links are signed when asked for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Published {
+    pub video: String,
+    pub poster: String,
+    pub metadata: String,
+    pub bytes: u64,
+    pub duration_ms: u64,
+    pub width: u32,
+    pub height: u32,
+}
+
+/// Why the job failed, for the caller.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JobError {
+    pub code: Code,
+    pub message: String,
+    pub party: Party,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<Stage>,
+    pub attempt: u32,
+    pub at: Timestamp,
+}
+
+/// How long each stage took in total over all visits, in milliseconds.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Timings {
+    #[serde(default)]
+    pub stages_ms: BTreeMap<String, u64>,
+}
+
+/// A job that somebody wants.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewJob {
+    pub id: JobId,
+    pub owner: Owner,
+    pub params: Params,
+    pub source: Source,
+    pub output: Output,
+    pub notify: Notify,
+    pub cost: Option<Credits>,
+    pub deadline_at: Timestamp,
+    pub created_at: Timestamp,
+    /// The caller's key for "this request, once", and a digest of the request it stands for.
+    pub idempotency: Option<Idempotency>,
+}
+
+/// A caller's promise that two requests are the same one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Idempotency {
+    pub key: String,
+    pub request_sha256: String,
+}
+
+impl NewJob {
+    /// The record as first written: due at once, held by nobody.
+    #[must_use]
+    pub fn into_job(self) -> Job {
+        Job {
+            id: self.id,
+            owner: self.owner,
+            params: self.params,
+            source: self.source,
+            output: self.output,
+            notify: self.notify,
+            status: Status::Queued,
+            stage: None,
+            progress: Progress::default(),
+            attempt: 1,
+            attempt_failed: false,
+            round: 1,
+            revision: 0,
+            lease: Lease::default(),
+            wake: Wake {
+                seq: 1,
+                at: Some(self.created_at),
+            },
+            next_visit_at: Some(self.created_at),
+            deadline_at: self.deadline_at,
+            provider: ProviderState::default(),
+            intents: Vec::new(),
+            generated: None,
+            result: None,
+            error: None,
+            credits: JobCredits {
+                cost: self.cost,
+                state: CreditState::None,
+            },
+            timings: Timings::default(),
+            cancel_requested: false,
+            created_at: self.created_at,
+            updated_at: self.created_at,
+            completed_at: None,
+            extra: BTreeMap::new(),
+        }
+    }
+}
+
+impl Job {
+    /// The intent that stands for the present submission, if any.
+    #[must_use]
+    pub fn current_intent(&self) -> Option<&Intent> {
+        self.intents.last().filter(|intent| {
+            matches!(
+                intent.state,
+                IntentState::Open | IntentState::Unknown | IntentState::Accepted
+            )
+        })
+    }
+
+    /// Whether the provider may have been paid in this round.
+    #[must_use]
+    pub fn may_have_paid(&self) -> bool {
+        let this_round = format!("{}-", self.round);
+        self.intents
+            .iter()
+            .filter(|intent| intent.id.starts_with(&this_round))
+            .any(|intent| intent.state != IntentState::Refused)
+    }
+
+    /// Where this claim's objects of the given folder go. The fence in the name keeps a worker
+    /// that lost its lease from overwriting the next one's work.
+    #[must_use]
+    pub fn folder(&self, area: &str) -> String {
+        format!("{area}/{}/{}-{}", self.id, self.round, self.lease.fence)
+    }
+}

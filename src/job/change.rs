@@ -1,0 +1,377 @@
+//! Every way in which the holder of a lease may change a job.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    CreditState, Credits, Generated, Intent, IntentState, Job, JobError, MAX_INTENTS, Progress,
+    ProviderInputs, Published, Stage, Status, Timestamp,
+};
+
+/// One owner write. Applied in the ledger, behind the fence.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    /// Progress within a stage; written at most every two seconds.
+    Progressed(Progress),
+    /// The inputs are where the provider can read them.
+    InputsReady(Box<ProviderInputs>),
+    /// The price was computed.
+    Priced(Credits),
+    /// We are about to pay the provider.
+    Intended(Intent),
+    /// The provider accepted: the job goes on to `generate`.
+    Submitted {
+        intent: String,
+        prediction_id: String,
+        at: Timestamp,
+    },
+    /// The provider took nothing for this intent.
+    IntentRefused { intent: String },
+    /// Nobody knows whether the provider accepted.
+    IntentUnknown { intent: String, until: Timestamp },
+    /// Waited long enough: a second submission is allowed, this one may have been paid.
+    IntentWasted { intent: String },
+    /// Asked the provider; it is not done.
+    Polled,
+    /// The provider has made the video: on to `fetch`.
+    OutputReady { url: String },
+    /// The prediction failed or is gone: back to `submit`, for a new intent.
+    PredictionLost,
+    /// The provider's output lies in our store: on to `process`.
+    Fetched(Generated),
+    /// The generated file is unusable: back to `fetch` for a fresh copy.
+    GeneratedUnusable,
+    /// The result is made and verified: on to `settle`.
+    Processed(Box<Published>),
+    /// Several changes in one write.
+    Many(Vec<Change>),
+    /// How long a stage took in this visit.
+    Timed { stage: Stage, ms: u64 },
+    /// Nothing to do for now: the lease is given back, the next visit planned.
+    Waited {
+        until: Timestamp,
+        reason: Option<JobError>,
+    },
+    /// This attempt failed and another follows: the lease is given back.
+    AttemptFailed {
+        error: JobError,
+        next_visit: Timestamp,
+    },
+    /// The service is stopping: the lease is given back, no attempt used.
+    GivenBack { next_visit: Timestamp },
+    /// The round is over: the lease is given back.
+    Ended(Ending),
+}
+
+/// How a round ends.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Ending {
+    pub status: Status,
+    pub error: Option<JobError>,
+    pub credits: CreditState,
+    pub at: Timestamp,
+}
+
+/// A change that does not fit the job's state: a defect of ours, never a caller's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what} is not allowed in status {status:?}, stage {stage:?}")]
+pub struct IllegalChange {
+    what: String,
+    status: Status,
+    stage: Option<Stage>,
+}
+
+impl IllegalChange {
+    /// The refusal of `change` to `job` as it is.
+    #[must_use]
+    pub fn of(change: &Change, job: &Job) -> Self {
+        let text = format!("{change:?}");
+        let what = text
+            .split(['(', ' ', '{'])
+            .next()
+            .unwrap_or_default()
+            .to_owned();
+        Self {
+            what,
+            status: job.status,
+            stage: job.stage,
+        }
+    }
+}
+
+impl Change {
+    /// Applies the change, or leaves the job as it was.
+    pub fn apply(&self, job: &mut Job, now: Timestamp) -> Result<(), IllegalChange> {
+        let mut changed = job.clone();
+        self.apply_to(&mut changed)?;
+        changed.updated_at = now;
+        changed.revision += 1;
+        *job = changed;
+        Ok(())
+    }
+
+    fn apply_to(&self, job: &mut Job) -> Result<(), IllegalChange> {
+        match self {
+            Self::Progressed(progress) => {
+                job.show(progress);
+            }
+            Self::InputsReady(inputs) => {
+                require(job, job.stage == Some(Stage::Submit), self)?;
+                job.provider.inputs = Some((**inputs).clone());
+            }
+            Self::Priced(cost) => job.credits.cost = Some(*cost),
+            Self::Intended(intent) => {
+                // Refusals cost nothing and may be many while the provider is busy: only what
+                // may have been paid has to be remembered.
+                job.intents
+                    .retain(|known| known.state != IntentState::Refused);
+                let free = job.stage == Some(Stage::Submit)
+                    && job.current_intent().is_none()
+                    && job.intents.len() < MAX_INTENTS;
+                require(job, free, self)?;
+                job.intents.push(intent.clone());
+                job.provider.model = Some(intent.model.clone());
+            }
+            Self::Submitted {
+                intent,
+                prediction_id,
+                at,
+            } => {
+                self.enter(job, Stage::Generate)?;
+                let known = mark(job, intent, IntentState::Accepted);
+                require(job, known, self)?;
+                if let Some(intent) = job.intents.iter_mut().find(|i| i.id == *intent) {
+                    intent.prediction_id = Some(prediction_id.clone());
+                    intent.unknown_until = None;
+                }
+                job.provider.prediction_id = Some(prediction_id.clone());
+                job.provider.submitted_at = Some(*at);
+                job.provider.polls = 0;
+            }
+            Self::IntentRefused { intent } => {
+                let known = mark(job, intent, IntentState::Refused);
+                require(job, known, self)?;
+            }
+            Self::IntentUnknown { intent, until } => {
+                let known = mark(job, intent, IntentState::Unknown);
+                require(job, known, self)?;
+                if let Some(intent) = job.intents.iter_mut().find(|i| i.id == *intent) {
+                    intent.unknown_until = Some(*until);
+                }
+            }
+            Self::IntentWasted { intent } => {
+                let known = mark(job, intent, IntentState::Wasted);
+                require(job, known, self)?;
+            }
+            Self::Polled => job.provider.polls = job.provider.polls.saturating_add(1),
+            Self::OutputReady { url } => {
+                self.enter(job, Stage::Fetch)?;
+                job.provider.output_url = Some(url.clone());
+            }
+            Self::PredictionLost => {
+                self.enter(job, Stage::Submit)?;
+                if let Some(intent) = job.current_intent().map(|intent| intent.id.clone()) {
+                    mark(job, &intent, IntentState::Failed);
+                }
+                job.provider.prediction_id = None;
+                job.provider.output_url = None;
+                job.generated = None;
+            }
+            Self::Fetched(generated) => {
+                self.enter(job, Stage::Process)?;
+                job.generated = Some(generated.clone());
+            }
+            Self::GeneratedUnusable => {
+                require(job, job.stage == Some(Stage::Process), self)?;
+                job.stage = Some(Stage::Fetch);
+                job.generated = None;
+            }
+            Self::Processed(published) => {
+                self.enter(job, Stage::Settle)?;
+                job.result = Some((**published).clone());
+            }
+            Self::Many(changes) => {
+                for change in changes {
+                    change.apply_to(job)?;
+                }
+            }
+            Self::Timed { stage, ms } => {
+                let total = job
+                    .timings
+                    .stages_ms
+                    .entry(stage.as_str().to_owned())
+                    .or_default();
+                *total = total.saturating_add(*ms);
+            }
+            Self::Waited { until, reason } => {
+                require(job, !job.status.is_ended(), self)?;
+                job.error.clone_from(reason);
+                job.leave(Some(*until));
+            }
+            Self::AttemptFailed { error, next_visit } => {
+                require(job, !job.status.is_ended(), self)?;
+                job.error = Some(error.clone());
+                job.attempt_failed = true;
+                job.leave(Some(*next_visit));
+            }
+            Self::GivenBack { next_visit } => {
+                require(job, !job.status.is_ended(), self)?;
+                job.leave(Some(*next_visit));
+            }
+            Self::Ended(ending) => {
+                let allowed = job.status.may_become(ending.status) && ending.status.is_ended();
+                let complete = ending.status != Status::Completed || job.result.is_some();
+                require(job, allowed && complete, self)?;
+                job.status = ending.status;
+                job.error.clone_from(&ending.error);
+                job.credits.state = ending.credits;
+                job.completed_at = Some(ending.at);
+                if ending.status == Status::Completed {
+                    job.stage = None;
+                    job.progress = Progress::done();
+                } else {
+                    // The name of a result is what publishes it.
+                    job.result = None;
+                }
+                job.leave(None);
+            }
+        }
+        Ok(())
+    }
+
+    fn enter(&self, job: &mut Job, next: Stage) -> Result<(), IllegalChange> {
+        let allowed = job.status == Status::Processing
+            && job.stage.is_some_and(|stage| stage.may_become(next));
+        require(job, allowed, self)?;
+        job.stage = Some(next);
+        Ok(())
+    }
+}
+
+fn require(job: &Job, allowed: bool, change: &Change) -> Result<(), IllegalChange> {
+    if allowed {
+        return Ok(());
+    }
+    Err(IllegalChange::of(change, job))
+}
+
+fn mark(job: &mut Job, intent: &str, state: IntentState) -> bool {
+    let found = job.intents.iter_mut().find(|known| known.id == intent);
+    let known = found.is_some();
+    if let Some(intent) = found {
+        intent.state = state;
+    }
+    known
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::super::{Kind, NewJob, Notify, Output, Params, Source};
+    use super::*;
+
+    pub(crate) fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_790_000_000 + second).unwrap()
+    }
+
+    pub(crate) fn job() -> Job {
+        NewJob {
+            id: "j1".parse().unwrap(),
+            owner: "u1".parse().unwrap(),
+            params: Params::parse(Kind::Upscale, &serde_json::Value::Null).unwrap(),
+            source: Source {
+                video: "sources/u1/v.mp4".parse().unwrap(),
+                image: None,
+            },
+            output: Output::default(),
+            notify: Notify::default(),
+            cost: None,
+            deadline_at: at(7200),
+            created_at: at(0),
+            idempotency: None,
+        }
+        .into_job()
+    }
+
+    fn claimed() -> Job {
+        let mut job = job();
+        job.claim("a", at(0), std::time::Duration::from_secs(60))
+            .unwrap();
+        job
+    }
+
+    fn intent(id: &str) -> Intent {
+        Intent {
+            id: id.into(),
+            model: "m".into(),
+            at: at(1),
+            state: IntentState::Open,
+            prediction_id: None,
+            unknown_until: None,
+        }
+    }
+
+    #[test]
+    fn a_second_intent_is_refused_while_the_first_is_open() {
+        let mut job = claimed();
+        Change::Intended(intent("1-1"))
+            .apply(&mut job, at(1))
+            .unwrap();
+        let before = job.clone();
+        assert!(
+            Change::Intended(intent("1-2"))
+                .apply(&mut job, at(2))
+                .is_err()
+        );
+        assert_eq!(job, before, "a refused change leaves no trace");
+        Change::IntentRefused {
+            intent: "1-1".into(),
+        }
+        .apply(&mut job, at(2))
+        .unwrap();
+        assert!(!job.may_have_paid());
+        Change::Intended(intent("1-2"))
+            .apply(&mut job, at(3))
+            .unwrap();
+    }
+
+    #[test]
+    fn nothing_completes_without_a_result() {
+        let mut job = claimed();
+        let ending = Ending {
+            status: Status::Completed,
+            error: None,
+            credits: CreditState::None,
+            at: at(9),
+        };
+        assert!(Change::Ended(ending).apply(&mut job, at(9)).is_err());
+    }
+
+    #[test]
+    fn an_ended_job_is_due_nowhere() {
+        let mut job = claimed();
+        let ending = Ending {
+            status: Status::Failed,
+            error: None,
+            credits: CreditState::Released,
+            at: at(9),
+        };
+        Change::Ended(ending).apply(&mut job, at(9)).unwrap();
+        assert_eq!((job.next_visit_at, job.lease.holder.clone()), (None, None));
+        assert!(
+            Change::Waited {
+                until: at(10),
+                reason: None
+            }
+            .apply(&mut job, at(9))
+            .is_err()
+        );
+    }
+
+    #[test]
+    fn fields_we_do_not_know_survive() {
+        let mut value = serde_json::to_value(job()).unwrap();
+        value["campaign"] = "spring".into();
+        let job: Job = serde_json::from_value(value).unwrap();
+        assert_eq!(job.extra.len(), 1, "{:?}", job.extra);
+        assert_eq!(serde_json::to_value(&job).unwrap()["campaign"], "spring");
+    }
+}

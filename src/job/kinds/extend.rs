@@ -1,0 +1,38 @@
+use serde::{Deserialize, Serialize};
+
+use super::{Fields, Resolution};
+
+/// Continue `source.video` for `seconds` more.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Extend {
+    pub prompt: String,
+    /// Length of the new part, in seconds. Models narrow this further.
+    pub seconds: u32,
+    pub resolution: Resolution,
+    /// Absent: the provider chooses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<i64>,
+}
+
+impl Extend {
+    pub(super) fn read(fields: &mut Fields<'_>) -> Self {
+        Self {
+            prompt: fields.required_text("prompt"),
+            // 1 to 30 s is the widest range any documented model takes; 5 s is the usual default.
+            seconds: fields
+                .integer("seconds", 1..=30)
+                .map_or(5, |seconds| seconds as u32),
+            resolution: fields.resolution(
+                "resolution",
+                &[
+                    Resolution::P480,
+                    Resolution::P720,
+                    Resolution::P1080,
+                    Resolution::K4,
+                ],
+                Resolution::P720,
+            ),
+            seed: fields.seed(),
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Telling the user: one terminal notice a round, kept in the outbox until it is delivered.
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use strum::{EnumIter, EnumString, IntoStaticStr};
+
+use super::{Job, JobId, Owner, Status, Timestamp};
+
+/// Whom to tell, as the job says.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Notify {
+    /// An https address for Standard Webhooks. Absent: the operator's channel.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<url::Url>,
+}
+
+/// What happened.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    EnumIter,
+    EnumString,
+    IntoStaticStr,
+)]
+pub enum Event {
+    #[serde(rename = "job.completed")]
+    #[strum(serialize = "job.completed")]
+    Completed,
+    #[serde(rename = "job.failed")]
+    #[strum(serialize = "job.failed")]
+    Failed,
+    #[serde(rename = "job.cancelled")]
+    #[strum(serialize = "job.cancelled")]
+    Cancelled,
+}
+
+impl Event {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+
+    /// The event of an ended job.
+    #[must_use]
+    pub fn of(status: Status) -> Option<Self> {
+        match status {
+            Status::Completed => Some(Self::Completed),
+            Status::Failed => Some(Self::Failed),
+            Status::Cancelled => Some(Self::Cancelled),
+            Status::Queued | Status::Processing => None,
+        }
+    }
+}
+
+/// How a notice travels.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Channel {
+    /// A line in the log.
+    Log,
+    Webhook {
+        url: url::Url,
+    },
+}
+
+impl Channel {
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Log => "log",
+            Self::Webhook { .. } => "webhook",
+        }
+    }
+}
+
+/// A notice in the outbox. Its id is constant over all deliveries, so that a receiver can drop
+/// repeats.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Notification {
+    /// `{job}:{round}:{event}`.
+    pub id: String,
+    pub job: JobId,
+    pub owner: Owner,
+    pub event: Event,
+    pub channel: Channel,
+    pub payload: serde_json::Value,
+    pub state: DeliveryState,
+    #[serde(default)]
+    pub deliveries: u32,
+    /// When to try next; absent once delivered or given up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
+    pub created_at: Timestamp,
+}
+
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, EnumIter, EnumString, IntoStaticStr,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum DeliveryState {
+    Pending,
+    Delivered,
+    /// Every try failed; it can be replayed by hand.
+    Undeliverable,
+}
+
+impl Notification {
+    /// The terminal notice of an ended job; `None` for one that has not ended.
+    #[must_use]
+    pub fn terminal(job: &Job, channel: Channel, now: Timestamp) -> Option<Self> {
+        let event = Event::of(job.status)?;
+        Some(Self {
+            id: format!("{}:{}:{}", job.id, job.round, event.as_str()),
+            job: job.id.clone(),
+            owner: job.owner.clone(),
+            event,
+            channel,
+            // Standard Webhooks' body shape: type, timestamp, data.
+            payload: json!({
+                "type": event.as_str(),
+                "timestamp": now.to_string(),
+                "data": {
+                    "job_id": job.id,
+                    "owner": job.owner,
+                    "kind": job.params.kind(),
+                    "round": job.round,
+                    "status": job.status,
+                    "result": job.result,
+                    "error": job.error,
+                    "credits": job.credits,
+                },
+            }),
+            state: DeliveryState::Pending,
+            deliveries: 0,
+            next_at: Some(now),
+            last_error: None,
+            created_at: now,
+        })
+    }
+}

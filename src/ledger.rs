@@ -1,0 +1,248 @@
+//! Where jobs, credits and the outbox are kept.
+//!
+//! The trait speaks in domain commits: each call is atomic, and says what became of it. There is
+//! no generic read-modify-write and no version token: the fence in the [`Claim`] guards owner
+//! writes, must-not-exist guards entries, and everything else is an increment.
+
+pub mod sqlite;
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::job::{
+    Account, Change, Claim, CreditEntry, Credits, Ending, Job, JobId, Kind, NewJob, Notification,
+    Owner, Progress, Status, Timestamp, notification::DeliveryState,
+};
+
+/// By what the caller can do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// Nothing was written; trying again later may help.
+    #[error("the ledger does not answer: {0}")]
+    Unavailable(String),
+    /// A commit was sent and its answer never came: re-read before anything else.
+    #[error("the outcome of a commit is unknown: {0}")]
+    Unknown(String),
+    /// The stored document is not a job.
+    #[error("job {id} cannot be read: {reason}")]
+    Malformed { id: String, reason: String },
+    /// The change does not fit the job: a defect of ours.
+    #[error(transparent)]
+    Illegal(#[from] crate::job::IllegalChange),
+    /// As many jobs as are allowed have not ended yet: nothing was created.
+    #[error("{waiting} jobs are waiting already")]
+    Full { waiting: u32 },
+}
+
+pub type Result<T> = std::result::Result<T, LedgerError>;
+
+/// What became of a creation.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Created {
+    New(Box<Job>),
+    /// The same idempotency key with the same request, or the same id: the job that is there.
+    Existing(Box<Job>),
+    /// The idempotency key stands for another request.
+    KeyReused,
+    /// The id is taken by another request.
+    IdTaken,
+}
+
+/// What became of a claim.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Claimed {
+    Taken { claim: Claim, job: Box<Job> },
+    Held { until: Timestamp },
+    Ended,
+    NotFound,
+}
+
+/// What became of an owner write.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Commit {
+    /// Written; the job as it is now, foreign fields included.
+    Done(Box<Job>),
+    /// Another claim has been made since: stop at once.
+    Lost,
+}
+
+/// What became of a hold.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Held {
+    Done(Box<Job>),
+    Insufficient {
+        available: i64,
+    },
+    /// There is no such account.
+    NoAccount,
+    Lost,
+}
+
+/// The atomic end of a round.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settlement {
+    pub ending: Ending,
+    /// The entry that must not exist yet, if credits move.
+    pub entry: Option<CreditEntry>,
+    /// Where the terminal notice goes; it is built from the settled job inside the commit.
+    pub channel: crate::job::Channel,
+}
+
+/// What became of a settlement.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Settled {
+    /// Written; the terminal notice is in the outbox.
+    Done {
+        job: Box<Job>,
+        notification: Box<Notification>,
+    },
+    Lost,
+    /// The account to move credits on does not exist: nothing was written.
+    NoAccount,
+}
+
+/// A cancellation as asked for by a caller.
+#[derive(Debug, Clone, PartialEq)]
+pub enum CancelRequest {
+    /// Noted (or noted before): the worker ends the job.
+    Noted(Box<Job>),
+    /// The round is over already.
+    Ended(Box<Job>),
+    NotFound,
+}
+
+/// A job that somebody has to look at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Due {
+    pub id: JobId,
+    pub seq: u64,
+}
+
+/// What the provider's callback said. A hint, and for an unknown outcome the only proof.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Callback {
+    pub intent: String,
+    pub prediction_id: String,
+    pub received_at: Timestamp,
+}
+
+/// Which jobs to list. Newest first.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct JobQuery {
+    pub owner: Option<Owner>,
+    pub status: Option<Status>,
+    pub kind: Option<Kind>,
+    /// 1 to 100.
+    pub limit: u32,
+    /// Where the page before ended.
+    pub after: Option<PageToken>,
+}
+
+/// A place in the list: creation time and id of the last job seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PageToken {
+    pub created_at: Timestamp,
+    pub id: JobId,
+}
+
+/// Keeps jobs, credits and notices. Implementations are tried by one contract suite.
+#[async_trait]
+pub trait Ledger: Debug + Send + Sync {
+    /// Writes a job that is due at once. Asking again is safe, by idempotency key or by id; two
+    /// requests with the same id are the same one if owner, parameters, inputs, output, notice
+    /// and cost are.
+    async fn create(&self, new: NewJob) -> Result<Created>;
+    async fn read(&self, id: &JobId) -> Result<Option<Job>>;
+    /// A page of jobs, newest first, equal creation times by descending id. Documents that cannot
+    /// be read are left out; a page is shorter than its limit only if it is the last one.
+    async fn list(&self, query: &JobQuery) -> Result<Vec<Job>>;
+
+    /// Takes the lease of a job that has not ended and that nobody holds. After
+    /// [`LedgerError::Unknown`] the job read again tells: it names this holder, under a fence
+    /// above the one seen before. A holder's name must therefore be its own for each visit.
+    async fn claim(
+        &self,
+        id: &JobId,
+        holder: &str,
+        now: Timestamp,
+        ttl: Duration,
+    ) -> Result<Claimed>;
+    /// Keeps the lease, and writes progress in the same write.
+    async fn renew(
+        &self,
+        id: &JobId,
+        claim: &Claim,
+        progress: Option<&Progress>,
+        now: Timestamp,
+        ttl: Duration,
+    ) -> Result<Commit>;
+    /// One owner write. [`Change::Ended`] goes through [`Ledger::settle`] only.
+    async fn record(
+        &self,
+        id: &JobId,
+        claim: &Claim,
+        change: &Change,
+        now: Timestamp,
+    ) -> Result<Commit>;
+    /// Reserves `amount` for this round, once: a second call for the round finds the entry and
+    /// changes nothing. Sets `credits.cost` and `credits.state`.
+    async fn hold(
+        &self,
+        id: &JobId,
+        claim: &Claim,
+        amount: Credits,
+        now: Timestamp,
+    ) -> Result<Held>;
+    /// Ends the round: status, result, credits, entry and notice in one commit. Doing it again
+    /// finds the job ended and answers `Lost`.
+    async fn settle(
+        &self,
+        id: &JobId,
+        claim: &Claim,
+        settlement: &Settlement,
+        now: Timestamp,
+    ) -> Result<Settled>;
+
+    /// Jobs whose `next_visit_at` is not after `before`, oldest first. Names documents that
+    /// cannot be read too, so that somebody comes to [`Ledger::bury`] them.
+    async fn due(&self, before: Timestamp, limit: u32) -> Result<Vec<Due>>;
+    /// Raises the wake-up number of a due job to `seen + 1`, for a fresh task name; `None` if it
+    /// has moved on since. The visit is then due at once.
+    async fn rewake(&self, id: &JobId, seen: u64, now: Timestamp) -> Result<Option<u64>>;
+
+    /// Ends a job whose document cannot be read: status `failed`, error `invalid_job`, due
+    /// nowhere; all other fields stay as they are, for a person to look at. Credits it may hold
+    /// stay held and nobody is told, since the document does not say reliably whose they are.
+    /// `false` if there is nothing to do: the job is unknown, ended, buried before, or can be read.
+    async fn bury(&self, id: &JobId, now: Timestamp) -> Result<bool>;
+
+    /// Written by anybody at any time: it never makes an owner's write fail, nor does an
+    /// owner's write undo it.
+    async fn request_cancel(&self, id: &JobId, now: Timestamp) -> Result<CancelRequest>;
+    /// Must not exist yet; `false` if it did.
+    async fn record_callback(&self, id: &JobId, callback: &Callback) -> Result<bool>;
+    async fn callbacks(&self, id: &JobId) -> Result<Vec<Callback>>;
+
+    async fn notification(&self, id: &str) -> Result<Option<Notification>>;
+    async fn due_notifications(&self, before: Timestamp, limit: u32) -> Result<Vec<Notification>>;
+    /// Counts one delivery and notes what came of it. `delivered` is final: what a slower twin
+    /// of that delivery has to say later changes nothing, nor does an unknown id.
+    async fn record_delivery(
+        &self,
+        id: &str,
+        state: DeliveryState,
+        next_at: Option<Timestamp>,
+        error: Option<&str>,
+    ) -> Result<()>;
+
+    async fn account(&self, owner: &Owner) -> Result<Option<Account>>;
+    /// Adds credits, opening the account if need be; `false` if that entry was there before.
+    async fn grant(&self, owner: &Owner, entry: &CreditEntry) -> Result<bool>;
+    /// An account's entries, newest first.
+    async fn entries(&self, owner: &Owner, limit: u32) -> Result<Vec<CreditEntry>>;
+
+    /// Whether it answers.
+    async fn ping(&self) -> Result<()>;
+}

@@ -1,0 +1,27 @@
+//! Notices as lines in the log: the channel of a job that names no other.
+
+use async_trait::async_trait;
+
+use super::{Notifier, NotifyError};
+use crate::job::{Channel, Notification};
+
+/// Writes one line a notice.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct LogNotifier;
+
+#[async_trait]
+impl Notifier for LogNotifier {
+    fn serves(&self, notification: &Notification) -> bool {
+        notification.channel == Channel::Log
+    }
+
+    async fn deliver(&self, notification: &Notification) -> Result<(), NotifyError> {
+        tracing::info!(
+            notification = %notification.id,
+            job = %notification.job,
+            event = notification.event.as_str(),
+            "the user's job has ended"
+        );
+        Ok(())
+    }
+}

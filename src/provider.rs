@@ -1,0 +1,343 @@
+//! Who generates the video.
+//!
+//! A provider takes inputs at addresses it can read, is asked until the video is there, and is
+//! paid by [`Provider::submit`], which is sent once per call: nothing below it may repeat it.
+
+pub mod wavespeed;
+
+use std::fmt::Debug;
+use std::path::Path;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use url::Url;
+
+use crate::job::{Fault, JobId, Kind, Params, Timestamp};
+
+/// Why a submission did not give a prediction, by what may be done about it.
+#[derive(Debug, thiserror::Error)]
+pub enum SubmitError {
+    /// Refused for its inputs or parameters; nothing was taken.
+    #[error("refused: {message}")]
+    Rejected { message: String },
+    /// Refused by moderation; nothing was taken.
+    #[error("content refused: {message}")]
+    ContentRefused { message: String },
+    /// Our key or our balance is the reason; nothing was taken.
+    #[error("not authorised: {message}")]
+    Unauthorized { message: String },
+    #[error("no funds: {message}")]
+    NoFunds { message: String },
+    /// The model does not exist.
+    #[error("unknown model: {message}")]
+    UnknownModel { message: String },
+    /// Too many at once; nothing was taken.
+    #[error("busy: {message}")]
+    Busy {
+        message: String,
+        retry_after: Option<Duration>,
+    },
+    /// The connection was never made: nothing was sent.
+    #[error("unreachable: {message}")]
+    NotSent { message: String },
+    /// It may have been accepted.
+    #[error("outcome unknown: {message}")]
+    Ambiguous { message: String },
+}
+
+/// Why a repeatable call failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ProviderError {
+    #[error("refused: {message}")]
+    Rejected { message: String },
+    #[error("not authorised: {message}")]
+    Unauthorized { message: String },
+    #[error("unknown: {message}")]
+    NotFound { message: String },
+    #[error("busy: {message}")]
+    Busy {
+        message: String,
+        retry_after: Option<Duration>,
+    },
+    #[error("unavailable: {message}")]
+    Unavailable { message: String },
+    /// An answer that cannot be understood.
+    #[error("bad answer: {message}")]
+    Protocol { message: String },
+    /// More bytes than allowed, or fewer than promised.
+    #[error("incomplete: {message}")]
+    Incomplete { message: String },
+    #[error("too large: more than {limit} bytes")]
+    TooLarge { limit: u64 },
+    /// A local file could not be read or written.
+    #[error("file: {0}")]
+    File(#[from] std::io::Error),
+}
+
+/// One paid request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Submission {
+    pub model: String,
+    pub params: Params,
+    pub video: Url,
+    pub image: Option<Url>,
+    /// Where the provider calls back, with our own proof in it.
+    pub callback: Option<Url>,
+}
+
+/// How a prediction stands.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Prediction {
+    /// Not done. An unknown status counts as this, to the deadline.
+    Running,
+    Completed {
+        output: Url,
+    },
+    /// Done without a video.
+    NoOutput,
+    /// Moderation refused the content.
+    ContentRefused {
+        message: String,
+    },
+    /// The inputs or parameters were at fault.
+    Rejected {
+        message: String,
+    },
+    /// The provider could not read an input.
+    InputUnreachable {
+        message: String,
+    },
+    Failed {
+        message: String,
+    },
+    /// Ended by somebody, or by the provider's own time limit.
+    Gone {
+        message: String,
+    },
+}
+
+/// What a prediction is, for confirming a callback.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PredictionInfo {
+    pub model: String,
+    pub created_at: Option<Timestamp>,
+    pub state: Prediction,
+}
+
+/// What a model's output holds, where the kind continues a video.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Returns {
+    /// The source and the new part in one.
+    Merged,
+    /// The new part only.
+    Segment,
+}
+
+/// A model as the table knows it.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Model {
+    pub id: String,
+    pub kind: Kind,
+    /// Longest source it takes, in seconds.
+    pub max_source_s: f64,
+    /// Seconds it may be asked to add (extension only).
+    #[serde(default)]
+    pub seconds: Option<(u32, u32)>,
+    /// Resolutions it takes.
+    pub resolutions: Vec<crate::job::Resolution>,
+    pub returns: Returns,
+    /// Fixed waiting time plus time per second of video before the first poll is worth it.
+    pub usual_base_s: f64,
+    pub usual_per_second_s: f64,
+}
+
+impl Model {
+    /// How long it usually takes for `seconds` of video.
+    #[must_use]
+    pub fn usual_time(&self, seconds: f64) -> Duration {
+        let total = self.usual_base_s + self.usual_per_second_s * seconds.max(0.0);
+        Duration::try_from_secs_f64(total).unwrap_or_default()
+    }
+
+    /// Whether this model can do what `params` ask with a source of `source_s` seconds; gives
+    /// every fault, not only the first. Asked before money is spent, since the provider takes
+    /// some of these and bills a cut version.
+    pub fn check(&self, params: &Params, source_s: f64) -> Result<(), Vec<Fault>> {
+        let mut faults = Vec::new();
+        if params.kind() != self.kind {
+            faults.push(Fault::new(
+                "kind",
+                format!("{} does not make {}", self.id, params.kind().as_str()),
+            ));
+            return Err(faults);
+        }
+        if !source_s.is_finite() || source_s <= 0.0 {
+            faults.push(Fault::new("source.video", "has no duration"));
+        } else if source_s > self.max_source_s {
+            faults.push(Fault::new(
+                "source.video",
+                format!(
+                    "is {source_s:.1} s long; {} takes at most {} s",
+                    self.id, self.max_source_s
+                ),
+            ));
+        }
+        let resolution = params.resolution();
+        if !self.resolutions.contains(&resolution) {
+            let field = match params {
+                Params::Upscale(_) => "params.target",
+                Params::CharacterReplace(_) | Params::Extend(_) => "params.resolution",
+            };
+            let names: Vec<_> = self.resolutions.iter().map(|r| r.as_str()).collect();
+            faults.push(Fault::new(
+                field,
+                format!(
+                    "{} is not offered by {}; it takes {}",
+                    resolution.as_str(),
+                    self.id,
+                    names.join(", ")
+                ),
+            ));
+        }
+        if let (Params::Extend(extend), Some((least, most))) = (params, self.seconds)
+            && !(least..=most).contains(&extend.seconds)
+        {
+            faults.push(Fault::new(
+                "params.seconds",
+                format!("{} adds {least} to {most} s", self.id),
+            ));
+        }
+        if faults.is_empty() {
+            Ok(())
+        } else {
+            Err(faults)
+        }
+    }
+}
+
+/// A service that generates videos.
+#[async_trait]
+pub trait Provider: Debug + Send + Sync {
+    /// The model that makes this kind.
+    fn model(&self, kind: Kind) -> &Model;
+
+    /// Puts a file where the provider can read it. Repeatable.
+    async fn upload(&self, file: &Path, content_type: &str) -> Result<Url, ProviderError>;
+    /// How long uploads are kept.
+    fn uploads_kept_for(&self) -> Duration;
+
+    /// Pays. Sent once; gives the prediction's id.
+    async fn submit(&self, submission: &Submission) -> Result<String, SubmitError>;
+    /// Longest time `submit` may take.
+    fn submit_timeout(&self) -> Duration;
+
+    /// Asks how a prediction stands. Repeatable.
+    async fn prediction(&self, id: &str) -> Result<PredictionInfo, ProviderError>;
+
+    /// Fetches an output into `to`; gives the number of bytes. Repeatable. Fails, and leaves no
+    /// file, where fewer bytes come than were promised or more than `max_bytes`.
+    async fn download(&self, output: &Url, to: &Path, max_bytes: u64)
+    -> Result<u64, ProviderError>;
+
+    /// Whether it answers and takes our key; for `doctor` and readiness, never on a job's road.
+    async fn ping(&self) -> Result<(), ProviderError>;
+}
+
+/// Why a callback was not believed.
+#[derive(Debug, thiserror::Error)]
+pub enum CallbackError {
+    /// Our own proof in the address is missing or wrong.
+    #[error("the callback's token is missing or wrong")]
+    Token,
+    /// The provider's signature is missing, stale or wrong, and checking it is enforced.
+    #[error("the callback's signature is not acceptable: {0}")]
+    Signature(String),
+    #[error("the callback cannot be understood: {0}")]
+    Body(String),
+}
+
+/// Makes and reads the addresses at which the provider calls back.
+pub trait CallbackGate: Debug + Send + Sync {
+    /// The address for one intent, with our own proof in it; `None` where the provider could
+    /// not reach us.
+    fn address(&self, job: &JobId, intent: &str) -> Option<Url>;
+    /// Checks token and, by setting, signature; gives the id of the prediction it speaks of.
+    fn read(
+        &self,
+        job: &JobId,
+        intent: &str,
+        token: Option<&str>,
+        headers: &http::HeaderMap,
+        body: &[u8],
+        now: Timestamp,
+    ) -> Result<String, CallbackError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::{Extend, Resolution, Upscale};
+
+    fn model() -> Model {
+        Model {
+            id: "a/extend".into(),
+            kind: Kind::Extend,
+            max_source_s: 60.0,
+            seconds: Some((4, 15)),
+            resolutions: vec![Resolution::P480, Resolution::P720],
+            returns: Returns::Merged,
+            usual_base_s: 30.0,
+            usual_per_second_s: 10.0,
+        }
+    }
+
+    fn extend(seconds: u32, resolution: Resolution) -> Params {
+        Params::Extend(Extend {
+            prompt: "on".into(),
+            seconds,
+            resolution,
+            seed: None,
+        })
+    }
+
+    #[test]
+    fn a_model_refuses_what_it_cannot_do_with_every_fault_at_once() {
+        let model = model();
+        assert_eq!(model.check(&extend(4, Resolution::P480), 60.0), Ok(()));
+        assert_eq!(model.check(&extend(15, Resolution::P720), 0.1), Ok(()));
+
+        let faults = model
+            .check(&extend(3, Resolution::K4), 60.1)
+            .expect_err("three faults");
+        let fields: Vec<_> = faults.iter().map(|fault| fault.field.as_str()).collect();
+        assert_eq!(
+            fields,
+            ["source.video", "params.resolution", "params.seconds"]
+        );
+    }
+
+    #[test]
+    fn nothing_else_is_said_of_another_kind() {
+        let params = Params::Upscale(Upscale {
+            target: Resolution::K4,
+        });
+        let faults = model().check(&params, f64::NAN).expect_err("wrong kind");
+        assert_eq!(faults.len(), 1);
+        assert_eq!(faults[0].field, "kind");
+    }
+
+    #[test]
+    fn a_source_without_a_duration_is_refused() {
+        for source_s in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            let checked = model().check(&extend(5, Resolution::P720), source_s);
+            assert!(checked.is_err(), "{source_s}");
+        }
+    }
+
+    #[test]
+    fn the_usual_time_grows_with_the_video() {
+        assert_eq!(model().usual_time(5.0), Duration::from_secs(80));
+        assert_eq!(model().usual_time(-5.0), Duration::from_secs(30));
+    }
+}

@@ -1,0 +1,331 @@
+//! What an answer means for what may be done next.
+//!
+//! For a submission the question is whether money may have been taken. What is clearly refused is
+//! said so; everything that leaves a doubt is [`SubmitError::Ambiguous`], which costs a wait and
+//! never a second charge.
+
+use std::time::Duration;
+
+use super::wire::{self, Answer};
+use crate::provider::{ProviderError, SubmitError};
+
+/// What a submission's answer means. `body` may be empty where it could not be read.
+pub(super) fn submitted(
+    status: u16,
+    retry_after: Option<Duration>,
+    body: &[u8],
+) -> Result<String, SubmitError> {
+    let answer = Answer::read(body);
+    if (200..300).contains(&status) {
+        let Some(answer) = answer else {
+            return Err(SubmitError::Ambiguous {
+                message: format!("HTTP {status} with an answer that is not JSON"),
+            });
+        };
+        // An id settles it, whatever else the answer says: a recorded id can be asked about.
+        if let Some(id) = answer.prediction_id() {
+            return Ok(id);
+        }
+        let code = if answer.is_ok() {
+            answer.business
+        } else {
+            answer.code
+        };
+        return Err(refused(Some(code), status, retry_after, &answer));
+    }
+    let answer = answer.unwrap_or(Answer {
+        code: 0,
+        business: 0,
+        message: String::new(),
+        data: serde_json::Value::Null,
+    });
+    // A 5xx says nothing about what happened behind the gateway; its body does not either.
+    if status >= 500 {
+        return Err(SubmitError::Ambiguous {
+            message: said(status, &answer.message),
+        });
+    }
+    Err(refused(None, status, retry_after, &answer))
+}
+
+/// What may be read out of codes: HTTP statuses and business codes do not overlap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reason {
+    Rejected,
+    Content,
+    Unauthorized,
+    NoFunds,
+    UnknownModel,
+    Busy,
+    Unclear,
+}
+
+fn reason_of(code: i64) -> Reason {
+    match code {
+        // 405 and 410: the address is not that of a model; as 404, it is ours to mend.
+        404 | 405 | 410 => Reason::UnknownModel,
+        400 | 406 | 411 | 413 | 414 | 415 | 422 | 431 | 451 => Reason::Rejected,
+        401 | 403 => Reason::Unauthorized,
+        402 | 1407 => Reason::NoFunds,
+        429 => Reason::Busy,
+        1200 => Reason::Content,
+        1400..=1402 => Reason::Rejected,
+        // 408, 409 and the like, 5xx, 1403, 1405, 5000 …: it may have been taken.
+        _ => Reason::Unclear,
+    }
+}
+
+/// A reason that only words give: the concurrency limit has been seen under several statuses.
+fn reason_in(message: &str) -> Option<Reason> {
+    let text = message.to_ascii_lowercase();
+    let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    if has(&[
+        "concurrency limit",
+        "concurrent",
+        "rate limit",
+        "too many requests",
+    ]) {
+        Some(Reason::Busy)
+    } else if has(&[
+        "insufficient credit",
+        "insufficient balance",
+        "insufficient fund",
+        "not enough credit",
+    ]) {
+        Some(Reason::NoFunds)
+    } else if wire::speaks_of_moderation(&text) {
+        Some(Reason::Content)
+    } else {
+        None
+    }
+}
+
+fn refused(
+    envelope: Option<i64>,
+    status: u16,
+    retry_after: Option<Duration>,
+    answer: &Answer,
+) -> SubmitError {
+    // From the most to the least particular: business code, envelope or status, words.
+    let by_business = reason_of(answer.business);
+    let by_inner_code = reason_of(answer.code);
+    let by_code = reason_of(envelope.unwrap_or_else(|| i64::from(status)));
+    let by_words = reason_in(&answer.message);
+    let reason = if by_business != Reason::Unclear {
+        by_business
+    } else if answer.code >= 1000 && by_inner_code != Reason::Unclear {
+        by_inner_code
+    } else {
+        match (by_code, by_words) {
+            // Words may sharpen a plain refusal; they do not turn a doubt into a refusal, but for
+            // those that are given only where nothing was taken.
+            (Reason::Rejected | Reason::Unauthorized, Some(words)) => words,
+            (Reason::Unclear, Some(words @ (Reason::Busy | Reason::NoFunds)))
+                if status < 300 || status == 409 =>
+            {
+                words
+            }
+            (code, _) => code,
+        }
+    };
+    let message = said(status, &answer.message);
+    match reason {
+        Reason::Rejected => SubmitError::Rejected { message },
+        Reason::Content => SubmitError::ContentRefused { message },
+        Reason::Unauthorized => SubmitError::Unauthorized { message },
+        Reason::NoFunds => SubmitError::NoFunds { message },
+        Reason::UnknownModel => SubmitError::UnknownModel { message },
+        Reason::Busy => SubmitError::Busy {
+            message,
+            retry_after,
+        },
+        Reason::Unclear => SubmitError::Ambiguous { message },
+    }
+}
+
+/// What the answer of a repeatable call means; gives the answer where it reports success.
+pub(super) fn asked(
+    status: u16,
+    retry_after: Option<Duration>,
+    body: &[u8],
+) -> Result<Answer, ProviderError> {
+    let answer = Answer::read(body);
+    if (200..300).contains(&status) {
+        let Some(answer) = answer else {
+            return Err(ProviderError::Protocol {
+                message: format!("HTTP {status} with an answer that is not JSON"),
+            });
+        };
+        if answer.is_ok() {
+            return Ok(answer);
+        }
+        let code = u16::try_from(answer.code).unwrap_or(500);
+        return Err(failed(code, retry_after, said(status, &answer.message)));
+    }
+    let message = answer.map(|answer| answer.message).unwrap_or_default();
+    Err(failed(status, retry_after, said(status, &message)))
+}
+
+/// A repeatable call's error by its status or envelope code.
+pub(super) fn failed(code: u16, retry_after: Option<Duration>, message: String) -> ProviderError {
+    match code {
+        401 | 402 | 403 => ProviderError::Unauthorized { message },
+        404 | 410 => ProviderError::NotFound { message },
+        429 => ProviderError::Busy {
+            message,
+            retry_after,
+        },
+        400 | 405 | 406 | 411..=422 | 431 | 451 => ProviderError::Rejected { message },
+        300..=399 => ProviderError::Protocol { message },
+        _ => ProviderError::Unavailable { message },
+    }
+}
+
+fn said(status: u16, message: &str) -> String {
+    if message.is_empty() {
+        format!("HTTP {status}")
+    } else {
+        format!("HTTP {status}: {message}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(result: &Result<String, SubmitError>) -> &'static str {
+        match result {
+            Ok(_) => "ok",
+            Err(SubmitError::Rejected { .. }) => "rejected",
+            Err(SubmitError::ContentRefused { .. }) => "content",
+            Err(SubmitError::Unauthorized { .. }) => "unauthorized",
+            Err(SubmitError::NoFunds { .. }) => "no funds",
+            Err(SubmitError::UnknownModel { .. }) => "unknown model",
+            Err(SubmitError::Busy { .. }) => "busy",
+            Err(SubmitError::NotSent { .. }) => "not sent",
+            Err(SubmitError::Ambiguous { .. }) => "ambiguous",
+        }
+    }
+
+    #[test]
+    fn every_answer_to_a_submission() {
+        let table = [
+            (
+                200,
+                r#"{"code":200,"data":{"id":"abc","status":"created"}}"#,
+                "ok",
+            ),
+            (201, r#"{"id":"abc","status":"created"}"#, "ok"),
+            (200, r#"{"code":0,"data":{"id":"abc"}}"#, "ok"),
+            // An id is kept whatever the rest says.
+            (200, r#"{"code":500,"data":{"id":"abc"}}"#, "ok"),
+            (200, r#"{"code":200,"data":{"id":""}}"#, "ambiguous"),
+            (200, r#"{"code":200,"data":{"id":"../x"}}"#, "ambiguous"),
+            (200, r#"{"code":200,"data":null}"#, "ambiguous"),
+            (200, r#"{"code":200,"message":"success"}"#, "ambiguous"),
+            (200, "", "ambiguous"),
+            (200, "<html>ok</html>", "ambiguous"),
+            (200, r#"{"code":400,"message":"bad"}"#, "rejected"),
+            (200, r#"{"code":1401,"message":"bad"}"#, "rejected"),
+            (
+                200,
+                r#"{"code":200,"data":{"code":1400,"error":"bad"}}"#,
+                "rejected",
+            ),
+            (200, r#"{"code":401,"message":"no"}"#, "unauthorized"),
+            (200, r#"{"code":402,"message":"no"}"#, "no funds"),
+            (200, r#"{"code":1407,"message":"no"}"#, "no funds"),
+            (200, r#"{"code":404,"message":"no"}"#, "unknown model"),
+            (200, r#"{"code":1200,"message":"no"}"#, "content"),
+            (200, r#"{"code":429,"message":"slow"}"#, "busy"),
+            (200, r#"{"code":500,"message":"oops"}"#, "ambiguous"),
+            (200, r#"{"code":5000,"message":"oops"}"#, "ambiguous"),
+            (
+                200,
+                r#"{"code":500,"message":"You have reached your concurrency limit"}"#,
+                "busy",
+            ),
+            (400, r#"{"code":400,"message":"bad"}"#, "rejected"),
+            (400, "<html>", "rejected"),
+            (400, r#"{"code":1407,"message":"top up"}"#, "no funds"),
+            (
+                400,
+                r#"{"code":400,"error_code":"1200","message":"no"}"#,
+                "content",
+            ),
+            (
+                400,
+                r#"{"code":400,"message":"Insufficient credits"}"#,
+                "no funds",
+            ),
+            (
+                400,
+                r#"{"message":"Your prompt was flagged by moderation"}"#,
+                "content",
+            ),
+            (
+                403,
+                r#"{"message":"You have reached your concurrency limit"}"#,
+                "busy",
+            ),
+            (413, "", "rejected"),
+            (422, r#"{"message":"bad"}"#, "rejected"),
+            (
+                401,
+                r#"{"message":"invalid authentication"}"#,
+                "unauthorized",
+            ),
+            (403, "", "unauthorized"),
+            (402, "", "no funds"),
+            (404, r#"{"message":"model not found"}"#, "unknown model"),
+            (405, "", "unknown model"),
+            (429, "", "busy"),
+            (301, "", "ambiguous"),
+            (307, "", "ambiguous"),
+            (408, "", "ambiguous"),
+            (409, "", "ambiguous"),
+            (
+                500,
+                r#"{"code":1407,"message":"Insufficient credits"}"#,
+                "ambiguous",
+            ),
+            (502, "<html>", "ambiguous"),
+            (503, "", "ambiguous"),
+            (504, r#"{"code":504,"message":"gateway"}"#, "ambiguous"),
+        ];
+        for (status, body, expected) in table {
+            let result = submitted(status, None, body.as_bytes());
+            assert_eq!(name(&result), expected, "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn a_busy_answer_carries_the_wait() {
+        let wait = Some(Duration::from_secs(65));
+        assert!(matches!(
+            submitted(429, wait, b""),
+            Err(SubmitError::Busy { retry_after, .. }) if retry_after == wait
+        ));
+    }
+
+    #[test]
+    fn repeatable_calls_fail_by_what_may_be_done() {
+        use ProviderError as E;
+        let asked = |status, body: &str| asked(status, None, body.as_bytes());
+        assert!(asked(200, r#"{"code":200,"data":{}}"#).is_ok());
+        assert!(matches!(asked(200, "[]"), Err(E::Protocol { .. })));
+        assert!(matches!(asked(302, ""), Err(E::Protocol { .. })));
+        assert!(matches!(asked(400, "x"), Err(E::Rejected { .. })));
+        assert!(matches!(asked(401, ""), Err(E::Unauthorized { .. })));
+        assert!(matches!(asked(404, ""), Err(E::NotFound { .. })));
+        assert!(matches!(asked(429, ""), Err(E::Busy { .. })));
+        assert!(matches!(asked(503, ""), Err(E::Unavailable { .. })));
+        let inner = |code: i64| format!(r#"{{"code":{code},"message":"no"}}"#);
+        assert!(matches!(asked(200, &inner(404)), Err(E::NotFound { .. })));
+        assert!(matches!(
+            asked(200, &inner(5000)),
+            Err(E::Unavailable { .. })
+        ));
+        assert!(matches!(asked(200, &inner(-7)), Err(E::Unavailable { .. })));
+    }
+}

@@ -1,0 +1,106 @@
+//! Wake-ups: tasks that call the worker later, by name and at most once per name.
+
+pub mod embedded;
+
+use std::fmt::{self, Debug};
+
+use async_trait::async_trait;
+
+use crate::job::{JobId, Timestamp};
+
+/// What a task is for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Task {
+    /// Visit a job.
+    Job { id: JobId, seq: u64, why: Why },
+    /// Deliver a notice.
+    Outbox { id: String, delivery: u32 },
+}
+
+/// Why a job is to be visited: tells apart the names of tasks with the same number.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    serde::Serialize,
+    serde::Deserialize,
+    strum::IntoStaticStr,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum Why {
+    /// The recorded wake-up of that number.
+    Wake,
+    /// Somebody asked for cancellation.
+    Cancel,
+    /// The provider called back.
+    Callback,
+}
+
+impl Task {
+    /// The name under which the task exists once.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Self::Job { id, seq, why } => format!("{id}-{seq}-{}", <&'static str>::from(*why)),
+            // Outbox ids hold ':' and '.', which task names must not.
+            Self::Outbox { id, delivery } => {
+                let safe: String = id
+                    .chars()
+                    .map(|c| {
+                        if c.is_ascii_alphanumeric() || c == '-' {
+                            c
+                        } else {
+                            '_'
+                        }
+                    })
+                    .collect();
+                format!("outbox-{safe}-{delivery}")
+            }
+        }
+    }
+}
+
+impl fmt::Display for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name())
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum QueueError {
+    #[error("the queue does not answer: {0}")]
+    Unavailable(String),
+    /// The queue is as long as it may get.
+    #[error("the queue is full")]
+    Full,
+}
+
+/// Plans tasks.
+#[async_trait]
+pub trait Queue: Debug + Send + Sync {
+    /// Delivers `task` at `at` or later, at least once. A task of the same name that exists is
+    /// left as it is: that is success.
+    async fn schedule(&self, task: &Task, at: Timestamp) -> Result<(), QueueError>;
+    async fn ping(&self) -> Result<(), QueueError>;
+}
+
+/// What the receiver of a task says of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// Done, or planned anew: the task is deleted.
+    Acknowledged,
+    /// Bring it again, after the queue's own pause.
+    Again,
+}
+
+/// Who receives tasks: the worker, for the embedded queue.
+#[async_trait]
+pub trait Receiver: Debug + Send + Sync {
+    /// `deliveries` counts from 1.
+    async fn receive(&self, task: Task, deliveries: u32) -> Delivery;
+}
