@@ -101,7 +101,9 @@ fn decode(
     guard.check()?;
     let most = limits.max_bytes.min(MAX_PICTURE_BYTES);
     let length = checked_length(input, most)?;
-    let reader = input.open().map_err(|error| unreadable(&input.describe(), &error))?;
+    let reader = input
+        .open()
+        .map_err(|error| unreadable(&input.describe(), &error))?;
     let mut bytes = Vec::new();
     // The length was asked before; a file that grew since is cut, not followed.
     reader

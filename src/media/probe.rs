@@ -129,9 +129,9 @@ impl Probe {
     /// # Errors
     /// [`MediaCode::NoVideoStream`].
     pub fn require_video(&self) -> Result<&VideoInfo, MediaError> {
-        self.video
-            .as_ref()
-            .ok_or_else(|| MediaError::new(MediaCode::NoVideoStream, "there is no video in the file"))
+        self.video.as_ref().ok_or_else(|| {
+            MediaError::new(MediaCode::NoVideoStream, "there is no video in the file")
+        })
     }
 }
 
@@ -177,7 +177,9 @@ fn open_inner(
 ) -> Result<Opened, MediaError> {
     guard.check()?;
     let bytes = checked_length(input, limits.max_bytes)?;
-    let mut reader = input.open().map_err(|error| unreadable(&input.describe(), &error))?;
+    let mut reader = input
+        .open()
+        .map_err(|error| unreadable(&input.describe(), &error))?;
     let mut head = Vec::new();
     reader
         .by_ref()
@@ -186,7 +188,10 @@ fn open_inner(
         .and_then(|_| reader.rewind())
         .map_err(|error| unreadable(&input.describe(), &error))?;
     if picture::sniff(&head).is_some() {
-        return Err(MediaError::new(MediaCode::NotAVideo, "this is a still picture, not a video"));
+        return Err(MediaError::new(
+            MediaCode::NotAVideo,
+            "this is a still picture, not a video",
+        ));
     }
     let options = OpenOptions {
         probe_size: limits.probe_size,
@@ -197,6 +202,13 @@ fn open_inner(
     let demuxer = Demuxer::open(reader, bytes, options, Arc::clone(guard))
         .map_err(|error| open_error(error, &input.describe(), guard))?;
     let streams = demuxer.streams();
+    // A cut index leaves tracks that never say what they are.
+    if streams.iter().all(|stream| stream.kind == Kind::Data) {
+        return Err(MediaError::new(
+            MediaCode::DamagedMedia,
+            "the file breaks off in its headers",
+        ));
+    }
     let video = choose_video(&streams)
         .ok_or_else(|| MediaError::new(MediaCode::NoVideoStream, "there is no video in the file"))?
         .clone();
@@ -211,16 +223,29 @@ fn open_inner(
         }
     }
     let faststart = is_mp4_family(demuxer.format())
-        .then(|| input.open().ok().and_then(|reader| faststart(reader).ok()).flatten())
+        .then(|| {
+            input
+                .open()
+                .ok()
+                .and_then(|reader| faststart(reader).ok())
+                .flatten()
+        })
         .flatten();
     let probe = describe(&demuxer, &streams, &video, audio.as_ref(), bytes, faststart);
     check_limits(&probe, &video, limits)?;
-    Ok(Opened { demuxer, probe, video, audio })
+    Ok(Opened {
+        demuxer,
+        probe,
+        video,
+        audio,
+    })
 }
 
 /// Size of the input, refusing empty and oversized ones.
 pub(crate) fn checked_length(input: &dyn Input, most: u64) -> Result<u64, MediaError> {
-    let bytes = input.len().map_err(|error| unreadable(&input.describe(), &error))?;
+    let bytes = input
+        .len()
+        .map_err(|error| unreadable(&input.describe(), &error))?;
     if bytes == 0 {
         return Err(MediaError::new(MediaCode::EmptyFile, "the file is empty"));
     }
@@ -286,7 +311,11 @@ fn choose_video(streams: &[StreamInfo]) -> Option<&StreamInfo> {
         .iter()
         .filter(|stream| stream.kind == Kind::Video && !stream.attached_picture)
         .max_by_key(|stream| {
-            (stream.default, u64::from(stream.width) * u64::from(stream.height), usize::MAX - stream.index)
+            (
+                stream.default,
+                u64::from(stream.width) * u64::from(stream.height),
+                usize::MAX - stream.index,
+            )
         })
 }
 
@@ -302,7 +331,9 @@ fn describe(
     bytes: u64,
     faststart: Option<bool>,
 ) -> Probe {
-    let duration_ms = demuxer.duration_us().map_or(0, |us| to_millis(us, Ratio::MICROS));
+    let duration_ms = demuxer
+        .duration_us()
+        .map_or(0, |us| to_millis(us, Ratio::MICROS));
     let mut other = OtherStreams::default();
     for stream in streams {
         if stream.index == video.index || audio.is_some_and(|audio| audio.index == stream.index) {
@@ -317,7 +348,9 @@ fn describe(
         }
     }
     let length = |stream: &StreamInfo| {
-        stream.duration.map_or(duration_ms, |duration| to_millis(duration, stream.time_base))
+        stream.duration.map_or(duration_ms, |duration| {
+            to_millis(duration, stream.time_base)
+        })
     };
     Probe {
         container: ContainerInfo {
@@ -327,7 +360,12 @@ fn describe(
             bit_rate: demuxer.bit_rate(),
             faststart,
         },
-        video: Some(describe_video(video, length(video), demuxer.bit_rate(), audio)),
+        video: Some(describe_video(
+            video,
+            length(video),
+            demuxer.bit_rate(),
+            audio,
+        )),
         audio: audio.map(|audio| AudioInfo {
             codec: audio.codec.clone(),
             sample_rate: audio.sample_rate,
@@ -369,7 +407,9 @@ fn describe_video(
         frames: Some(video.frames).filter(|frames| *frames > 0),
         duration_ms,
         bit_rate,
-        pixel_format: format.as_ref().map_or_else(|| "unknown".to_owned(), |f| f.name.clone()),
+        pixel_format: format
+            .as_ref()
+            .map_or_else(|| "unknown".to_owned(), |f| f.name.clone()),
         bit_depth: format.as_ref().map_or(8, |format| format.depth),
         sample_aspect_ratio: format!("{}:{}", video.sample_aspect.num, video.sample_aspect.den),
         color: ColorInfo {
@@ -386,7 +426,11 @@ fn describe_video(
 
 /// The average rate, or the base rate when there is none.
 pub(crate) fn frame_rate(video: &StreamInfo) -> Ratio {
-    if video.average_rate.is_valid() { video.average_rate } else { video.real_rate }
+    if video.average_rate.is_valid() {
+        video.average_rate
+    } else {
+        video.real_rate
+    }
 }
 
 fn format_name(demuxer: &Demuxer, streams: &[StreamInfo]) -> String {
@@ -400,7 +444,10 @@ fn format_name(demuxer: &Demuxer, streams: &[StreamInfo]) -> String {
     if name.starts_with("matroska") {
         // libav reads both with one demuxer; WebM allows these codecs only.
         let webm = streams.iter().all(|stream| {
-            matches!(stream.codec.as_str(), "vp8" | "vp9" | "av1" | "opus" | "vorbis" | "webvtt")
+            matches!(
+                stream.codec.as_str(),
+                "vp8" | "vp9" | "av1" | "opus" | "vorbis" | "webvtt"
+            )
         });
         return if webm { "webm" } else { "matroska" }.to_owned();
     }
@@ -430,25 +477,38 @@ pub(crate) fn display_size(width: u32, height: u32, aspect: Ratio, rotation: u16
     } else {
         width
     };
-    if matches!(rotation, 90 | 270) { (height, width) } else { (width, height) }
+    if matches!(rotation, 90 | 270) {
+        (height, width)
+    } else {
+        (width, height)
+    }
 }
 
 fn check_limits(probe: &Probe, video: &StreamInfo, limits: &Limits) -> Result<(), MediaError> {
     let refuse = |code, message: String| Err(MediaError::new(code, message).on_stream(video.index));
     if video.width == 0 || video.height == 0 {
         let spent = probe.container.bytes > limits.probe_size;
-        let code = if spent { MediaCode::ProbeLimit } else { MediaCode::DamagedMedia };
-        return refuse(code, "the size of the picture could not be found".to_owned());
+        let code = if spent {
+            MediaCode::ProbeLimit
+        } else {
+            MediaCode::DamagedMedia
+        };
+        return refuse(
+            code,
+            "the size of the picture could not be found".to_owned(),
+        );
     }
-    let (width, height) = probe
-        .video
-        .as_ref()
-        .map_or((0, 0), |v| (v.display_width.max(v.width), v.display_height.max(v.height)));
+    let (width, height) = probe.video.as_ref().map_or((0, 0), |v| {
+        (v.display_width.max(v.width), v.display_height.max(v.height))
+    });
     let pixels = u64::from(video.width) * u64::from(video.height);
     if pixels > limits.max_pixels || u64::from(width) * u64::from(height) > limits.max_pixels * 16 {
         return refuse(
             MediaCode::TooManyPixels,
-            format!("{}×{} is more than {} pixels", video.width, video.height, limits.max_pixels),
+            format!(
+                "{}×{} is more than {} pixels",
+                video.width, video.height, limits.max_pixels
+            ),
         );
     }
     let fps = frame_rate(video).as_f64();
@@ -465,7 +525,10 @@ fn check_limits(probe: &Probe, video: &StreamInfo, limits: &Limits) -> Result<()
     if duration_ms > limits.max_duration_ms {
         return refuse(
             MediaCode::TooLong,
-            format!("{duration_ms} ms long, {} ms are allowed", limits.max_duration_ms),
+            format!(
+                "{duration_ms} ms long, {} ms are allowed",
+                limits.max_duration_ms
+            ),
         );
     }
     if video.frames > limits.max_frames {
@@ -500,7 +563,9 @@ fn faststart(mut reader: Box<dyn ReadSeek>) -> io::Result<Option<bool>> {
             }
             size => size.checked_sub(8),
         };
-        let Some(skip) = skip.and_then(|skip| i64::try_from(skip).ok()) else { return Ok(None) };
+        let Some(skip) = skip.and_then(|skip| i64::try_from(skip).ok()) else {
+            return Ok(None);
+        };
         reader.seek(SeekFrom::Current(skip))?;
     }
     Ok(None)

@@ -102,7 +102,10 @@ pub fn character_replace(
             },
         };
         Ok(Work {
-            spec: VideoSpec { overlay: Some(overlay), ..spec_for(opened, width, height)? },
+            spec: VideoSpec {
+                overlay: Some(overlay),
+                ..spec_for(opened, width, height)?
+            },
             extra_seconds: 0.0,
             what: "a character is laid over it".to_owned(),
         })
@@ -117,7 +120,10 @@ struct Work {
 
 fn even_size(opened: &Opened) -> Result<(u32, u32), MediaError> {
     let video = opened.probe.require_video()?;
-    Ok(((video.display_width & !1).max(2), (video.display_height & !1).max(2)))
+    Ok((
+        (video.display_width & !1).max(2),
+        (video.display_height & !1).max(2),
+    ))
 }
 
 /// Opens, transcodes, verifies and publishes.
@@ -149,12 +155,20 @@ fn run(
     let started = Instant::now();
     let main = open(input, limits, guard)?;
     let source = main.probe.clone();
-    let Work { spec, extra_seconds, what } = work(&main, limits, guard)?;
+    let Work {
+        spec,
+        extra_seconds,
+        what,
+    } = work(&main, limits, guard)?;
     let plan = fixed_plan(&main, &spec, audio, limits, what)?;
     let open_ms = ms(started);
 
     let processing = Instant::now();
-    let settings = EncodeSettings { crf: 18.0, preset: "veryfast".to_owned(), max_rate: None };
+    let settings = EncodeSettings {
+        crf: 18.0,
+        preset: "veryfast".to_owned(),
+        max_rate: None,
+    };
     let mut sink = Sink::create(output, limits, guard)?;
     let video = VideoLane::open(&main, spec, &settings, limits, &mut sink)?;
     let sound = sound_lane(&plan.audio, &main, None, &mut sink)?;
@@ -179,12 +193,17 @@ fn run(
     let process_ms = ms(processing);
 
     let verifying = Instant::now();
-    let expectation =
-        Expectation { frames: Some((lane.counts.encoded, 0)), ..Expectation::default() };
+    let expectation = Expectation {
+        frames: Some((lane.counts.encoded, 0)),
+        ..Expectation::default()
+    };
     let verified = verify_guarded(output.staged().as_ref(), &expectation, limits, guard)?;
     let verify_ms = ms(verifying);
     output.commit().map_err(|error| {
-        MediaError::new(MediaCode::OutputUnwritable, format!("the result cannot be published: {error}"))
+        MediaError::new(
+            MediaCode::OutputUnwritable,
+            format!("the result cannot be published: {error}"),
+        )
     })?;
     Ok(Report {
         plan,
@@ -196,17 +215,27 @@ fn run(
         output: verified.probe,
         poster: None,
         damage: Damage::new(lane.counts, sound),
-        timings: Timings { open_ms, process_ms, verify_ms, total_ms: ms(started) },
+        timings: Timings {
+            open_ms,
+            process_ms,
+            verify_ms,
+            total_ms: ms(started),
+        },
     })
 }
 
 /// The new seconds: each frame looks a little deeper into the last one.
 fn continue_moving(pass: &mut Pass, seconds: f64) -> Result<(), MediaError> {
-    let Some(last) = pass.video.last_frame() else { return Ok(()) };
+    let Some(last) = pass.video.last_frame() else {
+        return Ok(());
+    };
     let last = last.share().map_err(memory)?;
     let step = pass.video.frame_duration();
     let base = pass.video.encoder_base();
-    let first = last.pts().unwrap_or(0).saturating_add(pass.video.tail_duration());
+    let first = last
+        .pts()
+        .unwrap_or(0)
+        .saturating_add(pass.video.tail_duration());
     let count = (seconds / (step as f64 * base.as_f64()).max(1e-6)).round() as i64;
     for index in 0..count {
         pass.guard.check()?;
@@ -225,14 +254,20 @@ fn fixed_plan(
     limits: &Limits,
     what: String,
 ) -> Result<Plan, MediaError> {
-    let profile = Profile { name: "sandbox".to_owned(), ..Profile::default() };
+    let profile = Profile {
+        name: "sandbox".to_owned(),
+        ..Profile::default()
+    };
     let mut plan = plan(&PlanRequest {
         main: &main.probe,
         audio_from: None,
         profile: &profile,
         watermark: None,
         limits,
-        force: Force { video: true, audio: false },
+        force: Force {
+            video: true,
+            audio: false,
+        },
     })?;
     plan.video = VideoPlan::Encode {
         width: spec.width,
@@ -245,7 +280,9 @@ fn fixed_plan(
         reason: what,
     };
     if !audio && plan.audio.from() == Some(AudioFrom::Main) {
-        plan.audio = AudioPlan::None { reason: "the sound was not asked for".to_owned() };
+        plan.audio = AudioPlan::None {
+            reason: "the sound was not asked for".to_owned(),
+        };
     }
     Ok(plan)
 }

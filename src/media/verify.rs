@@ -168,7 +168,9 @@ impl Ends {
 struct Read {
     frames: u64,
     first: Option<i64>,
-    end: i64,
+    last: i64,
+    /// Longest distance between two frames in file order, in the stream's time base.
+    longest: i64,
     last_key: Option<i64>,
     audio_packets: u64,
     audio_end_us: i64,
@@ -192,7 +194,7 @@ fn read_through(
     let nominal = rescale(1, frame_rate(&video).inverse(), video.time_base).max(1);
     let start_us = opened.demuxer.start_us().unwrap_or(0);
     let mut read = Read {
-        end: i64::MIN,
+        last: i64::MIN,
         ..Read::default()
     };
     let mut packet = Packet::new().map_err(super::render::memory)?;
@@ -217,16 +219,14 @@ fn read_through(
                 ));
             }
             let pts = packet.pts().or(packet.dts()).unwrap_or(0);
-            let length = if packet.duration() > 0 {
-                packet.duration()
-            } else {
-                nominal
-            };
+            if read.first.is_some() {
+                read.longest = read.longest.max(pts.saturating_sub(read.last));
+            }
             read.first = Some(read.first.map_or(pts, |first| first.min(pts)));
-            read.end = read.end.max(pts.saturating_add(length));
+            read.last = read.last.max(pts);
             if packet.is_key() {
                 keys += 1;
-                read.last_key = Some(packet.dts().unwrap_or(pts));
+                read.last_key = Some(pts);
             }
             // The second key frame ends the first group.
             if depth == DecodeDepth::Full || (keys <= 1 && ends.decoded < MOST_FRAMES) {
@@ -247,7 +247,7 @@ fn read_through(
     if depth == DecodeDepth::Ends && keys > 1 {
         decode_last_group(opened, &mut ends, read.last_key, guard)?;
     }
-    conclude(opened, &read, &ends, audio.is_some(), depth)
+    conclude(opened, &read, &ends, nominal, depth)
 }
 
 fn decode_last_group(
@@ -288,27 +288,27 @@ fn conclude(
     opened: &Opened,
     read: &Read,
     ends: &Ends,
-    has_audio: bool,
+    nominal: i64,
     depth: DecodeDepth,
 ) -> Result<Verified, MediaError> {
+    let has_audio = opened.audio.is_some();
     let base = opened.video.time_base;
-    let duration_ms = read
+    let span = read
         .first
-        .map_or(0, |first| to_millis(read.end.saturating_sub(first), base));
-    let claimed = opened.probe.container.duration_ms;
-    let reached = duration_ms.max(to_millis(read.audio_end_us, Ratio::MICROS));
-    // Half a second or two percent: containers round, and sound may be longer.
-    let missing = claimed.saturating_sub(reached);
-    let known_frames = opened.video.frames;
-    if missing > 500.max(claimed / 50) || known_frames > read.frames + known_frames / 50 {
-        return Err(MediaError::new(
-            MediaCode::Truncated,
-            format!(
-                "the file claims {claimed} ms and {known_frames} frames, but holds {reached} ms and {}",
-                read.frames
-            ),
-        ));
+        .map_or(0, |first| read.last.saturating_sub(first));
+    // Only the container knows how long the last frame is shown: packet
+    // durations are guesses of the parser.
+    let duration = opened.video.duration.filter(|claimed| *claimed > span);
+    let duration_ms = to_millis(duration.unwrap_or(span.saturating_add(nominal)), base);
+    Truncation {
+        claimed_ms: opened.probe.container.duration_ms,
+        reached_ms: to_millis(span.saturating_add(nominal), base)
+            .max(to_millis(read.audio_end_us, Ratio::MICROS)),
+        claimed_frames: opened.video.frames,
+        frames: read.frames,
+        longest_ms: to_millis(read.longest, base),
     }
+    .check()?;
     if let Some(error) = &read.broken {
         return Err(MediaError {
             code: MediaCode::Truncated,
@@ -347,6 +347,42 @@ fn conclude(
         audio_duration_ms: has_audio.then(|| to_millis(read.audio_end_us, Ratio::MICROS)),
         decoded_frames: ends.decoded,
     })
+}
+
+/// What a file claims against what it holds.
+pub(crate) struct Truncation {
+    pub claimed_ms: u64,
+    pub reached_ms: u64,
+    /// 0 where the container does not say.
+    pub claimed_frames: u64,
+    pub frames: u64,
+    /// The longest time a frame is shown.
+    pub longest_ms: u64,
+}
+
+impl Truncation {
+    /// Frames decide where they are counted; elsewhere time does, generously:
+    /// containers round, and a last frame may stand as long as any before it.
+    pub(crate) fn check(&self) -> Result<(), MediaError> {
+        let cut = if self.claimed_frames > 0 {
+            self.claimed_frames > self.frames + self.claimed_frames / 50
+        } else {
+            let tolerance = 1000
+                .max(self.claimed_ms / 50)
+                .max(self.longest_ms.saturating_mul(2));
+            self.claimed_ms.saturating_sub(self.reached_ms) > tolerance
+        };
+        if !cut {
+            return Ok(());
+        }
+        Err(MediaError::new(
+            MediaCode::Truncated,
+            format!(
+                "the file claims {} ms and {} frames, but holds {} ms and {}",
+                self.claimed_ms, self.claimed_frames, self.reached_ms, self.frames
+            ),
+        ))
+    }
 }
 
 fn compare(found: &Verified, expect: &Expectation) -> Result<(), MediaError> {

@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use super::sink::Sink;
 use super::sound::{SoundLane, Timing};
-use super::video::{Counts, VideoLane, memory};
 use super::takes_from_source;
+use super::video::{Counts, VideoLane, memory};
 use crate::media::av::{AacSettings, OpenError, Packet};
 use crate::media::error::{MediaCode, MediaError};
 use crate::media::limits::{Guard, Limits};
 use crate::media::plan::AudioPlan;
 use crate::media::probe::{Opened, open_error};
 use crate::media::ratio::{Ratio, rescale};
+use crate::media::verify::Truncation;
 
 /// Unreadable packets in a row after which the rest is given up.
 const GIVE_UP: u32 = 64;
@@ -27,7 +28,11 @@ impl SoundSource {
     pub(crate) fn new(mut opened: Opened) -> Result<Self, MediaError> {
         let wanted: Vec<usize> = opened.audio.iter().map(|audio| audio.index).collect();
         opened.demuxer.keep_only(&wanted);
-        Ok(Self { opened, ahead: None, ended: false })
+        Ok(Self {
+            opened,
+            ahead: None,
+            ended: false,
+        })
     }
 
     /// Feeds packets up to `until_us` (of the source's own clock); `None` = all.
@@ -38,7 +43,9 @@ impl SoundSource {
         sink: &mut Sink,
         guard: &Guard,
     ) -> Result<(), MediaError> {
-        let Some(audio) = self.opened.audio.clone() else { return Ok(()) };
+        let Some(audio) = self.opened.audio.clone() else {
+            return Ok(());
+        };
         while !self.ended {
             guard.check()?;
             let mut packet = match self.ahead.take() {
@@ -98,8 +105,18 @@ impl Pass {
         on_packet: &mut dyn FnMut(&VideoLane, &Sink),
     ) -> Result<(), MediaError> {
         let video = self.main.video.index;
-        let audio = self.main.audio.as_ref().map(|audio| audio.index).filter(|_| self.source.is_none());
-        self.main.demuxer.keep_only(&[Some(video), audio].into_iter().flatten().collect::<Vec<_>>());
+        let audio = self
+            .main
+            .audio
+            .as_ref()
+            .map(|audio| audio.index)
+            .filter(|_| self.source.is_none());
+        self.main.demuxer.keep_only(
+            &[Some(video), audio]
+                .into_iter()
+                .flatten()
+                .collect::<Vec<_>>(),
+        );
         let lead_us = self.lead_us();
         let base = self.main.video.time_base;
         let mut reader = Reader::default();
@@ -109,7 +126,9 @@ impl Pass {
             if packet.stream() == video {
                 let at = packet.dts().or(packet.pts());
                 self.video.packet(&packet, &mut self.sink)?;
-                if let (Some(source), Some(lane), Some(at)) = (&mut self.source, &mut self.sound, at) {
+                if let (Some(source), Some(lane), Some(at)) =
+                    (&mut self.source, &mut self.sound, at)
+                {
                     let until = rescale(at, base, Ratio::MICROS).saturating_add(lead_us);
                     source.feed(Some(until), lane, &mut self.sink, &self.guard)?;
                 }
@@ -130,14 +149,22 @@ impl Pass {
     /// muxer interleaves, and the encoder holds frames back anyway.
     fn lead_us(&self) -> i64 {
         let main = self.main.demuxer.start_us().unwrap_or(0);
-        let source = self.source.as_ref().map_or(0, |source| video_start_us(&source.opened));
+        let source = self
+            .source
+            .as_ref()
+            .map_or(0, |source| video_start_us(&source.opened));
         source - main + 500_000
     }
 
     /// Whether what was decoded is enough to go on with.
     fn judge(&self, audio_reached_ms: u64) -> Result<(), MediaError> {
         let counts = self.video.counts;
-        let stage = |error: MediaError| error.at("decode").on_stream(self.main.video.index).with_log();
+        let stage = |error: MediaError| {
+            error
+                .at("decode")
+                .on_stream(self.main.video.index)
+                .with_log()
+        };
         if counts.decoded == 0 {
             return Err(stage(MediaError::new(
                 MediaCode::DamagedMedia,
@@ -151,15 +178,15 @@ impl Pass {
                 format!("{bad} of {} packets are damaged", counts.packets),
             )));
         }
-        let claimed = self.main.probe.container.duration_ms;
-        let reached = self.video.reached_ms().max(audio_reached_ms);
-        if claimed.saturating_sub(reached) > 1000.max(claimed / 20) {
-            return Err(stage(MediaError::new(
-                MediaCode::Truncated,
-                format!("the file claims {claimed} ms, but ends after {reached} ms"),
-            )));
+        Truncation {
+            claimed_ms: self.main.probe.container.duration_ms,
+            reached_ms: self.video.reached_ms().max(audio_reached_ms),
+            claimed_frames: self.main.video.frames,
+            frames: counts.packets,
+            longest_ms: self.video.longest_ms(),
         }
-        Ok(())
+        .check()
+        .map_err(stage)
     }
 
     /// Finishes sound and file after the video was finished. Returns the video
@@ -172,7 +199,11 @@ impl Pass {
             lane.finish(&mut self.sink)?;
         }
         self.guard.check()?;
-        let sound = self.sound.as_ref().map(SoundLane::counts).unwrap_or_default();
+        let sound = self
+            .sound
+            .as_ref()
+            .map(SoundLane::counts)
+            .unwrap_or_default();
         Ok((self.video, sound, self.sink.finish()?))
     }
 }
@@ -213,7 +244,7 @@ impl Reader {
     }
 }
 
-fn audio_end_ms(main: &Opened, packet: &Packet) -> u64 {
+pub(super) fn audio_end_ms(main: &Opened, packet: &Packet) -> u64 {
     let Some(audio) = &main.audio else { return 0 };
     let end = packet.pts().unwrap_or(0).saturating_add(packet.duration());
     let us = rescale(end, audio.time_base, Ratio::MICROS) - main.demuxer.start_us().unwrap_or(0);
@@ -232,9 +263,16 @@ fn video_start_us(opened: &Opened) -> i64 {
 
 /// End of the video in the result, in microseconds.
 fn end_us(main: &Opened) -> i64 {
-    let length = main.probe.video.as_ref().map_or(0, |video| video.duration_ms);
+    let length = main
+        .probe
+        .video
+        .as_ref()
+        .map_or(0, |video| video.duration_ms);
     let lead = video_start_us(main) - main.demuxer.start_us().unwrap_or(0);
-    i64::try_from(length).unwrap_or(i64::MAX / 1000).saturating_mul(1000).saturating_add(lead)
+    i64::try_from(length)
+        .unwrap_or(i64::MAX / 1000)
+        .saturating_mul(1000)
+        .saturating_add(lead)
 }
 
 /// Opens the lane the plan asks for.
@@ -245,21 +283,36 @@ pub(crate) fn sound_lane(
     sink: &mut Sink,
 ) -> Result<Option<SoundLane>, MediaError> {
     let from_source = takes_from_source(plan);
-    let Some(opened) = (if from_source { source } else { Some(main) }) else { return Ok(None) };
-    let Some(audio) = &opened.audio else { return Ok(None) };
+    let Some(opened) = (if from_source { source } else { Some(main) }) else {
+        return Ok(None);
+    };
+    let Some(audio) = &opened.audio else {
+        return Ok(None);
+    };
     let main_start = main.demuxer.start_us().unwrap_or(0);
     let timing = if from_source {
         // Sound keeps its distance to its own video's first frame, and that
         // frame lands where the main video's first frame lands.
         let lands = video_start_us(main) - main_start;
-        Timing { offset_us: video_start_us(opened) - lands, end_us: Some(end_us(main)) }
+        Timing {
+            offset_us: video_start_us(opened) - lands,
+            end_us: Some(end_us(main)),
+        }
     } else {
-        Timing { offset_us: main_start, end_us: None }
+        Timing {
+            offset_us: main_start,
+            end_us: None,
+        }
     };
     match plan {
         AudioPlan::None { .. } => Ok(None),
         AudioPlan::Copy { .. } => SoundLane::copy(&opened.demuxer, audio, timing, sink).map(Some),
-        AudioPlan::Encode { sample_rate, channels, bit_rate, .. } => {
+        AudioPlan::Encode {
+            sample_rate,
+            channels,
+            bit_rate,
+            ..
+        } => {
             let settings = AacSettings {
                 sample_rate: *sample_rate,
                 channels: *channels,

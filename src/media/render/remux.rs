@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::graph::{VideoGraph, VideoSpec};
-use super::pass::{Reader, SoundSource, sound_lane};
+use super::pass::{Reader, SoundSource, audio_end_ms, sound_lane};
 use super::poster::PosterPicker;
 use super::report::Narrator;
 use super::sink::Sink;
@@ -18,8 +18,12 @@ use crate::media::output::Output;
 use crate::media::plan::Plan;
 use crate::media::probe::{Opened, frame_rate, open};
 use crate::media::ratio::{Ratio, rescale, to_millis};
+use crate::media::verify::Truncation;
 
-#[allow(clippy::too_many_arguments, reason = "one caller; a struct would only rename them")]
+#[allow(
+    clippy::too_many_arguments,
+    reason = "one caller; a struct would only rename them"
+)]
 pub(super) fn run(
     render: &Render,
     mut main: Opened,
@@ -34,37 +38,54 @@ pub(super) fn run(
     let stream = main.video.clone();
     let mut sink = Sink::create(output, limits, guard)?;
     let params = main.demuxer.params(stream.index).map_err(memory)?;
-    let index =
-        sink.add_copied(&params, &stream.codec, stream.time_base, Some(frame_rate(&stream)))?;
+    let index = sink.add_copied(
+        &params,
+        &stream.codec,
+        stream.time_base,
+        Some(frame_rate(&stream)),
+    )?;
     let mut sound = sound_lane(&plan.audio, &main, source.as_ref(), &mut sink)?;
     sink.start(reserve_for(&main, source.as_ref()))?;
     let mut source = source.map(SoundSource::new).transpose()?;
     let audio = main.audio.as_ref().map(|audio| audio.index);
-    main.demuxer.keep_only(&[Some(stream.index), audio].into_iter().flatten().collect::<Vec<_>>());
+    main.demuxer.keep_only(
+        &[Some(stream.index), audio]
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>(),
+    );
 
-    let offset =
-        main.demuxer.start_us().map_or(0, |us| rescale(us, Ratio::MICROS, stream.time_base));
+    let offset = main
+        .demuxer
+        .start_us()
+        .map_or(0, |us| rescale(us, Ratio::MICROS, stream.time_base));
     let name = render.main.describe();
     let mut counts = Counts::default();
-    let mut reached_ms = 0;
+    let (mut reached_ms, mut audio_reached_ms) = (0, 0);
     let mut reader = Reader::default();
     let mut packet = Packet::new().map_err(memory)?;
     while reader.next(&mut main, &mut packet, &name, guard)? {
         if packet.stream() == stream.index {
             counts.packets += 1;
             if counts.packets > limits.max_frames {
-                return Err(MediaError::new(MediaCode::TooManyFrames, "the video has too many frames"));
+                return Err(MediaError::new(
+                    MediaCode::TooManyFrames,
+                    "the video has too many frames",
+                ));
             }
             packet.subtract(offset);
             let end = packet.pts().unwrap_or(0).saturating_add(packet.duration());
             reached_ms = reached_ms.max(to_millis(end, stream.time_base));
-            let at_us = packet.dts().map(|dts| rescale(dts, stream.time_base, Ratio::MICROS));
+            let at_us = packet
+                .dts()
+                .map(|dts| rescale(dts, stream.time_base, Ratio::MICROS));
             sink.write(&mut packet, index, stream.time_base)?;
             if let (Some(source), Some(lane), Some(at)) = (&mut source, &mut sound, at_us) {
                 source.feed(Some(at.saturating_add(500_000)), lane, &mut sink, guard)?;
             }
             narrator.progress(counts.packets, reached_ms);
         } else if let Some(lane) = sound.as_mut().filter(|_| source.is_none()) {
+            audio_reached_ms = audio_reached_ms.max(audio_end_ms(&main, &packet));
             lane.packet(&mut packet, &mut sink)?;
         }
     }
@@ -75,14 +96,15 @@ pub(super) fn run(
         lane.finish(&mut sink)?;
     }
     counts.bad_packets = u64::from(reader.bad);
-    let claimed = main.probe.video.as_ref().map_or(0, |video| video.duration_ms);
-    if reader.bad > 0 && claimed.saturating_sub(reached_ms) > 1000.max(claimed / 20) {
-        return Err(MediaError::new(
-            MediaCode::Truncated,
-            format!("the file claims {claimed} ms, but ends after {reached_ms} ms"),
-        )
-        .with_log());
+    Truncation {
+        claimed_ms: main.probe.container.duration_ms,
+        reached_ms: reached_ms.max(audio_reached_ms),
+        claimed_frames: stream.frames,
+        frames: counts.packets,
+        longest_ms: 0,
     }
+    .check()
+    .map_err(|error| error.at("read").with_log())?;
     let faststart = sink.finish()?;
     let video = main.probe.require_video()?;
     let spec = spec_for(&main, video.display_width & !1, video.display_height & !1)?;
@@ -94,7 +116,13 @@ pub(super) fn run(
     Ok(Outcome {
         poster,
         color,
-        damage: Damage::new(counts, sound.as_ref().map(super::sound::SoundLane::counts).unwrap_or_default()),
+        damage: Damage::new(
+            counts,
+            sound
+                .as_ref()
+                .map(super::sound::SoundLane::counts)
+                .unwrap_or_default(),
+        ),
         faststart,
         frames: counts.packets,
     })
@@ -113,7 +141,10 @@ fn find_poster(
     let start = main.demuxer.start_us().unwrap_or(0);
     let offset = rescale(start, Ratio::MICROS, stream.time_base);
     let wanted_us = i64::try_from(main.probe.container.duration_ms).unwrap_or(0) * 125 + start;
-    let _ = main.demuxer.seek(stream.index, rescale(wanted_us, Ratio::MICROS, stream.time_base));
+    let _ = main.demuxer.seek(
+        stream.index,
+        rescale(wanted_us, Ratio::MICROS, stream.time_base),
+    );
     let options = DecoderOptions {
         threads: render.threads,
         max_pixels: render.limits.max_pixels,
@@ -122,8 +153,12 @@ fn find_poster(
     let params = main.demuxer.params(stream.index).map_err(memory)?;
     let codec = decoder_name(&stream.codec).unwrap_or_default();
     let name = render.main.describe();
-    let mut decoder = Decoder::open(codec, Some(&params), stream.time_base, options).map_err(memory)?;
-    let (mut packet, mut frame) = (Packet::new().map_err(memory)?, Frame::new().map_err(memory)?);
+    let mut decoder =
+        Decoder::open(codec, Some(&params), stream.time_base, options).map_err(memory)?;
+    let (mut packet, mut frame) = (
+        Packet::new().map_err(memory)?,
+        Frame::new().map_err(memory)?,
+    );
     let mut reader = Reader::default();
     let mut more = true;
     while more && !picker.is_settled() {
@@ -136,7 +171,9 @@ fn find_poster(
             let pts = frame.best_effort().unwrap_or(0).saturating_sub(offset);
             frame.set_pts(pts);
             let ready = through_graph(spec, &mut frame, stream.time_base)?;
-            picker.consider(&ready, to_millis(pts, stream.time_base)).map_err(memory)?;
+            picker
+                .consider(&ready, to_millis(pts, stream.time_base))
+                .map_err(memory)?;
         }
     }
     Ok(picker.take())

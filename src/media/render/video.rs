@@ -55,6 +55,7 @@ pub(crate) struct VideoLane {
     packet_durations: BTreeMap<i64, i64>,
     last_input: Option<i64>,
     last_duration: i64,
+    longest: i64,
     limits: Limits,
     pub(crate) counts: Counts,
     pub(crate) poster: Option<PosterPicker>,
@@ -134,6 +135,7 @@ impl VideoLane {
             packet_durations: BTreeMap::new(),
             last_input: None,
             last_duration: 0,
+            longest: 0,
             limits: limits.clone(),
             counts: Counts::default(),
             poster: None,
@@ -229,6 +231,11 @@ impl VideoLane {
         })
     }
 
+    /// The longest time a frame was shown, in milliseconds.
+    pub(crate) fn longest_ms(&self) -> u64 {
+        to_millis(self.longest, self.input_base)
+    }
+
     fn drain_decoder(&mut self, sink: &mut Sink) -> Result<(), MediaError> {
         loop {
             match self.decoder.receive(&mut self.frame) {
@@ -274,6 +281,9 @@ impl VideoLane {
                 MediaCode::TooLong,
                 format!("longer than {} ms", self.limits.max_duration_ms),
             ));
+        }
+        if let Some(last) = self.last_input {
+            self.longest = self.longest.max(pts - last);
         }
         self.last_input = Some(pts);
         self.last_duration = duration;

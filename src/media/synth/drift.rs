@@ -20,8 +20,7 @@ pub(super) fn into(still: &Frame, seconds: f64) -> Result<Frame, AvError> {
         (WANDER * (seconds * 0.7).sin()).clamp(-free, free),
     );
     for plane in 0..3 {
-        let (source, source_stride) =
-            still.plane(plane).ok_or(AvError::invalid("plane"))?;
+        let (source, source_stride) = still.plane(plane).ok_or(AvError::invalid("plane"))?;
         let (w, h) = if plane == 0 {
             (width as usize, height as usize)
         } else {
@@ -35,9 +34,8 @@ pub(super) fn into(still: &Frame, seconds: f64) -> Result<Frame, AvError> {
             let lower = &source[bottom * source_stride..];
             let row = &mut target[y * stride..y * stride + w];
             for (pixel, (left, right, u)) in row.iter_mut().zip(&columns) {
-                let mix = |line: &[u8]| {
-                    u32::from(line[*left]) * (256 - u) + u32::from(line[*right]) * u
-                };
+                let mix =
+                    |line: &[u8]| u32::from(line[*left]) * (256 - u) + u32::from(line[*right]) * u;
                 *pixel = ((mix(upper) * (256 - v) + mix(lower) * v + (1 << 15)) >> 16) as u8;
             }
         }
@@ -52,11 +50,14 @@ fn taps(length: usize, zoom: f64, shift: f64) -> Vec<(usize, usize, u32)> {
     let center = length as f64 / 2.0;
     (0..length)
         .map(|at| {
-            let position =
-                center + (at as f64 + 0.5 - center) / zoom + shift * length as f64 - 0.5;
+            let position = center + (at as f64 + 0.5 - center) / zoom + shift * length as f64 - 0.5;
             let position = position.clamp(0.0, last as f64);
             let left = position.floor() as usize;
-            (left, (left + 1).min(last), ((position - left as f64) * 256.0) as u32)
+            (
+                left,
+                (left + 1).min(last),
+                ((position - left as f64) * 256.0) as u32,
+            )
         })
         .collect()
 }

@@ -18,14 +18,31 @@ fn written(name: &str, bytes: &[u8]) -> std::path::PathBuf {
 
 #[test]
 fn things_that_are_no_video_say_what_they_are_not() {
-    let noise: Vec<u8> = (0u32..200_000).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let noise: Vec<u8> = (0u32..200_000)
+        .map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8)
+        .collect();
     let text = b"just some words, over and over\n".repeat(1000);
-    assert_eq!(refusal(&written("text.mp4", &text)).code, MediaCode::UnsupportedFormat);
-    assert_eq!(refusal(&written("noise.mp4", &noise)).code, MediaCode::UnsupportedFormat);
-    assert_eq!(refusal(&written("empty.mp4", b"")).code, MediaCode::EmptyFile);
-    assert_eq!(refusal(&written("one.mp4", b"x")).code, MediaCode::UnsupportedFormat);
+    assert_eq!(
+        refusal(&written("text.mp4", &text)).code,
+        MediaCode::UnsupportedFormat
+    );
+    assert_eq!(
+        refusal(&written("noise.mp4", &noise)).code,
+        MediaCode::UnsupportedFormat
+    );
+    assert_eq!(
+        refusal(&written("empty.mp4", b"")).code,
+        MediaCode::EmptyFile
+    );
+    assert_eq!(
+        refusal(&written("one.mp4", b"x")).code,
+        MediaCode::UnsupportedFormat
+    );
     assert_eq!(refusal(&logo()).code, MediaCode::NotAVideo);
-    let jpeg = fixture("still.jpg", "-f lavfi -i testsrc2=size=64x48:rate=1:duration=1 -frames:v 1");
+    let jpeg = fixture(
+        "still.jpg",
+        "-f lavfi -i testsrc2=size=64x48:rate=1:duration=1 -frames:v 1",
+    );
     assert_eq!(refusal(&jpeg).code, MediaCode::NotAVideo);
 }
 
@@ -54,7 +71,12 @@ fn playlists_open_nothing() {
         "<?xml version=\"1.0\"?><MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\" type=\"static\"><Period><AdaptationSet mimeType=\"video/mp4\"><Representation id=\"1\"><BaseURL>http://127.0.0.1:{port}/v.mp4</BaseURL></Representation></AdaptationSet></Period></MPD>"
     );
     let concat = format!("ffconcat version 1.0\nfile '{}'\n", segment.display());
-    for (name, text) in [("a.m3u8", hls.clone()), ("a.mp4", hls), ("b.mp4", dash), ("c.mp4", concat)] {
+    for (name, text) in [
+        ("a.m3u8", hls.clone()),
+        ("a.mp4", hls),
+        ("b.mp4", dash),
+        ("c.mp4", concat),
+    ] {
         let error = refusal(&written(name, text.as_bytes()));
         assert_eq!(error.code, MediaCode::UnsupportedFormat, "{name}: {error}");
     }
@@ -85,7 +107,12 @@ fn a_cover_picture_is_not_the_video() {
             logo().display()
         ),
     );
-    let found = probe(&FileInput::new(&covered), &Limits::default(), &Cancel::new()).unwrap();
+    let found = probe(
+        &FileInput::new(&covered),
+        &Limits::default(),
+        &Cancel::new(),
+    )
+    .unwrap();
     assert_eq!(found.video.unwrap().codec, "h264");
     assert_eq!(found.other.attached_pictures, 1);
     let out = fresh("out.mp4");
@@ -101,11 +128,17 @@ fn truncated_files_are_not_published() {
     let out = fresh("out.mp4");
     for render in [encoding(&half), job(&half)] {
         let error = run(&render, &out).unwrap_err();
-        assert!(matches!(error.code, MediaCode::Truncated | MediaCode::DamagedMedia), "{error:?}");
+        assert!(
+            matches!(error.code, MediaCode::Truncated | MediaCode::DamagedMedia),
+            "{error:?}"
+        );
     }
     assert_alone(&out, &[]);
     // Without its index at the end there is nothing to read.
-    let tail = fixture("tail.mp4", &format!("-i {} -c copy -movflags -faststart", plain().display()));
+    let tail = fixture(
+        "tail.mp4",
+        &format!("-i {} -c copy -movflags -faststart", plain().display()),
+    );
     let bytes = std::fs::read(tail).unwrap();
     let headless = written("headless.mp4", &bytes[..bytes.len() * 3 / 4]);
     assert_eq!(refusal(&headless).code, MediaCode::DamagedMedia);
@@ -114,7 +147,11 @@ fn truncated_files_are_not_published() {
 #[test]
 fn a_little_damage_is_tolerated_and_counted_much_is_not() {
     let source = std::fs::read(plain()).unwrap();
-    let media = source.windows(4).position(|window| window == b"mdat").unwrap() + 8;
+    let media = source
+        .windows(4)
+        .position(|window| window == b"mdat")
+        .unwrap()
+        + 8;
     let damage = |every: usize| {
         let mut bytes = source.clone();
         let mut at = media + 5000;
@@ -130,11 +167,18 @@ fn a_little_damage_is_tolerated_and_counted_much_is_not() {
     let mut render = encoding(&damage(120_000));
     render.limits.max_damage = 0.5;
     let report = run(&render, &out).unwrap();
-    assert!(report.damage.bad_frames + report.damage.bad_packets > 0, "{:?}", report.damage);
+    assert!(
+        report.damage.bad_frames + report.damage.bad_packets > 0,
+        "{:?}",
+        report.damage
+    );
     let out = fresh("out.mp4");
     render = encoding(&damage(3_000));
     render.limits.max_damage = 0.05;
-    assert_eq!(run(&render, &out).unwrap_err().code, MediaCode::DamagedMedia);
+    assert_eq!(
+        run(&render, &out).unwrap_err().code,
+        MediaCode::DamagedMedia
+    );
     assert_alone(&out, &[]);
 }
 
@@ -146,5 +190,8 @@ fn errors_carry_stage_and_what_libav_said() {
     assert_eq!(error.code, MediaCode::DamagedMedia);
     assert_eq!(error.context.stage.as_deref(), Some("open"));
     assert!(!error.context.log.is_empty(), "{error:?}");
-    assert!(error.context.log.iter().all(|line| !line.contains("0x")), "{error:?}");
+    assert!(
+        error.context.log.iter().all(|line| !line.contains("0x")),
+        "{error:?}"
+    );
 }

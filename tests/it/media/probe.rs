@@ -74,12 +74,20 @@ fn rotation_and_pixel_shape_are_undone_for_display() {
 
 #[test]
 fn pictures_are_probed_as_pictures() {
-    let picture = probe_picture(&FileInput::new(logo()), &Limits::default(), &Cancel::new()).unwrap();
-    assert_eq!((picture.format.as_str(), picture.width, picture.height), ("png", 200, 100));
+    let picture =
+        probe_picture(&FileInput::new(logo()), &Limits::default(), &Cancel::new()).unwrap();
+    assert_eq!(
+        (picture.format.as_str(), picture.width, picture.height),
+        ("png", 200, 100)
+    );
     assert!(picture.alpha);
     for name in ["p.jpg", "p.webp"] {
-        let path = fixture(name, "-f lavfi -i testsrc2=size=64x48:rate=1:duration=1 -frames:v 1");
-        let picture = probe_picture(&FileInput::new(&path), &Limits::default(), &Cancel::new()).unwrap();
+        let path = fixture(
+            name,
+            "-f lavfi -i testsrc2=size=64x48:rate=1:duration=1 -frames:v 1",
+        );
+        let picture =
+            probe_picture(&FileInput::new(&path), &Limits::default(), &Cancel::new()).unwrap();
         assert_eq!((picture.width, picture.height), (64, 48), "{name}");
     }
     let refused = probe_picture(&FileInput::new(plain()), &Limits::default(), &Cancel::new());
@@ -89,6 +97,9 @@ fn pictures_are_probed_as_pictures() {
 #[test]
 fn the_build_says_what_it_is() {
     let info = filmlab::media::build_info();
-    assert!(info.x264 && info.libavformat.split('.').count() == 3, "{info:?}");
+    assert!(
+        info.x264 && info.libavformat.split('.').count() == 3,
+        "{info:?}"
+    );
     assert!(filmlab::media::init().is_ok());
 }

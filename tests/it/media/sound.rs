@@ -8,7 +8,13 @@ use super::support::*;
 fn aac_is_copied_packet_by_packet() {
     let out = fresh("out.mp4");
     let report = run(&encoding(&plain()), &out).unwrap();
-    assert!(matches!(report.plan.audio, AudioPlan::Copy { from: AudioFrom::Main, .. }));
+    assert!(matches!(
+        report.plan.audio,
+        AudioPlan::Copy {
+            from: AudioFrom::Main,
+            ..
+        }
+    ));
     assert_eq!(packet_hashes(&plain(), "a"), packet_hashes(&out, "a"));
     assert_eq!(times(&plain(), "a"), times(&out, "a"));
 }
@@ -29,8 +35,16 @@ fn other_codecs_become_aac_at_48_khz_and_keep_their_length() {
         );
         let out = fresh("out.mp4");
         run(&job(&main), &out).unwrap();
-        assert_eq!(ffprobe(&out, "a", "stream=codec_name,sample_rate,channels"), ["aac", "48000", "2"], "{name}");
-        assert!((seconds(&out, "a") - 3.0).abs() < 0.06, "{name} {}", seconds(&out, "a"));
+        assert_eq!(
+            ffprobe(&out, "a", "stream=codec_name,sample_rate,channels"),
+            ["aac", "48000", "2"],
+            "{name}"
+        );
+        assert!(
+            (seconds(&out, "a") - 3.0).abs() < 0.06,
+            "{name} {}",
+            seconds(&out, "a")
+        );
     }
 }
 
@@ -45,9 +59,28 @@ fn surround_is_mixed_down_not_dropped() {
     let out = fresh("out.mp4");
     run(&job(&main), &out).unwrap();
     assert_eq!(ffprobe(&out, "a", "stream=channels"), ["2"]);
-    let log = ffmpeg("", &["-i", out.to_str().unwrap(), "-af", "volumedetect", "-f", "null", "-"]);
+    let log = ffmpeg(
+        "",
+        &[
+            "-i",
+            out.to_str().unwrap(),
+            "-af",
+            "volumedetect",
+            "-f",
+            "null",
+            "-",
+        ],
+    );
     // All the sound was in the centre channel.
-    let volume: f64 = log.split("mean_volume:").nth(1).unwrap().split_whitespace().next().unwrap().parse().unwrap();
+    let volume: f64 = log
+        .split("mean_volume:")
+        .nth(1)
+        .unwrap()
+        .split_whitespace()
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap();
     assert!(volume > -40.0, "{volume}");
 }
 
@@ -67,8 +100,21 @@ fn the_sources_sound_is_put_back() {
         let mut render = render;
         render.audio_source = Some(input(&plain()));
         let report = run(&render, &out).unwrap();
-        assert!(matches!(report.plan.audio, AudioPlan::Copy { from: AudioFrom::Source, .. }), "{:?}", report.plan);
-        assert_eq!(packet_hashes(&plain(), "a")[..180], packet_hashes(&out, "a")[..180]);
+        assert!(
+            matches!(
+                report.plan.audio,
+                AudioPlan::Copy {
+                    from: AudioFrom::Source,
+                    ..
+                }
+            ),
+            "{:?}",
+            report.plan
+        );
+        assert_eq!(
+            packet_hashes(&plain(), "a")[..180],
+            packet_hashes(&out, "a")[..180]
+        );
         assert_eq!(times(&plain(), "a")[..180], times(&out, "a")[..180]);
         assert!(seconds(&out, "a") < 4.04, "{}", seconds(&out, "a"));
     }
@@ -85,7 +131,13 @@ fn sound_put_back_is_cut_at_the_end_of_the_picture() {
     let mut render = encoding(&silent());
     render.audio_source = Some(input(&long));
     let report = run(&render, &out).unwrap();
-    assert!(matches!(report.plan.audio, AudioPlan::Encode { from: AudioFrom::Source, .. }));
+    assert!(matches!(
+        report.plan.audio,
+        AudioPlan::Encode {
+            from: AudioFrom::Source,
+            ..
+        }
+    ));
     let length = seconds(&out, "a");
     assert!((3.9..4.06).contains(&length), "{length}");
 }
@@ -109,5 +161,8 @@ fn sound_put_back_keeps_its_distance_to_its_own_picture() {
     let out = fresh("out.mp4");
     run(&encoding(&late), &out).unwrap();
     let (video, sound) = (times(&out, "v")[0], times(&out, "a")[0]);
-    assert!(video.abs() < 0.001 && (sound - 0.5).abs() < 0.05, "{video} {sound}");
+    assert!(
+        video.abs() < 0.001 && (sound - 0.5).abs() < 0.05,
+        "{video} {sound}"
+    );
 }

@@ -2,7 +2,10 @@
 //!
 //! The program is the reference here; the product never starts it.
 
-#![allow(clippy::disallowed_methods, reason = "tests may run the reference program")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests may run the reference program"
+)]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,7 +18,9 @@ use filmlab::media::{
 /// A directory of this process, removed by the system's own cleaning.
 pub(crate) fn directory() -> &'static Path {
     static DIRECTORY: OnceLock<tempfile::TempDir> = OnceLock::new();
-    DIRECTORY.get_or_init(|| tempfile::tempdir().unwrap()).path()
+    DIRECTORY
+        .get_or_init(|| tempfile::tempdir().unwrap())
+        .path()
 }
 
 /// A path nobody else uses.
@@ -33,25 +38,40 @@ pub(crate) fn ffmpeg(arguments: &str, extra: &[&str]) -> String {
         .output()
         .expect("the ffmpeg program is needed as a reference");
     let log = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "ffmpeg {arguments} {extra:?}\n{log}");
+    assert!(
+        output.status.success(),
+        "ffmpeg {arguments} {extra:?}\n{log}"
+    );
     log
 }
 
 /// One value per line of what ffprobe says about the video or sound stream.
 pub(crate) fn ffprobe(path: &Path, stream: &str, entries: &str) -> Vec<String> {
     let output = Command::new("ffprobe")
-        .args(["-v", "error", "-select_streams", stream, "-show_entries", entries])
+        .args([
+            "-v",
+            "error",
+            "-select_streams",
+            stream,
+            "-show_entries",
+            entries,
+        ])
         .args(["-of", "default=nw=1:nk=1"])
         .arg(path)
         .output()
         .expect("the ffprobe program is needed as a reference");
-    String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
+    String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Makes a fixture once per process.
 pub(crate) fn fixture(name: &str, arguments: &str) -> PathBuf {
     static MADE: Mutex<()> = Mutex::new(());
-    let _guard = MADE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let _guard = MADE
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
     let path = directory().join(name);
     if !path.exists() {
         let part = directory().join(format!("part-{name}"));
@@ -94,7 +114,10 @@ pub(crate) fn logo() -> PathBuf {
 
 /// A 200×100 logo of nothing but opaque red.
 pub(crate) fn red() -> PathBuf {
-    fixture("red.png", "-f lavfi -i color=c=red:size=200x100,format=rgba -frames:v 1")
+    fixture(
+        "red.png",
+        "-f lavfi -i color=c=red:size=200x100,format=rgba -frames:v 1",
+    )
 }
 
 pub(crate) fn input(path: &Path) -> Arc<dyn Input> {
@@ -135,9 +158,10 @@ pub(crate) fn run(render: &Render, out: &Path) -> Result<Report, MediaError> {
 pub(crate) fn run_events(render: &Render, out: &Path) -> (Report, Vec<Event>) {
     let mut output = FileOutput::new(out);
     let mut events = Vec::new();
-    let report =
-        filmlab::media::render(render, &mut output, &Cancel::new(), &mut |event| events.push(event))
-            .unwrap();
+    let report = filmlab::media::render(render, &mut output, &Cancel::new(), &mut |event| {
+        events.push(event)
+    })
+    .unwrap();
     (report, events)
 }
 
@@ -145,11 +169,19 @@ pub(crate) fn run_events(render: &Render, out: &Path) -> (Report, Vec<Event>) {
 pub(crate) fn frame_count(path: &Path) -> u64 {
     let output = Command::new("ffprobe")
         .args(["-v", "error", "-count_frames", "-select_streams", "v:0"])
-        .args(["-show_entries", "stream=nb_read_frames", "-of", "default=nw=1:nk=1"])
+        .args([
+            "-show_entries",
+            "stream=nb_read_frames",
+            "-of",
+            "default=nw=1:nk=1",
+        ])
         .arg(path)
         .output()
         .unwrap();
-    String::from_utf8_lossy(&output.stdout).trim().parse().unwrap()
+    String::from_utf8_lossy(&output.stdout)
+        .trim()
+        .parse()
+        .unwrap()
 }
 
 /// Length of a stream in seconds, by its container.
@@ -162,9 +194,23 @@ pub(crate) fn ssim(a: &Path, b: &Path, filter: &str) -> f64 {
     let graph = format!("[0:v]{filter}[a];[1:v]{filter}[b];[a][b]ssim");
     let log = ffmpeg(
         "",
-        &["-i", a.to_str().unwrap(), "-i", b.to_str().unwrap(), "-lavfi", &graph, "-f", "null", "-"],
+        &[
+            "-i",
+            a.to_str().unwrap(),
+            "-i",
+            b.to_str().unwrap(),
+            "-lavfi",
+            &graph,
+            "-f",
+            "null",
+            "-",
+        ],
     );
-    let line = log.lines().rev().find(|line| line.contains("SSIM")).unwrap();
+    let line = log
+        .lines()
+        .rev()
+        .find(|line| line.contains("SSIM"))
+        .unwrap();
     let all = line.split("All:").nth(1).unwrap();
     all.split_whitespace().next().unwrap().parse().unwrap()
 }
@@ -172,15 +218,24 @@ pub(crate) fn ssim(a: &Path, b: &Path, filter: &str) -> f64 {
 /// Mean red, green and blue of a rectangle of the frame at `at` seconds,
 /// converted by the reference program with the file's own colour tags.
 pub(crate) fn mean_rgb(path: &Path, at: f64, (x, y, w, h): (u32, u32, u32, u32)) -> [f64; 3] {
-    let filter = format!("scale=flags=accurate_rnd+full_chroma_int,format=rgb24,crop={w}:{h}:{x}:{y}:exact=1");
+    let filter = format!(
+        "scale=flags=accurate_rnd+full_chroma_int,format=rgb24,crop={w}:{h}:{x}:{y}:exact=1"
+    );
     let output = Command::new("ffmpeg")
-        .args(["-v", "error", "-nostdin", "-ss", &at.to_string(), "-i"])
+        .args(["-v", "error", "-nostdin", "-i"])
         .arg(path)
+        // After the input: decoded up to there, which pictures allow as well.
+        .args(["-ss", &at.to_string()])
         .args(["-vf", &filter, "-frames:v", "1", "-f", "rawvideo", "-"])
         .output()
         .unwrap();
     let pixels = output.stdout;
-    assert_eq!(pixels.len() as u32, w * h * 3, "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(
+        pixels.len() as u32,
+        w * h * 3,
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let mut sums = [0f64; 3];
     for pixel in pixels.chunks_exact(3) {
         for (sum, value) in sums.iter_mut().zip(pixel) {
@@ -220,7 +275,10 @@ pub(crate) fn assert_alone(path: &Path, allowed: &[&str]) {
 /// (a, b, c, d of (x, y) → (a·x + c·y, b·x + d·y)).
 pub(crate) fn turned(path: &Path, [a, b, c, d]: [i32; 4]) -> PathBuf {
     let mut bytes = std::fs::read(path).unwrap();
-    let at = bytes.windows(4).position(|window| window == b"tkhd").unwrap();
+    let at = bytes
+        .windows(4)
+        .position(|window| window == b"tkhd")
+        .unwrap();
     // Version 0: type, flags, times, id, reserved, duration, reserved, layer,
     // group, volume, reserved = 44 bytes up to the matrix.
     let matrix = at + 44;
@@ -240,7 +298,15 @@ pub(crate) fn packet_hashes(path: &Path, stream: &str) -> Vec<String> {
     let log = Command::new("ffmpeg")
         .args(["-v", "error", "-nostdin", "-i"])
         .arg(path)
-        .args(["-map", &format!("0:{stream}"), "-c", "copy", "-f", "framemd5", "-"])
+        .args([
+            "-map",
+            &format!("0:{stream}"),
+            "-c",
+            "copy",
+            "-f",
+            "framemd5",
+            "-",
+        ])
         .output()
         .unwrap();
     String::from_utf8_lossy(&log.stdout)

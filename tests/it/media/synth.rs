@@ -7,16 +7,25 @@ use super::support::*;
 #[test]
 fn upscale_really_resizes() {
     let out = fresh("up.mp4");
-    let report =
-        synth::upscale(&FileInput::new(plain()), 720, true, &out, &Cancel::new()).unwrap();
-    assert_eq!(ffprobe(&out, "v", "stream=codec_name,width,height,pix_fmt"), ["h264", "1280", "720", "yuv420p"]);
+    let report = synth::upscale(&FileInput::new(plain()), 720, true, &out, &Cancel::new()).unwrap();
+    assert_eq!(
+        ffprobe(&out, "v", "stream=codec_name,width,height,pix_fmt"),
+        ["h264", "1280", "720", "yuv420p"]
+    );
     assert_eq!(frame_count(&out), 100);
     assert!(report.faststart);
     assert_eq!(packet_hashes(&plain(), "a"), packet_hashes(&out, "a"));
     let likeness = ssim(&plain(), &out, "scale=640:360:flags=bicubic,setsar=1");
     assert!(likeness > 0.95, "{likeness}");
     let silent = fresh("silent.mp4");
-    synth::upscale(&FileInput::new(plain()), 540, false, &silent, &Cancel::new()).unwrap();
+    synth::upscale(
+        &FileInput::new(plain()),
+        540,
+        false,
+        &silent,
+        &Cancel::new(),
+    )
+    .unwrap();
     assert_eq!(ffprobe(&silent, "v", "stream=width,height"), ["960", "540"]);
     assert!(ffprobe(&silent, "a", "stream=codec_name").is_empty());
 }
@@ -27,17 +36,36 @@ fn extend_begins_with_the_clip_and_goes_on_moving() {
     let report = synth::extend(&FileInput::new(plain()), 3.0, false, &out, &Cancel::new()).unwrap();
     assert_eq!(frame_count(&out), 175);
     assert_eq!(report.frames, 175);
-    assert!((seconds(&out, "v") - 7.0).abs() < 0.01, "{}", seconds(&out, "v"));
+    assert!(
+        (seconds(&out, "v") - 7.0).abs() < 0.01,
+        "{}",
+        seconds(&out, "v")
+    );
     assert!(ssim(&plain(), &out, "trim=end_frame=100") > 0.97);
     // The seam is smooth, and half a second on the picture has moved.
     let part = |start: u32, name: &str| {
         let path = out.with_file_name(name);
         let filter = format!("select=eq(n\\,{start})");
-        ffmpeg("", &["-i", out.to_str().unwrap(), "-vf", &filter, "-frames:v", "1", path.to_str().unwrap()]);
+        ffmpeg(
+            "",
+            &[
+                "-i",
+                out.to_str().unwrap(),
+                "-vf",
+                &filter,
+                "-frames:v",
+                "1",
+                path.to_str().unwrap(),
+            ],
+        );
         path
     };
-    let (last, first, later, end) =
-        (part(99, "a.png"), part(100, "b.png"), part(130, "c.png"), part(174, "d.png"));
+    let (last, first, later, end) = (
+        part(99, "a.png"),
+        part(100, "b.png"),
+        part(130, "c.png"),
+        part(174, "d.png"),
+    );
     let format = "format=yuv420p";
     assert!(ssim(&last, &first, format) > 0.9);
     assert!(ssim(&first, &later, format) < 0.9);

@@ -8,7 +8,13 @@ use filmlab::media::{
 use super::support::*;
 
 fn check(path: &std::path::Path, expect: &Expectation) -> Result<Verified, MediaCode> {
-    verify(&FileInput::new(path), expect, &Limits::default(), &Cancel::new()).map_err(|e| e.code)
+    verify(
+        &FileInput::new(path),
+        expect,
+        &Limits::default(),
+        &Cancel::new(),
+    )
+    .map_err(|e| e.code)
 }
 
 fn whole() -> Expectation {
@@ -32,7 +38,10 @@ fn a_good_file_passes_at_both_depths() {
     assert_eq!(found.duration_ms, 4000);
     // Two groups of 50: both ends are all there is.
     assert_eq!(found.decoded_frames, 100);
-    let full = Expectation { depth: DecodeDepth::Full, ..whole() };
+    let full = Expectation {
+        depth: DecodeDepth::Full,
+        ..whole()
+    };
     assert_eq!(check(&plain(), &full).unwrap().decoded_frames, 100);
 }
 
@@ -43,14 +52,32 @@ fn each_wrong_expectation_has_its_code() {
         change(&mut expect);
         check(&plain(), &expect).unwrap_err()
     };
-    assert_eq!(wrong(|e| e.duration_ms = Some((5000, 200))), MediaCode::WrongDuration);
-    assert_eq!(wrong(|e| e.min_duration_ms = Some(4500)), MediaCode::WrongDuration);
-    assert_eq!(wrong(|e| e.frames = Some((120, 5))), MediaCode::FramesMissing);
+    assert_eq!(
+        wrong(|e| e.duration_ms = Some((5000, 200))),
+        MediaCode::WrongDuration
+    );
+    assert_eq!(
+        wrong(|e| e.min_duration_ms = Some(4500)),
+        MediaCode::WrongDuration
+    );
+    assert_eq!(
+        wrong(|e| e.frames = Some((120, 5))),
+        MediaCode::FramesMissing
+    );
     assert_eq!(wrong(|e| e.width = Some(1280)), MediaCode::WrongSize);
     assert_eq!(wrong(|e| e.height = Some(720)), MediaCode::WrongSize);
-    assert_eq!(wrong(|e| e.audio = AudioExpectation::Absent), MediaCode::AudioUnexpected);
-    assert_eq!(wrong(|e| e.video_codec = Some("hevc".into())), MediaCode::WrongCodec);
-    assert_eq!(check(&silent(), &whole()).unwrap_err(), MediaCode::AudioMissing);
+    assert_eq!(
+        wrong(|e| e.audio = AudioExpectation::Absent),
+        MediaCode::AudioUnexpected
+    );
+    assert_eq!(
+        wrong(|e| e.video_codec = Some("hevc".into())),
+        MediaCode::WrongCodec
+    );
+    assert_eq!(
+        check(&silent(), &whole()).unwrap_err(),
+        MediaCode::AudioMissing
+    );
 }
 
 #[test]
@@ -70,14 +97,27 @@ fn truncation_is_found() {
 #[test]
 fn a_last_group_that_does_not_decode_is_found() {
     let mut bytes = std::fs::read(silent()).unwrap();
-    let media = bytes.windows(4).position(|window| window == b"mdat").unwrap();
-    let index = bytes.windows(4).position(|window| window == b"moov").unwrap();
-    let end = if index > media { index - 4 } else { bytes.len() };
+    let media = bytes
+        .windows(4)
+        .position(|window| window == b"mdat")
+        .unwrap();
+    let index = bytes
+        .windows(4)
+        .position(|window| window == b"moov")
+        .unwrap();
+    let end = if index > media {
+        index - 4
+    } else {
+        bytes.len()
+    };
     let start = media + (end - media) * 3 / 4;
     for byte in &mut bytes[start..end] {
         *byte = 0xa5;
     }
     let damaged = fresh("damaged.mp4");
     std::fs::write(&damaged, bytes).unwrap();
-    assert_eq!(check(&damaged, &Expectation::default()).unwrap_err(), MediaCode::NotDecodable);
+    assert_eq!(
+        check(&damaged, &Expectation::default()).unwrap_err(),
+        MediaCode::NotDecodable
+    );
 }

@@ -4,10 +4,17 @@ use filmlab::media::{Anchor, Length, MediaCode, Placement, Rectangle, Watermark}
 
 use super::support::*;
 
-fn marked(main: &std::path::Path, logo: &std::path::Path, placement: Placement) -> (std::path::PathBuf, Rectangle) {
+fn marked(
+    main: &std::path::Path,
+    logo: &std::path::Path,
+    placement: Placement,
+) -> (std::path::PathBuf, Rectangle) {
     let out = fresh("marked.mp4");
     let mut render = encoding(main);
-    render.watermark = Some(Watermark { image: input(logo), placement });
+    render.watermark = Some(Watermark {
+        image: input(logo),
+        placement,
+    });
     let report = run(&render, &out).unwrap();
     assert_eq!(report.frames, 100);
     (out, report.plan.watermark.unwrap())
@@ -26,8 +33,14 @@ fn inner(r: Rectangle) -> (u32, u32, u32, u32) {
 #[test]
 fn a_red_logo_comes_out_red_in_both_matrices() {
     for (name, color) in [
-        ("m709.mp4", "-vf scale=out_color_matrix=bt709:out_range=tv -colorspace bt709 -color_primaries bt709 -color_trc bt709"),
-        ("m601.mp4", "-vf scale=out_color_matrix=bt601:out_range=tv -colorspace smpte170m -color_primaries smpte170m -color_trc smpte170m"),
+        (
+            "m709.mp4",
+            "-vf scale=out_color_matrix=bt709:out_range=tv -colorspace bt709 -color_primaries bt709 -color_trc bt709",
+        ),
+        (
+            "m601.mp4",
+            "-vf scale=out_color_matrix=bt601:out_range=tv -colorspace smpte170m -color_primaries smpte170m -color_trc smpte170m",
+        ),
         ("none.mp4", ""),
     ] {
         let main = fixture(
@@ -37,11 +50,18 @@ fn a_red_logo_comes_out_red_in_both_matrices() {
                  -c:v libx264 -preset veryfast -crf 18 -pix_fmt yuv420p"
             ),
         );
-        let placement = Placement { opacity: 1.0, size: Length::Percent(40.0), ..Placement::default() };
+        let placement = Placement {
+            opacity: 1.0,
+            size: Length::Percent(40.0),
+            ..Placement::default()
+        };
         let (out, rectangle) = marked(&main, &red(), placement);
         for at in [0.0, 2.0, 3.9] {
             let [r, g, b] = mean_rgb(&out, at, inner(rectangle));
-            assert!(r > 249.0 && g < 6.0 && b < 6.0, "{name} at {at}: {r} {g} {b}");
+            assert!(
+                r > 249.0 && g < 6.0 && b < 6.0,
+                "{name} at {at}: {r} {g} {b}"
+            );
         }
     }
 }
@@ -64,7 +84,10 @@ fn opacity_blends_with_what_is_below() {
         let red = [255.0, 0.0, 0.0];
         for channel in 0..3 {
             let wanted = (below[channel] + red[channel]) / 2.0;
-            assert!((found[channel] - wanted).abs() < 12.0, "{found:?} for {below:?}");
+            assert!(
+                (found[channel] - wanted).abs() < 12.0,
+                "{found:?} for {below:?}"
+            );
         }
     }
 }
@@ -84,12 +107,29 @@ fn the_rest_of_the_frame_is_left_alone() {
 #[test]
 fn it_is_laid_on_after_turning_and_as_large_in_portrait() {
     let portrait = turned(&plain(), [0, 1, -1, 0]);
-    let (out, upright) = marked(&portrait, &red(), Placement { opacity: 1.0, ..Placement::default() });
+    let (out, upright) = marked(
+        &portrait,
+        &red(),
+        Placement {
+            opacity: 1.0,
+            ..Placement::default()
+        },
+    );
     assert_eq!(ffprobe(&out, "v", "stream=width,height"), ["360", "640"]);
     let [r, g, b] = mean_rgb(&out, 2.0, inner(upright));
     assert!(r > 249.0 && g < 6.0 && b < 6.0, "{r} {g} {b}");
-    let (_, landscape) = marked(&plain(), &red(), Placement { opacity: 1.0, ..Placement::default() });
-    assert_eq!((upright.width, upright.height), (landscape.width, landscape.height));
+    let (_, landscape) = marked(
+        &plain(),
+        &red(),
+        Placement {
+            opacity: 1.0,
+            ..Placement::default()
+        },
+    );
+    assert_eq!(
+        (upright.width, upright.height),
+        (landscape.width, landscape.height)
+    );
 }
 
 #[test]
@@ -101,9 +141,20 @@ fn every_anchor_lands_in_its_third() {
         (Anchor::Right, 2, 1),
         (Anchor::BottomLeft, 0, 2),
     ] {
-        let placement = Placement { anchor, opacity: 1.0, size: Length::Pixels(100.0), ..Placement::default() };
+        let placement = Placement {
+            anchor,
+            opacity: 1.0,
+            size: Length::Pixels(100.0),
+            ..Placement::default()
+        };
         let (out, r) = marked(&main, &red(), placement);
-        assert_eq!(((r.x + r.width / 2) * 3 / 640, (r.y + r.height / 2) * 3 / 360), (column, row));
+        assert_eq!(
+            (
+                (r.x + r.width / 2) * 3 / 640,
+                (r.y + r.height / 2) * 3 / 360
+            ),
+            (column, row)
+        );
         let [red, green, _] = mean_rgb(&out, 1.0, inner(r));
         assert!(red > 249.0 && green < 6.0, "{anchor}");
     }
@@ -113,12 +164,24 @@ fn every_anchor_lands_in_its_third() {
 fn an_unusable_watermark_is_the_watermarks_fault() {
     let out = fresh("out.mp4");
     let mut render = encoding(&plain());
-    render.watermark = Some(Watermark { image: input(&plain()), placement: Placement::default() });
-    assert_eq!(run(&render, &out).unwrap_err().code, MediaCode::InvalidWatermark);
+    render.watermark = Some(Watermark {
+        image: input(&plain()),
+        placement: Placement::default(),
+    });
+    assert_eq!(
+        run(&render, &out).unwrap_err().code,
+        MediaCode::InvalidWatermark
+    );
     render.watermark = Some(Watermark {
         image: input(&red()),
-        placement: Placement { opacity: 7.0, ..Placement::default() },
+        placement: Placement {
+            opacity: 7.0,
+            ..Placement::default()
+        },
     });
-    assert_eq!(run(&render, &out).unwrap_err().code, MediaCode::InvalidWatermark);
+    assert_eq!(
+        run(&render, &out).unwrap_err().code,
+        MediaCode::InvalidWatermark
+    );
     assert_alone(&out, &[]);
 }
