@@ -19,4 +19,5 @@ mod architecture;
 mod http;
 mod links;
 mod notify;
+mod submit;
 mod support;
