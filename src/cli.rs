@@ -1,6 +1,8 @@
 //! The commands. Each is a file; this one reads the command line and says how it went.
 
 mod args;
+mod client;
+pub mod console;
 mod demo;
 mod sandbox;
 mod serve;

@@ -21,6 +21,5 @@ mod ledger;
 mod links;
 mod media;
 mod notify;
-mod queue;
-mod road;
+mod submit;
 mod support;
