@@ -21,5 +21,7 @@ mod ledger;
 mod links;
 mod media;
 mod notify;
+mod queue;
+mod road;
 mod submit;
 mod support;
