@@ -3,7 +3,9 @@
 //! Over any `object_store` backend. Files go up in parts, so memory stays flat; links are signed
 //! by whatever the deployment has.
 
+pub mod gcs;
 pub mod links;
+mod upload;
 
 use std::fmt::Debug;
 use std::path::Path;
@@ -13,8 +15,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use object_store::buffered::BufWriter;
-use object_store::{Attribute, Attributes, ObjectStore, ObjectStoreExt as _};
+use object_store::multipart::MultipartStore;
+use object_store::{Attribute, Attributes, ObjectStore, ObjectStoreExt as _, PutOptions};
 use tokio::io::AsyncWriteExt as _;
+use tokio_util::io::ReaderStream;
+use upload::{PART_BYTES, PARTS_IN_FLIGHT};
 use url::Url;
 
 /// By what the caller can do about it.
@@ -86,18 +91,28 @@ pub struct ObjectInfo {
     pub bytes: u64,
 }
 
-/// 5 MiB is the smallest part the GCS XML API takes; one part in flight besides the one being
-/// filled keeps a file's upload at about 16 MiB of memory.
-const PART_BYTES: usize = 5 * 1024 * 1024;
-const PARTS_IN_FLIGHT: usize = 2;
+/// Few enough reads for a large file.
+const READ_BYTES: usize = 256 * 1024;
 
 /// The object store, with our names.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Storage {
     store: Arc<dyn ObjectStore>,
     signer: Arc<dyn LinkSigner>,
     /// Whether the backend can keep content type and the like; a directory cannot.
     attributes: bool,
+    /// The backend's own multipart interface, with numbered parts; a directory has none.
+    parts: Option<Arc<dyn MultipartStore>>,
+}
+
+impl Debug for Storage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Storage")
+            .field("store", &self.store)
+            .field("signer", &self.signer)
+            .field("parts", &self.parts.is_some())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Storage {
@@ -107,7 +122,15 @@ impl Storage {
             store,
             signer,
             attributes,
+            parts: None,
         }
+    }
+
+    /// Sends large files up through `parts`, which must be the same store.
+    #[must_use]
+    pub fn with_parts(mut self, parts: Arc<dyn MultipartStore>) -> Self {
+        self.parts = Some(parts);
+        self
     }
 
     fn path(object: &str) -> Result<object_store::path::Path> {
@@ -115,44 +138,53 @@ impl Storage {
             .map_err(|error| StorageError::Name(error.to_string()))
     }
 
+    fn attributes(&self, object: &str, content_type: Option<&str>) -> Attributes {
+        if self.attributes {
+            attributes(object, content_type)
+        } else {
+            Attributes::new()
+        }
+    }
+
     /// Uploads a local file; gives its size.
     pub async fn put_file(&self, file: &Path, object: &str, content_type: &str) -> Result<u64> {
-        let mut reader = tokio::fs::File::open(file).await?;
-        let writer =
-            BufWriter::with_capacity(Arc::clone(&self.store), Self::path(object)?, PART_BYTES)
-                .with_max_concurrency(PARTS_IN_FLIGHT);
-        let mut writer = if self.attributes {
-            writer.with_attributes(Attributes::from_iter([(
-                Attribute::ContentType,
-                content_type.to_owned(),
-            )]))
-        } else {
-            writer
-        };
-        match tokio::io::copy(&mut reader, &mut writer).await {
-            Ok(bytes) => {
-                writer.shutdown().await?;
-                Ok(bytes)
-            }
-            Err(error) => {
-                // Parts that were sent would stay, and cost, for ever.
-                let _ = writer.abort().await;
-                Err(error.into())
-            }
-        }
+        let file = tokio::fs::File::open(file).await?;
+        let stream = ReaderStream::with_capacity(file, READ_BYTES);
+        self.put(stream, object, Some(content_type), u64::MAX).await
     }
 
     /// Uploads a stream of at most `max_bytes`; gives its size. A stream that fails or grows too
     /// large leaves no object; its own failure comes back as [`StorageError::File`].
     pub async fn put_stream(
         &self,
-        mut stream: impl Stream<Item = std::io::Result<bytes::Bytes>> + Send + Unpin,
+        stream: impl Stream<Item = std::io::Result<bytes::Bytes>> + Send + Unpin,
         object: &str,
         max_bytes: u64,
     ) -> Result<u64> {
-        let mut writer =
-            BufWriter::with_capacity(Arc::clone(&self.store), Self::path(object)?, PART_BYTES)
-                .with_max_concurrency(PARTS_IN_FLIGHT);
+        self.put(stream, object, None, max_bytes).await
+    }
+
+    async fn put(
+        &self,
+        mut stream: impl Stream<Item = std::io::Result<bytes::Bytes>> + Send + Unpin,
+        object: &str,
+        content_type: Option<&str>,
+        max_bytes: u64,
+    ) -> Result<u64> {
+        let path = Self::path(object)?;
+        let attributes = self.attributes(object, content_type);
+        if let Some(parts) = &self.parts {
+            let target = upload::Target {
+                store: &*self.store,
+                parts: Arc::clone(parts),
+                path,
+                attributes,
+            };
+            return upload::upload(target, stream, max_bytes).await;
+        }
+        let mut writer = BufWriter::with_capacity(Arc::clone(&self.store), path, PART_BYTES)
+            .with_attributes(attributes)
+            .with_max_concurrency(PARTS_IN_FLIGHT);
         let mut bytes = 0_u64;
         let copy = async {
             while let Some(chunk) = stream.next().await {
@@ -166,6 +198,7 @@ impl Storage {
             Ok(())
         };
         if let Err(error) = copy.await {
+            // Parts that were sent would stay, and cost, for ever.
             let _ = writer.abort().await;
             return Err(error);
         }
@@ -177,7 +210,13 @@ impl Storage {
     }
 
     pub async fn put_bytes(&self, bytes: bytes::Bytes, object: &str) -> Result<()> {
-        self.store.put(&Self::path(object)?, bytes.into()).await?;
+        let options = PutOptions {
+            attributes: self.attributes(object, None),
+            ..PutOptions::default()
+        };
+        self.store
+            .put_opts(&Self::path(object)?, bytes.into(), options)
+            .await?;
         Ok(())
     }
 
@@ -266,4 +305,27 @@ impl Storage {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// What a bucket keeps beside the bytes, by the object's area.
+///
+/// A result never changes under its name, so whoever opened a link may keep it; what users and
+/// the provider gave is nobody's to keep, nor to show as a page under the bucket's address.
+fn attributes(object: &str, content_type: Option<&str>) -> Attributes {
+    let content_type = match content_type {
+        Some(given) => given.to_owned(),
+        None => mime_guess::from_path(object)
+            .first_or_octet_stream()
+            .to_string(),
+    };
+    let (cache, disposition) = if object.starts_with("results/") {
+        ("private, max-age=86400, immutable", "inline")
+    } else {
+        ("private, no-store", "attachment")
+    };
+    Attributes::from_iter([
+        (Attribute::ContentType, content_type),
+        (Attribute::CacheControl, cache.to_owned()),
+        (Attribute::ContentDisposition, disposition.to_owned()),
+    ])
 }

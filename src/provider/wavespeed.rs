@@ -1,7 +1,7 @@
 //! WaveSpeed.ai, REST API version 3.
 //!
 //! What it costs to be wrong here is money, so two roads are kept apart. Calls that may be
-//! repeated go through a client with [`retry::RetryIdempotent`]; a submission goes through a bare
+//! repeated go through a client with [`crate::retry::RetryPassing`]; a submission goes through a bare
 //! client that follows no redirect, keeps no connection and repeats nothing. The key is put on a
 //! request only where its address was built from `base_url`; addresses that come out of answers
 //! (uploads, outputs) are used by others that never saw the key and keep to [`crate::outgoing`].
@@ -14,7 +14,6 @@ mod callback;
 mod client;
 mod download;
 mod models;
-mod retry;
 mod upload;
 mod wire;
 
@@ -26,10 +25,10 @@ use url::Url;
 
 use crate::job::Fault;
 
+pub use crate::retry::RetryLimits;
 pub use callback::{CallbackConfig, Callbacks, SignatureCheck};
 pub use client::WaveSpeed;
 pub use models::{ModelOverride, ModelOverrides, ModelTable};
-pub use retry::RetryLimits;
 
 /// Text that never reaches a log.
 #[derive(Clone, Default, PartialEq, Eq, Deserialize)]

@@ -16,6 +16,7 @@
 )]
 
 mod architecture;
+mod gcp;
 mod http;
 mod ledger;
 mod links;

@@ -1,3 +1,6 @@
 //! What the tests share.
 
+pub(crate) mod gcs;
+pub(crate) mod google;
 pub(crate) mod require;
+pub(crate) mod v4;

@@ -12,11 +12,11 @@ use reqwest::redirect::Policy;
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware};
 use url::Url;
 
-use super::retry::{RetryIdempotent, retry_after};
 use super::{Callbacks, InvalidConfig, WaveSpeedConfig, answer, wire};
 use crate::job::{Fault, Kind};
 use crate::outgoing::{self, OutgoingRules};
 use crate::provider::{Model, PredictionInfo, Provider, ProviderError, Submission, SubmitError};
+use crate::retry::{RetryPassing, retry_after};
 
 /// Longer answers are not read: a prediction is a few KiB.
 const MAX_ANSWER_BYTES: usize = 1024 * 1024;
@@ -113,7 +113,7 @@ impl WaveSpeed {
                 return Err(InvalidConfig { faults });
             }
         };
-        let retry = RetryIdempotent(config.retry);
+        let retry = RetryPassing::idempotent(config.retry);
         match (authorization, callbacks) {
             (Some(authorization), Ok(callbacks)) if faults.is_empty() => Ok(Self {
                 authorization,

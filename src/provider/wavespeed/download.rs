@@ -13,9 +13,9 @@ use url::Url;
 
 use super::answer;
 use super::client::{WaveSpeed, refusal, said, unavailable};
-use super::retry::retry_after;
 use crate::outgoing;
 use crate::provider::ProviderError;
+use crate::retry::retry_after;
 
 /// Fetches `output` into `to`. The file appears under its name only once it is whole.
 pub(super) async fn download(

@@ -16,10 +16,10 @@ use tokio_util::io::ReaderStream;
 use url::Url;
 
 use super::client::{WaveSpeed, read_asked, unavailable};
-use super::retry::retry_after;
 use super::{answer, wire};
 use crate::outgoing;
 use crate::provider::ProviderError;
+use crate::retry::retry_after;
 
 /// More headers than any store asks for.
 const MAX_HEADERS: usize = 32;

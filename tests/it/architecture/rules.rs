@@ -21,6 +21,9 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     // One SQLite file serves ledger and queue: opening and migrating it is the same for both.
     ("sqlite", &[]),
     ("outgoing", &["clock", "telemetry"]),
+    ("retry", &["clock", "outgoing"]),
+    // Who we are to Google's APIs, for every adapter that calls one.
+    ("google", &["clock", "retry"]),
     // Settings are assembled here and handed down; adapters may be configured by
     // types of their own or by types of `config`, not both ways (see `cycles`).
     ("config", ALL),
@@ -31,6 +34,10 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     (
         "storage",
         &["job", "clock", "telemetry", "config", "outgoing"],
+    ),
+    (
+        "storage::gcs",
+        &["storage", "clock", "telemetry", "google", "retry"],
     ),
     ("queue", &["job", "clock"]),
     ("notify", &["job", "clock"]),
@@ -52,6 +59,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "telemetry",
             "config",
             "outgoing",
+            "retry",
         ],
     ),
     // The built-in queue asks the ledger what is due, through the trait.
@@ -61,7 +69,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ),
     (
         "queue::cloud_tasks",
-        &["queue", "job", "clock", "telemetry", "config", "outgoing"],
+        &["queue", "job", "clock", "telemetry", "google", "retry"],
     ),
     (
         "notify::webhook",
@@ -73,7 +81,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ),
     (
         "notify::fcm",
-        &["notify", "job", "clock", "telemetry", "config", "outgoing"],
+        &["notify", "job", "clock", "telemetry", "google", "retry"],
     ),
     // Traits only.
     (

@@ -1,4 +1,4 @@
-//! Repeating what may be repeated.
+//! Repeating calls that may be repeated: one rule for the provider and for the clouds.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -8,8 +8,8 @@ use reqwest_middleware::{Middleware, Next};
 use retry_policies::policies::ExponentialBackoff;
 use retry_policies::{Jitter, RetryDecision, RetryPolicy};
 
-use super::client::refusal;
 use crate::clock::{Clock, SystemClock};
+use crate::outgoing;
 
 /// How often and how long a call may be repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +39,8 @@ impl RetryLimits {
     ///
     /// `asked` is what the server asked for. Where it asks for more time than is left, giving up
     /// at once lets the caller plan a later visit with that number.
-    pub(super) fn pause(
+    #[must_use]
+    pub fn pause(
         &self,
         began: Instant,
         past_retries: u32,
@@ -62,20 +63,46 @@ impl RetryLimits {
     }
 }
 
-/// Repeats GET, HEAD and PUT where the failure looks passing: connection errors, timeouts, 429,
-/// 500, 502, 503 and 504. Anything else, and a body that cannot be sent twice, goes out once.
+/// Repeats requests where the failure looks passing: connection errors, timeouts, 429, 500, 502,
+/// 503 and 504. Anything else, and a body that cannot be sent twice, goes out once.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct RetryIdempotent(pub(super) RetryLimits);
+pub struct RetryPassing {
+    pub limits: RetryLimits,
+    /// Whether the server takes such a request twice as once; others go out once.
+    pub repeatable: fn(&Request) -> bool,
+}
+
+impl RetryPassing {
+    /// For servers whose GET, HEAD and PUT are idempotent and whose POST is not.
+    #[must_use]
+    pub fn idempotent(limits: RetryLimits) -> Self {
+        Self {
+            limits,
+            repeatable: |request| {
+                matches!(*request.method(), Method::GET | Method::HEAD | Method::PUT)
+            },
+        }
+    }
+
+    /// For servers that recognise every repeat, by a name in the request.
+    #[must_use]
+    pub fn everything(limits: RetryLimits) -> Self {
+        Self {
+            limits,
+            repeatable: |_| true,
+        }
+    }
+}
 
 #[async_trait::async_trait]
-impl Middleware for RetryIdempotent {
+impl Middleware for RetryPassing {
     async fn handle(
         &self,
         request: Request,
         extensions: &mut Extensions,
         next: Next<'_>,
     ) -> reqwest_middleware::Result<Response> {
-        if !matches!(*request.method(), Method::GET | Method::HEAD | Method::PUT) {
+        if !(self.repeatable)(&request) {
             return next.run(request, extensions).await;
         }
         let began = Instant::now();
@@ -87,13 +114,13 @@ impl Middleware for RetryIdempotent {
             let result = next.clone().run(copy, extensions).await;
             let asked = match &result {
                 Ok(response) if is_passing(response.status()) => retry_after(response.headers()),
-                Err(error) if refusal(error).is_some() => return result,
+                Err(error) if is_refusal(error) => return result,
                 Err(error) if error.is_connect() || error.is_timeout() || error.is_request() => {
                     None
                 }
                 _ => return result,
             };
-            let Some(wait) = self.0.pause(began, past_retries, asked) else {
+            let Some(wait) = self.limits.pause(began, past_retries, asked) else {
                 return result;
             };
             past_retries += 1;
@@ -102,21 +129,31 @@ impl Middleware for RetryIdempotent {
                 path = request.url().path(),
                 past_retries,
                 wait_ms = wait.as_millis() as u64,
-                "provider call failed, trying again"
+                "a call failed, trying again"
             );
             tokio::time::sleep(wait).await;
         }
     }
 }
 
+/// Whether we ourselves refused the address.
+fn is_refusal(error: &reqwest_middleware::Error) -> bool {
+    match error {
+        reqwest_middleware::Error::Reqwest(error) => outgoing::refusal(error).is_some(),
+        reqwest_middleware::Error::Middleware(_) => false,
+    }
+}
+
 /// Statuses after which the same call may well succeed.
-pub(super) fn is_passing(status: StatusCode) -> bool {
+#[must_use]
+pub fn is_passing(status: StatusCode) -> bool {
     matches!(status.as_u16(), 429 | 500 | 502 | 503 | 504)
 }
 
 /// How long the server asks us to wait, as seconds or as a date; no more than an hour, since the
 /// header is not ours to trust.
-pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+#[must_use]
+pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     const MOST: Duration = Duration::from_secs(3600);
     let text = headers
         .get(http::header::RETRY_AFTER)?
@@ -156,7 +193,7 @@ mod tests {
             Some(Duration::ZERO)
         );
         assert_eq!(
-            retry_after(&headers("Sun, 06 Nov 2094 08:49:37 GMT")),
+            retry_after(&headers("Sat, 06 Nov 2094 08:49:37 GMT")),
             Some(Duration::from_secs(3600))
         );
         assert_eq!(retry_after(&headers("soon")), None);
