@@ -1,8 +1,10 @@
 //! The composition root: configuration in, running service out.
 //!
-//! Architecture invariant: this is the only file that names every adapter.
+//! Architecture invariant: only this module names adapters.
 
+mod adapters;
 mod keys;
+mod settings;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -12,7 +14,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use object_store::local::LocalFileSystem;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -20,30 +21,23 @@ use url::Url;
 
 use crate::clock::SharedClock;
 use crate::config::Config;
-use crate::http::{self, ApiToken, HttpSettings, HttpState};
-use crate::job::{Channel, Code, Failure, Fault, WatermarkSpec};
+use crate::http::{self, HttpState};
+use crate::job::{Code, Failure};
 use crate::ledger::Ledger;
-use crate::ledger::sqlite::SqliteLedger;
 use crate::media;
-use crate::notify::Notifier;
-use crate::notify::log::LogNotifier;
-use crate::notify::webhook::WebhookNotifier;
 use crate::outgoing::WebFetcher;
 use crate::provider::Provider;
 use crate::provider::wavespeed::{
     CallbackConfig, Secret, SignatureCheck, WaveSpeed, WaveSpeedConfig,
 };
 use crate::queue::embedded::EmbeddedQueue;
-use crate::storage::Storage;
-use crate::storage::links::HmacLinks;
-use crate::worker::{BrandWatermark, Services, Settings, Swept, Worker};
+use crate::worker::{Services, Swept, Worker};
+use adapters::Adapters;
 
 /// Cloud Run ends a process 10 s after SIGTERM: leases are given back well before.
 const DRAIN: Duration = Duration::from_secs(8);
 /// The longest a source may take to arrive.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(15 * 60);
-/// How long a visit waits for a media slot before it leaves and comes back.
-const SLOT_PATIENCE: Duration = Duration::from_secs(5 * 60);
 /// Left-over objects cost little; looking for them lists a folder.
 const CLEAN_EVERY: Duration = Duration::from_secs(3600);
 /// Work folders older than this belong to no visit: no budget is that long.
@@ -55,7 +49,8 @@ pub struct App {
     pub worker: Arc<Worker>,
     pub ledger: Arc<dyn Ledger>,
     router: Router,
-    queue: Arc<EmbeddedQueue>,
+    /// Absent: another service brings the tasks, and calls the sweep.
+    embedded: Option<Arc<EmbeddedQueue>>,
     clock: SharedClock,
     concurrency: NonZeroU32,
     sweep_every: Duration,
@@ -71,13 +66,10 @@ impl App {
     ) -> Result<Self, Failure> {
         media::init().map_err(|error| invalid(&error.message))?;
         let dir = &config.data_dir;
-        let objects = dir.join("objects");
         let scratch = dir.join("scratch");
-        for folder in [&objects, &scratch] {
-            tokio::fs::create_dir_all(folder).await.map_err(|error| {
-                invalid(&format!("{} cannot be made: {error}", folder.display()))
-            })?;
-        }
+        tokio::fs::create_dir_all(&scratch)
+            .await
+            .map_err(|error| invalid(&format!("{} cannot be made: {error}", scratch.display())))?;
         remove_stale(&scratch).await;
         let key = match &config.links.key {
             Some(key) => key.reveal().as_bytes().to_vec(),
@@ -88,19 +80,18 @@ impl App {
             None => own_address(listening)?,
         };
 
-        let database = dir.join("filmlab.sqlite");
-        let ledger: Arc<dyn Ledger> =
-            Arc::new(SqliteLedger::open(&database).map_err(|error| invalid(&error.to_string()))?);
-        let queue =
-            Arc::new(EmbeddedQueue::open(&database).map_err(|error| invalid(&error.to_string()))?);
-        let store = LocalFileSystem::new_with_prefix(&objects)
-            .map_err(|error| invalid(&error.to_string()))?
-            .with_automatic_cleanup(true);
-        let links = Arc::new(
-            HmacLinks::new(public_url.clone(), &key, Arc::clone(&clock))
-                .map_err(|error| invalid(&error.to_string()))?,
-        );
-        let storage = Storage::new(Arc::new(store), Arc::clone(&links) as _, false);
+        let webhook_secret = match &config.notify.webhook_secret {
+            Some(secret) => secret.reveal().to_owned(),
+            None => keys::webhook_secret(&key),
+        };
+        let Adapters {
+            ledger,
+            queue,
+            embedded,
+            storage,
+            links,
+            notifiers,
+        } = adapters::open(config, &public_url, &key, &webhook_secret, &clock).await?;
         let provider = Arc::new(wavespeed(config, &public_url, &key)?);
         let callbacks = Arc::new(provider.callbacks());
         let fetcher = WebFetcher::new(config.server.allow_loopback, FETCH_TIMEOUT)
@@ -108,31 +99,31 @@ impl App {
 
         let worker = Worker::new(Services {
             ledger: Arc::clone(&ledger),
-            queue: Arc::clone(&queue) as _,
+            queue: Arc::clone(&queue),
             provider: provider as Arc<dyn Provider>,
             callbacks: Arc::clone(&callbacks) as _,
             storage: storage.clone(),
-            notifiers: notifiers(config, &key, &clock)?,
+            notifiers,
             fetcher: Arc::new(fetcher),
             clock: Arc::clone(&clock),
-            settings: settings(config, scratch),
+            settings: settings::worker(config, scratch),
         });
         let router = http::router(HttpState {
             ledger: Arc::clone(&ledger),
-            queue: Arc::clone(&queue) as _,
+            queue: Arc::clone(&queue),
             storage,
             worker: Arc::clone(&worker) as _,
             callbacks,
-            links: Some(links),
+            links,
             clock: Arc::clone(&clock),
-            check_watermark,
-            settings: Arc::new(http_settings(config)),
+            check_watermark: settings::check_watermark,
+            settings: Arc::new(settings::http(config)?),
         });
         Ok(Self {
             worker,
             ledger,
             router,
-            queue,
+            embedded,
             clock,
             concurrency: config.worker.concurrency,
             sweep_every: config.worker.sweep_every,
@@ -147,15 +138,19 @@ impl App {
     ) -> Result<(), Failure> {
         let stop = CancellationToken::new();
         let background = TaskTracker::new();
-        let dispatcher = Arc::clone(&self.queue);
-        let receiver = Arc::new(Arc::clone(&self.worker));
-        let (clock, concurrency, token) = (Arc::clone(&self.clock), self.concurrency, stop.clone());
-        background.spawn(async move { dispatcher.run(receiver, clock, concurrency, token).await });
-        background.spawn(sweep(
-            Arc::clone(&self.worker),
-            self.sweep_every,
-            stop.clone(),
-        ));
+        if let Some(dispatcher) = &self.embedded {
+            let dispatcher = Arc::clone(dispatcher);
+            let receiver = Arc::new(Arc::clone(&self.worker));
+            let (clock, token) = (Arc::clone(&self.clock), stop.clone());
+            let concurrency = self.concurrency;
+            background
+                .spawn(async move { dispatcher.run(receiver, clock, concurrency, token).await });
+            background.spawn(sweep(
+                Arc::clone(&self.worker),
+                self.sweep_every,
+                stop.clone(),
+            ));
+        }
         background.close();
 
         let closing = stop.clone();
@@ -254,108 +249,6 @@ fn is_loopback(url: &Url) -> bool {
         Some(url::Host::Domain(name)) => name == "localhost",
         None => false,
     }
-}
-
-fn notifiers(
-    config: &Config,
-    key: &[u8],
-    clock: &SharedClock,
-) -> Result<Vec<Arc<dyn Notifier>>, Failure> {
-    let secret = match &config.notify.webhook_secret {
-        Some(secret) => secret.reveal().to_owned(),
-        None => keys::webhook_secret(key),
-    };
-    let webhook = WebhookNotifier::new(&secret, config.server.allow_loopback, Arc::clone(clock))
-        .map_err(|error| invalid(&format!("notify.webhook_secret: {error}")))?;
-    Ok(vec![Arc::new(LogNotifier), Arc::new(webhook)])
-}
-
-fn settings(config: &Config, scratch: std::path::PathBuf) -> Settings {
-    let worker = &config.worker;
-    Settings {
-        lease: worker.lease,
-        heartbeat: worker.heartbeat,
-        progress_every: Duration::from_secs(2),
-        budget: worker.budget,
-        attempts: worker.attempts,
-        max_resubmissions: config.provider.max_resubmissions,
-        busy_pause: config.provider.busy_pause,
-        poll_min: config.provider.poll_min,
-        poll_max: config.provider.poll_max,
-        media_slots: worker.media_slots,
-        media_slot_patience: SLOT_PATIENCE.min(worker.budget / 2),
-        media_time_factor: worker.media_time_factor,
-        limits: config.limits.clone(),
-        profiles: config.profiles.clone(),
-        watermark: config.watermark.clone().map(|mark| BrandWatermark {
-            image: mark.image,
-            spec: mark.spec,
-        }),
-        credits: config.credits.mode,
-        cancel_after_submit: config.credits.cancel_after_submit,
-        prices: config.credits.prices.clone(),
-        channel: match &config.notify.webhook_url {
-            Some(url) => Channel::Webhook { url: url.clone() },
-            None => Channel::Log,
-        },
-        notify_attempts: config.notify.attempts,
-        scratch,
-    }
-}
-
-fn http_settings(config: &Config) -> HttpSettings {
-    let server = &config.server;
-    HttpSettings {
-        api_tokens: server
-            .api_tokens
-            .iter()
-            .map(|known| ApiToken {
-                token: known.token.reveal().to_owned(),
-                owner: known.owner.clone(),
-            })
-            .collect(),
-        api_open_on_loopback: server.listen.ip().is_loopback(),
-        task_token: server
-            .task_token
-            .as_ref()
-            .map(|token| token.reveal().to_owned()),
-        jobs_api: server.jobs_api,
-        default_deadline: server.default_deadline,
-        max_upload_bytes: server.max_upload_bytes,
-        profiles: config.profiles.keys().cloned().collect(),
-        link_ttl: config.links.ttl,
-        allow_loopback: server.allow_loopback,
-    }
-}
-
-/// What is wrong with a watermark's words, as the media engine reads them.
-fn check_watermark(spec: &WatermarkSpec) -> Vec<Fault> {
-    let mut faults = Vec::new();
-    if let Some(anchor) = &spec.anchor {
-        if anchor.parse::<media::Anchor>().is_err() {
-            faults.push(Fault::new(
-                "output.watermark.anchor",
-                format!("there is no anchor “{anchor}”"),
-            ));
-        }
-    }
-    if let Some(Err(error)) = spec
-        .scale
-        .as_ref()
-        .map(|scale| scale.parse::<media::Length>())
-    {
-        faults.push(Fault::new("output.watermark.scale", error.to_string()));
-    }
-    if spec
-        .opacity
-        .is_some_and(|opacity| !(0.0..=1.0).contains(&opacity))
-    {
-        faults.push(Fault::new(
-            "output.watermark.opacity",
-            "must lie between 0 and 1",
-        ));
-    }
-    faults
 }
 
 /// Removes work folders that visits of ended processes left behind.

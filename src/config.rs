@@ -2,23 +2,30 @@
 //!
 //! Reading them binds no port and opens no store, and tells every fault at once.
 
+mod cloud;
+mod picture;
+mod provider;
 mod reader;
+mod server;
+mod telling;
+mod worker;
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::SocketAddr;
-use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use config::{Environment, File, FileFormat};
-use url::Url;
 
-use crate::job::attempt::Attempts;
-use crate::job::credits::{CancelAfterSubmit, CreditsMode, Price};
-use crate::job::{Kind, Owner, PriceTable, WatermarkSpec};
 use crate::media::{Limits, Profile};
 
+pub use cloud::{Bucket, Cloud, Database, Ledger, Queue, Storage, TaskQueue};
+pub use picture::Watermark;
+pub use provider::Provider;
 pub use reader::ConfigFault;
+pub use server::{ApiToken, Server, TasksAuth};
+pub use telling::{Links, Log, Notify};
+pub use worker::{Credits, Worker};
+
+use cloud::Platform;
 use reader::Reader;
 
 /// Everything the composition root needs to build a service.
@@ -27,6 +34,10 @@ pub struct Config {
     pub server: Server,
     /// The SQLite file, the objects and the work files of a single machine.
     pub data_dir: PathBuf,
+    pub cloud: Cloud,
+    pub storage: Storage,
+    pub ledger: Ledger,
+    pub queue: Queue,
     pub provider: Provider,
     pub worker: Worker,
     pub credits: Credits,
@@ -36,96 +47,6 @@ pub struct Config {
     pub notify: Notify,
     pub links: Links,
     pub log: Log,
-}
-
-#[derive(Debug, Clone)]
-pub struct Server {
-    pub listen: SocketAddr,
-    /// Where callers and, if it can be reached, the provider find us.
-    pub public_url: Option<Url>,
-    pub api_tokens: Vec<ApiToken>,
-    /// Guards `/tasks/…`; without it those routes are closed.
-    pub task_token: Option<Secret>,
-    pub jobs_api: bool,
-    pub max_upload_bytes: u64,
-    pub default_deadline: Duration,
-    /// Whether sources and webhooks may lie on this machine.
-    pub allow_loopback: bool,
-}
-
-/// A caller of the jobs API.
-#[derive(Debug, Clone, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ApiToken {
-    pub token: Secret,
-    /// Whose jobs it sees; absent: everybody's.
-    pub owner: Option<Owner>,
-}
-
-#[derive(Debug, Clone)]
-pub struct Provider {
-    pub base_url: Url,
-    pub api_key: Option<Secret>,
-    pub submit_timeout: Duration,
-    pub poll_min: Duration,
-    pub poll_max: Duration,
-    pub busy_pause: Duration,
-    pub max_resubmissions: u32,
-    pub callbacks: bool,
-    /// Whether a callback's signature decides (`enforce`) or is only looked at (`log`).
-    pub enforce_signature: bool,
-    pub webhook_secret: Option<Secret>,
-    /// Changes to the model table, one table a kind, as written.
-    pub models: BTreeMap<String, serde_json::Value>,
-}
-
-#[derive(Debug, Clone)]
-pub struct Worker {
-    pub lease: Duration,
-    pub heartbeat: Duration,
-    pub budget: Duration,
-    pub attempts: Attempts,
-    pub media_slots: usize,
-    pub media_time_factor: f64,
-    /// Visits at once.
-    pub concurrency: NonZeroU32,
-    pub sweep_every: Duration,
-}
-
-#[derive(Debug, Clone)]
-pub struct Credits {
-    pub mode: CreditsMode,
-    pub cancel_after_submit: CancelAfterSubmit,
-    pub prices: PriceTable,
-}
-
-#[derive(Debug, Clone)]
-pub struct Watermark {
-    pub image: PathBuf,
-    pub spec: WatermarkSpec,
-}
-
-#[derive(Debug, Clone)]
-pub struct Notify {
-    /// For jobs that name no address of their own.
-    pub webhook_url: Option<Url>,
-    /// `whsec_…`, as Standard Webhooks writes it.
-    pub webhook_secret: Option<Secret>,
-    pub attempts: Attempts,
-}
-
-#[derive(Debug, Clone)]
-pub struct Links {
-    pub ttl: Duration,
-    /// Signs links and callback addresses. Absent: made at the first start and kept.
-    pub key: Option<Secret>,
-}
-
-#[derive(Debug, Clone)]
-pub struct Log {
-    /// As `tracing_subscriber::EnvFilter` reads it.
-    pub filter: String,
-    pub json: bool,
 }
 
 /// Text that never shows in logs.
@@ -233,70 +154,39 @@ fn fault(path: &Path, message: String) -> ConfigFault {
 
 /// The settings; `None` where a fault left a hole that no default can fill.
 fn read(r: &mut Reader, env: &HashMap<String, String>) -> Option<Config> {
-    let secs = Duration::from_secs;
-    let server = Server {
-        listen: r
-            .parse("server.listen")
-            .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080))),
-        public_url: r.parse("server.public_url"),
-        api_tokens: api_tokens(r),
-        task_token: r.get("server.task_token"),
-        jobs_api: r.get_or("server.jobs_api", true),
-        max_upload_bytes: r.bytes("server.max_upload", 2 << 30),
-        default_deadline: r.duration("server.default_deadline", secs(2 * 3600)),
-        allow_loopback: r.get_or("server.allow_loopback", false),
+    let platform = Platform::read(r, env);
+    let cloud = cloud::cloud(r, env);
+    let server = server::server(r, &platform);
+    let storage = cloud::storage(r);
+    let ledger = cloud::ledger(r, &cloud);
+    let queue = cloud::queue(r, &cloud, &server);
+    // On Cloud Run everything but /tmp may be read-only.
+    let data_dir = if platform.service.is_some() {
+        "/tmp/filmlab"
+    } else {
+        "var/filmlab"
     };
-    let data_dir = r.get_or("data.dir", PathBuf::from("var/filmlab"));
-    let provider = provider(r, env);
-    let worker = worker(r);
-    if !server.listen.ip().is_loopback() && server.jobs_api && server.api_tokens.is_empty() {
-        r.fault(
-            "server.api_tokens",
-            "must be set where others than this machine can reach the jobs API",
-        );
-    }
-    let credits = Credits {
-        mode: r.word("credits.mode", CreditsMode::Off),
-        cancel_after_submit: r.word("credits.cancel_after_submit", CancelAfterSubmit::Release),
-        prices: prices(r),
-    };
-    let watermark = watermark(r);
-    let profiles = profiles(r);
-    let limits = limits(r);
-    let notify = Notify {
-        webhook_url: r.parse("notify.webhook_url"),
-        webhook_secret: r.get("notify.webhook_secret"),
-        // Standard Webhooks advises to go on for about a day.
-        attempts: attempts(r, "notify", 12, secs(5), secs(4 * 3600)),
-    };
-    let links = Links {
-        ttl: r.duration("links.ttl", secs(3600)),
-        key: r.get("links.key"),
-    };
-    if links.ttl.is_zero() || links.ttl > secs(7 * 24 * 3600) {
-        r.fault("links.ttl", "must be longer than 0 and at most 7 days");
-    }
-    let log = Log {
-        filter: r.get_or("log.filter", "info".to_owned()),
-        json: r.get_or("log.json", false),
-    };
-    if log
-        .filter
-        .parse::<tracing_subscriber::filter::Targets>()
-        .is_err()
-    {
-        r.fault(
-            "log.filter",
-            format!(
-                "“{}” is not a log filter such as info or filmlab=debug",
-                log.filter
-            ),
-        );
-    }
+    let data_dir = r.get_or("data.dir", PathBuf::from(data_dir));
+    // A service that the platform guards lets no callback of the provider through.
+    let reachable = !matches!(server.tasks_auth, TasksAuth::Iam { .. });
+    let provider = provider::provider(r, env, reachable);
+    let worker = worker::worker(r);
+    let credits = worker::credits(r);
+    let watermark = picture::watermark(r);
+    let profiles = picture::profiles(r);
+    let limits = picture::limits(r);
+    let notify = telling::notify(r);
+    let shared = ledger != Ledger::Sqlite || queue != Queue::Embedded;
+    let links = telling::links(r, &cloud, shared, storage != Storage::Directory);
+    let log = telling::log(r, &cloud, &platform);
     let provider = provider?;
     Some(Config {
         server,
         data_dir,
+        cloud,
+        storage,
+        ledger,
+        queue,
         provider,
         worker,
         credits,
@@ -309,206 +199,10 @@ fn read(r: &mut Reader, env: &HashMap<String, String>) -> Option<Config> {
     })
 }
 
-fn api_tokens(r: &mut Reader) -> Vec<ApiToken> {
-    let mut tokens: Vec<ApiToken> = r.get_or("server.api_tokens", Vec::new());
-    // A list does not fit into an environment variable; one token does.
-    if let Some(token) = r.get("server.api_token") {
-        tokens.push(ApiToken { token, owner: None });
-    }
-    if tokens.iter().any(|known| known.token.reveal().len() < 16) {
-        r.fault(
-            "server.api_tokens",
-            "a token must have at least 16 characters",
-        );
-    }
-    tokens
-}
-
-fn provider(r: &mut Reader, env: &HashMap<String, String>) -> Option<Provider> {
-    let secs = Duration::from_secs;
-    // The names that WaveSpeed's own tools read serve as well.
-    let official = |name: &str| env.get(name).filter(|value| !value.is_empty()).cloned();
-    let base_url = r.parse("provider.base_url").or_else(|| {
-        let text =
-            official("WAVESPEED_BASE_URL").unwrap_or_else(|| "https://api.wavespeed.ai".into());
-        match text.parse() {
-            Ok(url) => Some(url),
-            Err(error) => {
-                r.fault(
-                    "WAVESPEED_BASE_URL",
-                    format!("“{text}” is not usable: {error}"),
-                );
-                None
-            }
-        }
-    });
-    let provider = Provider {
-        base_url: base_url?,
-        api_key: r
-            .get("provider.api_key")
-            .or_else(|| official("WAVESPEED_API_KEY").map(Secret)),
-        submit_timeout: r.duration("provider.submit_timeout", secs(60)),
-        // WaveSpeed asks for 5 s or more between two looks at a video.
-        poll_min: r.duration("provider.poll_min", secs(5)),
-        poll_max: r.duration("provider.poll_max", secs(60)),
-        busy_pause: r.duration("provider.busy_pause", secs(30)),
-        max_resubmissions: r.get_or("provider.max_resubmissions", 1),
-        callbacks: r.get_or("provider.callbacks", true),
-        enforce_signature: r.get_or("provider.enforce_signature", false),
-        webhook_secret: r.get("provider.webhook_secret"),
-        models: r.get_or("provider.models", BTreeMap::new()),
-    };
-    if provider.poll_min > provider.poll_max {
-        r.fault(
-            "provider.poll_min",
-            "must not be longer than provider.poll_max",
-        );
-    }
-    if provider.enforce_signature && provider.webhook_secret.is_none() {
-        r.fault("provider.webhook_secret", "is needed to enforce signatures");
-    }
-    Some(provider)
-}
-
-/// Most visits wait for the network: more of them than cores is right, and a bound all the same.
-const VISITS: NonZeroU32 = NonZeroU32::MIN.saturating_add(15);
-
-fn worker(r: &mut Reader) -> Worker {
-    let secs = Duration::from_secs;
-    let worker = Worker {
-        lease: r.duration("worker.lease", secs(60)),
-        heartbeat: r.duration("worker.heartbeat", secs(15)),
-        budget: r.duration("worker.budget", secs(25 * 60)),
-        attempts: attempts(r, "worker", 3, secs(5), secs(300)),
-        media_slots: r.get_or("worker.media_slots", default_slots()),
-        media_time_factor: r.get_or("worker.media_time_factor", 2.0),
-        concurrency: r.get_or("worker.concurrency", VISITS),
-        sweep_every: r.duration("worker.sweep_every", secs(30)),
-    };
-    if worker.heartbeat.is_zero() || worker.lease < worker.heartbeat * 3 {
-        r.fault(
-            "worker.lease",
-            "must be at least three heartbeats, and those longer than 0",
-        );
-    }
-    if worker.media_slots == 0 {
-        r.fault("worker.media_slots", "must be at least 1");
-    }
-    if !(worker.media_time_factor > 0.0 && worker.media_time_factor.is_finite()) {
-        r.fault("worker.media_time_factor", "must be a number above 0");
-    }
-    if worker.sweep_every.is_zero() {
-        r.fault("worker.sweep_every", "must be longer than 0");
-    }
-    worker
-}
-
-/// One pass keeps two cores busy: half as many passes as cores.
-fn default_slots() -> usize {
-    std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2))
-}
-
-fn attempts(r: &mut Reader, section: &str, max: u32, min: Duration, cap: Duration) -> Attempts {
-    let max = r.get_or(&format!("{section}.attempts"), max);
-    let min = r.duration(&format!("{section}.backoff_min"), min);
-    let cap = r.duration(&format!("{section}.backoff_max"), cap);
-    Attempts::try_new(max, min, cap).unwrap_or_else(|error| {
-        r.fault(&format!("{section}.attempts"), error.to_string());
-        Attempts::default()
-    })
-}
-
-fn prices(r: &mut Reader) -> PriceTable {
-    let mut prices = PriceTable::default();
-    for name in r.tables("credits.prices") {
-        let key = format!("credits.prices.{name}");
-        match name.parse::<Kind>() {
-            Ok(kind) => {
-                if let Some(price) = r.get::<Price>(&key) {
-                    if price
-                        .per_second
-                        .values()
-                        .any(|rate| !rate.is_finite() || *rate < 0.0)
-                    {
-                        r.fault(&key, "a price must not be negative");
-                    }
-                    prices.0.insert(kind, price);
-                }
-            }
-            Err(_) => r.fault(&key, "is not a kind of job"),
-        }
-    }
-    prices
-}
-
-fn watermark(r: &mut Reader) -> Option<Watermark> {
-    let image: Option<PathBuf> = r.get("watermark.image");
-    let spec = WatermarkSpec {
-        image: None,
-        anchor: r
-            .parse::<crate::media::Anchor>("watermark.anchor")
-            .map(|anchor| anchor.to_string()),
-        scale: r
-            .parse::<crate::media::Length>("watermark.scale")
-            .map(|length| length.to_string()),
-        opacity: r.get("watermark.opacity"),
-    };
-    if spec
-        .opacity
-        .is_some_and(|opacity: f32| !(0.0..=1.0).contains(&opacity))
-    {
-        r.fault("watermark.opacity", "must lie between 0 and 1");
-    }
-    let image = image?;
-    if !image.is_file() {
-        r.fault(
-            "watermark.image",
-            format!("{} is not a file", image.display()),
-        );
-    }
-    Some(Watermark { image, spec })
-}
-
-/// The built-in profiles, and those of the file in their place or beside them.
-fn profiles(r: &mut Reader) -> BTreeMap<String, Profile> {
-    let mut profiles: BTreeMap<String, Profile> = ["web", "small", "archive"]
-        .into_iter()
-        .filter_map(|name| Some((name.to_owned(), Profile::builtin(name)?)))
-        .collect();
-    for name in r.tables("profiles") {
-        let key = format!("profiles.{name}");
-        if let Some(mut profile) = r.get::<Profile>(&key) {
-            profile.name.clone_from(&name);
-            // x264's own range; 51 is the coarsest.
-            if !(0.0..=51.0).contains(&profile.video.crf) {
-                r.fault(&format!("{key}.video.crf"), "must lie between 0 and 51");
-            }
-            profiles.insert(name, profile);
-        }
-    }
-    profiles
-}
-
-fn limits(r: &mut Reader) -> Limits {
-    let default = Limits::default();
-    Limits {
-        max_bytes: r.bytes("limits.max_bytes", default.max_bytes),
-        max_streams: r.get_or("limits.max_streams", default.max_streams),
-        probe_size: r.bytes("limits.probe_size", default.probe_size),
-        analyze_duration_ms: r.get_or("limits.analyze_duration_ms", default.analyze_duration_ms),
-        max_pixels: r.get_or("limits.max_pixels", default.max_pixels),
-        max_fps: r.get_or("limits.max_fps", default.max_fps),
-        max_duration_ms: r.get_or("limits.max_duration_ms", default.max_duration_ms),
-        max_frames: r.get_or("limits.max_frames", default.max_frames),
-        max_output_bytes: r.bytes("limits.max_output_bytes", default.max_output_bytes),
-        deadline_ms: r.get("limits.deadline_ms").or(default.deadline_ms),
-        max_damage: r.get_or("limits.max_damage", default.max_damage),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     fn load(file: &str, env: &[(&str, &str)]) -> Result<Config, Vec<ConfigFault>> {
         let dir = tempfile::tempdir().unwrap();
@@ -576,5 +270,120 @@ mod tests {
     fn secrets_do_not_show() {
         let config = load("", &[("FILMLAB_PROVIDER__API_KEY", "hush-hush")]).unwrap();
         assert!(!format!("{config:?}").contains("hush"));
+    }
+
+    const KEY: (&str, &str) = ("FILMLAB_LINKS__KEY", "0123456789abcdef");
+
+    const CLOUD: &str = r#"
+        [cloud]
+        project = "demo"
+        [storage]
+        backend = "gcs"
+        bucket = "films"
+        [ledger]
+        backend = "firestore"
+        [queue]
+        backend = "cloud_tasks"
+        location = "europe-west1"
+        name = "jobs"
+        [server]
+        public_url = "https://worker.example/"
+        service_account = "tasks@demo.iam.gserviceaccount.com"
+    "#;
+
+    #[test]
+    fn a_cloud_deployment_is_a_few_lines() {
+        let config = load(CLOUD, &[KEY, ("PORT", "8081"), ("K_SERVICE", "filmlab")]).unwrap();
+        assert_eq!(config.server.listen.to_string(), "0.0.0.0:8081");
+        assert!(!config.server.jobs_api);
+        assert_eq!(
+            config.server.tasks_auth,
+            TasksAuth::Verify {
+                audience: "https://worker.example".into(),
+                service_account: "tasks@demo.iam.gserviceaccount.com".into(),
+                certs: None,
+            }
+        );
+        let Queue::CloudTasks(queue) = &config.queue else {
+            panic!("{:?}", config.queue)
+        };
+        assert_eq!(
+            queue.name,
+            "projects/demo/locations/europe-west1/queues/jobs"
+        );
+        let Ledger::Firestore(database) = &config.ledger else {
+            panic!("{:?}", config.ledger)
+        };
+        assert_eq!(
+            (database.project.as_str(), database.name.as_str()),
+            ("demo", "(default)")
+        );
+        assert!(config.provider.callbacks);
+        let crate::telemetry::LogFormat::Cloud(name) = &config.log.format else {
+            panic!("{:?}", config.log)
+        };
+        assert_eq!(
+            (name.project.as_deref(), name.service.as_str()),
+            (Some("demo"), "filmlab")
+        );
+    }
+
+    #[test]
+    fn what_a_cloud_deployment_lacks_is_told_at_once() {
+        let file = "[storage]\nbackend = \"gcs\"\n[ledger]\nbackend = \"firestore\"\n[queue]\nbackend = \"cloud_tasks\"\n[links]\nttl = \"2days\"\n[log]\nformat = \"xml\"\n[cloud]\ncredentials = \"/none.json\"";
+        let faults = load(file, &[("PORT", "http")]).unwrap_err();
+        let keys: Vec<_> = faults.iter().map(|fault| fault.key.as_str()).collect();
+        for key in [
+            "storage.bucket",
+            "cloud.project",
+            "queue.location",
+            "queue.name",
+            "server.public_url",
+            "server.audience",
+            "server.service_account",
+            "links.key",
+            "log.format",
+            "cloud.credentials",
+            "PORT",
+        ] {
+            assert!(keys.contains(&key), "{key} is missing in {faults:?}");
+        }
+        for (file, key) in [
+            ("[storage]\nbackend = \"s3\"", "storage.backend"),
+            ("[server]\ntasks_auth = \"none\"", "server.tasks_auth"),
+            ("[server]\ntasks_auth = \"token\"", "server.task_token"),
+            ("[server]\ntask_token = \"short\"", "server.task_token"),
+            (
+                "[storage]\nbackend = \"gcs\"\nbucket = \"b\"\n[links]\nttl = \"13h\"",
+                "links.ttl",
+            ),
+            ("[queue]\nname = \"jobs\"", "queue.name"),
+        ] {
+            let faults = load(file, &[]).unwrap_err();
+            assert!(
+                faults.iter().any(|fault| fault.key == key),
+                "{file}: {faults:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn nothing_changes_on_a_single_machine() {
+        let config = load("", &[]).unwrap();
+        assert_eq!(
+            (config.storage, config.ledger, config.queue),
+            (Storage::Directory, Ledger::Sqlite, Queue::Embedded)
+        );
+        assert_eq!(config.server.tasks_auth, TasksAuth::Closed);
+        assert_eq!(config.log.format, crate::telemetry::LogFormat::Text);
+        assert!(config.server.jobs_api && config.server.listen.ip().is_loopback());
+    }
+
+    #[test]
+    fn a_guarded_service_is_never_the_default_and_gets_no_callbacks() {
+        let file = CLOUD.replace("[server]", "[server]\ntasks_auth = \"iam\"");
+        let config = load(&file, &[KEY]).unwrap();
+        assert!(matches!(config.server.tasks_auth, TasksAuth::Iam { .. }));
+        assert!(!config.provider.callbacks);
     }
 }

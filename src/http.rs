@@ -11,6 +11,7 @@ mod callbacks;
 mod files;
 mod health;
 mod jobs;
+mod oidc;
 mod problem;
 mod tasks;
 
@@ -20,8 +21,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use axum::Router;
 
-pub use auth::LOCAL_OWNER;
+pub use auth::{LOCAL_OWNER, TasksAuth};
 pub use jobs::{JobPage, JobView, ResultView};
+pub use oidc::{GOOGLE_CERTS, OidcCheck};
 pub use problem::{Problem, status_of};
 
 use crate::clock::SharedClock;
@@ -99,9 +101,7 @@ pub struct HttpSettings {
     /// Without any token configured the jobs API is open, and jobs belong to [`LOCAL_OWNER`].
     /// For a service that listens on loopback only.
     pub api_open_on_loopback: bool,
-    /// The token that tasks bring. Absent: the task routes do not exist, since an embedded queue
-    /// calls the worker directly.
-    pub task_token: Option<String>,
+    pub tasks_auth: TasksAuth,
     /// Whether `/v1` is served at all.
     pub jobs_api: bool,
     pub default_deadline: Duration,
@@ -120,7 +120,7 @@ impl std::fmt::Debug for HttpSettings {
         f.debug_struct("HttpSettings")
             .field("api_tokens", &self.api_tokens.len())
             .field("api_open_on_loopback", &self.api_open_on_loopback)
-            .field("task_token", &self.task_token.is_some())
+            .field("tasks_auth", &self.tasks_auth)
             .field("jobs_api", &self.jobs_api)
             .field("default_deadline", &self.default_deadline)
             .field("max_upload_bytes", &self.max_upload_bytes)
@@ -134,7 +134,7 @@ impl std::fmt::Debug for HttpSettings {
 /// All routes, framed. Serve it with a graceful shutdown: open visits are the worker's to drain.
 pub fn router(state: HttpState) -> Router {
     let mut routes = health::routes().merge(callbacks::routes());
-    if state.settings.task_token.is_some() {
+    if !matches!(state.settings.tasks_auth, TasksAuth::Closed) {
         routes = routes.merge(tasks::routes(&state));
     }
     if state.settings.jobs_api {

@@ -1,5 +1,6 @@
 //! Delivering notices.
 
+pub mod fcm;
 pub mod log;
 pub mod webhook;
 

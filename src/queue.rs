@@ -1,5 +1,6 @@
 //! Wake-ups: tasks that call the worker later, by name and at most once per name.
 
+pub mod cloud_tasks;
 pub mod embedded;
 
 use std::fmt::{self, Debug};
@@ -78,6 +79,9 @@ pub enum QueueError {
     /// The queue is as long as it may get.
     #[error("the queue is full")]
     Full,
+    /// The queue will not take it as it is: settings or permissions are wrong.
+    #[error("the queue refuses: {0}")]
+    Refused(String),
 }
 
 /// Plans tasks.

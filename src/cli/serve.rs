@@ -21,7 +21,7 @@ pub(super) struct ServeArgs {
 }
 
 pub(super) async fn run(args: ServeArgs, config: &Config) -> Result<(), Exit> {
-    telemetry::start(&config.log.filter, config.log.json);
+    telemetry::start(&config.log.filter, &config.log.format);
     let mut config = config.clone();
     if let Some(listen) = args.listen {
         if !listen.ip().is_loopback()

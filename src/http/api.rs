@@ -11,9 +11,11 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, header};
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument as _;
+use tracing::field::Empty;
 
 use super::{HttpState, Problem};
 use crate::job::Code;
+use crate::telemetry::{self, TraceContext};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// A request names a handful of fields, the longest a prompt of 4,000 characters.
@@ -57,13 +59,22 @@ async fn around(mut request: Request, next: Next) -> Response {
         "http",
         method = %request.method(),
         route,
-        request_id = id.to_str().unwrap_or("none")
+        request_id = id.to_str().unwrap_or("none"),
+        trace_id = Empty,
+        span_id = Empty,
+        trace_sampled = Empty,
     );
+    if let Some(trace) = TraceContext::read(request.headers()) {
+        span.record("trace_id", trace.trace_id);
+        span.record("span_id", trace.span_id);
+        span.record("trace_sampled", trace.sampled);
+    }
     request.headers_mut().insert(REQUEST_ID, id.clone());
     async move {
         let started = std::time::Instant::now();
         let response = finish(next.run(request).await, &id);
         tracing::debug!(
+            target: telemetry::REQUEST,
             status = response.status().as_u16(),
             duration_ms = started.elapsed().as_millis() as u64,
             "answered"

@@ -1,5 +1,8 @@
 //! Who is asking.
 
+use std::fmt;
+use std::sync::Arc;
+
 use axum::extract::{FromRequestParts, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -8,6 +11,7 @@ use http::{HeaderMap, header};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
+use super::oidc::{self, OidcCheck};
 use super::{HttpState, Problem};
 use crate::job::{Code, Job, Owner};
 
@@ -33,18 +37,49 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
         .filter(|token| !token.is_empty())
 }
 
+/// How callers of `/tasks` prove themselves.
+#[derive(Clone)]
+pub enum TasksAuth {
+    /// The routes do not exist: an embedded queue calls the worker directly.
+    Closed,
+    /// A secret of our own.
+    Token(String),
+    /// A token that Google signed, checked in full.
+    Verify(Arc<OidcCheck>),
+    /// A token that the platform in front has checked; only whose it is is looked at.
+    Platform { service_account: String },
+}
+
+impl fmt::Debug for TasksAuth {
+    /// Without the secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed => f.write_str("Closed"),
+            Self::Token(_) => f.write_str("Token(…)"),
+            Self::Verify(check) => write!(f, "Verify({check:?})"),
+            Self::Platform { service_account } => write!(f, "Platform({service_account})"),
+        }
+    }
+}
+
 /// Lets only the queue and the scheduler through.
 pub(super) async fn only_tasks(
     State(state): State<HttpState>,
     request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
-    let expected = state.settings.task_token.as_deref();
-    let given = bearer(request.headers());
-    match (expected, given) {
-        (Some(expected), Some(given)) if same(expected, given) => Ok(next.run(request).await),
-        _ => Err(Problem::new(Code::Unauthorized)),
+    let refused = || Problem::new(Code::Unauthorized);
+    let given = bearer(request.headers()).ok_or_else(refused)?;
+    match &state.settings.tasks_auth {
+        TasksAuth::Closed => return Err(Problem::new(Code::NotFound)),
+        TasksAuth::Token(expected) if same(expected, given) => {}
+        TasksAuth::Token(_) => return Err(refused()),
+        TasksAuth::Verify(check) => check.admit(given).await?,
+        TasksAuth::Platform { service_account } => {
+            oidc::admit_checked_by_platform(given, service_account)?;
+        }
     }
+    Ok(next.run(request).await)
 }
 
 /// A caller of the jobs API.

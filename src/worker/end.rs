@@ -4,7 +4,7 @@ use super::cleaning;
 use super::visit::{Context, Halt, error_of};
 use crate::job::credits::CancelAfterSubmit;
 use crate::job::{
-    Channel, Code, CreditEntry, CreditState, Credits, CreditsMode, Ending, EntryKind, Failure, Job,
+    Code, CreditEntry, CreditState, Credits, CreditsMode, Ending, EntryKind, Failure, Job,
     Notification, Status,
 };
 use crate::ledger::{Settled, Settlement};
@@ -36,10 +36,10 @@ async fn settle(
     };
     let now = context.now();
     let (state, moves) = credits(context, &job, status);
-    let channel = match &job.notify.webhook {
-        Some(url) => Channel::Webhook { url: url.clone() },
-        None => context.settings().channel.clone(),
-    };
+    let channel = job
+        .notify
+        .channel()
+        .unwrap_or_else(|| context.settings().channel.clone());
     let mut settlement = Settlement {
         ending: Ending {
             status,

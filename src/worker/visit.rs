@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use tokio::time::{Instant, MissedTickBehavior};
+use tracing::Instrument as _;
 
 use super::stop::{Stop, StopReason};
 use super::writer::Writer;
@@ -105,7 +106,9 @@ impl Context<'_> {
         T: Send + 'static,
         F: FnOnce() -> Result<T, MediaError> + Send + 'static,
     {
-        match tokio::task::spawn_blocking(work).await {
+        // Its lines belong to this visit too.
+        let span = tracing::Span::current();
+        match tokio::task::spawn_blocking(move || span.in_scope(work)).await {
             Ok(Err(error)) => match self.stop.reason() {
                 Some(reason)
                     if matches!(
@@ -229,7 +232,8 @@ async fn go(context: &Context<'_>) -> Result<Job, Halt> {
             return end::completed(context).await;
         }
         let started = Instant::now();
-        let step = stages::run(context, stage, job).await;
+        let span = tracing::info_span!("stage", stage = stage.as_str(), attempt = job.attempt);
+        let step = stages::run(context, stage, job).instrument(span).await;
         let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         match step? {
             Step::Next => {

@@ -1,4 +1,8 @@
 //! The Google Cloud adapters, each against a stand-in on loopback.
 
+mod app;
+mod fcm;
 mod links;
+mod oidc;
 mod storage;
+mod tasks;

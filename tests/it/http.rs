@@ -15,7 +15,7 @@ use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use filmlab::clock::{Clock as _, ManualClock, Timestamp};
-use filmlab::http::{ApiToken, HttpSettings, HttpState, router};
+use filmlab::http::{ApiToken, HttpSettings, HttpState, TasksAuth, router};
 use filmlab::job::{Fault, Job, JobId, WatermarkSpec};
 use filmlab::storage::Storage;
 use filmlab::storage::links::HmacLinks;
@@ -112,7 +112,7 @@ impl App {
                 token("operator-token", None),
             ],
             api_open_on_loopback: true,
-            task_token: Some(TASK_TOKEN.into()),
+            tasks_auth: TasksAuth::Token(TASK_TOKEN.into()),
             jobs_api: true,
             default_deadline: Duration::from_secs(7200),
             max_upload_bytes: 20 * 1024 * 1024,

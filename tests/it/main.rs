@@ -26,3 +26,4 @@ mod queue;
 mod road;
 mod submit;
 mod support;
+mod telemetry;

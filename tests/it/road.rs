@@ -9,5 +9,6 @@ mod crash;
 mod credits;
 mod faults;
 mod inputs;
+mod lines;
 mod paying;
 mod studio;

@@ -1,5 +1,6 @@
 //! What the tests share.
 
+pub(crate) mod cloud_tasks;
 pub(crate) mod gcs;
 pub(crate) mod google;
 pub(crate) mod require;

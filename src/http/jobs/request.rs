@@ -339,7 +339,8 @@ fn opacity(reader: &mut Reader, object: &Object, at: &str) -> Option<f32> {
 
 fn notify(reader: &mut Reader, body: &Object, state: &HttpState) -> Notify {
     let mut notify = Notify::default();
-    let Some(object) = reader.object(get(body, "notify"), "notify", &["webhook"]) else {
+    let Some(object) = reader.object(get(body, "notify"), "notify", &["webhook", "fcm_token"])
+    else {
         return notify;
     };
     if let Some(webhook) = reader.parsed::<url::Url>(object, "notify", "webhook") {
@@ -351,6 +352,21 @@ fn notify(reader: &mut Reader, body: &Object, state: &HttpState) -> Notify {
             ),
             Err(refused) => reader.fault("notify.webhook".into(), refused.to_string()),
         }
+    }
+    if let Some(token) = get(object, "fcm_token") {
+        // FCM's own tokens have some 160 characters; how many there may be it does not say.
+        match token.as_str() {
+            Some(token) if (1..=4096).contains(&token.len()) && token.is_ascii() => {
+                notify.fcm_token = Some(token.to_owned());
+            }
+            _ => reader.fault(
+                "notify.fcm_token".into(),
+                "must be a device's registration token of at most 4096 characters",
+            ),
+        }
+    }
+    if notify.webhook.is_some() && notify.fcm_token.is_some() {
+        reader.fault("notify".into(), "names one way, webhook or fcm_token");
     }
     notify
 }

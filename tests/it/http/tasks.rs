@@ -1,5 +1,6 @@
 use axum::body::Body;
 use axum::http::Request;
+use filmlab::http::TasksAuth;
 use filmlab::worker::{OutboxVisit, Visit};
 use serde_json::json;
 use std::sync::atomic::Ordering;
@@ -77,7 +78,7 @@ async fn only_the_queue_gets_in() {
         }
     }
     assert!(app.worker.visits.lock().unwrap().is_empty());
-    let closed = App::with(|settings| settings.task_token = None);
+    let closed = App::with(|settings| settings.tasks_auth = TasksAuth::Closed);
     task(&closed, "/tasks/sweep", "", TASK_TOKEN, 0)
         .await
         .problem(404, "not_found");

@@ -1,0 +1,192 @@
+//! Which adapters the settings ask for.
+
+use std::sync::Arc;
+
+use object_store::local::LocalFileSystem;
+use url::Url;
+
+use super::invalid;
+use crate::clock::SharedClock;
+use crate::config::{self, Config, TasksAuth};
+use crate::google::{GoogleAccess, Identity};
+use crate::job::Failure;
+use crate::ledger::Ledger;
+use crate::ledger::sqlite::SqliteLedger;
+use crate::notify::Notifier;
+use crate::notify::fcm::FcmNotifier;
+use crate::notify::log::LogNotifier;
+use crate::notify::webhook::WebhookNotifier;
+use crate::queue::Queue;
+use crate::queue::cloud_tasks::{CloudTasksConfig, CloudTasksQueue, TaskCredentials};
+use crate::queue::embedded::EmbeddedQueue;
+use crate::retry::RetryLimits;
+use crate::storage::gcs::{self, GcsConfig};
+use crate::storage::links::HmacLinks;
+use crate::storage::{LinkVerifier, Storage};
+
+/// What lies behind the traits.
+#[derive(Debug)]
+pub(super) struct Adapters {
+    pub(super) ledger: Arc<dyn Ledger>,
+    pub(super) queue: Arc<dyn Queue>,
+    /// The queue again, where this process has to bring its tasks itself.
+    pub(super) embedded: Option<Arc<EmbeddedQueue>>,
+    pub(super) storage: Storage,
+    /// Absent: links lead to the bucket.
+    pub(super) links: Option<Arc<dyn LinkVerifier>>,
+    pub(super) notifiers: Vec<Arc<dyn Notifier>>,
+}
+
+/// Opens what the settings name.
+pub(super) async fn open(
+    config: &Config,
+    public_url: &Url,
+    key: &[u8],
+    webhook_secret: &str,
+    clock: &SharedClock,
+) -> Result<Adapters, Failure> {
+    let access = access(config).await?;
+    let database = config.data_dir.join("filmlab.sqlite");
+    let ledger: Arc<dyn Ledger> = match &config.ledger {
+        config::Ledger::Sqlite => Arc::new(SqliteLedger::open(&database).map_err(said)?),
+        config::Ledger::Firestore(database) => firestore(database)?,
+    };
+    let (queue, embedded): (Arc<dyn Queue>, _) = match &config.queue {
+        config::Queue::Embedded => {
+            let queue = Arc::new(EmbeddedQueue::open(&database).map_err(said)?);
+            (Arc::clone(&queue) as _, Some(queue))
+        }
+        config::Queue::CloudTasks(queue) => {
+            let access = google(access.as_ref())?;
+            let queue = CloudTasksConfig {
+                queue: queue.name.clone(),
+                target: public_url.clone(),
+                credentials: credentials(&config.server.tasks_auth)?,
+                endpoint: queue.endpoint.clone(),
+                retry: CALLS,
+            };
+            let queue = CloudTasksQueue::new(queue, access, Arc::clone(clock)).map_err(said)?;
+            (Arc::new(queue), None)
+        }
+    };
+    let (storage, links) = match &config.storage {
+        config::Storage::Directory => directory(config, public_url, key, clock).await?,
+        config::Storage::Gcs(bucket) => {
+            let bucket = GcsConfig {
+                bucket: bucket.name.clone(),
+                endpoint: bucket.endpoint.clone(),
+                iam_endpoint: bucket.iam_endpoint.clone(),
+                signer: bucket.signer.clone(),
+                retry: CALLS,
+            };
+            (
+                gcs::open(&bucket, google(access.as_ref())?).map_err(said)?,
+                None,
+            )
+        }
+    };
+    Ok(Adapters {
+        ledger,
+        queue,
+        embedded,
+        storage,
+        links,
+        notifiers: notifiers(config, webhook_secret, access.as_ref(), clock)?,
+    })
+}
+
+/// Google's APIs recover within seconds; a visit that waits longer had better come back.
+const CALLS: RetryLimits = RetryLimits {
+    retries: 4,
+    least_wait: std::time::Duration::from_millis(200),
+    longest_wait: std::time::Duration::from_secs(5),
+    total: std::time::Duration::from_secs(30),
+};
+
+fn said(error: impl std::fmt::Display) -> Failure {
+    invalid(&error.to_string())
+}
+
+/// Who we are to Google, where anything of Google's is asked for.
+async fn access(config: &Config) -> Result<Option<GoogleAccess>, Failure> {
+    let needed = config.storage != config::Storage::Directory
+        || config.queue != config::Queue::Embedded
+        || config.notify.fcm_project.is_some();
+    if !needed {
+        return Ok(None);
+    }
+    let identity = match &config.cloud.credentials {
+        Some(file) => Identity::KeyFile(file.clone()),
+        None => Identity::Metadata {
+            endpoint: config.cloud.metadata.clone(),
+        },
+    };
+    GoogleAccess::new(&identity).await.map(Some).map_err(said)
+}
+
+fn google(access: Option<&GoogleAccess>) -> Result<&GoogleAccess, Failure> {
+    access.ok_or_else(|| invalid("there are no Google credentials"))
+}
+
+fn firestore(_: &config::Database) -> Result<Arc<dyn Ledger>, Failure> {
+    Err(invalid("ledger.backend: this build has no firestore"))
+}
+
+/// What the tasks bring so that [`TasksAuth`] lets them in.
+fn credentials(auth: &TasksAuth) -> Result<TaskCredentials, Failure> {
+    match auth {
+        TasksAuth::Closed => Err(invalid("server.tasks_auth: tasks could not come in")),
+        TasksAuth::Token(token) => Ok(TaskCredentials::Bearer(token.reveal().to_owned())),
+        TasksAuth::Verify {
+            audience,
+            service_account,
+            ..
+        }
+        | TasksAuth::Iam {
+            audience,
+            service_account,
+        } => Ok(TaskCredentials::Oidc {
+            service_account: service_account.clone(),
+            audience: audience.clone(),
+        }),
+    }
+}
+
+type Objects = (Storage, Option<Arc<dyn LinkVerifier>>);
+
+async fn directory(
+    config: &Config,
+    public_url: &Url,
+    key: &[u8],
+    clock: &SharedClock,
+) -> Result<Objects, Failure> {
+    let folder = config.data_dir.join("objects");
+    tokio::fs::create_dir_all(&folder)
+        .await
+        .map_err(|error| invalid(&format!("{} cannot be made: {error}", folder.display())))?;
+    let store = LocalFileSystem::new_with_prefix(&folder)
+        .map_err(said)?
+        .with_automatic_cleanup(true);
+    let links = Arc::new(HmacLinks::new(public_url.clone(), key, Arc::clone(clock)).map_err(said)?);
+    let storage = Storage::new(Arc::new(store), Arc::clone(&links) as _, false);
+    Ok((storage, Some(links)))
+}
+
+fn notifiers(
+    config: &Config,
+    webhook_secret: &str,
+    access: Option<&GoogleAccess>,
+    clock: &SharedClock,
+) -> Result<Vec<Arc<dyn Notifier>>, Failure> {
+    let allow_loopback = config.server.allow_loopback;
+    let webhook = WebhookNotifier::new(webhook_secret, allow_loopback, Arc::clone(clock))
+        .map_err(|error| invalid(&format!("notify.webhook_secret: {error}")))?;
+    let mut notifiers: Vec<Arc<dyn Notifier>> = vec![Arc::new(LogNotifier), Arc::new(webhook)];
+    if let Some(project) = &config.notify.fcm_project {
+        let endpoint = config.notify.fcm_endpoint.as_ref();
+        let fcm = FcmNotifier::new(project, endpoint, google(access)?)
+            .map_err(|error| invalid(&format!("notify.fcm_project: {error}")))?;
+        notifiers.push(Arc::new(fcm));
+    }
+    Ok(notifiers)
+}

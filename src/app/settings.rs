@@ -1,0 +1,121 @@
+//! Settings as each module wants them.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::invalid;
+use crate::config::{self, Config};
+use crate::http::{ApiToken, HttpSettings, OidcCheck, TasksAuth};
+use crate::job::{Channel, Failure, Fault, WatermarkSpec};
+use crate::media;
+use crate::worker::{BrandWatermark, Settings};
+
+/// How long a visit waits for a media slot before it leaves and comes back.
+const SLOT_PATIENCE: Duration = Duration::from_secs(5 * 60);
+
+pub(super) fn worker(config: &Config, scratch: PathBuf) -> Settings {
+    let worker = &config.worker;
+    Settings {
+        lease: worker.lease,
+        heartbeat: worker.heartbeat,
+        progress_every: Duration::from_secs(2),
+        budget: worker.budget,
+        attempts: worker.attempts,
+        max_resubmissions: config.provider.max_resubmissions,
+        busy_pause: config.provider.busy_pause,
+        poll_min: config.provider.poll_min,
+        poll_max: config.provider.poll_max,
+        media_slots: worker.media_slots,
+        media_slot_patience: SLOT_PATIENCE.min(worker.budget / 2),
+        media_time_factor: worker.media_time_factor,
+        limits: config.limits.clone(),
+        profiles: config.profiles.clone(),
+        watermark: config.watermark.clone().map(|mark| BrandWatermark {
+            image: mark.image,
+            spec: mark.spec,
+        }),
+        credits: config.credits.mode,
+        cancel_after_submit: config.credits.cancel_after_submit,
+        prices: config.credits.prices.clone(),
+        channel: match &config.notify.webhook_url {
+            Some(url) => Channel::Webhook { url: url.clone() },
+            None => Channel::Log,
+        },
+        notify_attempts: config.notify.attempts,
+        scratch,
+    }
+}
+
+pub(super) fn http(config: &Config) -> Result<HttpSettings, Failure> {
+    let server = &config.server;
+    Ok(HttpSettings {
+        api_tokens: server
+            .api_tokens
+            .iter()
+            .map(|known| ApiToken {
+                token: known.token.reveal().to_owned(),
+                owner: known.owner.clone(),
+            })
+            .collect(),
+        api_open_on_loopback: server.listen.ip().is_loopback(),
+        tasks_auth: tasks_auth(&server.tasks_auth)?,
+        jobs_api: server.jobs_api,
+        default_deadline: server.default_deadline,
+        max_upload_bytes: server.max_upload_bytes,
+        profiles: config.profiles.keys().cloned().collect(),
+        link_ttl: config.links.ttl,
+        allow_loopback: server.allow_loopback,
+    })
+}
+
+fn tasks_auth(auth: &config::TasksAuth) -> Result<TasksAuth, Failure> {
+    Ok(match auth {
+        config::TasksAuth::Closed => TasksAuth::Closed,
+        config::TasksAuth::Token(token) => TasksAuth::Token(token.reveal().to_owned()),
+        config::TasksAuth::Verify {
+            audience,
+            service_account,
+            certs,
+        } => {
+            let check = OidcCheck::new(audience, service_account, certs.clone())
+                .map_err(|error| invalid(&error.to_string()))?;
+            TasksAuth::Verify(Arc::new(check))
+        }
+        config::TasksAuth::Iam {
+            service_account, ..
+        } => TasksAuth::Platform {
+            service_account: service_account.clone(),
+        },
+    })
+}
+
+/// What is wrong with a watermark's words, as the media engine reads them.
+pub(super) fn check_watermark(spec: &WatermarkSpec) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    if let Some(anchor) = &spec.anchor
+        && anchor.parse::<media::Anchor>().is_err()
+    {
+        faults.push(Fault::new(
+            "output.watermark.anchor",
+            format!("there is no anchor “{anchor}”"),
+        ));
+    }
+    if let Some(Err(error)) = spec
+        .scale
+        .as_ref()
+        .map(|scale| scale.parse::<media::Length>())
+    {
+        faults.push(Fault::new("output.watermark.scale", error.to_string()));
+    }
+    if spec
+        .opacity
+        .is_some_and(|opacity| !(0.0..=1.0).contains(&opacity))
+    {
+        faults.push(Fault::new(
+            "output.watermark.opacity",
+            "must lie between 0 and 1",
+        ));
+    }
+    faults
+}

@@ -1,0 +1,187 @@
+//! `[cloud]`, `[storage]`, `[ledger]` and `[queue]`: where things are kept, and what the platform
+//! says of itself.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use url::Url;
+
+use super::Reader;
+use super::server::{Server, TasksAuth};
+
+/// What is common to all of Google Cloud.
+#[derive(Debug, Clone, Default)]
+pub struct Cloud {
+    pub project: Option<String>,
+    /// A service account's key. Absent: the metadata server, as on Cloud Run.
+    pub credentials: Option<PathBuf>,
+    /// Another metadata server than Google's own, for stand-ins.
+    pub metadata: Option<Url>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Storage {
+    /// In `data.dir`.
+    Directory,
+    Gcs(Box<Bucket>),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bucket {
+    pub name: String,
+    /// Another server than Google's own, for stand-ins.
+    pub endpoint: Option<Url>,
+    pub iam_endpoint: Option<Url>,
+    /// Whose signature links carry without a key file; absent: the account's own.
+    pub signer: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ledger {
+    /// In `data.dir`.
+    Sqlite,
+    Firestore(Database),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Database {
+    pub project: String,
+    pub name: String,
+    /// The emulator's address.
+    pub endpoint: Option<Url>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Queue {
+    /// In `data.dir`.
+    Embedded,
+    CloudTasks(TaskQueue),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskQueue {
+    /// `projects/P/locations/L/queues/Q`.
+    pub name: String,
+    /// Another server than Google's own, for stand-ins.
+    pub endpoint: Option<Url>,
+}
+
+/// What Cloud Run tells a container: <https://cloud.google.com/run/docs/container-contract>
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Platform {
+    pub(super) port: Option<u16>,
+    pub(super) service: Option<String>,
+    pub(super) revision: Option<String>,
+}
+
+impl Platform {
+    pub(super) fn read(r: &mut Reader, env: &HashMap<String, String>) -> Self {
+        let given = |name: &str| env.get(name).filter(|value| !value.is_empty()).cloned();
+        let port = given("PORT").and_then(|text| match text.parse::<u16>() {
+            Ok(port) if port > 0 => Some(port),
+            _ => {
+                r.fault("PORT", format!("“{text}” is not a port"));
+                None
+            }
+        });
+        Self {
+            port,
+            service: given("K_SERVICE"),
+            revision: given("K_REVISION"),
+        }
+    }
+}
+
+pub(super) fn cloud(r: &mut Reader, env: &HashMap<String, String>) -> Cloud {
+    // The names that Google's own tools read serve as well.
+    let official = |name: &str| env.get(name).filter(|value| !value.is_empty()).cloned();
+    let cloud = Cloud {
+        project: r
+            .get("cloud.project")
+            .or_else(|| official("GOOGLE_CLOUD_PROJECT")),
+        credentials: r
+            .get("cloud.credentials")
+            .or_else(|| official("GOOGLE_APPLICATION_CREDENTIALS").map(PathBuf::from)),
+        metadata: r.parse("cloud.metadata_url"),
+    };
+    if let Some(file) = &cloud.credentials
+        && !file.is_file()
+    {
+        r.fault(
+            "cloud.credentials",
+            format!("{} is not a file", file.display()),
+        );
+    }
+    cloud
+}
+
+/// One of two words.
+fn is_second(r: &mut Reader, key: &str, first: &str, second: &str) -> bool {
+    let word = r.get_or(key, first.to_owned());
+    if word != first && word != second {
+        r.fault(key, format!("“{word}” is not one of {first}, {second}"));
+    }
+    word == second
+}
+
+fn required(r: &mut Reader, key: &str, because: &str) -> String {
+    let given: Option<String> = r.get(key);
+    if given.as_ref().is_none_or(String::is_empty) {
+        r.fault(key, format!("is required by {because}"));
+    }
+    given.unwrap_or_default()
+}
+
+/// The section's own project, else the cloud's.
+fn project(r: &mut Reader, section: &str, cloud: &Cloud, because: &str) -> String {
+    let own: Option<String> = r.get(&format!("{section}.project"));
+    own.or_else(|| cloud.project.clone()).unwrap_or_else(|| {
+        r.fault("cloud.project", format!("is required by {because}"));
+        String::new()
+    })
+}
+
+pub(super) fn storage(r: &mut Reader) -> Storage {
+    if !is_second(r, "storage.backend", "directory", "gcs") {
+        return Storage::Directory;
+    }
+    Storage::Gcs(Box::new(Bucket {
+        name: required(r, "storage.bucket", "storage.backend = \"gcs\""),
+        endpoint: r.parse("storage.endpoint"),
+        iam_endpoint: r.parse("storage.iam_endpoint"),
+        signer: r.get("storage.signer"),
+    }))
+}
+
+pub(super) fn ledger(r: &mut Reader, cloud: &Cloud) -> Ledger {
+    if !is_second(r, "ledger.backend", "sqlite", "firestore") {
+        return Ledger::Sqlite;
+    }
+    Ledger::Firestore(Database {
+        project: project(r, "ledger", cloud, "ledger.backend = \"firestore\""),
+        name: r.get_or("ledger.database", "(default)".to_owned()),
+        endpoint: r.parse("ledger.endpoint"),
+    })
+}
+
+pub(super) fn queue(r: &mut Reader, cloud: &Cloud, server: &Server) -> Queue {
+    const BECAUSE: &str = "queue.backend = \"cloud_tasks\"";
+    if !is_second(r, "queue.backend", "embedded", "cloud_tasks") {
+        return Queue::Embedded;
+    }
+    let project = project(r, "queue", cloud, BECAUSE);
+    let location = required(r, "queue.location", BECAUSE);
+    let name = required(r, "queue.name", BECAUSE);
+    if server.public_url.is_none() {
+        let message = format!("is required by {BECAUSE}: tasks are sent there");
+        r.fault("server.public_url", message);
+    }
+    if server.tasks_auth == TasksAuth::Closed {
+        let message = format!("must not be closed with {BECAUSE}: tasks come in there");
+        r.fault("server.tasks_auth", message);
+    }
+    Queue::CloudTasks(TaskQueue {
+        name: format!("projects/{project}/locations/{location}/queues/{name}"),
+        endpoint: r.parse("queue.endpoint"),
+    })
+}

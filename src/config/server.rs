@@ -1,0 +1,162 @@
+//! `[server]`: who may call us, where, and how tasks prove themselves.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use url::Url;
+
+use super::cloud::Platform;
+use super::{Reader, Secret};
+use crate::job::Owner;
+
+#[derive(Debug, Clone)]
+pub struct Server {
+    pub listen: SocketAddr,
+    /// Where callers and, if it can be reached, the provider find us.
+    pub public_url: Option<Url>,
+    pub api_tokens: Vec<ApiToken>,
+    pub tasks_auth: TasksAuth,
+    pub jobs_api: bool,
+    pub max_upload_bytes: u64,
+    pub default_deadline: Duration,
+    /// Whether sources and webhooks may lie on this machine.
+    pub allow_loopback: bool,
+}
+
+/// Who may call `/tasks/…`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TasksAuth {
+    /// Nobody: an embedded queue needs no door.
+    Closed,
+    /// Who brings this token.
+    Token(Secret),
+    /// The service account, by a token of Google's that is checked in full.
+    Verify {
+        audience: String,
+        service_account: String,
+        /// Other keys than Google's own, for stand-ins.
+        certs: Option<Url>,
+    },
+    /// The service account, by a token that Cloud Run has checked (“require authentication”).
+    Iam {
+        /// What Cloud Run compares the token's audience with.
+        audience: String,
+        service_account: String,
+    },
+}
+
+/// A caller of the jobs API.
+#[derive(Debug, Clone, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApiToken {
+    pub token: Secret,
+    /// Whose jobs it sees; absent: everybody's.
+    pub owner: Option<Owner>,
+}
+
+pub(super) fn server(r: &mut Reader, platform: &Platform) -> Server {
+    let secs = Duration::from_secs;
+    let public_url: Option<Url> = r.parse("server.public_url");
+    let listen = r
+        .parse("server.listen")
+        .unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)));
+    let server = Server {
+        // Whoever sets PORT sends requests there and nowhere else.
+        listen: platform
+            .port
+            .map_or(listen, |port| (Ipv4Addr::UNSPECIFIED, port).into()),
+        tasks_auth: tasks_auth(r, public_url.as_ref()),
+        public_url,
+        api_tokens: api_tokens(r),
+        // On a platform the API is another service, unless somebody says so.
+        jobs_api: r.get_or("server.jobs_api", platform.port.is_none()),
+        max_upload_bytes: r.bytes("server.max_upload", 2 << 30),
+        default_deadline: r.duration("server.default_deadline", secs(2 * 3600)),
+        allow_loopback: r.get_or("server.allow_loopback", false),
+    };
+    if !server.listen.ip().is_loopback() && server.jobs_api && server.api_tokens.is_empty() {
+        r.fault(
+            "server.api_tokens",
+            "must be set where others than this machine can reach the jobs API",
+        );
+    }
+    server
+}
+
+/// `iam` is never a default: without the platform's own check anyone could forge a token.
+fn tasks_auth(r: &mut Reader, public_url: Option<&Url>) -> TasksAuth {
+    let token: Option<Secret> = r.get("server.task_token");
+    let audience: Option<String> = r.get("server.audience");
+    // A service's audience is its address without a slash at the end.
+    let audience =
+        audience.or_else(|| public_url.map(|url| url.as_str().trim_end_matches('/').to_owned()));
+    let service_account: Option<String> = r.get("server.service_account");
+    let certs = r.parse("server.certs_url");
+    let by_queue = r.get::<String>("queue.backend").as_deref() == Some("cloud_tasks");
+    let mode: Option<String> = r.get("server.tasks_auth");
+    let mode = mode.unwrap_or_else(|| {
+        let default = match (&token, by_queue) {
+            (Some(_), _) => "token",
+            (None, true) => "verify",
+            (None, false) => "closed",
+        };
+        default.to_owned()
+    });
+    let mut needs = |value: Option<String>, key: &str| {
+        value.unwrap_or_else(|| {
+            r.fault(
+                key,
+                format!("is required by server.tasks_auth = \"{mode}\""),
+            );
+            String::new()
+        })
+    };
+    match mode.as_str() {
+        "closed" => TasksAuth::Closed,
+        "token" => {
+            let token = needs(
+                token.map(|token| token.reveal().to_owned()),
+                "server.task_token",
+            );
+            if !token.is_empty() && token.len() < SHORTEST_TOKEN {
+                r.fault("server.task_token", "must have at least 16 characters");
+            }
+            TasksAuth::Token(Secret::new(token))
+        }
+        "verify" => TasksAuth::Verify {
+            audience: needs(audience, "server.audience"),
+            service_account: needs(service_account, "server.service_account"),
+            certs,
+        },
+        "iam" => TasksAuth::Iam {
+            audience: needs(audience, "server.audience"),
+            service_account: needs(service_account, "server.service_account"),
+        },
+        other => {
+            let message = format!("“{other}” is not one of closed, token, verify, iam");
+            r.fault("server.tasks_auth", message);
+            TasksAuth::Closed
+        }
+    }
+}
+
+/// What nobody guesses.
+const SHORTEST_TOKEN: usize = 16;
+
+fn api_tokens(r: &mut Reader) -> Vec<ApiToken> {
+    let mut tokens: Vec<ApiToken> = r.get_or("server.api_tokens", Vec::new());
+    // A list does not fit into an environment variable; one token does.
+    if let Some(token) = r.get("server.api_token") {
+        tokens.push(ApiToken { token, owner: None });
+    }
+    if tokens
+        .iter()
+        .any(|known| known.token.reveal().len() < SHORTEST_TOKEN)
+    {
+        r.fault(
+            "server.api_tokens",
+            "a token must have at least 16 characters",
+        );
+    }
+    tokens
+}

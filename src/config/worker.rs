@@ -1,0 +1,114 @@
+//! `[worker]` and `[credits]`: how jobs are moved, and what they cost.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use super::Reader;
+use crate::job::attempt::Attempts;
+use crate::job::credits::{CancelAfterSubmit, CreditsMode, Price};
+use crate::job::{Kind, PriceTable};
+
+#[derive(Debug, Clone)]
+pub struct Worker {
+    pub lease: Duration,
+    pub heartbeat: Duration,
+    pub budget: Duration,
+    pub attempts: Attempts,
+    pub media_slots: usize,
+    pub media_time_factor: f64,
+    /// Visits at once.
+    pub concurrency: NonZeroU32,
+    pub sweep_every: Duration,
+}
+
+#[derive(Debug, Clone)]
+pub struct Credits {
+    pub mode: CreditsMode,
+    pub cancel_after_submit: CancelAfterSubmit,
+    pub prices: PriceTable,
+}
+
+/// Most visits wait for the network: more of them than cores is right, and a bound all the same.
+const VISITS: NonZeroU32 = NonZeroU32::MIN.saturating_add(15);
+
+pub(super) fn worker(r: &mut Reader) -> Worker {
+    let secs = Duration::from_secs;
+    let worker = Worker {
+        lease: r.duration("worker.lease", secs(60)),
+        heartbeat: r.duration("worker.heartbeat", secs(15)),
+        budget: r.duration("worker.budget", secs(25 * 60)),
+        attempts: attempts(r, "worker", 3, secs(5), secs(300)),
+        media_slots: r.get_or("worker.media_slots", default_slots()),
+        media_time_factor: r.get_or("worker.media_time_factor", 2.0),
+        concurrency: r.get_or("worker.concurrency", VISITS),
+        sweep_every: r.duration("worker.sweep_every", secs(30)),
+    };
+    if worker.heartbeat.is_zero() || worker.lease < worker.heartbeat * 3 {
+        r.fault(
+            "worker.lease",
+            "must be at least three heartbeats, and those longer than 0",
+        );
+    }
+    if worker.media_slots == 0 {
+        r.fault("worker.media_slots", "must be at least 1");
+    }
+    if !(worker.media_time_factor > 0.0 && worker.media_time_factor.is_finite()) {
+        r.fault("worker.media_time_factor", "must be a number above 0");
+    }
+    if worker.sweep_every.is_zero() {
+        r.fault("worker.sweep_every", "must be longer than 0");
+    }
+    worker
+}
+
+/// One pass keeps two cores busy: half as many passes as cores.
+fn default_slots() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2))
+}
+
+pub(super) fn attempts(
+    r: &mut Reader,
+    section: &str,
+    max: u32,
+    min: Duration,
+    cap: Duration,
+) -> Attempts {
+    let max = r.get_or(&format!("{section}.attempts"), max);
+    let min = r.duration(&format!("{section}.backoff_min"), min);
+    let cap = r.duration(&format!("{section}.backoff_max"), cap);
+    Attempts::try_new(max, min, cap).unwrap_or_else(|error| {
+        r.fault(&format!("{section}.attempts"), error.to_string());
+        Attempts::default()
+    })
+}
+
+pub(super) fn credits(r: &mut Reader) -> Credits {
+    Credits {
+        mode: r.word("credits.mode", CreditsMode::Off),
+        cancel_after_submit: r.word("credits.cancel_after_submit", CancelAfterSubmit::Release),
+        prices: prices(r),
+    }
+}
+
+fn prices(r: &mut Reader) -> PriceTable {
+    let mut prices = PriceTable::default();
+    for name in r.tables("credits.prices") {
+        let key = format!("credits.prices.{name}");
+        match name.parse::<Kind>() {
+            Ok(kind) => {
+                if let Some(price) = r.get::<Price>(&key) {
+                    if price
+                        .per_second
+                        .values()
+                        .any(|rate| !rate.is_finite() || *rate < 0.0)
+                    {
+                        r.fault(&key, "a price must not be negative");
+                    }
+                    prices.0.insert(kind, price);
+                }
+            }
+            Err(_) => r.fault(&key, "is not a kind of job"),
+        }
+    }
+    prices
+}
