@@ -9,7 +9,8 @@ mod uploads;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use filmlab::job::{CharacterReplace, Extend, Params, Resolution, Upscale};
+use filmlab::job::kinds::{CharacterReplace, Extend, Upscale};
+use filmlab::job::{Params, Resolution};
 use filmlab::provider::Submission;
 use filmlab::provider::wavespeed::{RetryLimits, Secret, WaveSpeed, WaveSpeedConfig};
 use url::Url;

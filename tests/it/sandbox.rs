@@ -30,10 +30,15 @@ pub(crate) async fn receiver() -> (Url, mpsc::UnboundedReceiver<Call>) {
             let _ = sender.send((uri.path().to_owned(), headers, body));
         },
     );
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port");
     let address = listener.local_addr().expect("address");
     tokio::spawn(axum::serve(listener, app).into_future());
-    (format!("http://{address}").parse().expect("address"), received)
+    (
+        format!("http://{address}").parse().expect("address"),
+        received,
+    )
 }
 
 struct Caller {
@@ -85,7 +90,10 @@ impl Caller {
             .multipart(form);
         let (status, answer) = Self::answer(request).await;
         assert_eq!(status, 200, "{answer}");
-        answer["data"]["download_url"].as_str().expect("address").to_owned()
+        answer["data"]["download_url"]
+            .as_str()
+            .expect("address")
+            .to_owned()
     }
 
     async fn submit(&self, text: &str) -> String {
@@ -125,10 +133,16 @@ async fn answers_have_the_documented_shape() {
         &json!({"video": video}),
     );
     let (status, answer) = Caller::answer(request).await;
-    assert_eq!((status, &answer["code"], &answer["message"]), (200, &json!(200), &json!("success")));
+    assert_eq!(
+        (status, &answer["code"], &answer["message"]),
+        (200, &json!(200), &json!("success"))
+    );
     let data = &answer["data"];
     let id = data["id"].as_str().expect("id");
-    assert!(id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit()), "{id}");
+    assert!(
+        id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit()),
+        "{id}"
+    );
     assert_eq!(data["status"], "created");
     assert_eq!(data["outputs"], json!([]));
     assert_eq!(data["error"], "");
@@ -142,7 +156,15 @@ async fn answers_have_the_documented_shape() {
     assert_eq!(done["has_nsfw_contents"], json!([false]));
     assert!(done["executionTime"].is_u64() && done["timings"]["inference"].is_u64());
     let output = done["outputs"][0].as_str().expect("address");
-    assert_eq!(reqwest::get(output).await.expect("sent").text().await.expect("text"), "abc");
+    assert_eq!(
+        reqwest::get(output)
+            .await
+            .expect("sent")
+            .text()
+            .await
+            .expect("text"),
+        "abc"
+    );
 }
 
 #[tokio::test]
@@ -158,14 +180,23 @@ async fn wrong_keys_parameters_and_models_are_refused() {
     let table = [
         (model, json!({}), 400, "1400"),
         (model, json!({"video": "x"}), 400, "1401"),
-        (model, json!({"video": "https://a.example/v", "target_resolution": "8k"}), 400, "1401"),
+        (
+            model,
+            json!({"video": "https://a.example/v", "target_resolution": "8k"}),
+            400,
+            "1401",
+        ),
         ("/api/v3/nobody/nothing", json!({}), 404, ""),
     ];
     for (path, body, status, code) in table {
         let (got, answer) = Caller::answer(caller.post(path, &body)).await;
         assert_eq!(got, status, "{body}");
         assert_eq!(answer["code"], status);
-        assert_eq!(answer["error_code"].as_str().unwrap_or_default(), code, "{answer}");
+        assert_eq!(
+            answer["error_code"].as_str().unwrap_or_default(),
+            code,
+            "{answer}"
+        );
     }
     assert_eq!(caller.sandbox.submissions(), []);
 }
@@ -249,7 +280,15 @@ async fn an_upload_takes_what_its_address_was_signed_for() {
     assert_eq!(put("video/mp4", true, "abc").await, 412, "once only");
     let url = answer["data"]["download_url"].as_str().expect("address");
     assert!(url.ends_with("/ab.mp4"), "{url}");
-    assert_eq!(reqwest::get(url).await.expect("sent").text().await.expect("text"), "abc");
+    assert_eq!(
+        reqwest::get(url)
+            .await
+            .expect("sent")
+            .text()
+            .await
+            .expect("text"),
+        "abc"
+    );
 }
 
 #[tokio::test]
@@ -258,12 +297,24 @@ async fn outputs_are_served_by_range() {
     let id = caller.submit("0123456789").await;
     let done = caller.completed(&id).await;
     let output = done["outputs"][0].as_str().expect("address");
-    let response = caller.http.get(output).header("range", "bytes=2-4").send().await.expect("sent");
+    let response = caller
+        .http
+        .get(output)
+        .header("range", "bytes=2-4")
+        .send()
+        .await
+        .expect("sent");
     assert_eq!(response.status(), 206);
     assert_eq!(response.headers()["content-range"], "bytes 2-4/10");
     assert_eq!(response.content_length(), Some(3));
     assert_eq!(response.text().await.expect("text"), "234");
-    let response = caller.http.get(output).header("range", "bytes=10-").send().await.expect("sent");
+    let response = caller
+        .http
+        .get(output)
+        .header("range", "bytes=10-")
+        .send()
+        .await
+        .expect("sent");
     assert_eq!(response.status(), 416);
 }
 
@@ -289,11 +340,17 @@ async fn faults_are_set_over_http() {
     let caller = Caller::new(SandboxConfig::default()).await;
     let one = json!({"fault": "no_funds", "kind": "upscale", "times": 1});
     let many = json!([{"fault": "too_many_requests", "retry_after": 7, "kind": "extend"}]);
-    assert_eq!(Caller::answer(caller.post("/sandbox/faults", &one)).await.0, 200);
+    assert_eq!(
+        Caller::answer(caller.post("/sandbox/faults", &one)).await.0,
+        200
+    );
     let (_, rules) = Caller::answer(caller.post("/sandbox/faults", &many)).await;
     assert_eq!(rules.as_array().map(Vec::len), Some(2));
     let bad = json!({"fault": "gremlin"});
-    assert_eq!(Caller::answer(caller.post("/sandbox/faults", &bad)).await.0, 400);
+    assert_eq!(
+        Caller::answer(caller.post("/sandbox/faults", &bad)).await.0,
+        400
+    );
 
     let body = json!({"video": "https://a.example/v", "prompt": "on"});
     let upscale = || caller.post("/api/v3/wavespeed-ai/video-upscaler", &body);
@@ -337,7 +394,10 @@ async fn chances_and_ids_repeat_with_a_seed() {
     };
     let first = run().await;
     assert_eq!(first, run().await);
-    assert!(first.0.contains(&402) && first.0.contains(&200), "{first:?}");
+    assert!(
+        first.0.contains(&402) && first.0.contains(&200),
+        "{first:?}"
+    );
 }
 
 #[tokio::test]
@@ -365,12 +425,22 @@ async fn webhooks_are_tried_three_times_and_doubled_on_demand() {
     submit(&format!("{address}hook?t=1")).await;
     let (path, headers, body) = received.recv().await.expect("called");
     assert_eq!(path, "/hook");
-    assert!(headers["webhook-signature"].to_str().expect("text").starts_with("v3,"));
+    assert!(
+        headers["webhook-signature"]
+            .to_str()
+            .expect("text")
+            .starts_with("v3,")
+    );
     let body: Value = serde_json::from_slice(&body).expect("JSON");
     assert_eq!(body["status"], "completed");
-    assert!(body["input"]["video"].is_string() && body["code"].is_null(), "{body}");
+    assert!(
+        body["input"]["video"].is_string() && body["code"].is_null(),
+        "{body}"
+    );
 
-    caller.sandbox.add_fault(FaultRule::once(Fault::WebhookDuplicate));
+    caller
+        .sandbox
+        .add_fault(FaultRule::once(Fault::WebhookDuplicate));
     submit(address.as_str()).await;
     let first = received.recv().await.expect("called");
     let second = received.recv().await.expect("called again");
@@ -379,7 +449,10 @@ async fn webhooks_are_tried_three_times_and_doubled_on_demand() {
     submit("http://127.0.0.1:9/nobody").await;
     let failed = |handle: &SandboxHandle| {
         let tries = handle.deliveries();
-        tries.iter().filter(|delivery| delivery.status.is_none()).count()
+        tries
+            .iter()
+            .filter(|delivery| delivery.status.is_none())
+            .count()
     };
     while failed(&caller.sandbox) < 3 {
         tokio::time::sleep(Duration::from_millis(2)).await;
@@ -398,7 +471,11 @@ async fn history_models_balance_and_deletion() {
     let (_, found) = page(json!({"page": 1, "page_size": 10, "status": "completed"})).await;
     assert_eq!(found["data"]["items"][0]["id"], id.as_str());
     let (_, models) = Caller::answer(caller.get("/api/v3/models")).await;
-    assert!(models["data"].as_array().is_some_and(|models| models.len() >= 3));
+    assert!(
+        models["data"]
+            .as_array()
+            .is_some_and(|models| models.len() >= 3)
+    );
     let (_, balance) = Caller::answer(caller.get("/api/v3/balance")).await;
     assert!(balance["data"]["balance"].is_number());
     let delete = caller.post("/api/v3/predictions/delete", &json!({"ids": [id, "none"]}));
@@ -410,7 +487,9 @@ async fn history_models_balance_and_deletion() {
 
 #[tokio::test]
 async fn it_ends_when_told_and_leaves_no_file() {
-    let bound = Sandbox::bind(SandboxConfig::default()).await.expect("a port");
+    let bound = Sandbox::bind(SandboxConfig::default())
+        .await
+        .expect("a port");
     let handle = bound.handle();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let running = tokio::spawn(bound.run(async {
@@ -424,6 +503,9 @@ async fn it_ends_when_told_and_leaves_no_file() {
     caller.submit("abc").await;
     stop.send(()).expect("running");
     let ended = tokio::time::timeout(Duration::from_secs(10), running).await;
-    ended.expect("in time").expect("no panic").expect("no error");
+    ended
+        .expect("in time")
+        .expect("no panic")
+        .expect("no error");
     assert!(caller.get("/api/v3/balance").send().await.is_err());
 }

@@ -419,7 +419,7 @@ fn is_model_id(id: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::{CharacterReplace, Extend, Upscale};
+    use crate::job::kinds::{CharacterReplace, Extend, Upscale};
 
     fn table(toml: &str) -> Result<ModelTable, toml::de::Error> {
         toml::from_str(toml)

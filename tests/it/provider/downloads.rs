@@ -25,14 +25,21 @@ async fn a_file_appears_whole_and_without_the_key() {
     assert_eq!(bytes, 5);
     assert_eq!(std::fs::read(&to).expect("file"), b"video");
     assert_eq!(std::fs::read_dir(folder.path()).expect("folder").count(), 1);
-    assert!(!stub.seen()[0].to_ascii_lowercase().contains("authorization"));
+    assert!(
+        !stub.seen()[0]
+            .to_ascii_lowercase()
+            .contains("authorization")
+    );
 }
 
 #[tokio::test]
 async fn what_is_not_whole_leaves_nothing_behind() {
     let early = "HTTP/1.1 200 X\r\ncontent-length: 100\r\n\r\nfive.";
     let chunked = "HTTP/1.1 200 X\r\ntransfer-encoding: chunked\r\n\r\n5\r\nfive.\r\n";
-    let endless = format!("HTTP/1.1 200 X\r\nconnection: close\r\n\r\n{}", "x".repeat(2000));
+    let endless = format!(
+        "HTTP/1.1 200 X\r\nconnection: close\r\n\r\n{}",
+        "x".repeat(2000)
+    );
     let table = [
         (Reply::Bytes(early.into()), "incomplete"),
         (Reply::Bytes(chunked.into()), "incomplete"),
@@ -74,8 +81,13 @@ async fn what_is_not_whole_leaves_nothing_behind() {
 
 #[tokio::test]
 async fn a_body_that_stalls_ends() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("port");
-    let base = url(&format!("http://{}", listener.local_addr().expect("address")));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("port");
+    let base = url(&format!(
+        "http://{}",
+        listener.local_addr().expect("address")
+    ));
     tokio::spawn(async move {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
         let (mut stream, _) = listener.accept().await.expect("a client");
@@ -92,7 +104,10 @@ async fn a_body_that_stalls_ends() {
         .expect("valid")
         .download(&base, &folder.path().join("v.mp4"), 100)
         .await;
-    assert!(matches!(result, Err(ProviderError::Incomplete { .. })), "{result:?}");
+    assert!(
+        matches!(result, Err(ProviderError::Incomplete { .. })),
+        "{result:?}"
+    );
     assert!(is_empty(folder.path()));
 }
 
@@ -106,7 +121,11 @@ async fn redirects_are_followed_where_they_lead_to_allowed_places() {
     let stub = Stub::start(vec![hop("/b"), hop("/c"), hop(target.base.as_str())]).await;
     let bytes = client(&stub.base).download(&stub.base, &to, 100).await;
     assert_eq!(bytes.expect("three are allowed"), 5);
-    assert!(!target.seen()[0].to_ascii_lowercase().contains("authorization"));
+    assert!(
+        !target.seen()[0]
+            .to_ascii_lowercase()
+            .contains("authorization")
+    );
     std::fs::remove_file(&to).expect("file");
 
     let stub = Stub::start(vec![hop("/again")]).await;
@@ -136,11 +155,18 @@ async fn without_the_setting_this_machine_is_out_of_reach() {
     config.allow_loopback = false;
     let wavespeed = WaveSpeed::new(config).expect("valid");
     let folder = tempfile::tempdir().expect("folder");
-    for output in [stub.base.clone(), url("https://localhost/v.mp4"), url("https://10.0.0.1/v")] {
+    for output in [
+        stub.base.clone(),
+        url("https://localhost/v.mp4"),
+        url("https://10.0.0.1/v"),
+    ] {
         let result = wavespeed
             .download(&output, &folder.path().join("v.mp4"), 100)
             .await;
-        assert!(matches!(result, Err(ProviderError::Rejected { .. })), "{output}: {result:?}");
+        assert!(
+            matches!(result, Err(ProviderError::Rejected { .. })),
+            "{output}: {result:?}"
+        );
     }
     assert_eq!(stub.seen(), Vec::<String>::new());
 }

@@ -29,7 +29,10 @@ const ID: &str = "e6832d4abffb4d79bfbca19783fca133";
 #[tokio::test]
 async fn every_answer_is_classified_and_the_post_goes_out_once() {
     let taken = format!(r#"{{"code":200,"data":{{"id":"{ID}"}}}}"#);
-    let huge = format!(r#"{{"data":{{"id":"{ID}","x":"{}"}}}}"#, "x".repeat(1 << 20));
+    let huge = format!(
+        r#"{{"data":{{"id":"{ID}","x":"{}"}}}}"#,
+        "x".repeat(1 << 20)
+    );
     let broken = format!("HTTP/1.1 200 X\r\ncontent-length: 999\r\n\r\n{taken}");
     let table = [
         (json(200, &taken), "taken"),
@@ -42,7 +45,13 @@ async fn every_answer_is_classified_and_the_post_goes_out_once() {
         (json(400, r#"{"code":1407}"#), "no funds"),
         (json(404, "{}"), "unknown model"),
         (json(429, "{}"), "busy"),
-        (json(403, r#"{"message":"You have reached your concurrency limit"}"#), "busy"),
+        (
+            json(
+                403,
+                r#"{"message":"You have reached your concurrency limit"}"#,
+            ),
+            "busy",
+        ),
         (json(200, r#"{"code":1200,"message":"no"}"#), "content"),
         (json(200, r#"{"code":5000,"message":"?"}"#), "ambiguous"),
         (json(500, "{}"), "ambiguous"),
@@ -57,14 +66,19 @@ async fn every_answer_is_classified_and_the_post_goes_out_once() {
         (Reply::Drop, "ambiguous"),
         (Reply::Silence(Duration::from_secs(5)), "ambiguous"),
         // A refusal whose body breaks off is a refusal.
-        (Reply::Bytes("HTTP/1.1 400 X\r\ncontent-length: 999\r\n\r\n{".into()), "rejected"),
+        (
+            Reply::Bytes("HTTP/1.1 400 X\r\ncontent-length: 999\r\n\r\n{".into()),
+            "rejected",
+        ),
     ];
     for (answer, expected) in table {
         let stub = Stub::start(vec![answer.clone()]).await;
         let mut config = config(&stub.base);
         config.submit_timeout = Duration::from_millis(100);
         let wavespeed = WaveSpeed::new(config).expect("valid");
-        let result = wavespeed.submit(&upscale(url("https://a.example/v.mp4"))).await;
+        let result = wavespeed
+            .submit(&upscale(url("https://a.example/v.mp4")))
+            .await;
         assert_eq!(kind(&result), expected, "{answer:?} gave {result:?}");
         let seen = stub.seen();
         assert_eq!(seen.len(), 1, "{answer:?}: sent {} times", seen.len());
@@ -79,9 +93,14 @@ async fn every_answer_is_classified_and_the_post_goes_out_once() {
 #[tokio::test]
 async fn what_was_never_sent_is_known_not_to_be() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let base = url(&format!("http://{}", listener.local_addr().expect("address")));
+    let base = url(&format!(
+        "http://{}",
+        listener.local_addr().expect("address")
+    ));
     drop(listener);
-    let result = client(&base).submit(&upscale(url("https://a.example/v.mp4"))).await;
+    let result = client(&base)
+        .submit(&upscale(url("https://a.example/v.mp4")))
+        .await;
     assert_eq!(kind(&result), "not sent", "{result:?}");
     // No such host (RFC 6761).
     let result = client(&url("http://nowhere.invalid"))
@@ -97,7 +116,9 @@ async fn a_redirect_is_not_followed_and_the_key_stays_here() {
         let location = format!("location: {}steal\r\n", other.base);
         let stub = Stub::start(vec![reply(status, &location, "")]).await;
         let wavespeed = client(&stub.base);
-        let result = wavespeed.submit(&upscale(url("https://a.example/v.mp4"))).await;
+        let result = wavespeed
+            .submit(&upscale(url("https://a.example/v.mp4")))
+            .await;
         assert_eq!(kind(&result), "ambiguous", "{status}");
         assert!(wavespeed.prediction(ID).await.is_err());
         assert!(wavespeed.ping().await.is_err());
@@ -110,7 +131,9 @@ async fn a_redirect_is_not_followed_and_the_key_stays_here() {
 async fn busy_says_for_how_long() {
     let stub = Stub::start(vec![reply(429, "retry-after: 65\r\n", "{}")]).await;
     let wavespeed = client(&stub.base);
-    let result = wavespeed.submit(&upscale(url("https://a.example/v.mp4"))).await;
+    let result = wavespeed
+        .submit(&upscale(url("https://a.example/v.mp4")))
+        .await;
     assert!(
         matches!(&result, Err(SubmitError::Busy { retry_after, .. })
             if *retry_after == Some(Duration::from_secs(65))),
@@ -142,7 +165,10 @@ async fn questions_are_repeated_until_they_are_answered_or_enough() {
 
     let stub = Stub::start(vec![json(500, "{}")]).await;
     let asked = client(&stub.base).prediction(ID).await;
-    assert!(matches!(asked, Err(ProviderError::Unavailable { .. })), "{asked:?}");
+    assert!(
+        matches!(asked, Err(ProviderError::Unavailable { .. })),
+        "{asked:?}"
+    );
     assert_eq!(stub.seen().len(), 4, "one try and three retries");
 
     for status in [400, 401, 404, 501] {
@@ -155,11 +181,7 @@ async fn questions_are_repeated_until_they_are_answered_or_enough() {
 #[tokio::test]
 async fn a_wait_asked_for_is_kept() {
     let done = format!(r#"{{"data":{{"id":"{ID}","status":"processing"}}}}"#);
-    let stub = Stub::start(vec![
-        reply(503, "retry-after: 1\r\n", ""),
-        json(200, &done),
-    ])
-    .await;
+    let stub = Stub::start(vec![reply(503, "retry-after: 1\r\n", ""), json(200, &done)]).await;
     let began = std::time::Instant::now();
     client(&stub.base).prediction(ID).await.expect("answered");
     assert!(began.elapsed() >= Duration::from_secs(1));
@@ -173,7 +195,10 @@ async fn an_answer_about_another_prediction_is_not_believed() {
     )])
     .await;
     let asked = client(&stub.base).prediction(ID).await;
-    assert!(matches!(asked, Err(ProviderError::Protocol { .. })), "{asked:?}");
+    assert!(
+        matches!(asked, Err(ProviderError::Protocol { .. })),
+        "{asked:?}"
+    );
 }
 
 #[tokio::test]
@@ -209,7 +234,9 @@ async fn the_sandbox_s_refusals_are_understood() {
     ];
     for (fault, expected) in table {
         sandbox.add_fault(FaultRule::once(fault.clone()));
-        let result = wavespeed.submit(&upscale(url("https://a.example/v.mp4"))).await;
+        let result = wavespeed
+            .submit(&upscale(url("https://a.example/v.mp4")))
+            .await;
         assert_eq!(kind(&result), expected, "{fault:?}");
     }
     assert_eq!(sandbox.submissions(), [], "nothing was taken");
@@ -228,7 +255,9 @@ async fn a_lost_answer_is_a_doubt_and_the_submission_is_there() {
         config.submit_timeout = Duration::from_millis(150);
         let wavespeed = WaveSpeed::new(config).expect("valid");
         sandbox.add_fault(FaultRule::once(fault.clone()));
-        let result = wavespeed.submit(&upscale(url("https://a.example/v.mp4"))).await;
+        let result = wavespeed
+            .submit(&upscale(url("https://a.example/v.mp4")))
+            .await;
         assert_eq!(kind(&result), "ambiguous", "{fault:?}: {result:?}");
         let submissions = sandbox.submissions();
         assert_eq!(submissions.len(), 1, "{fault:?}");
@@ -245,7 +274,11 @@ fn settings_are_checked_all_at_once_and_the_key_is_hidden() {
     bad.submit_timeout = Duration::ZERO;
     bad.callback.public_url = Some(url("https://worker.example"));
     let error = WaveSpeed::new(bad).expect_err("four faults");
-    let fields: Vec<_> = error.faults.iter().map(|fault| fault.field.as_str()).collect();
+    let fields: Vec<_> = error
+        .faults
+        .iter()
+        .map(|fault| fault.field.as_str())
+        .collect();
     assert_eq!(
         fields,
         ["base_url", "api_key", "submit_timeout", "callback.secret"]

@@ -121,7 +121,11 @@ async fn predictions_that_end_badly_say_how() {
         ),
         (Fault::NoOutput, Prediction::NoOutput),
     ] {
-        assert_eq!(outcome(&sandbox, fault.clone()).await, expected, "{fault:?}");
+        assert_eq!(
+            outcome(&sandbox, fault.clone()).await,
+            expected,
+            "{fault:?}"
+        );
     }
 }
 
@@ -144,7 +148,10 @@ async fn odd_answers_on_the_way_do_not_matter() {
         },
     ] {
         let state = outcome(&sandbox, fault.clone()).await;
-        assert!(matches!(state, Prediction::Completed { .. }), "{fault:?}: {state:?}");
+        assert!(
+            matches!(state, Prediction::Completed { .. }),
+            "{fault:?}: {state:?}"
+        );
     }
 }
 
@@ -177,7 +184,10 @@ async fn damaged_outputs_are_noticed_where_bytes_tell() {
 async fn an_input_that_cannot_be_fetched_is_said_to_be_the_reason() {
     let sandbox = start(SandboxConfig::default()).await;
     let wavespeed = client(&sandbox.base_url());
-    let missing = sandbox.base_url().join("/files/none/v.mp4").expect("address");
+    let missing = sandbox
+        .base_url()
+        .join("/files/none/v.mp4")
+        .expect("address");
     let nowhere = url("http://127.0.0.1:9/v.mp4");
     for video in [missing, nowhere] {
         let id = wavespeed.submit(&upscale(video)).await.expect("taken");
@@ -196,7 +206,10 @@ async fn an_unknown_prediction_is_not_found() {
     let wavespeed = client(&sandbox.base_url());
     for id in ["0123456789abcdef0123456789abcdef", "../balance", ""] {
         let asked = wavespeed.prediction(id).await;
-        assert!(matches!(asked, Err(ProviderError::NotFound { .. })), "{id}: {asked:?}");
+        assert!(
+            matches!(asked, Err(ProviderError::NotFound { .. })),
+            "{id}: {asked:?}"
+        );
     }
 }
 
@@ -227,12 +240,22 @@ fn a_callback_needs_our_token() {
     assert_eq!(address.path(), "/base/webhooks/wavespeed/j1/1-a");
     let token = token_of(&address);
     let read = |job_id: &str, intent: &str, token: Option<&str>, body: &[u8]| {
-        gate.read(&job(job_id), intent, token, &HeaderMap::new(), body, Timestamp::UNIX_EPOCH)
+        gate.read(
+            &job(job_id),
+            intent,
+            token,
+            &HeaderMap::new(),
+            body,
+            Timestamp::UNIX_EPOCH,
+        )
     };
     let body = br#"{"id":"abc","status":"completed"}"#;
     assert_eq!(read("j1", "1-a", Some(&token), body).expect("ours"), "abc");
     let enveloped = br#"{"code":200,"data":{"id":"abc"}}"#;
-    assert_eq!(read("j1", "1-a", Some(&token), enveloped).expect("ours"), "abc");
+    assert_eq!(
+        read("j1", "1-a", Some(&token), enveloped).expect("ours"),
+        "abc"
+    );
 
     let longer = format!("{token}00");
     for (job_id, intent, token) in [
@@ -245,7 +268,10 @@ fn a_callback_needs_our_token() {
         ("j1", "2-a", Some(token.as_str())),
     ] {
         let result = read(job_id, intent, token, body);
-        assert!(matches!(result, Err(CallbackError::Token)), "{job_id} {intent} {token:?}");
+        assert!(
+            matches!(result, Err(CallbackError::Token)),
+            "{job_id} {intent} {token:?}"
+        );
     }
     for body in [&b""[..], b"[]", b"{}", br#"{"id":"a/b"}"#, br#"{"id":7}"#] {
         let result = read("j1", "1-a", Some(&token), body);
@@ -321,7 +347,11 @@ fn a_signature_is_checked_where_that_is_enforced() {
                 body,
                 Timestamp::from_second(now).expect("time"),
             );
-            assert_eq!(result.is_ok(), expected, "{check:?} {signature:?} {now}: {result:?}");
+            assert_eq!(
+                result.is_ok(),
+                expected,
+                "{check:?} {signature:?} {now}: {result:?}"
+            );
         }
     }
     let unusable = Callbacks::new(&CallbackConfig {

@@ -125,14 +125,20 @@ async fn what_cannot_succeed_is_not_tried_again() {
     let result = client(&api.base)
         .upload(&fixture("logo.png"), "image/png")
         .await;
-    assert!(matches!(result, Err(ProviderError::Unauthorized { .. })), "{result:?}");
+    assert!(
+        matches!(result, Err(ProviderError::Unauthorized { .. })),
+        "{result:?}"
+    );
     assert_eq!(api.seen().len(), 1);
 
     let mut small = config(&api.base);
     small.max_upload_bytes = 10;
     let small = filmlab::provider::wavespeed::WaveSpeed::new(small).expect("valid");
     let result = small.upload(&fixture("logo.png"), "image/png").await;
-    assert!(matches!(result, Err(ProviderError::TooLarge { limit: 10 })), "{result:?}");
+    assert!(
+        matches!(result, Err(ProviderError::TooLarge { limit: 10 })),
+        "{result:?}"
+    );
 
     let result = client(&api.base)
         .upload(&fixture("missing.mp4"), "video/mp4")
@@ -143,10 +149,14 @@ async fn what_cannot_succeed_is_not_tried_again() {
 
 #[tokio::test]
 async fn a_place_inside_our_network_is_refused() {
-    let place = r#"{"data":{"download_url":"https://a.example/1","upload":{"url":"http://10.0.0.1/put"}}}"#;
+    let place =
+        r#"{"data":{"download_url":"https://a.example/1","upload":{"url":"http://10.0.0.1/put"}}}"#;
     let api = Stub::start(vec![json(200, place)]).await;
     let result = client(&api.base)
         .upload(&fixture("logo.png"), "image/png")
         .await;
-    assert!(matches!(result, Err(ProviderError::Protocol { .. })), "{result:?}");
+    assert!(
+        matches!(result, Err(ProviderError::Protocol { .. })),
+        "{result:?}"
+    );
 }
