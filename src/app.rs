@@ -1,1 +1,374 @@
-//! (being built)
+//! The composition root: configuration in, running service out.
+//!
+//! Architecture invariant: this is the only file that names every adapter.
+
+mod keys;
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use object_store::local::LocalFileSystem;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use url::Url;
+
+use crate::clock::SharedClock;
+use crate::config::Config;
+use crate::http::{self, ApiToken, HttpSettings, HttpState};
+use crate::job::{Channel, Code, Failure, Fault, WatermarkSpec};
+use crate::ledger::Ledger;
+use crate::ledger::sqlite::SqliteLedger;
+use crate::media;
+use crate::notify::Notifier;
+use crate::notify::log::LogNotifier;
+use crate::notify::webhook::WebhookNotifier;
+use crate::outgoing::WebFetcher;
+use crate::provider::Provider;
+use crate::provider::wavespeed::{
+    CallbackConfig, Secret, SignatureCheck, WaveSpeed, WaveSpeedConfig,
+};
+use crate::queue::embedded::EmbeddedQueue;
+use crate::storage::Storage;
+use crate::storage::links::HmacLinks;
+use crate::worker::{BrandWatermark, Services, Settings, Worker};
+
+/// Cloud Run ends a process 10 s after SIGTERM: leases are given back well before.
+const DRAIN: Duration = Duration::from_secs(8);
+/// The longest a source may take to arrive.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(15 * 60);
+/// How long a visit waits for a media slot before it leaves and comes back.
+const SLOT_PATIENCE: Duration = Duration::from_secs(5 * 60);
+/// Work folders older than this belong to no visit: no budget is that long.
+const STALE_SCRATCH: Duration = Duration::from_secs(24 * 3600);
+
+/// A service, built and not yet running.
+#[derive(Debug)]
+pub struct App {
+    pub worker: Arc<Worker>,
+    pub ledger: Arc<dyn Ledger>,
+    router: Router,
+    queue: Arc<EmbeddedQueue>,
+    clock: SharedClock,
+    concurrency: NonZeroU32,
+    sweep_every: Duration,
+}
+
+impl App {
+    /// Opens the stores and puts everything together. `listening` is where callers reach us if
+    /// the configuration names no public address.
+    pub async fn build(
+        config: &Config,
+        listening: SocketAddr,
+        clock: SharedClock,
+    ) -> Result<Self, Failure> {
+        media::init().map_err(|error| invalid(&error.message))?;
+        let dir = &config.data_dir;
+        let objects = dir.join("objects");
+        let scratch = dir.join("scratch");
+        for folder in [&objects, &scratch] {
+            tokio::fs::create_dir_all(folder).await.map_err(|error| {
+                invalid(&format!("{} cannot be made: {error}", folder.display()))
+            })?;
+        }
+        remove_stale(&scratch).await;
+        let key = match &config.links.key {
+            Some(key) => key.reveal().as_bytes().to_vec(),
+            None => keys::load_or_make(&dir.join("secret.key")).await?,
+        };
+        let public_url = match &config.server.public_url {
+            Some(url) => url.clone(),
+            None => own_address(listening)?,
+        };
+
+        let database = dir.join("filmlab.sqlite");
+        let ledger: Arc<dyn Ledger> =
+            Arc::new(SqliteLedger::open(&database).map_err(|error| invalid(&error.to_string()))?);
+        let queue =
+            Arc::new(EmbeddedQueue::open(&database).map_err(|error| invalid(&error.to_string()))?);
+        let store = LocalFileSystem::new_with_prefix(&objects)
+            .map_err(|error| invalid(&error.to_string()))?
+            .with_automatic_cleanup(true);
+        let links = Arc::new(
+            HmacLinks::new(public_url.clone(), &key, Arc::clone(&clock))
+                .map_err(|error| invalid(&error.to_string()))?,
+        );
+        let storage = Storage::new(Arc::new(store), Arc::clone(&links) as _, false);
+        let provider = Arc::new(wavespeed(config, &public_url, &key)?);
+        let callbacks = Arc::new(provider.callbacks());
+        let fetcher = WebFetcher::new(config.server.allow_loopback, FETCH_TIMEOUT)
+            .map_err(|error| invalid(&error.to_string()))?;
+
+        let worker = Worker::new(Services {
+            ledger: Arc::clone(&ledger),
+            queue: Arc::clone(&queue) as _,
+            provider: provider as Arc<dyn Provider>,
+            callbacks: Arc::clone(&callbacks) as _,
+            storage: storage.clone(),
+            notifiers: notifiers(config, &key, &clock)?,
+            fetcher: Arc::new(fetcher),
+            clock: Arc::clone(&clock),
+            settings: settings(config, scratch),
+        });
+        let router = http::router(HttpState {
+            ledger: Arc::clone(&ledger),
+            queue: Arc::clone(&queue) as _,
+            storage,
+            worker: Arc::clone(&worker) as _,
+            callbacks,
+            links: Some(links),
+            clock: Arc::clone(&clock),
+            check_watermark,
+            settings: Arc::new(http_settings(config)),
+        });
+        Ok(Self {
+            worker,
+            ledger,
+            router,
+            queue,
+            clock,
+            concurrency: config.worker.concurrency,
+            sweep_every: config.worker.sweep_every,
+        })
+    }
+
+    /// Serves until `shutdown`, then gives leases back and stops within 10 s.
+    pub async fn run(
+        self,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()> + Send,
+    ) -> Result<(), Failure> {
+        let stop = CancellationToken::new();
+        let background = TaskTracker::new();
+        let dispatcher = Arc::clone(&self.queue);
+        let receiver = Arc::new(Arc::clone(&self.worker));
+        let (clock, concurrency, token) = (Arc::clone(&self.clock), self.concurrency, stop.clone());
+        background.spawn(async move { dispatcher.run(receiver, clock, concurrency, token).await });
+        background.spawn(sweep(
+            Arc::clone(&self.worker),
+            self.sweep_every,
+            stop.clone(),
+        ));
+        background.close();
+
+        let closing = stop.clone();
+        let serve = axum::serve(listener, self.router)
+            .with_graceful_shutdown(async move { closing.cancelled().await });
+        let serve = tokio::spawn(serve.into_future());
+        shutdown.await;
+        tracing::info!("stopping: leases are given back");
+        stop.cancel();
+        let drained = self.worker.drain(DRAIN).await;
+        let settled = tokio::time::timeout(Duration::from_secs(1), background.wait())
+            .await
+            .is_ok();
+        if !(drained && settled) {
+            tracing::warn!("something was still running; its lease runs out by itself");
+        }
+        // Open connections are given a moment to take their answers.
+        match tokio::time::timeout(Duration::from_millis(500), serve).await {
+            Ok(Ok(Err(error))) => Err(Failure::new(Code::Internal, error.to_string())),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Brings back what was lost, regularly.
+async fn sweep(worker: Arc<Worker>, every: Duration, stop: CancellationToken) {
+    let mut tick = tokio::time::interval(every);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = tick.tick() => {}
+        }
+        match worker.sweep().await {
+            Ok(swept) if swept == crate::worker::Swept::default() => {}
+            Ok(swept) => tracing::info!(
+                jobs = swept.jobs,
+                notices = swept.notifications,
+                "overdue work was planned anew"
+            ),
+            Err(error) => tracing::warn!(%error, "the sweep failed"),
+        }
+    }
+}
+
+fn invalid(message: &str) -> Failure {
+    Failure::new(Code::InvalidConfig, message)
+}
+
+fn own_address(listening: SocketAddr) -> Result<Url, Failure> {
+    format!("http://{listening}")
+        .parse()
+        .map_err(|error: url::ParseError| invalid(&error.to_string()))
+}
+
+fn wavespeed(config: &Config, public_url: &Url, key: &[u8]) -> Result<WaveSpeed, Failure> {
+    let api_key = config.provider.api_key.as_ref().ok_or_else(|| {
+        invalid("provider.api_key: is required; set WAVESPEED_API_KEY, or try the sandbox with `filmlab demo`")
+    })?;
+    let mut wavespeed = WaveSpeedConfig::new(
+        config.provider.base_url.clone(),
+        Secret::new(api_key.reveal()),
+    );
+    wavespeed.submit_timeout = config.provider.submit_timeout;
+    let models = serde_json::to_value(&config.provider.models)
+        .and_then(serde_json::from_value)
+        .map_err(|error| invalid(&format!("provider.models: {error}")))?;
+    wavespeed.models = models;
+    // A provider on this machine is the sandbox: its outputs lie here too.
+    let local = is_loopback(&config.provider.base_url);
+    wavespeed.allow_loopback = local;
+    let reachable = config.server.public_url.is_some() || local;
+    wavespeed.callback = CallbackConfig {
+        public_url: (config.provider.callbacks && reachable).then(|| public_url.clone()),
+        secret: Secret::new(keys::derived(key, "wavespeed-callback")),
+        signature: if config.provider.enforce_signature {
+            SignatureCheck::Enforce
+        } else {
+            SignatureCheck::Log
+        },
+        webhook_secret: config
+            .provider
+            .webhook_secret
+            .as_ref()
+            .map(|secret| Secret::new(secret.reveal())),
+    };
+    WaveSpeed::new(wavespeed).map_err(|error| invalid(&error.to_string()))
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
+fn notifiers(
+    config: &Config,
+    key: &[u8],
+    clock: &SharedClock,
+) -> Result<Vec<Arc<dyn Notifier>>, Failure> {
+    let secret = match &config.notify.webhook_secret {
+        Some(secret) => secret.reveal().to_owned(),
+        None => keys::webhook_secret(key),
+    };
+    let webhook = WebhookNotifier::new(&secret, config.server.allow_loopback, Arc::clone(clock))
+        .map_err(|error| invalid(&format!("notify.webhook_secret: {error}")))?;
+    Ok(vec![Arc::new(LogNotifier), Arc::new(webhook)])
+}
+
+fn settings(config: &Config, scratch: std::path::PathBuf) -> Settings {
+    let worker = &config.worker;
+    Settings {
+        lease: worker.lease,
+        heartbeat: worker.heartbeat,
+        progress_every: Duration::from_secs(2),
+        budget: worker.budget,
+        attempts: worker.attempts,
+        max_resubmissions: config.provider.max_resubmissions,
+        busy_pause: config.provider.busy_pause,
+        poll_min: config.provider.poll_min,
+        poll_max: config.provider.poll_max,
+        media_slots: worker.media_slots,
+        media_slot_patience: SLOT_PATIENCE.min(worker.budget / 2),
+        media_time_factor: worker.media_time_factor,
+        limits: config.limits.clone(),
+        profiles: config.profiles.clone(),
+        watermark: config.watermark.clone().map(|mark| BrandWatermark {
+            image: mark.image,
+            spec: mark.spec,
+        }),
+        credits: config.credits.mode,
+        cancel_after_submit: config.credits.cancel_after_submit,
+        prices: config.credits.prices.clone(),
+        channel: match &config.notify.webhook_url {
+            Some(url) => Channel::Webhook { url: url.clone() },
+            None => Channel::Log,
+        },
+        notify_attempts: config.notify.attempts,
+        scratch,
+    }
+}
+
+fn http_settings(config: &Config) -> HttpSettings {
+    let server = &config.server;
+    HttpSettings {
+        api_tokens: server
+            .api_tokens
+            .iter()
+            .map(|known| ApiToken {
+                token: known.token.reveal().to_owned(),
+                owner: known.owner.clone(),
+            })
+            .collect(),
+        api_open_on_loopback: server.listen.ip().is_loopback(),
+        task_token: server
+            .task_token
+            .as_ref()
+            .map(|token| token.reveal().to_owned()),
+        jobs_api: server.jobs_api,
+        default_deadline: server.default_deadline,
+        max_upload_bytes: server.max_upload_bytes,
+        profiles: config.profiles.keys().cloned().collect(),
+        link_ttl: config.links.ttl,
+        allow_loopback: server.allow_loopback,
+    }
+}
+
+/// What is wrong with a watermark's words, as the media engine reads them.
+fn check_watermark(spec: &WatermarkSpec) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    if let Some(anchor) = &spec.anchor {
+        if anchor.parse::<media::Anchor>().is_err() {
+            faults.push(Fault::new(
+                "output.watermark.anchor",
+                format!("there is no anchor “{anchor}”"),
+            ));
+        }
+    }
+    if let Some(Err(error)) = spec
+        .scale
+        .as_ref()
+        .map(|scale| scale.parse::<media::Length>())
+    {
+        faults.push(Fault::new("output.watermark.scale", error.to_string()));
+    }
+    if spec
+        .opacity
+        .is_some_and(|opacity| !(0.0..=1.0).contains(&opacity))
+    {
+        faults.push(Fault::new(
+            "output.watermark.opacity",
+            "must lie between 0 and 1",
+        ));
+    }
+    faults
+}
+
+/// Removes work folders that visits of ended processes left behind.
+async fn remove_stale(scratch: &Path) {
+    let Ok(mut entries) = tokio::fs::read_dir(scratch).await else {
+        return;
+    };
+    while let Ok(Some(entry)) = entries.next_entry().await {
+        let age = entry
+            .metadata()
+            .await
+            .ok()
+            .and_then(|meta| meta.modified().ok())
+            .and_then(|at| at.elapsed().ok());
+        if age.is_some_and(|age| age > STALE_SCRATCH) {
+            if let Err(error) = tokio::fs::remove_dir_all(entry.path()).await {
+                tracing::warn!(folder = %entry.path().display(), %error, "a stale work folder stays");
+            }
+        }
+    }
+}

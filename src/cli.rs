@@ -1,1 +1,151 @@
-//! (being built)
+//! The commands. Each is a file; this one reads the command line and says how it went.
+
+mod args;
+mod demo;
+mod sandbox;
+mod serve;
+pub mod submit;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{Config, Sources};
+use crate::job::Failure;
+use args::Parsed;
+
+/// Makes AI videos: generates with WaveSpeed.ai, watermarks, compresses, verifies, publishes.
+#[derive(Debug, Parser)]
+#[command(name = "filmlab", version = version(), propagate_version = true)]
+struct Cli {
+    /// Settings file; without it, filmlab.toml in the working directory is read if it is there.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the service on this machine.
+    Serve(serve::ServeArgs),
+    /// Create a job, follow it, download what it made.
+    Submit(Box<submit::SubmitArgs>),
+    /// Run a stand-in for the WaveSpeed API that really makes videos.
+    Sandbox(sandbox::SandboxArgs),
+    /// Show one job of each kind, from request to result, on this machine.
+    Demo(demo::DemoArgs),
+}
+
+fn version() -> &'static str {
+    concat!(env!("FILMLAB_VERSION"), " (", env!("FILMLAB_REVISION"), ")")
+}
+
+/// Why a command did not succeed.
+#[derive(Debug)]
+enum Exit {
+    /// Flags or settings are wrong: every fault, exit status 64 (`EX_USAGE`).
+    Usage(Vec<String>),
+    /// Exit status by party.
+    Failed(Failure),
+}
+
+impl From<Failure> for Exit {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+/// `EX_USAGE` of `sysexits.h`.
+const USAGE: u8 = 64;
+
+/// Runs the command line `args`, the program's name first.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match args::parse::<Cli>(args) {
+        Parsed::Command(cli) => *cli,
+        Parsed::Shown(text) => {
+            say(&text);
+            return ExitCode::SUCCESS;
+        }
+        Parsed::Faults(faults) => return told(Err(Exit::Usage(faults))),
+    };
+    told(run(cli))
+}
+
+fn run(cli: Cli) -> Result<(), Exit> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| {
+            Failure::new(crate::job::Code::Internal, format!("no runtime: {error}"))
+        })?;
+    runtime.block_on(async {
+        match cli.command {
+            Command::Serve(args) => serve::run(args, &settings(cli.config)?).await,
+            Command::Submit(args) => Ok(submit::run(*args).await?),
+            Command::Sandbox(args) => sandbox::run(args).await,
+            Command::Demo(args) => demo::run(args).await,
+        }
+    })
+}
+
+/// The settings, with every fault told.
+fn settings(file: Option<PathBuf>) -> Result<Config, Exit> {
+    Config::load(&Sources::from_env(file))
+        .map_err(|faults| Exit::Usage(faults.iter().map(ToString::to_string).collect()))
+}
+
+fn told(outcome: Result<(), Exit>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Exit::Usage(faults)) => {
+            for fault in &faults {
+                complain(&format!("filmlab: {fault}"));
+            }
+            complain("filmlab: `filmlab --help` lists the commands and their flags");
+            ExitCode::from(USAGE)
+        }
+        Err(Exit::Failed(failure)) => {
+            complain(&format!("filmlab: {failure}"));
+            ExitCode::from(failure.party.exit_code())
+        }
+    }
+}
+
+/// Prints to standard output; a reader that went away is no failure of ours.
+fn say(text: &str) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stdout(), "{}", text.trim_end());
+}
+
+/// Prints to standard error.
+fn complain(text: &str) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// Resolves at SIGTERM or Ctrl-C.
+async fn stop_signal() {
+    let interrupt = async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    #[cfg(unix)]
+    let terminate = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            Err(_) => std::future::pending().await,
+        }
+    };
+    #[cfg(not(unix))]
+    let terminate = std::future::pending::<()>();
+    tokio::select! {
+        () = interrupt => {}
+        () = terminate => {}
+    }
+}

@@ -1,1 +1,147 @@
-//! (being built)
+//! The ways in over HTTP: the jobs API, the queue's tasks, the provider's callbacks, signed
+//! files, health.
+//!
+//! Every failure leaves as `application/problem+json` with one of our codes; the frame in `api`
+//! turns the framework's own refusals into that form too. No handler does a job's work: it
+//! records, plans a visit, or waits for one that runs on its own.
+
+mod api;
+mod auth;
+mod callbacks;
+mod files;
+mod health;
+mod jobs;
+mod problem;
+mod tasks;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use axum::Router;
+
+pub use auth::LOCAL_OWNER;
+pub use jobs::{JobPage, JobView, ResultView};
+pub use problem::{Problem, status_of};
+
+use crate::clock::SharedClock;
+use crate::job::{Fault, JobId, Owner, WatermarkSpec};
+use crate::ledger::{Ledger, LedgerError};
+use crate::provider::CallbackGate;
+use crate::queue::Queue;
+use crate::storage::{LinkVerifier, Storage};
+use crate::worker::{OutboxVisit, Swept, Visit, Worker};
+
+/// The worker, as far as tasks need it. Visits go on to their end when the caller stops waiting.
+#[async_trait]
+pub trait Visits: std::fmt::Debug + Send + Sync {
+    async fn visit(self: Arc<Self>, id: JobId, seq: u64) -> Visit;
+    async fn deliver(self: Arc<Self>, id: String) -> OutboxVisit;
+    async fn sweep(self: Arc<Self>) -> Result<Swept, LedgerError>;
+    fn is_draining(&self) -> bool;
+}
+
+#[async_trait]
+impl Visits for Worker {
+    async fn visit(self: Arc<Self>, id: JobId, seq: u64) -> Visit {
+        Worker::visit(&self, id, seq).await
+    }
+
+    async fn deliver(self: Arc<Self>, id: String) -> OutboxVisit {
+        Worker::deliver(&self, id).await
+    }
+
+    async fn sweep(self: Arc<Self>) -> Result<Swept, LedgerError> {
+        Worker::sweep(&self).await
+    }
+
+    fn is_draining(&self) -> bool {
+        Worker::is_draining(self)
+    }
+}
+
+/// Everything the routes use; the composition root fills it.
+#[derive(Debug, Clone)]
+pub struct HttpState {
+    pub ledger: Arc<dyn Ledger>,
+    pub queue: Arc<dyn Queue>,
+    pub storage: Storage,
+    pub worker: Arc<dyn Visits>,
+    pub callbacks: Arc<dyn CallbackGate>,
+    /// Absent: `/files` is not served, since links lead to a cloud's own signer.
+    pub links: Option<Arc<dyn LinkVerifier>>,
+    pub clock: SharedClock,
+    /// What is wrong with a watermark's words; fields as `output.watermark.anchor`.
+    pub check_watermark: fn(&WatermarkSpec) -> Vec<Fault>,
+    pub settings: Arc<HttpSettings>,
+}
+
+/// A token of the jobs API.
+#[derive(Clone)]
+pub struct ApiToken {
+    pub token: String,
+    /// Whose jobs it is for. Absent: the operator's own, for everybody's jobs.
+    pub owner: Option<Owner>,
+}
+
+impl std::fmt::Debug for ApiToken {
+    /// Without the token.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ApiToken")
+            .field("owner", &self.owner)
+            .finish_non_exhaustive()
+    }
+}
+
+#[derive(Clone)]
+pub struct HttpSettings {
+    pub api_tokens: Vec<ApiToken>,
+    /// Without any token configured the jobs API is open, and jobs belong to [`LOCAL_OWNER`].
+    /// For a service that listens on loopback only.
+    pub api_open_on_loopback: bool,
+    /// The token that tasks bring. Absent: the task routes do not exist, since an embedded queue
+    /// calls the worker directly.
+    pub task_token: Option<String>,
+    /// Whether `/v1` is served at all.
+    pub jobs_api: bool,
+    pub default_deadline: Duration,
+    pub max_upload_bytes: u64,
+    /// Names of the output profiles.
+    pub profiles: Vec<String>,
+    /// How long links to results open.
+    pub link_ttl: Duration,
+    /// Inputs and webhooks may be on loopback, by http too.
+    pub allow_loopback: bool,
+}
+
+impl std::fmt::Debug for HttpSettings {
+    /// Without the tokens.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HttpSettings")
+            .field("api_tokens", &self.api_tokens.len())
+            .field("api_open_on_loopback", &self.api_open_on_loopback)
+            .field("task_token", &self.task_token.is_some())
+            .field("jobs_api", &self.jobs_api)
+            .field("default_deadline", &self.default_deadline)
+            .field("max_upload_bytes", &self.max_upload_bytes)
+            .field("profiles", &self.profiles)
+            .field("link_ttl", &self.link_ttl)
+            .field("allow_loopback", &self.allow_loopback)
+            .finish()
+    }
+}
+
+/// All routes, framed. Serve it with a graceful shutdown: open visits are the worker's to drain.
+pub fn router(state: HttpState) -> Router {
+    let mut routes = health::routes().merge(callbacks::routes());
+    if state.settings.task_token.is_some() {
+        routes = routes.merge(tasks::routes(&state));
+    }
+    if state.settings.jobs_api {
+        routes = routes.merge(jobs::routes());
+    }
+    if state.links.is_some() {
+        routes = routes.merge(files::routes());
+    }
+    api::frame(routes).with_state(state)
+}

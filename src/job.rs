@@ -29,7 +29,7 @@ pub use credits::{
 };
 pub use failure::{Code, Disposition, Failure, OrFailure, Party};
 pub use ids::{Fence, JobId, MediaRef, Owner};
-pub use kinds::{Fault, Kind, Params, Resolution};
+pub use kinds::{CharacterReplace, Extend, Fault, Kind, Params, Resolution, Upscale};
 pub use lease::{Claim, Lease};
 pub use notification::{Channel, Event, Notification, Notify};
 pub use progress::Progress;
@@ -218,7 +218,7 @@ pub struct SourceFacts {
 /// One decision to pay the provider, recorded before the request is sent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Intent {
-    /// `{round}-{number}`: unique within the job.
+    /// `{round}-{fence}`: unique within the job, since a visit submits once at most.
     pub id: String,
     pub model: String,
     pub at: Timestamp,

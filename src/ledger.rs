@@ -31,6 +31,9 @@ pub enum LedgerError {
     /// The change does not fit the job: a defect of ours.
     #[error(transparent)]
     Illegal(#[from] crate::job::IllegalChange),
+    /// As many jobs as are allowed have not ended yet: nothing was created.
+    #[error("{waiting} jobs are waiting already")]
+    Full { waiting: u32 },
 }
 
 pub type Result<T> = std::result::Result<T, LedgerError>;
@@ -147,11 +150,18 @@ pub struct PageToken {
 /// Keeps jobs, credits and notices. Implementations are tried by one contract suite.
 #[async_trait]
 pub trait Ledger: Debug + Send + Sync {
+    /// Writes a job that is due at once. Asking again is safe, by idempotency key or by id; two
+    /// requests with the same id are the same one if owner, parameters, inputs, output, notice
+    /// and cost are.
     async fn create(&self, new: NewJob) -> Result<Created>;
     async fn read(&self, id: &JobId) -> Result<Option<Job>>;
+    /// A page of jobs, newest first, equal creation times by descending id. Documents that cannot
+    /// be read are left out; a page is shorter than its limit only if it is the last one.
     async fn list(&self, query: &JobQuery) -> Result<Vec<Job>>;
 
-    /// Takes the lease of a job that has not ended and that nobody holds.
+    /// Takes the lease of a job that has not ended and that nobody holds. After
+    /// [`LedgerError::Unknown`] the job read again tells: it names this holder, under a fence
+    /// above the one seen before. A holder's name must therefore be its own for each visit.
     async fn claim(
         &self,
         id: &JobId,
@@ -195,12 +205,21 @@ pub trait Ledger: Debug + Send + Sync {
         now: Timestamp,
     ) -> Result<Settled>;
 
-    /// Jobs whose `next_visit_at` is not after `before`, oldest first.
+    /// Jobs whose `next_visit_at` is not after `before`, oldest first. Names documents that
+    /// cannot be read too, so that somebody comes to [`Ledger::bury`] them.
     async fn due(&self, before: Timestamp, limit: u32) -> Result<Vec<Due>>;
     /// Raises the wake-up number of a due job to `seen + 1`, for a fresh task name; `None` if it
     /// has moved on since. The visit is then due at once.
     async fn rewake(&self, id: &JobId, seen: u64, now: Timestamp) -> Result<Option<u64>>;
 
+    /// Ends a job whose document cannot be read: status `failed`, error `invalid_job`, due
+    /// nowhere; all other fields stay as they are, for a person to look at. Credits it may hold
+    /// stay held and nobody is told, since the document does not say reliably whose they are.
+    /// `false` if there is nothing to do: the job is unknown, ended, buried before, or can be read.
+    async fn bury(&self, id: &JobId, now: Timestamp) -> Result<bool>;
+
+    /// Written by anybody at any time: it never makes an owner's write fail, nor does an
+    /// owner's write undo it.
     async fn request_cancel(&self, id: &JobId, now: Timestamp) -> Result<CancelRequest>;
     /// Must not exist yet; `false` if it did.
     async fn record_callback(&self, id: &JobId, callback: &Callback) -> Result<bool>;
@@ -208,6 +227,8 @@ pub trait Ledger: Debug + Send + Sync {
 
     async fn notification(&self, id: &str) -> Result<Option<Notification>>;
     async fn due_notifications(&self, before: Timestamp, limit: u32) -> Result<Vec<Notification>>;
+    /// Counts one delivery and notes what came of it. `delivered` is final: what a slower twin
+    /// of that delivery has to say later changes nothing, nor does an unknown id.
     async fn record_delivery(
         &self,
         id: &str,

@@ -21,6 +21,7 @@ pub mod outgoing;
 pub mod provider;
 pub mod queue;
 pub mod sandbox;
+mod sqlite;
 pub mod storage;
 pub mod telemetry;
 pub mod worker;

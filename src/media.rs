@@ -1,1 +1,110 @@
-//! (being built)
+//! The media core: probe, plan, one-pass processing, verification.
+//!
+//! libav* is linked in; no program is started. `media::av` is the only module
+//! with `unsafe` and the only one that knows ffmpeg-next. Everything here
+//! blocks: call it from a thread that may.
+//!
+//! ```text
+//! probe ──► plan (pure) ──► render: decode once → orient, scale, mark → encode ──► verify ──► commit
+//!                                       └─► poster from the same frames
+//! ```
+
+mod av;
+mod color;
+mod error;
+mod head;
+mod input;
+mod limits;
+mod logo;
+mod output;
+mod picture;
+mod plan;
+mod probe;
+mod profile;
+mod ratio;
+mod render;
+pub mod synth;
+mod verify;
+mod watermark;
+
+pub use error::{ErrorContext, MediaCode, MediaError};
+pub use input::{FileInput, Input, ReadSeek};
+pub use limits::{Cancel, CancelReason, Limits};
+pub use output::{FileOutput, Output, WriteSeek};
+pub use picture::{PictureProbe, probe_picture};
+pub use plan::{AudioFrom, AudioPlan, Force, Plan, PlanRequest, VideoPlan, plan};
+pub use probe::{AudioInfo, ColorInfo, ContainerInfo, OtherStreams, Probe, VideoInfo, probe};
+pub use profile::{AudioSettings, Preset, Profile, VideoSettings};
+pub use render::{Damage, Event, PosterInfo, Progress, Render, Report, Timings, render};
+pub use verify::{AudioExpectation, DecodeDepth, Expectation, Verified, verify};
+pub use watermark::{Anchor, Length, LengthError, Placement, Rectangle, Watermark};
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use serde::{Deserialize, Serialize};
+
+/// Prepares libav once; every operation calls it by itself. Racing callers are fine.
+///
+/// # Errors
+/// [`MediaCode::Internal`] when the linked libav lacks the H.264 encoder.
+pub fn init() -> Result<(), MediaError> {
+    av::init();
+    if av::has_encoder(c"libx264") {
+        Ok(())
+    } else {
+        Err(MediaError::new(
+            MediaCode::Internal,
+            "the linked libav has no libx264",
+        ))
+    }
+}
+
+/// What this process is linked with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuildInfo {
+    /// FFmpeg's own name of the release.
+    pub ffmpeg: String,
+    /// Version of libavformat.
+    pub libavformat: String,
+    /// Version of libavcodec.
+    pub libavcodec: String,
+    /// Version of libavfilter.
+    pub libavfilter: String,
+    /// Whether H.264 can be encoded.
+    pub x264: bool,
+    /// Whether HDR can be tone-mapped.
+    pub zscale: bool,
+    /// Licence of the linked libraries as a whole.
+    pub license: String,
+}
+
+/// Says what this process is linked with.
+#[must_use]
+pub fn build_info() -> BuildInfo {
+    av::init();
+    let build = av::build();
+    BuildInfo {
+        ffmpeg: build.release,
+        libavformat: build.avformat,
+        libavcodec: build.avcodec,
+        libavfilter: build.avfilter,
+        x264: av::has_encoder(c"libx264"),
+        zscale: av::has_filter(c"zscale") && av::has_filter(c"tonemap"),
+        license: build.license,
+    }
+}
+
+/// Runs an operation; a panic in it becomes [`MediaCode::Internal`].
+pub(crate) fn shielded<T>(work: impl FnOnce() -> Result<T, MediaError>) -> Result<T, MediaError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let text = panic
+            .downcast_ref::<&str>()
+            .map(|text| (*text).to_owned())
+            .or_else(|| panic.downcast_ref::<String>().cloned())
+            .unwrap_or_default();
+        Err(MediaError::new(
+            MediaCode::Internal,
+            format!("media work panicked: {text}"),
+        ))
+    })
+}

@@ -9,6 +9,8 @@
 //!
 //! Architecture invariant: no other module builds a client for foreign addresses.
 
+mod fetch;
+
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -17,6 +19,8 @@ use std::time::Duration;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect;
 use url::{Host, Url};
+
+pub use fetch::{FetchError, Fetcher, WebFetcher};
 
 /// How far a request may go.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -32,11 +32,13 @@ use url::Url;
 
 pub use config::SandboxConfig;
 pub use faults::{Fault, FaultRule, Faults};
-pub use maker::{CopyMaker, Make, MakeError, Maker, Stop, Task};
+pub use maker::{CopyMaker, Make, MakeError, Maker, MediaMaker, Task};
 pub use state::{DeliveryRecord, RequestRecord, SubmissionRecord, UploadRecord};
 
 use connection::{CuttableListener, Switch};
 use state::State;
+
+use crate::media::CancelReason;
 
 /// How long answers and work under way may take to end once the sandbox is to stop.
 const DRAIN: Duration = Duration::from_secs(3);
@@ -48,7 +50,7 @@ pub struct Sandbox;
 impl Sandbox {
     /// Takes its address. Nothing is answered before [`Bound::run`].
     pub async fn bind(config: SandboxConfig) -> io::Result<Bound> {
-        Self::bind_with(config, Arc::new(CopyMaker)).await
+        Self::bind_with(config, Arc::new(MediaMaker)).await
     }
 
     /// The same, with another maker of videos.
@@ -111,11 +113,11 @@ impl Bound {
         } = self;
         let service = routes::router(&state).into_make_service_with_connect_info::<Switch>();
         let (told, stopping) = tokio::sync::oneshot::channel::<()>();
-        let stop = state.stop.clone();
+        let cancel = state.cancel.clone();
         let server = axum::serve(CuttableListener(listener), service)
             .with_graceful_shutdown(async move {
                 shutdown.await;
-                stop.stop();
+                cancel.cancel(CancelReason::Shutdown);
                 let _ = told.send(());
             })
             .into_future();
@@ -124,7 +126,7 @@ impl Bound {
             // A client that keeps its connection open must not keep us from ending.
             () = async { let _ = stopping.await; tokio::time::sleep(DRAIN).await } => Ok(()),
         };
-        state.stop.stop();
+        state.cancel.cancel(CancelReason::Shutdown);
         // Predictions that wait to be looked at would wait for ever.
         state.lock().predictions.clear();
         state.changed.notify_waiters();

@@ -1,8 +1,58 @@
-//! Moves jobs along their road. (Being built.)
+//! Moves jobs along their road.
+//!
+//! [`Worker::visit`] is the only thing that moves a job. It claims the job, runs stages until
+//! the job ends or has to wait, and leaves. A visit runs in a task of its own: whoever asked for
+//! it may go away.
+//!
+//! Architecture invariant: the worker knows ports, never adapters; nothing here sleeps through a
+//! provider's work.
 
+mod end;
+mod outbox;
+mod running;
+mod settings;
+mod stages;
+mod stop;
+mod visit;
+mod writer;
+
+use std::fmt::Debug;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use crate::job::{JobId, Timestamp};
+use async_trait::async_trait;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
+
+use crate::clock::{SharedClock, later};
+use crate::job::{Job, JobId, Timestamp};
+use crate::ledger::{Claimed, Ledger, LedgerError};
+use crate::notify::Notifier;
+use crate::outgoing::Fetcher;
+use crate::provider::{CallbackGate, Provider};
+use crate::queue::{Delivery, Queue, Receiver, Task, Why};
+use crate::storage::Storage;
+
+use running::Running;
+pub use settings::{BrandWatermark, Settings};
+pub use stop::StopReason;
+
+/// Everything the worker works with.
+#[derive(Debug)]
+pub struct Services {
+    pub ledger: Arc<dyn Ledger>,
+    pub queue: Arc<dyn Queue>,
+    pub provider: Arc<dyn Provider>,
+    pub callbacks: Arc<dyn CallbackGate>,
+    pub storage: Storage,
+    pub notifiers: Vec<Arc<dyn Notifier>>,
+    pub fetcher: Arc<dyn Fetcher>,
+    pub clock: SharedClock,
+    pub settings: Settings,
+}
 
 /// What became of a visit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,31 +102,273 @@ pub struct Swept {
     pub notifications: u32,
 }
 
+/// Clocks of different machines differ: nothing is called overdue before this.
+const SWEEP_GRACE: Duration = Duration::from_secs(15);
+/// Jobs looked at in one sweep; the next one goes on.
+const SWEEP_LIMIT: u32 = 500;
+
 /// The worker: owns no job, holds leases.
 #[derive(Debug)]
-pub struct Worker {}
+pub struct Worker {
+    services: Arc<Services>,
+    /// Names this process in leases.
+    holder: String,
+    visits: AtomicU64,
+    tracker: TaskTracker,
+    draining: CancellationToken,
+    running: Running,
+    media_slots: Arc<Semaphore>,
+}
 
 impl Worker {
+    #[must_use]
+    pub fn new(services: Services) -> Arc<Self> {
+        let slots = services.settings.media_slots.max(1);
+        Arc::new(Self {
+            services: Arc::new(services),
+            holder: format!("w-{}", ulid::Ulid::new().to_string().to_lowercase()),
+            visits: AtomicU64::new(1),
+            tracker: TaskTracker::new(),
+            draining: CancellationToken::new(),
+            running: Running::default(),
+            media_slots: Arc::new(Semaphore::new(slots)),
+        })
+    }
+
     /// Visits a job on behalf of a task with wake-up number `seq`. Goes on to its end even if
     /// the caller stops waiting.
     pub async fn visit(self: &Arc<Self>, id: JobId, seq: u64) -> Visit {
-        let _ = (id, seq);
-        Visit::NotFound
+        if self.is_draining() {
+            return Visit::Draining;
+        }
+        let span = tracing::info_span!("visit", job = %id, seq);
+        let worker = Arc::clone(self);
+        // The task is the worker's: axum drops a handler's future when the client goes away,
+        // and that must not happen between paying the provider and storing the answer.
+        let task = self
+            .tracker
+            .spawn(async move { worker.visit_inner(&id, seq).await }.instrument(span));
+        match task.await {
+            Ok(visit) => visit,
+            // A stage's panic is caught and recorded; this one came from the visit's own frame.
+            // The lease runs out and the sweeper brings the job back.
+            Err(error) => Visit::Unavailable {
+                message: error.to_string(),
+            },
+        }
+    }
+
+    async fn visit_inner(self: &Arc<Self>, id: &JobId, seq: u64) -> Visit {
+        let job = match self.services.ledger.read(id).await {
+            Ok(Some(job)) => job,
+            Ok(None) => return Visit::NotFound,
+            Err(LedgerError::Malformed { id: name, reason }) => {
+                tracing::error!(
+                    job = name,
+                    reason,
+                    "the job's document cannot be read; ending it"
+                );
+                return match self.services.ledger.bury(id, self.now()).await {
+                    Ok(_) => Visit::NothingToDo,
+                    Err(error) => unavailable(&error),
+                };
+            }
+            Err(error) => return unavailable(&error),
+        };
+        if job.status.is_ended() {
+            return Visit::NothingToDo;
+        }
+        let now = self.now();
+        if let (true, Some(until)) = (job.lease.is_live(now), job.lease.expires_at) {
+            if job.cancel_requested {
+                self.running.stop(id, StopReason::Requested);
+            }
+            return Visit::Held { until };
+        }
+        match self.is_due(&job, now).await {
+            Ok(true) => {}
+            Ok(false) if seq < job.wake.seq => return Visit::NothingToDo,
+            Ok(false) => {
+                let at = job.next_visit_at.unwrap_or(now);
+                return match self.plan_wake(&job).await {
+                    Ok(()) => Visit::Early { at },
+                    Err(visit) => visit,
+                };
+            }
+            Err(error) => return unavailable(&error),
+        }
+        let lease = self.services.settings.lease;
+        // One name a visit: after an unknown outcome it tells whether the claim was made.
+        let visits = self.visits.fetch_add(1, Ordering::Relaxed);
+        let holder = format!("{}-{visits}", self.holder);
+        match self.services.ledger.claim(id, &holder, now, lease).await {
+            Ok(Claimed::Taken { claim, job }) => visit::run(self, claim, *job).await,
+            Ok(Claimed::Held { until }) => Visit::Held { until },
+            Ok(Claimed::Ended) => Visit::NothingToDo,
+            Ok(Claimed::NotFound) => Visit::NotFound,
+            // If the claim was made, its lease runs out; that costs an attempt, no more.
+            Err(error) => unavailable(&error),
+        }
+    }
+
+    /// Whether somebody has to look at the job now.
+    async fn is_due(&self, job: &Job, now: Timestamp) -> Result<bool, LedgerError> {
+        if job.cancel_requested || job.next_visit_at.is_none_or(|at| at <= now) {
+            return Ok(true);
+        }
+        // A callback that came in since the last owner write is news.
+        let callbacks = self.services.ledger.callbacks(&job.id).await?;
+        Ok(callbacks
+            .iter()
+            .any(|callback| callback.received_at >= job.updated_at))
+    }
+
+    /// Creates the task of the recorded wake-up.
+    async fn plan_wake(&self, job: &Job) -> Result<(), Visit> {
+        let Some(at) = job.next_visit_at else {
+            return Ok(());
+        };
+        let task = Task::Job {
+            id: job.id.clone(),
+            seq: job.wake.seq,
+            why: Why::Wake,
+        };
+        self.services
+            .queue
+            .schedule(&task, at)
+            .await
+            .map_err(|error| Visit::Unavailable {
+                message: error.to_string(),
+            })
     }
 
     /// Delivers one notice.
     pub async fn deliver(self: &Arc<Self>, id: String) -> OutboxVisit {
-        let _ = id;
-        OutboxVisit::NotFound
+        if self.is_draining() {
+            return OutboxVisit::Draining;
+        }
+        let worker = Arc::clone(self);
+        let task = self
+            .tracker
+            .spawn(async move { outbox::deliver(&worker.services, &id).await });
+        match task.await {
+            Ok(visit) => visit,
+            Err(error) => OutboxVisit::Unavailable {
+                message: error.to_string(),
+            },
+        }
     }
 
     /// Plans anew what is overdue: wake-ups and deliveries that were lost.
-    pub async fn sweep(self: &Arc<Self>) -> Result<Swept, crate::ledger::LedgerError> {
-        Ok(Swept::default())
+    pub async fn sweep(self: &Arc<Self>) -> Result<Swept, LedgerError> {
+        let now = self.now();
+        let before = now.checked_sub(SWEEP_GRACE).unwrap_or(now);
+        let mut swept = Swept::default();
+        for due in self.services.ledger.due(before, SWEEP_LIMIT).await? {
+            // A name can stay reserved for a day after its task was exhausted: hence a new one.
+            let Some(seq) = self.services.ledger.rewake(&due.id, due.seq, now).await? else {
+                continue;
+            };
+            let task = Task::Job {
+                id: due.id,
+                seq,
+                why: Why::Wake,
+            };
+            match self.services.queue.schedule(&task, now).await {
+                Ok(()) => swept.jobs += 1,
+                Err(error) => {
+                    tracing::warn!(%task, %error, "the overdue visit could not be planned")
+                }
+            }
+        }
+        for notice in self
+            .services
+            .ledger
+            .due_notifications(before, SWEEP_LIMIT)
+            .await?
+        {
+            let task = Task::Outbox {
+                id: notice.id,
+                delivery: notice.deliveries + 1,
+            };
+            match self.services.queue.schedule(&task, now).await {
+                Ok(()) => swept.notifications += 1,
+                Err(error) => {
+                    tracing::warn!(%task, %error, "the overdue notice could not be planned")
+                }
+            }
+        }
+        Ok(swept)
     }
 
-    /// Whether new visits are taken.
+    /// Whether new visits are refused.
+    #[must_use]
     pub fn is_draining(&self) -> bool {
-        false
+        self.draining.is_cancelled()
+    }
+
+    /// Stops taking visits, cancels what runs, gives leases back; `false` where something was
+    /// still running after `patience`.
+    pub async fn drain(&self, patience: Duration) -> bool {
+        self.draining.cancel();
+        self.running.stop_all(StopReason::Shutdown);
+        self.tracker.close();
+        tokio::time::timeout(patience, self.tracker.wait())
+            .await
+            .is_ok()
+    }
+
+    fn now(&self) -> Timestamp {
+        self.services.clock.now()
+    }
+
+    /// A moment `by` from now.
+    fn after(&self, by: Duration) -> Timestamp {
+        later(self.now(), by)
+    }
+}
+
+fn unavailable(error: &LedgerError) -> Visit {
+    tracing::warn!(%error, "the ledger does not answer");
+    Visit::Unavailable {
+        message: error.to_string(),
+    }
+}
+
+/// Deliveries of a task for an unknown job that are still worth repeating: its document may be
+/// on its way.
+pub const UNKNOWN_JOB_DELIVERIES: u32 = 5;
+
+#[async_trait]
+impl Receiver for Arc<Worker> {
+    async fn receive(&self, task: Task, deliveries: u32) -> Delivery {
+        match task {
+            Task::Job { id, seq, .. } => match self.visit(id.clone(), seq).await {
+                Visit::Advanced | Visit::NothingToDo | Visit::Early { .. } => {
+                    Delivery::Acknowledged
+                }
+                Visit::NotFound if deliveries >= UNKNOWN_JOB_DELIVERIES => {
+                    tracing::error!(job = %id, "a task names a job that does not exist");
+                    Delivery::Acknowledged
+                }
+                Visit::NotFound
+                | Visit::Held { .. }
+                | Visit::Draining
+                | Visit::Unavailable { .. } => Delivery::Again,
+            },
+            Task::Outbox { id, .. } => match self.deliver(id.clone()).await {
+                OutboxVisit::Delivered | OutboxVisit::NothingToDo | OutboxVisit::Planned { .. } => {
+                    Delivery::Acknowledged
+                }
+                OutboxVisit::NotFound => {
+                    tracing::error!(
+                        notification = id,
+                        "a task names a notice that does not exist"
+                    );
+                    Delivery::Acknowledged
+                }
+                OutboxVisit::Draining | OutboxVisit::Unavailable { .. } => Delivery::Again,
+            },
+        }
     }
 }

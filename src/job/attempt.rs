@@ -59,7 +59,8 @@ impl Attempts {
     /// The pause before the attempt after `attempt`, or `None` if that was the last.
     #[must_use]
     pub fn pause_after(&self, attempt: u32) -> Option<Duration> {
-        let now = SystemTime::UNIX_EPOCH;
+        // The policy counts from the present whatever start it is given.
+        let now = SystemTime::now();
         match self.backoff.should_retry(now, attempt.saturating_sub(1)) {
             RetryDecision::Retry { execute_after } => {
                 let pause = execute_after.duration_since(now).unwrap_or_default();
@@ -89,6 +90,17 @@ mod tests {
         assert!(attempts.pause_after(2).is_some());
         assert_eq!(attempts.pause_after(3), None);
         assert_eq!(attempts.pause_after(4), None);
+    }
+
+    #[test]
+    fn pauses_grow_from_the_shortest() {
+        let attempts = Attempts::default();
+        // A little more than computed: the policy reads the time a moment later.
+        let slack = Duration::from_secs(1);
+        let first = attempts.pause_after(1).unwrap();
+        assert!(first <= Duration::from_secs(5) + slack, "{first:?}");
+        let second = attempts.pause_after(2).unwrap();
+        assert!(second <= Duration::from_secs(10) + slack, "{second:?}");
     }
 
     proptest! {

@@ -42,6 +42,8 @@ pub enum Change {
     GeneratedUnusable,
     /// The result is made and verified: on to `settle`.
     Processed(Box<Published>),
+    /// Several changes in one write.
+    Many(Vec<Change>),
     /// How long a stage took in this visit.
     Timed { stage: Stage, ms: u64 },
     /// Nothing to do for now: the lease is given back, the next visit planned.
@@ -78,6 +80,24 @@ pub struct IllegalChange {
     stage: Option<Stage>,
 }
 
+impl IllegalChange {
+    /// The refusal of `change` to `job` as it is.
+    #[must_use]
+    pub fn of(change: &Change, job: &Job) -> Self {
+        let text = format!("{change:?}");
+        let what = text
+            .split(['(', ' ', '{'])
+            .next()
+            .unwrap_or_default()
+            .to_owned();
+        Self {
+            what,
+            status: job.status,
+            stage: job.stage,
+        }
+    }
+}
+
 impl Change {
     /// Applies the change, or leaves the job as it was.
     pub fn apply(&self, job: &mut Job, now: Timestamp) -> Result<(), IllegalChange> {
@@ -92,9 +112,7 @@ impl Change {
     fn apply_to(&self, job: &mut Job) -> Result<(), IllegalChange> {
         match self {
             Self::Progressed(progress) => {
-                if progress.percent >= job.progress.percent {
-                    job.progress = progress.clone();
-                }
+                job.show(progress);
             }
             Self::InputsReady(inputs) => {
                 require(job, job.stage == Some(Stage::Submit), self)?;
@@ -102,6 +120,10 @@ impl Change {
             }
             Self::Priced(cost) => job.credits.cost = Some(*cost),
             Self::Intended(intent) => {
+                // Refusals cost nothing and may be many while the provider is busy: only what
+                // may have been paid has to be remembered.
+                job.intents
+                    .retain(|known| known.state != IntentState::Refused);
                 let free = job.stage == Some(Stage::Submit)
                     && job.current_intent().is_none()
                     && job.intents.len() < MAX_INTENTS;
@@ -167,6 +189,11 @@ impl Change {
                 self.enter(job, Stage::Settle)?;
                 job.result = Some((**published).clone());
             }
+            Self::Many(changes) => {
+                for change in changes {
+                    change.apply_to(job)?;
+                }
+            }
             Self::Timed { stage, ms } => {
                 let total = job
                     .timings
@@ -224,17 +251,7 @@ fn require(job: &Job, allowed: bool, change: &Change) -> Result<(), IllegalChang
     if allowed {
         return Ok(());
     }
-    let text = format!("{change:?}");
-    let what = text
-        .split(['(', ' ', '{'])
-        .next()
-        .unwrap_or_default()
-        .to_owned();
-    Err(IllegalChange {
-        what,
-        status: job.status,
-        stage: job.stage,
-    })
+    Err(IllegalChange::of(change, job))
 }
 
 fn mark(job: &mut Job, intent: &str, state: IntentState) -> bool {

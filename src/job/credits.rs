@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use strum::{EnumIter, EnumString, IntoStaticStr};
 
 use super::kinds::{Kind, Params, Resolution};
-use super::{JobId, Timestamp};
+use super::{Job, JobId, Timestamp};
 
 /// A number of credits. Never negative; what moves and in which direction says the entry.
 #[derive(
@@ -108,6 +108,18 @@ pub struct JobCredits {
     pub cost: Option<Credits>,
     #[serde(default)]
     pub state: CreditState,
+}
+
+impl Job {
+    /// Notes that `amount` was reserved for this round, as one ledger write.
+    pub fn hold(&mut self, amount: Credits, now: Timestamp) {
+        self.credits = JobCredits {
+            cost: Some(amount),
+            state: CreditState::Held,
+        };
+        self.updated_at = now;
+        self.revision += 1;
+    }
 }
 
 /// What an entry does to an account.

@@ -118,7 +118,7 @@ codes! {
     TooManyFrames Caller Abort "The video has more frames than allowed.";
     OutputTooLarge Service Abort "The output grew beyond its limit.";
     TooLongToProcess Caller Abort "The video could not be processed within one visit's budget.";
-    UnsupportedHdr Caller Abort "The video is HDR and the linked libav* cannot convert it.";
+    HdrNotSupported Caller Abort "The video is HDR and the linked libav* cannot convert it.";
     InvalidWatermark Caller Abort "The watermark or its placement is not usable.";
     InvalidProfile Caller Abort "The output profile does not exist or is not usable.";
 
@@ -143,6 +143,8 @@ codes! {
     WrongDuration Provider Retry "The video has another length than it should.";
     WrongSize Provider Retry "The video has another size than it should.";
     AudioMissing Provider Retry "The video is silent where it should not be.";
+    WrongCodec Provider Retry "The video uses another codec than it should.";
+    AudioUnexpected Provider Retry "The video has sound where it should be silent.";
     FramesMissing Provider Retry "The video has fewer frames than it should.";
     NotDecodable Provider Retry "The video cannot be decoded.";
 
@@ -155,6 +157,7 @@ codes! {
     WorkerDied Service Retry "The worker stopped in the middle of an attempt.";
     DeadlineExceeded Service Abort "The job did not end before its deadline.";
     InvalidConfig Service Abort "The configuration has a fault.";
+    Overloaded Service Wait "As many jobs are waiting as the service takes.";
     ShuttingDown Service Wait "The service is shutting down.";
     Internal Service Retry "Something happened that should not have.";
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Fence, Job, Stage, Status, Timestamp};
+use super::{Fence, Job, Progress, Stage, Status, Timestamp};
 
 /// Who holds a job. The fence stays when the holder goes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -85,12 +85,22 @@ impl Job {
         })
     }
 
-    /// Keeps the lease for another `ttl`.
-    pub fn renew(&mut self, now: Timestamp, ttl: Duration) {
+    /// Keeps the lease for another `ttl`, and shows how far the work is: one ledger write.
+    pub fn renew(&mut self, progress: Option<&Progress>, now: Timestamp, ttl: Duration) {
+        if let Some(progress) = progress {
+            self.show(progress);
+        }
         self.lease.expires_at = Some(later(now, ttl));
         self.next_visit_at = self.lease.expires_at;
         self.updated_at = now;
         self.revision += 1;
+    }
+
+    /// Shows progress; what would go back is left as it is.
+    pub(super) fn show(&mut self, progress: &Progress) {
+        if progress.percent >= self.progress.percent {
+            self.progress = progress.clone();
+        }
     }
 
     /// Gives the lease back and plans the next visit under a new number.

@@ -3,6 +3,7 @@
 use std::io::SeekFrom;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Json;
 use axum::body::Body;
@@ -20,7 +21,7 @@ use tokio_util::io::ReaderStream;
 
 use super::answers::{self, refusal};
 use super::faults::Fault;
-use super::state::{Outcome, State, Upload, UploadRecord, record};
+use super::state::{Outcome, State, Upload, UploadRecord, record, remove};
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Wanted {
@@ -45,15 +46,18 @@ pub(super) async fn place(
         filename: plain(&wanted.filename),
         content_type: wanted.content_type.clone(),
         size: wanted.size,
+        since: Instant::now(),
         done: false,
     };
-    let (id, upload) = {
+    let (id, upload, gone) = {
         let mut inner = state.lock();
+        let gone = inner.forget_oldest(&state.folder);
         let id = inner.new_id();
         let upload = upload(&id);
         inner.uploads.insert(id.clone(), upload.clone());
-        (id, upload)
+        (id, upload, gone)
     };
+    remove(gone).await;
     let mut data = described(&state, &id, &upload);
     data["upload"] = json!({
         "method": "PUT",
@@ -103,7 +107,11 @@ pub(super) async fn form(Extract(state): Extract<Arc<State>>, mut form: Multipar
     if field.name() != Some("file") {
         return refusal(StatusCode::BAD_REQUEST, Some(1400), "missing file");
     }
-    let id = state.lock().new_id();
+    let (id, gone) = {
+        let mut inner = state.lock();
+        (inner.new_id(), inner.forget_oldest(&state.folder))
+    };
+    remove(gone).await;
     let mut upload = Upload {
         path: state.folder.join(format!("upload-{id}")),
         filename: plain(field.file_name().unwrap_or("file")),
@@ -112,6 +120,7 @@ pub(super) async fn form(Extract(state): Extract<Arc<State>>, mut form: Multipar
             .unwrap_or("application/octet-stream")
             .to_owned(),
         size: 0,
+        since: Instant::now(),
         done: false,
     };
     let Ok(size) = write(&upload.path, field, state.config.max_upload_bytes).await else {

@@ -2,23 +2,8 @@
 
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Says that work under way is no longer wanted.
-#[derive(Debug, Clone, Default)]
-pub struct Stop(Arc<AtomicBool>);
-
-impl Stop {
-    pub fn stop(&self) {
-        self.0.store(true, Ordering::Release);
-    }
-
-    #[must_use]
-    pub fn is_stopped(&self) -> bool {
-        self.0.load(Ordering::Acquire)
-    }
-}
+use crate::media::{Cancel, FileInput, Limits, MediaError, probe, synth};
 
 /// One video to be made.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,9 +17,16 @@ pub struct Task {
 /// What is made of the video.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Make {
-    Upscale { target_height: u32 },
-    Extend { seconds: f64 },
-    CharacterReplace { picture: PathBuf },
+    /// Scaled until the short side has this many pixels.
+    Upscale {
+        short_side: u32,
+    },
+    Extend {
+        seconds: f64,
+    },
+    CharacterReplace {
+        picture: PathBuf,
+    },
 }
 
 /// Why a video could not be made.
@@ -44,7 +36,42 @@ pub struct MakeError(pub String);
 
 /// Makes videos. Called on a thread that may block.
 pub trait Maker: Debug + Send + Sync {
-    fn make(&self, task: &Task, out: &Path, stop: &Stop) -> Result<(), MakeError>;
+    fn make(&self, task: &Task, out: &Path, cancel: &Cancel) -> Result<(), MakeError>;
+}
+
+impl From<MediaError> for MakeError {
+    fn from(error: MediaError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// Makes real videos with our own media code.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct MediaMaker;
+
+impl Maker for MediaMaker {
+    fn make(&self, task: &Task, out: &Path, cancel: &Cancel) -> Result<(), MakeError> {
+        let video = FileInput::new(&task.video);
+        match &task.make {
+            Make::Upscale { short_side } => {
+                let found = probe(&video, &Limits::default(), cancel)?;
+                let found = found.require_video()?;
+                let (width, height) = (found.display_width.max(1), found.display_height);
+                // An upright video's short side is its width.
+                let factor = f64::from(*short_side) / f64::from(width.min(height).max(1));
+                let target_height = (f64::from(height) * factor).round() as u32;
+                synth::upscale(&video, target_height, task.audio, out, cancel)?;
+            }
+            Make::Extend { seconds } => {
+                synth::extend(&video, *seconds, task.audio, out, cancel)?;
+            }
+            Make::CharacterReplace { picture } => {
+                let picture = FileInput::new(picture);
+                synth::character_replace(&video, &picture, task.audio, out, cancel)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Gives the source back as it came: for tests of the API that look at no picture.
@@ -52,7 +79,7 @@ pub trait Maker: Debug + Send + Sync {
 pub struct CopyMaker;
 
 impl Maker for CopyMaker {
-    fn make(&self, task: &Task, out: &Path, _: &Stop) -> Result<(), MakeError> {
+    fn make(&self, task: &Task, out: &Path, _: &Cancel) -> Result<(), MakeError> {
         std::fs::copy(&task.video, out)
             .map(|_| ())
             .map_err(|error| MakeError(error.to_string()))

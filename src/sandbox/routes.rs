@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::answers::{self, busy, gateway, not_found, refusal};
 use super::faults::{FaultRule, Faults};
-use super::state::{RequestRecord, State, record};
+use super::state::{RequestRecord, State, prediction_folder, record, remove};
 use super::{catalog, files, submit};
 
 /// What a multipart form adds to the file in it.
@@ -172,11 +172,12 @@ async fn delete(Extract(state): Extract<Arc<State>>, Json(Ids { ids }): Json<Ids
             .collect()
     };
     state.changed.notify_waiters();
-    for prediction in &gone {
-        let folder = state.folder.join("predictions").join(&prediction.id);
-        let _ = tokio::fs::remove_dir_all(folder).await;
-    }
-    answers::ok(&json!({"deleted_count": gone.len()}))
+    let count = gone.len();
+    let folders = gone
+        .into_iter()
+        .map(|gone| prediction_folder(&state.folder, &gone.id));
+    remove(folders.collect()).await;
+    answers::ok(&json!({"deleted_count": count}))
 }
 
 async fn faults(Extract(state): Extract<Arc<State>>) -> Json<Faults> {

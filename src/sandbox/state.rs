@@ -1,7 +1,7 @@
 //! What a sandbox knows: predictions, uploads, and everything it was asked.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,12 +15,19 @@ use url::Url;
 
 use super::config::SandboxConfig;
 use super::faults::{Fault, Faults};
-use super::maker::{Maker, Stop};
+use super::maker::Maker;
 use crate::clock::Timestamp;
 use crate::job::Kind;
+use crate::media::Cancel;
 
 /// Older records are forgotten beyond this many of each.
 const MAX_RECORDS: usize = 10_000;
+
+/// Beyond this many the oldest that are done are forgotten, with their files: the real service
+/// forgets after seven days.
+const MAX_PREDICTIONS: usize = 1000;
+/// As for predictions.
+const MAX_UPLOADS: usize = 1000;
 
 /// A submission that was taken.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -162,6 +169,7 @@ pub(super) struct Upload {
     pub(super) content_type: String,
     pub(super) size: u64,
     pub(super) path: PathBuf,
+    pub(super) since: Instant,
     pub(super) done: bool,
 }
 
@@ -182,6 +190,27 @@ impl Inner {
     /// 32 hexadecimal digits, as ids were seen to be.
     pub(super) fn new_id(&mut self) -> String {
         format!("{:032x}", self.rng.random::<u128>())
+    }
+
+    /// Makes room for one more of each; gives the files and folders nobody needs any longer.
+    pub(super) fn forget_oldest(&mut self, folder: &Path) -> Vec<PathBuf> {
+        let mut gone = Vec::new();
+        if self.predictions.len() >= MAX_PREDICTIONS {
+            let done = self.predictions.values().filter(|p| p.shown);
+            if let Some(id) = done.min_by_key(|p| p.accepted).map(|p| p.id.clone()) {
+                gone.push(prediction_folder(folder, &id));
+                self.predictions.remove(&id);
+            }
+        }
+        if self.uploads.len() >= MAX_UPLOADS {
+            let oldest = self.uploads.iter().min_by_key(|(_, upload)| upload.since);
+            if let Some(id) = oldest.map(|(id, _)| id.clone())
+                && let Some(upload) = self.uploads.remove(&id)
+            {
+                gone.push(upload.path);
+            }
+        }
+        gone
     }
 
     pub(super) fn running(&self) -> usize {
@@ -205,7 +234,7 @@ pub(super) struct State {
     pub(super) maker: Arc<dyn Maker>,
     pub(super) client: reqwest::Client,
     pub(super) slots: Semaphore,
-    pub(super) stop: Stop,
+    pub(super) cancel: Cancel,
     pub(super) tasks: TaskTracker,
     /// Something changed that waiting predictions look at.
     pub(super) changed: Notify,
@@ -240,7 +269,7 @@ impl State {
             folder,
             maker,
             client,
-            stop: Stop::default(),
+            cancel: Cancel::new(),
             tasks: TaskTracker::new(),
             changed: Notify::new(),
             inner: Mutex::new(inner),
@@ -254,6 +283,20 @@ impl State {
 
     pub(super) fn url(&self, path: &str) -> String {
         join(&self.base, path)
+    }
+}
+
+/// Where a prediction's files lie.
+pub(super) fn prediction_folder(folder: &Path, id: &str) -> PathBuf {
+    folder.join("predictions").join(id)
+}
+
+/// Removes what is no longer needed; a file that was never written is no fault.
+pub(super) async fn remove(gone: Vec<PathBuf>) {
+    for path in gone {
+        if tokio::fs::remove_dir_all(&path).await.is_err() {
+            let _ = tokio::fs::remove_file(&path).await;
+        }
     }
 }
 

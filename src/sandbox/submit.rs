@@ -16,7 +16,7 @@ use super::answers::{self, busy, refusal};
 use super::catalog::{self, CatalogModel};
 use super::connection::Switch;
 use super::faults::Fault;
-use super::state::{Inner, Prediction, State, SubmissionRecord, record};
+use super::state::{Inner, Prediction, State, SubmissionRecord, record, remove};
 use super::work;
 use crate::clock::{Clock, SystemClock};
 
@@ -141,7 +141,9 @@ fn take(
     let answer = prediction.data(&state.base);
     let id = prediction.id.clone();
     inner.predictions.insert(id.clone(), prediction);
+    let gone = inner.forget_oldest(&state.folder);
     drop(inner);
+    state.tasks.spawn(remove(gone));
     // Its own task: whatever becomes of this connection, the prediction goes on.
     state.tasks.spawn(work::run(Arc::clone(state), id));
     Ok((answer, faults))

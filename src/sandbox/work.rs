@@ -11,7 +11,7 @@ use url::Url;
 
 use super::faults::Fault;
 use super::maker::{Make, Task};
-use super::state::{Outcome, State};
+use super::state::{Outcome, State, prediction_folder};
 use super::webhook;
 use crate::job::{Kind, Resolution};
 
@@ -90,14 +90,14 @@ async fn make(
     input: &Value,
     faults: &[Fault],
 ) -> Result<Outcome, Failure> {
-    let folder = state.folder.join("predictions").join(id);
+    let folder = prediction_folder(&state.folder, id);
     let internal = |error: std::io::Error| (5000, format!("Internal error: {error}."));
     tokio::fs::create_dir_all(&folder).await.map_err(internal)?;
 
     let video = obtain(state, input, "video", &folder).await?;
     let mut make = match kind {
         Kind::Upscale => Make::Upscale {
-            target_height: target_height(input),
+            short_side: short_side(input),
         },
         Kind::Extend => Make::Extend {
             seconds: input["duration"].as_f64().unwrap_or(5.0),
@@ -119,15 +119,15 @@ async fn make(
                 };
             }
             // Smaller than anything that may be asked for.
-            Fault::WrongSize => make = Make::Upscale { target_height: 240 },
+            Fault::WrongSize => make = Make::Upscale { short_side: 240 },
             _ => {}
         }
     }
 
     let task = Task { video, make, audio };
     let out = folder.join("1.mp4");
-    let (maker, stop, to) = (Arc::clone(&state.maker), state.stop.clone(), out.clone());
-    tokio::task::spawn_blocking(move || maker.make(&task, &to, &stop))
+    let (maker, cancel, to) = (Arc::clone(&state.maker), state.cancel.clone(), out.clone());
+    tokio::task::spawn_blocking(move || maker.make(&task, &to, &cancel))
         .await
         .map_err(|_| (5000, "Internal error.".to_owned()))?
         .map_err(|error| (1403, format!("Task execution failed: {error}.")))?;
@@ -137,7 +137,7 @@ async fn make(
     Ok(Outcome::Video(out))
 }
 
-fn target_height(input: &Value) -> u32 {
+fn short_side(input: &Value) -> u32 {
     input["target_resolution"]
         .as_str()
         .and_then(|text| text.parse::<Resolution>().ok())

@@ -5,6 +5,7 @@ mod money;
 mod road;
 mod stub;
 mod uploads;
+mod videos;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -1,20 +1,26 @@
 //! The sandbox, spoken to without our client, so that one misreading of the API cannot hide
 //! another.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
 use filmlab::job::Kind;
-use filmlab::sandbox::{Fault, FaultRule, Sandbox, SandboxConfig, SandboxHandle};
+use filmlab::sandbox::{CopyMaker, Fault, FaultRule, Maker, Sandbox, SandboxConfig, SandboxHandle};
 use http::HeaderMap;
 use reqwest::{Client, RequestBuilder};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use url::Url;
 
-/// A sandbox that runs as long as the test.
+/// A sandbox that runs as long as the test and gives sources back as they came.
 pub(crate) async fn start(config: SandboxConfig) -> SandboxHandle {
-    let bound = Sandbox::bind(config).await.expect("a port");
+    start_with(config, Arc::new(CopyMaker)).await
+}
+
+/// A sandbox that runs as long as the test.
+pub(crate) async fn start_with(config: SandboxConfig, maker: Arc<dyn Maker>) -> SandboxHandle {
+    let bound = Sandbox::bind_with(config, maker).await.expect("a port");
     let handle = bound.handle();
     tokio::spawn(bound.run(std::future::pending()));
     handle

@@ -1,0 +1,50 @@
+# Every target does its own set-up: a fresh Debian 12 needs no step before it.
+
+# dev builds faster than release and shares everything with the tests; the
+# heavy work is done by libav*, which is optimised either way. For a service that
+# stays, `make run PROFILE=release`.
+PROFILE ?= dev
+FILMLAB = cargo run --locked --quiet --profile $(PROFILE) --
+
+# Where rustup puts cargo, for a shell that was opened before it came.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup fixtures build run demo test lint clean
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+
+setup: ## install what is missing to build and test (says what; needs root or prints the line)
+	@scripts/setup.sh test
+
+fixtures: ## make the test inputs in fixtures/generated
+	@scripts/setup.sh fixtures
+	@scripts/fixtures.sh
+
+build: ## the release binary: target/release/filmlab
+	@scripts/setup.sh
+	cargo build --locked --release
+
+run: ## filmlab serve
+	@scripts/setup.sh
+	@cargo build --locked --profile $(PROFILE)
+	@$(FILMLAB) serve
+
+demo: ## one job of each kind on a real clip, from request to result, in var/demo
+	@scripts/setup.sh
+	@cargo build --locked --profile $(PROFILE)
+	@$(FILMLAB) demo
+
+test: ## format, clippy, docs, all tests; ends with what was skipped
+	@scripts/setup.sh test
+	@scripts/fixtures.sh
+	@scripts/check.sh test
+
+lint: ## format, clippy, licences and sources of dependencies, shell scripts
+	@scripts/setup.sh lint
+	@scripts/check.sh lint
+
+clean: ## remove what was built, the fixtures and var/
+	cargo clean
+	rm -rf fixtures/generated fixtures/generated.* var

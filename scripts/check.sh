@@ -1,0 +1,94 @@
+#!/usr/bin/env bash
+# Runs the checks of `make test` or `make lint`, all of them even if one fails,
+# then prints the time of each, and what was skipped for want of something.
+#
+#   scripts/check.sh test     format, clippy, docs, doc tests, tests
+#   scripts/check.sh lint     format, clippy, dependencies, shell scripts
+#
+# FILMLAB_REQUIRE: comma list of parts whose absence is a failure, not a skip
+# (tests/it/support/require.rs knows them all; the ones of lint are looked at here).
+# shellcheck disable=SC2317  # the functions are called through `step`
+set -uo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
+# Where cargo gives tests room for files; the tests append their skips there.
+tmp="${CARGO_TARGET_DIR:-target}/tmp"
+skips="$tmp/skipped.txt"
+mkdir -p "$tmp"
+rm -f "$skips"
+table=()
+failed=0
+
+step() {
+    local name=$1 started=$SECONDS outcome=ok
+    shift
+    printf '\n== %s\n' "$name"
+    "$@" || { outcome=FAILED failed=1; }
+    table+=("$(printf '%-14s %-7s %4d s' "$name" "$outcome" $((SECONDS - started)))")
+}
+
+# skip PART WHAT WHY
+skip() {
+    if [[ ,${FILMLAB_REQUIRE:-}, == *,$1,* ]]; then
+        echo "$2: $3 (FILMLAB_REQUIRE demands it)" >&2
+        failed=1
+    else
+        printf '%s\t%s\t%s\n' "$1" "$2" "$3" >>"$skips"
+    fi
+}
+
+format() { cargo fmt --all --check; }
+clippy() { cargo clippy --locked --all-targets -- -D warnings; }
+docs() { RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items; }
+doc_tests() { cargo test --locked --doc; }
+tests() {
+    local profile=default
+    [[ -z ${CI:-} ]] || profile=ci
+    cargo nextest run --locked --profile "$profile"
+}
+dependencies() { cargo deny --locked --log-level error check --hide-inclusion-graph bans licenses sources; }
+advisories() { cargo deny --locked check --disable-fetch advisories; }
+
+case ${1:-} in
+    test)
+        step format format
+        step clippy clippy
+        step docs docs
+        step doc-tests doc_tests
+        step tests tests
+        ;;
+    lint)
+        step format format
+        step clippy clippy
+        if cargo deny --version >/dev/null 2>&1; then
+            step dependencies dependencies
+            # The database of advisories comes from the network, the rest does not.
+            if timeout 60 cargo deny fetch db >/dev/null 2>&1; then
+                step advisories advisories
+            else
+                skip advisories "known vulnerabilities" "the advisory database cannot be reached"
+            fi
+        else
+            skip deny "dependencies" "no cargo-deny: run \`scripts/setup.sh lint\`"
+        fi
+        if command -v shellcheck >/dev/null; then
+            step shell shellcheck scripts/*.sh .ci/run
+        else
+            skip shellcheck "shell scripts" "no shellcheck: apt-get install shellcheck"
+        fi
+        ;;
+    *)
+        echo "usage: scripts/check.sh test|lint" >&2
+        exit 64
+        ;;
+esac
+
+printf '\n== summary of make %s\n' "$1"
+printf '%s\n' "${table[@]}"
+if [[ -s $skips ]]; then
+    printf '\nSKIPPED for want of something (%d):\n' "$(sort -u "$skips" | wc -l)"
+    sort -u "$skips" | sed 's/\t/  /g; s/^/  /'
+else
+    echo "nothing was skipped"
+fi
+exit $failed

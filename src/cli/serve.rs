@@ -1,0 +1,55 @@
+//! `filmlab serve`
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use clap::Args;
+use tokio::net::TcpListener;
+
+use super::{Exit, stop_signal};
+use crate::app::App;
+use crate::clock::SystemClock;
+use crate::config::Config;
+use crate::job::{Code, Failure};
+use crate::telemetry;
+
+#[derive(Debug, Args)]
+pub(super) struct ServeArgs {
+    /// Address to listen on, instead of `server.listen`.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+}
+
+pub(super) async fn run(args: ServeArgs, config: &Config) -> Result<(), Exit> {
+    telemetry::start(&config.log.filter, config.log.json);
+    let mut config = config.clone();
+    if let Some(listen) = args.listen {
+        if !listen.ip().is_loopback()
+            && config.server.api_tokens.is_empty()
+            && config.server.jobs_api
+        {
+            let fault = "--listen: others than this machine could reach the jobs API; set server.api_tokens first";
+            return Err(Exit::Usage(vec![fault.into()]));
+        }
+        config.server.listen = listen;
+    }
+    let (listener, address) = bind(config.server.listen).await?;
+    let app = App::build(&config, address, Arc::new(SystemClock)).await?;
+    tracing::info!(%address, data = %config.data_dir.display(), "filmlab serves");
+    Ok(app.run(listener, stop_signal()).await?)
+}
+
+/// Takes the address.
+pub(super) async fn bind(listen: SocketAddr) -> Result<(TcpListener, SocketAddr), Failure> {
+    let taken = async {
+        let listener = TcpListener::bind(listen).await?;
+        let address = listener.local_addr()?;
+        Ok::<_, std::io::Error>((listener, address))
+    };
+    taken.await.map_err(|error| {
+        Failure::new(
+            Code::InvalidConfig,
+            format!("cannot listen on {listen}: {error}"),
+        )
+    })
+}

@@ -1,0 +1,85 @@
+//! `/webhooks/wavespeed`: the provider says that a prediction is done.
+//!
+//! A hint: what it says is recorded and a visit planned, which asks the provider itself. For an
+//! intent whose answer was lost it is the only proof, so it is recorded before it is answered.
+
+use axum::extract::{DefaultBodyLimit, Path, RawQuery, Request, State};
+use axum::routing::post;
+use axum::{Router, middleware};
+use http::StatusCode;
+
+use super::{HttpState, Problem, api};
+use crate::job::{Code, JobId};
+use crate::ledger::Callback;
+use crate::provider::CallbackError;
+use crate::queue::{Task, Why};
+
+/// A prediction with its outputs is a few kilobytes; one with inputs in it may be far more.
+const MAX_BYTES: usize = 1024 * 1024;
+/// Ours are `{round}-{number}`.
+const MAX_INTENT_CHARS: usize = 64;
+
+pub(super) fn routes() -> Router<HttpState> {
+    Router::new()
+        .route("/webhooks/wavespeed/{job}/{intent}", post(called_back))
+        .layer(DefaultBodyLimit::max(MAX_BYTES))
+        .layer(middleware::from_fn(api::in_time))
+}
+
+async fn called_back(
+    State(state): State<HttpState>,
+    Path((job, intent)): Path<(String, String)>,
+    RawQuery(query): RawQuery,
+    request: Request,
+) -> Result<StatusCode, Problem> {
+    let job: JobId = job.parse().map_err(|_| Problem::new(Code::NotFound))?;
+    if intent.len() > MAX_INTENT_CHARS {
+        return Err(Problem::new(Code::NotFound));
+    }
+    let headers = request.headers().clone();
+    let body = api::body(request, &state).await?;
+    let token = query.as_deref().and_then(token);
+    let now = state.clock.now();
+    // The proof first: without it nobody learns which jobs there are.
+    let prediction_id = state
+        .callbacks
+        .read(&job, &intent, token.as_deref(), &headers, &body, now)
+        .map_err(refused)?;
+    let Some(recorded) = state.ledger.read(&job).await? else {
+        return Err(Problem::new(Code::NotFound));
+    };
+    let callback = Callback {
+        intent,
+        prediction_id,
+        received_at: now,
+    };
+    let first = state.ledger.record_callback(&job, &callback).await?;
+    tracing::info!(%job, intent = callback.intent, first, "the provider has called back");
+    if !recorded.status.is_ended() {
+        // A repeat plans again: the first may have been recorded without its visit.
+        let task = Task::Job {
+            id: job,
+            seq: recorded.wake.seq,
+            why: Why::Callback,
+        };
+        state.queue.schedule(&task, now).await?;
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn token(query: &str) -> Option<String> {
+    url::form_urlencoded::parse(query.as_bytes())
+        .find(|(name, _)| name == "t")
+        .map(|(_, value)| value.into_owned())
+}
+
+fn refused(error: CallbackError) -> Problem {
+    match error {
+        CallbackError::Token | CallbackError::Signature(_) => {
+            Problem::new(Code::Unauthorized).because(error)
+        }
+        CallbackError::Body(_) => Problem::new(Code::InvalidRequest)
+            .detail("The callback cannot be understood.")
+            .because(error),
+    }
+}

@@ -1,0 +1,263 @@
+//! `/v1`: creating, reading, listing and cancelling jobs, and uploading their inputs.
+
+mod request;
+mod sources;
+mod view;
+
+use axum::Router;
+use axum::extract::{FromRequest as _, Path, RawQuery, Request, State};
+use axum::middleware;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::{HeaderValue, StatusCode, header};
+
+pub use view::{JobPage, JobView, ResultView};
+
+use super::auth::Caller;
+use super::{HttpState, Problem, api};
+use crate::clock::later;
+use crate::job::{Code, Fault, Idempotency, Job, JobId, NewJob, Status, Timestamp};
+use crate::ledger::{CancelRequest, Created, JobQuery, PageToken};
+use crate::queue::{Task, Why};
+
+pub(super) fn routes() -> Router<HttpState> {
+    Router::new()
+        .route("/v1/jobs", post(create).get(list))
+        .route("/v1/jobs/{id}", get(read))
+        .route("/v1/jobs/{id}/cancel", post(cancel))
+        .layer(middleware::from_fn(api::in_time))
+        // An upload takes as long as its bytes do; it has limits of its own.
+        .merge(sources::routes())
+}
+
+async fn create(
+    State(state): State<HttpState>,
+    caller: Caller,
+    request: Request,
+) -> Result<Response, Problem> {
+    let key = request::idempotency_key(request.headers());
+    let api::Json(body) = api::Json::from_request(request, &state).await?;
+    let wanted = request::read(&body, &caller, &state);
+    let (key, wanted) = match (key, wanted) {
+        (Ok(key), Ok(wanted)) => (key, wanted),
+        (key, wanted) => {
+            let mut faults: Vec<Fault> = key.err().into_iter().collect();
+            faults.extend(wanted.err().unwrap_or_default());
+            return Err(Problem::faults(faults));
+        }
+    };
+    let now = state.clock.now();
+    let deadline = wanted.deadline.unwrap_or(state.settings.default_deadline);
+    let idempotency = key.map(|key| Idempotency {
+        key,
+        request_sha256: request::digest(&body, &wanted.owner),
+    });
+    let new = NewJob {
+        id: JobId::generate(),
+        owner: wanted.owner,
+        params: wanted.params,
+        source: wanted.source,
+        output: wanted.output,
+        notify: wanted.notify,
+        cost: None,
+        deadline_at: later(now, deadline),
+        created_at: now,
+        idempotency,
+    };
+    match state.ledger.create(new).await? {
+        Created::New(job) => {
+            wake(&state, &job, Why::Wake).await;
+            answer(&state, &job, StatusCode::CREATED).await
+        }
+        Created::Existing(job) => answer(&state, &job, StatusCode::OK).await,
+        Created::KeyReused => Err(Problem::new(Code::IdempotencyConflict)),
+        Created::IdTaken => {
+            Err(Problem::new(Code::Internal).because("a fresh job id was taken already"))
+        }
+    }
+}
+
+async fn read(
+    State(state): State<HttpState>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let job = find(&state, &caller, &id).await?;
+    answer(&state, &job, StatusCode::OK).await
+}
+
+async fn cancel(
+    State(state): State<HttpState>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let job = find(&state, &caller, &id).await?;
+    match state
+        .ledger
+        .request_cancel(&job.id, state.clock.now())
+        .await?
+    {
+        CancelRequest::Noted(job) => {
+            wake(&state, &job, Why::Cancel).await;
+            answer(&state, &job, StatusCode::ACCEPTED).await
+        }
+        CancelRequest::Ended(job) if job.status == Status::Cancelled => {
+            answer(&state, &job, StatusCode::ACCEPTED).await
+        }
+        CancelRequest::Ended(job) => Err(Problem::new(Code::Conflict).detail(format!(
+            "The job has ended already: it is {}.",
+            job.status.as_str()
+        ))),
+        CancelRequest::NotFound => Err(Problem::new(Code::NotFound)),
+    }
+}
+
+async fn list(
+    State(state): State<HttpState>,
+    caller: Caller,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
+    let mut query = read_query(query.as_deref().unwrap_or_default()).map_err(Problem::faults)?;
+    query.owner = caller.narrows_to();
+    let jobs = state.ledger.list(&query).await?;
+    // A full page may be the last one; the next is then empty.
+    let next_page_token = jobs
+        .last()
+        .filter(|_| jobs.len() >= query.limit as usize)
+        .map(|last| {
+            write_token(&PageToken {
+                created_at: last.created_at,
+                id: last.id.clone(),
+            })
+        });
+    let page = JobPage {
+        jobs: jobs.iter().map(JobView::without_links).collect(),
+        next_page_token,
+    };
+    Ok(axum::Json(page).into_response())
+}
+
+/// The job, if there is one and the caller may see it.
+async fn find(state: &HttpState, caller: &Caller, id: &str) -> Result<Job, Problem> {
+    // A name that no job can have is no job's name.
+    let id: JobId = id.parse().map_err(|_| Problem::new(Code::NotFound))?;
+    state
+        .ledger
+        .read(&id)
+        .await?
+        .filter(|job| caller.may_see(job))
+        .ok_or_else(|| Problem::new(Code::NotFound))
+}
+
+/// Plans a visit at once. The job stands without it: the sweeper finds what is due.
+async fn wake(state: &HttpState, job: &Job, why: Why) {
+    let task = Task::Job {
+        id: job.id.clone(),
+        seq: job.wake.seq,
+        why,
+    };
+    if let Err(error) = state.queue.schedule(&task, state.clock.now()).await {
+        tracing::error!(job = %job.id, %task, %error, "a visit was not planned; the sweeper will");
+    }
+}
+
+async fn answer(state: &HttpState, job: &Job, status: StatusCode) -> Result<Response, Problem> {
+    let view = JobView::with_links(job, state).await?;
+    let mut response = (status, axum::Json(view)).into_response();
+    let headers = response.headers_mut();
+    // It changes any moment, and holds links.
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if status == StatusCode::CREATED
+        && let Ok(location) = HeaderValue::from_str(&format!("/v1/jobs/{}", job.id))
+    {
+        headers.insert(header::LOCATION, location);
+    }
+    Ok(response)
+}
+
+const DEFAULT_LIMIT: u32 = 20;
+const MAX_LIMIT: u32 = 100;
+
+/// What to list. Every fault at once.
+fn read_query(text: &str) -> Result<JobQuery, Vec<Fault>> {
+    let mut query = JobQuery {
+        limit: DEFAULT_LIMIT,
+        ..JobQuery::default()
+    };
+    let mut faults = Vec::new();
+    for (name, value) in url::form_urlencoded::parse(text.as_bytes()) {
+        let message = match name.as_ref() {
+            "status" => {
+                query.status = value.parse().ok();
+                query.status.is_none().then(request::one_of::<Status>)
+            }
+            "kind" => {
+                query.kind = value.parse().ok();
+                query
+                    .kind
+                    .is_none()
+                    .then(request::one_of::<crate::job::Kind>)
+            }
+            "limit" => match value.parse() {
+                Ok(limit @ 1..=MAX_LIMIT) => {
+                    query.limit = limit;
+                    None
+                }
+                _ => Some(format!("must be a whole number from 1 to {MAX_LIMIT}")),
+            },
+            "page_token" => {
+                query.after = read_token(&value);
+                query
+                    .after
+                    .is_none()
+                    .then(|| "is not a token that a list gave".to_owned())
+            }
+            _ => Some("is not a parameter of this list".to_owned()),
+        };
+        if let Some(message) = message {
+            let field: String = name.chars().take(80).collect();
+            faults.push(Fault::new(field, message));
+        }
+    }
+    if faults.is_empty() {
+        Ok(query)
+    } else {
+        Err(faults)
+    }
+}
+
+fn write_token(token: &PageToken) -> String {
+    URL_SAFE_NO_PAD.encode(format!(
+        "{}:{}",
+        token.created_at.as_microsecond(),
+        token.id
+    ))
+}
+
+fn read_token(text: &str) -> Option<PageToken> {
+    let text = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
+    let (micros, id) = text.split_once(':')?;
+    Some(PageToken {
+        created_at: Timestamp::from_microsecond(micros.parse().ok()?).ok()?,
+        id: id.parse().ok()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_token_reads_back_and_nothing_else_does() {
+        let token = PageToken {
+            created_at: Timestamp::from_microsecond(1_700_000_000_123_456).unwrap(),
+            id: "01hx".parse().unwrap(),
+        };
+        assert_eq!(read_token(&write_token(&token)), Some(token));
+        for bad in ["", "x", "%%%", &URL_SAFE_NO_PAD.encode("1:a/b")] {
+            assert_eq!(read_token(bad), None, "{bad}");
+        }
+    }
+}

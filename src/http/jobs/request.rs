@@ -1,0 +1,411 @@
+//! What a creation asks for, read strictly: a misspelt field would otherwise be paid for and
+//! silently left out. Every fault is told at once.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use http::HeaderMap;
+use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
+use strum::IntoEnumIterator;
+
+use crate::http::auth::Caller;
+use crate::http::{HttpState, LOCAL_OWNER};
+use crate::job::{Fault, Kind, MediaRef, Notify, Output, Owner, Params, Source, WatermarkSpec};
+use crate::outgoing;
+
+/// A job as asked for, checked.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    pub(super) owner: Owner,
+    pub(super) params: Params,
+    pub(super) source: Source,
+    pub(super) output: Output,
+    pub(super) notify: Notify,
+    pub(super) deadline: Option<Duration>,
+}
+
+/// A job shorter than this could not even be polled; one longer than a day outlives its uploads
+/// at the provider.
+const DEADLINE_S: std::ops::RangeInclusive<u64> = 10..=86_400;
+/// As in the IETF draft's examples and other services: enough for any UUID with a prefix.
+const MAX_KEY_CHARS: usize = 255;
+
+/// The names of an enumeration, for a message.
+pub(super) fn one_of<T: IntoEnumIterator + Into<&'static str>>() -> String {
+    let names: Vec<&'static str> = T::iter().map(Into::into).collect();
+    format!("must be one of {}", names.join(", "))
+}
+
+/// The `Idempotency-Key`, bare or as the draft's quoted string.
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Fault> {
+    let Some(value) = headers.get("idempotency-key") else {
+        return Ok(None);
+    };
+    let text = value.to_str().unwrap_or_default().trim();
+    let key = text
+        .strip_prefix('"')
+        .and_then(|text| text.strip_suffix('"'))
+        .unwrap_or(text);
+    let fits = (1..=MAX_KEY_CHARS).contains(&key.len())
+        && key.bytes().all(|byte| (0x20..0x7f).contains(&byte));
+    if fits {
+        Ok(Some(key.to_owned()))
+    } else {
+        Err(Fault::new(
+            "Idempotency-Key",
+            format!("must be 1 to {MAX_KEY_CHARS} printable ASCII characters"),
+        ))
+    }
+}
+
+/// SHA-256 of the request in one canonical spelling (keys sorted, no spaces), for its owner: the
+/// same request is the same however its JSON was written.
+pub(super) fn digest(body: &Value, owner: &Owner) -> String {
+    let mut text = format!("{owner}\n");
+    canonical(body, &mut text);
+    hex::encode(Sha256::digest(text.as_bytes()))
+}
+
+fn canonical(value: &Value, out: &mut String) {
+    match value {
+        Value::Object(map) => {
+            let mut entries: Vec<_> = map.iter().collect();
+            entries.sort_by_key(|(name, _)| *name);
+            out.push('{');
+            for (name, value) in entries {
+                out.push_str(&Value::from(name.as_str()).to_string());
+                out.push(':');
+                canonical(value, out);
+                out.push(',');
+            }
+            out.push('}');
+        }
+        Value::Array(items) => {
+            out.push('[');
+            for item in items {
+                canonical(item, out);
+                out.push(',');
+            }
+            out.push(']');
+        }
+        scalar => out.push_str(&scalar.to_string()),
+    }
+}
+
+/// Reads fields and remembers what is wrong with them.
+#[derive(Default)]
+struct Reader {
+    faults: Vec<Fault>,
+}
+
+type Object = Map<String, Value>;
+
+fn path(within: &str, name: &str) -> String {
+    if within.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{within}.{name}")
+    }
+}
+
+/// A field that is there. `null` says the same as leaving it out.
+fn get<'a>(object: &'a Object, name: &str) -> Option<&'a Value> {
+    object.get(name).filter(|value| !value.is_null())
+}
+
+impl Reader {
+    fn fault(&mut self, field: String, message: impl Into<String>) {
+        self.faults.push(Fault::new(field, message));
+    }
+
+    /// An object with none but the known fields.
+    fn object<'a>(
+        &mut self,
+        value: Option<&'a Value>,
+        at: &str,
+        known: &[&str],
+    ) -> Option<&'a Object> {
+        let value = value?;
+        let Some(object) = value.as_object() else {
+            self.fault(at.to_owned(), "must be an object");
+            return None;
+        };
+        for name in object.keys().filter(|name| !known.contains(&name.as_str())) {
+            // What is echoed is bounded; a body is not shown back whole.
+            let name: String = name.chars().take(80).collect();
+            self.fault(path(at, &name), "is not a known field");
+        }
+        Some(object)
+    }
+
+    fn text<'a>(&mut self, object: &'a Object, at: &str, name: &str) -> Option<&'a str> {
+        let value = get(object, name)?;
+        if value.as_str().is_none() {
+            self.fault(path(at, name), "must be text");
+        }
+        value.as_str()
+    }
+
+    fn parsed<T: FromStr>(&mut self, object: &Object, at: &str, name: &str) -> Option<T>
+    where
+        T::Err: std::fmt::Display,
+    {
+        match self.text(object, at, name)?.parse() {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.fault(path(at, name), error.to_string());
+                None
+            }
+        }
+    }
+
+    /// An input: somewhere we may go, or one of the owner's own objects.
+    fn input(
+        &mut self,
+        object: &Object,
+        at: &str,
+        name: &str,
+        owner: &Owner,
+        state: &HttpState,
+    ) -> Option<MediaRef> {
+        let reference: MediaRef = self.parsed(object, at, name)?;
+        let fault = match &reference {
+            MediaRef::Web(url) => outgoing::check_url(url, state.settings.allow_loopback)
+                .err()
+                .map(|refused| refused.to_string()),
+            MediaRef::Object(object) => {
+                let own = format!("sources/{owner}/");
+                (!object.starts_with(&own) || object.len() == own.len())
+                    .then(|| format!("must be an upload of yours, under {own}"))
+            }
+        };
+        match fault {
+            Some(message) => {
+                self.fault(path(at, name), message);
+                None
+            }
+            None => Some(reference),
+        }
+    }
+}
+
+/// Reads a creation's body.
+pub(super) fn read(body: &Value, caller: &Caller, state: &HttpState) -> Result<Wanted, Vec<Fault>> {
+    let mut reader = Reader::default();
+    let known = [
+        "owner",
+        "kind",
+        "params",
+        "source",
+        "output",
+        "notify",
+        "deadline_s",
+    ];
+    let Some(body) = reader.object(Some(body), "", &known) else {
+        return Err(vec![Fault::new("body", "must be an object")]);
+    };
+    let owner = owner(&mut reader, body, caller);
+    // Faults that depend on whose job it is are looked for even when that is not known.
+    let assumed = owner.clone().or_else(|| LOCAL_OWNER.parse().ok());
+    let params = params(&mut reader, body);
+    let source = assumed
+        .as_ref()
+        .and_then(|owner| source(&mut reader, body, owner, state));
+    let output = assumed
+        .as_ref()
+        .map(|owner| output(&mut reader, body, owner, state));
+    let notify = notify(&mut reader, body, state);
+    let deadline = deadline(&mut reader, body);
+    match (owner, params, source, output) {
+        (Some(owner), Some(params), Some(source), Some(output)) if reader.faults.is_empty() => {
+            Ok(Wanted {
+                owner,
+                params,
+                source,
+                output,
+                notify,
+                deadline,
+            })
+        }
+        _ => Err(reader.faults),
+    }
+}
+
+fn owner(reader: &mut Reader, body: &Object, caller: &Caller) -> Option<Owner> {
+    let before = reader.faults.len();
+    let named = reader.parsed(body, "", "owner");
+    if reader.faults.len() > before {
+        return None;
+    }
+    match caller.owner_for(named) {
+        Ok(owner) => Some(owner),
+        Err(message) => {
+            reader.fault("owner".into(), message);
+            None
+        }
+    }
+}
+
+fn kind(body: &Object) -> Option<Kind> {
+    get(body, "kind")?.as_str()?.parse().ok()
+}
+
+fn params(reader: &mut Reader, body: &Object) -> Option<Params> {
+    let Some(kind) = kind(body) else {
+        let message = match get(body, "kind") {
+            None => format!("is required and {}", one_of::<Kind>()),
+            Some(_) => one_of::<Kind>(),
+        };
+        reader.fault("kind".into(), message);
+        return None;
+    };
+    let value = body.get("params").unwrap_or(&Value::Null);
+    match Params::parse(kind, value) {
+        Ok(params) => Some(params),
+        Err(faults) => {
+            reader.faults.extend(faults);
+            None
+        }
+    }
+}
+
+fn source(reader: &mut Reader, body: &Object, owner: &Owner, state: &HttpState) -> Option<Source> {
+    let Some(given) = get(body, "source") else {
+        reader.fault("source".into(), "is required");
+        return None;
+    };
+    let object = reader.object(Some(given), "source", &["video", "image"])?;
+    if get(object, "video").is_none() {
+        reader.fault("source.video".into(), "is required");
+    }
+    let has_image = get(object, "image").is_some();
+    match kind(body) {
+        Some(Kind::CharacterReplace) if !has_image => {
+            reader.fault("source.image".into(), "is required");
+        }
+        Some(kind @ (Kind::Extend | Kind::Upscale)) if has_image => {
+            let message = format!("is not used by {}", kind.as_str());
+            reader.fault("source.image".into(), message);
+        }
+        _ => {}
+    }
+    let image = reader.input(object, "source", "image", owner, state);
+    let video = reader.input(object, "source", "video", owner, state)?;
+    Some(Source { video, image })
+}
+
+fn output(reader: &mut Reader, body: &Object, owner: &Owner, state: &HttpState) -> Output {
+    let mut output = Output::default();
+    let Some(object) = reader.object(get(body, "output"), "output", &["profile", "watermark"])
+    else {
+        return output;
+    };
+    if let Some(profile) = reader.text(object, "output", "profile") {
+        let profiles = &state.settings.profiles;
+        if profiles.iter().any(|known| known == profile) {
+            profile.clone_into(&mut output.profile);
+        } else {
+            let message = format!("must be one of {}", profiles.join(", "));
+            reader.fault("output.profile".into(), message);
+        }
+    }
+    let at = "output.watermark";
+    let known = ["image", "anchor", "scale", "opacity"];
+    if let Some(object) = reader.object(get(object, "watermark"), at, &known) {
+        let words = WatermarkSpec {
+            image: reader.input(object, at, "image", owner, state),
+            anchor: reader.text(object, at, "anchor").map(str::to_owned),
+            scale: reader.text(object, at, "scale").map(str::to_owned),
+            opacity: opacity(reader, object, at),
+        };
+        reader.faults.extend((state.check_watermark)(&words));
+        output.watermark = Some(words);
+    }
+    output
+}
+
+fn opacity(reader: &mut Reader, object: &Object, at: &str) -> Option<f32> {
+    let value = get(object, "opacity")?;
+    let number = value
+        .as_f64()
+        .filter(|number| (0.0..=1.0).contains(number))
+        .map(|number| number as f32);
+    if number.is_none() {
+        reader.fault(path(at, "opacity"), "must be a number from 0 to 1");
+    }
+    number
+}
+
+fn notify(reader: &mut Reader, body: &Object, state: &HttpState) -> Notify {
+    let mut notify = Notify::default();
+    let Some(object) = reader.object(get(body, "notify"), "notify", &["webhook"]) else {
+        return notify;
+    };
+    if let Some(webhook) = reader.parsed::<url::Url>(object, "notify", "webhook") {
+        match outgoing::check_url(&webhook, state.settings.allow_loopback) {
+            Ok(()) if webhook.as_str().len() <= 2048 => notify.webhook = Some(webhook),
+            Ok(()) => reader.fault(
+                "notify.webhook".into(),
+                "an address is at most 2048 characters long",
+            ),
+            Err(refused) => reader.fault("notify.webhook".into(), refused.to_string()),
+        }
+    }
+    notify
+}
+
+fn deadline(reader: &mut Reader, body: &Object) -> Option<Duration> {
+    let value = get(body, "deadline_s")?;
+    let seconds = value
+        .as_u64()
+        .filter(|seconds| DEADLINE_S.contains(seconds));
+    if seconds.is_none() {
+        let message = format!(
+            "must be a whole number from {} to {}",
+            DEADLINE_S.start(),
+            DEADLINE_S.end()
+        );
+        reader.fault("deadline_s".into(), message);
+    }
+    seconds.map(Duration::from_secs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_digest_sees_what_is_said_and_not_how() {
+        let owner: Owner = "u1".parse().unwrap();
+        let one: Value =
+            serde_json::from_str(r#"{"a": 1, "b": {"c": [1, "x"], "d": null}}"#).unwrap();
+        let same: Value = serde_json::from_str(r#"{"b":{"d":null,"c":[1,"x"]},"a":1}"#).unwrap();
+        assert_eq!(digest(&one, &owner), digest(&same, &owner));
+        assert_ne!(digest(&one, &owner), digest(&json!({"a": 1}), &owner));
+        assert_ne!(digest(&one, &owner), digest(&one, &"u2".parse().unwrap()));
+        // Structure cannot be faked by text.
+        assert_ne!(
+            digest(&json!(["a", "b"]), &owner),
+            digest(&json!(["a\",\"b"]), &owner)
+        );
+    }
+
+    #[test]
+    fn a_key_is_printable_and_bounded() {
+        let key = |value: &[u8]| {
+            let mut headers = HeaderMap::new();
+            headers.insert(
+                "idempotency-key",
+                http::HeaderValue::from_bytes(value).unwrap(),
+            );
+            idempotency_key(&headers)
+        };
+        assert_eq!(key(b"a b"), Ok(Some("a b".into())));
+        assert_eq!(key(b"\"a\""), Ok(Some("a".into())));
+        assert!(key(b"").is_err() && key("ä".as_bytes()).is_err());
+        assert!(key(&[b'x'; 255]).is_ok() && key(&[b'x'; 256]).is_err());
+        assert_eq!(idempotency_key(&HeaderMap::new()), Ok(None));
+    }
+}

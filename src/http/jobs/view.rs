@@ -1,0 +1,151 @@
+//! A job as its owner sees it: nothing of leases, tasks, the provider's names or our objects.
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::clock::later;
+use crate::http::{HttpState, Problem};
+use crate::job::{
+    Code, Job, JobCredits, JobId, Output, Owner, Params, Party, Progress, Published, Source, Stage,
+    Status, Timestamp, Timings,
+};
+
+/// The public form of a job.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JobView {
+    pub id: JobId,
+    pub owner: Owner,
+    #[serde(flatten)]
+    pub params: Params,
+    pub source: Source,
+    pub output: Output,
+    pub status: Status,
+    /// Where in `processing` it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<Stage>,
+    pub progress: Progress,
+    pub attempt: u32,
+    pub round: u32,
+    /// Why it failed, or what it waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<ErrorView>,
+    pub credits: JobCredits,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<ResultView>,
+    pub timings: Timings,
+    pub cancel_requested: bool,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completed_at: Option<Timestamp>,
+    pub deadline_at: Timestamp,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ErrorView {
+    pub code: Code,
+    pub message: String,
+    pub party: Party,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<Stage>,
+}
+
+/// The result of a completed job.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ResultView {
+    /// Absent in lists: reading the job gives fresh ones.
+    #[serde(flatten, default, skip_serializing_if = "Option::is_none")]
+    pub links: Option<Links>,
+    /// Size of the video.
+    pub bytes: u64,
+    pub duration_ms: u64,
+    pub width: u32,
+    pub height: u32,
+}
+
+/// Where the result's files open without credentials, until `expires_at`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Links {
+    pub video: Url,
+    pub poster: Url,
+    pub metadata: Url,
+    pub expires_at: Timestamp,
+}
+
+/// A page of a list, newest first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JobPage {
+    pub jobs: Vec<JobView>,
+    /// Brings the next page; absent after the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_page_token: Option<String>,
+}
+
+impl JobView {
+    /// The job without links: signing them can cost a remote call each.
+    #[must_use]
+    pub fn without_links(job: &Job) -> Self {
+        // A result that is made but not settled is not published.
+        let published = job
+            .result
+            .as_ref()
+            .filter(|_| job.status == Status::Completed);
+        Self {
+            id: job.id.clone(),
+            owner: job.owner.clone(),
+            params: job.params.clone(),
+            source: job.source.clone(),
+            output: job.output.clone(),
+            status: job.status,
+            stage: job.stage,
+            progress: job.progress.clone(),
+            attempt: job.attempt,
+            round: job.round,
+            error: job.error.as_ref().map(|error| ErrorView {
+                code: error.code,
+                message: error.message.clone(),
+                party: error.party,
+                stage: error.stage,
+            }),
+            credits: job.credits.clone(),
+            result: published.map(|result| ResultView {
+                links: None,
+                bytes: result.bytes,
+                duration_ms: result.duration_ms,
+                width: result.width,
+                height: result.height,
+            }),
+            timings: job.timings.clone(),
+            cancel_requested: job.cancel_requested,
+            created_at: job.created_at,
+            updated_at: job.updated_at,
+            completed_at: job.completed_at,
+            deadline_at: job.deadline_at,
+        }
+    }
+
+    /// The job with fresh links to its result.
+    pub(super) async fn with_links(job: &Job, state: &HttpState) -> Result<Self, Problem> {
+        let mut view = Self::without_links(job);
+        if let (Some(view), Some(published)) = (&mut view.result, &job.result) {
+            view.links = Some(sign(job, published, state).await?);
+        }
+        Ok(view)
+    }
+}
+
+async fn sign(job: &Job, published: &Published, state: &HttpState) -> Result<Links, Problem> {
+    let ttl = state.settings.link_ttl;
+    let link = async |object: &str, ending: &str| {
+        let name = format!("{}.{ending}", job.id);
+        state.storage.link(object, ttl, Some(&name)).await
+    };
+    // Before signing, so that no link ends earlier than it says.
+    let now = state.clock.now();
+    Ok(Links {
+        video: link(&published.video, "mp4").await?,
+        poster: link(&published.poster, "jpg").await?,
+        metadata: link(&published.metadata, "json").await?,
+        expires_at: later(now, ttl),
+    })
+}

@@ -1,0 +1,105 @@
+//! Jobs in and out of their rows.
+
+use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, named_params};
+
+use super::super::{LedgerError, Result};
+use crate::job::{Claim, Job, JobId, Timestamp};
+
+/// The columns that [`job_in`] reads, in its order.
+pub(super) const COLUMNS: &str = "id, doc, cancel_requested_at IS NOT NULL";
+
+pub(super) fn micros(at: Timestamp) -> i64 {
+    at.as_microsecond()
+}
+
+pub(super) fn moment(micros: i64) -> Timestamp {
+    // Only moments beyond the year 9999 do not fit; we never wrote one.
+    Timestamp::from_microsecond(micros).unwrap_or(Timestamp::MAX)
+}
+
+pub(super) fn load(db: &Connection, id: &JobId) -> Result<Option<Job>> {
+    db.prepare_cached(&format!("SELECT {COLUMNS} FROM jobs WHERE id = ?1"))?
+        .query_row([id.as_str()], |row| Ok(job_in(row)))
+        .optional()?
+        .transpose()
+}
+
+/// The job, if it is still this claim's.
+pub(super) fn load_held(db: &Connection, id: &JobId, claim: &Claim) -> Result<Option<Job>> {
+    Ok(load(db, id)?.filter(|job| claim.holds(job)))
+}
+
+pub(super) fn job_in(row: &Row<'_>) -> Result<Job> {
+    let id: String = row.get(0)?;
+    // A blob or a number where text belongs is the document's fault, not the ledger's.
+    let doc = row.get_ref(1)?;
+    let parsed = doc
+        .as_str()
+        .map_err(|error| error.to_string())
+        .and_then(|doc| serde_json::from_str::<Job>(doc).map_err(|error| error.to_string()));
+    match parsed {
+        Ok(job) if job.id.as_str() != id => Err(LedgerError::Malformed {
+            reason: format!("it says its id is {}", job.id),
+            id,
+        }),
+        Ok(mut job) => {
+            job.cancel_requested = row.get(2)?;
+            Ok(job)
+        }
+        Err(reason) => Err(LedgerError::Malformed { id, reason }),
+    }
+}
+
+pub(super) fn insert(tx: &Transaction<'_>, job: &Job) -> Result<()> {
+    tx.prepare_cached(
+        "INSERT INTO jobs (id, owner, kind, created_at, status, next_visit_at, wake_seq, doc)
+         VALUES (:id, :owner, :kind, :created_at, :status, :next_visit_at, :wake_seq, :doc)",
+    )?
+    .execute(named_params! {
+        ":id": job.id.as_str(),
+        ":owner": job.owner.as_str(),
+        ":kind": job.params.kind().as_str(),
+        ":created_at": micros(job.created_at),
+        ":status": job.status.as_str(),
+        ":next_visit_at": job.next_visit_at.map(micros),
+        ":wake_seq": seq_column(job.wake.seq),
+        ":doc": document(job)?,
+    })?;
+    Ok(())
+}
+
+/// Writes the owner's part, and leaves alone what others write.
+pub(super) fn store(tx: &Transaction<'_>, job: &Job) -> Result<()> {
+    tx.prepare_cached(
+        "UPDATE jobs
+         SET status = :status, next_visit_at = :next_visit_at, wake_seq = :wake_seq, doc = :doc
+         WHERE id = :id",
+    )?
+    .execute(named_params! {
+        ":id": job.id.as_str(),
+        ":status": job.status.as_str(),
+        ":next_visit_at": job.next_visit_at.map(micros),
+        ":wake_seq": seq_column(job.wake.seq),
+        ":doc": document(job)?,
+    })?;
+    Ok(())
+}
+
+fn document(job: &Job) -> Result<String> {
+    let written = if job.cancel_requested {
+        // That one has its own column: written here, it would outlive it.
+        let mut own = job.clone();
+        own.cancel_requested = false;
+        serde_json::to_string(&own)
+    } else {
+        serde_json::to_string(job)
+    };
+    written.map_err(|error| LedgerError::Malformed {
+        id: job.id.to_string(),
+        reason: error.to_string(),
+    })
+}
+
+pub(super) fn seq_column(seq: u64) -> i64 {
+    i64::try_from(seq).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,72 @@
+//! The tables. Moments are integers: microseconds since 1970, UTC.
+
+use crate::sqlite::Schema;
+
+pub(super) const SCHEMA: Schema = Schema {
+    part: "ledger",
+    steps: &[FIRST],
+};
+
+const FIRST: &str = "
+-- `doc` belongs to the holder of the lease. The columns before `cancel_requested_at` are copied
+-- from it in the same write; `cancel_requested_at` is written by anybody and merged on reading.
+CREATE TABLE jobs (
+    id                  TEXT PRIMARY KEY,
+    owner               TEXT NOT NULL,
+    kind                TEXT NOT NULL,
+    created_at          INTEGER NOT NULL,
+    status              TEXT NOT NULL,
+    next_visit_at       INTEGER,
+    wake_seq            INTEGER NOT NULL,
+    cancel_requested_at INTEGER,
+    doc                 TEXT NOT NULL
+) STRICT;
+-- Jobs that have not ended, by when somebody has to look at them.
+CREATE INDEX jobs_due ON jobs (next_visit_at, id) WHERE next_visit_at IS NOT NULL;
+CREATE INDEX jobs_by_time ON jobs (created_at, id);
+CREATE INDEX jobs_by_owner ON jobs (owner, created_at, id);
+CREATE INDEX jobs_by_status ON jobs (status, created_at, id);
+
+CREATE TABLE idempotency (
+    owner          TEXT NOT NULL,
+    key            TEXT NOT NULL,
+    request_sha256 TEXT NOT NULL,
+    job            TEXT NOT NULL REFERENCES jobs (id),
+    PRIMARY KEY (owner, key)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE callbacks (
+    job           TEXT NOT NULL,
+    intent        TEXT NOT NULL,
+    prediction_id TEXT NOT NULL,
+    received_at   INTEGER NOT NULL,
+    PRIMARY KEY (job, intent)
+) STRICT, WITHOUT ROWID;
+
+-- Others change `credits` by increments only.
+CREATE TABLE accounts (
+    owner        TEXT PRIMARY KEY,
+    credits      INTEGER NOT NULL,
+    credits_held INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE credit_entries (
+    number INTEGER PRIMARY KEY,
+    owner  TEXT NOT NULL REFERENCES accounts (owner),
+    id     TEXT NOT NULL,
+    kind   TEXT NOT NULL,
+    amount INTEGER NOT NULL,
+    job    TEXT,
+    at     INTEGER NOT NULL,
+    UNIQUE (owner, id)
+) STRICT;
+CREATE INDEX credit_entries_by_time ON credit_entries (owner, at, number);
+
+CREATE TABLE outbox (
+    id      TEXT PRIMARY KEY,
+    state   TEXT NOT NULL,
+    next_at INTEGER,
+    doc     TEXT NOT NULL
+) STRICT;
+CREATE INDEX outbox_due ON outbox (next_at, id) WHERE next_at IS NOT NULL;
+";

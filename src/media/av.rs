@@ -1,0 +1,148 @@
+//! A thin, owned layer over libav*: the only `unsafe` and the only
+//! `ffmpeg_next` of the crate.
+//!
+//! The safe API of ffmpeg-next has holes (contexts that outlive their graph,
+//! frames emptied through shared references, panics that cross C frames), so
+//! this layer speaks to the C interface and keeps three promises:
+//!
+//! - every object owns what it points to, and nothing borrows past its owner;
+//! - nothing of `ffmpeg_next` appears in a signature outside this module;
+//! - a panic in a callback ends as an I/O error, never in a C frame.
+//!
+//! C enums are read as plain integers: a value newer than the headers would be
+//! undefined behaviour as a Rust enum.
+//!
+//! Objects stay on the thread that made them.
+#![allow(unsafe_code)]
+
+mod codec;
+mod decode;
+mod demux;
+mod encode;
+mod error;
+mod filter;
+mod frame;
+mod io;
+pub(crate) mod log;
+mod mux;
+mod packet;
+
+pub(crate) use codec::{CodecParams, decoder_name};
+pub(crate) use decode::{Decoder, DecoderOptions, Received};
+pub(crate) use demux::{Demuxer, Kind, OpenError, OpenOptions, StreamInfo};
+pub(crate) use encode::{AacSettings, Encoder, X264Settings};
+pub(crate) use error::AvError;
+pub(crate) use filter::{Graph, Node, VideoSource};
+pub(crate) use frame::{Frame, pixel_format};
+pub(crate) use mux::Muxer;
+pub(crate) use packet::Packet;
+
+use std::ffi::CStr;
+use std::os::raw::{c_char, c_int, c_uint};
+use std::sync::OnceLock;
+
+use ffmpeg_next::ffi;
+
+use super::ratio::Ratio;
+
+/// Reads or writes a C enum field as the integer it is.
+macro_rules! int_field {
+    ($object:expr, $field:ident) => {
+        std::ptr::addr_of!((*$object).$field)
+            .cast::<std::os::raw::c_int>()
+            .read()
+    };
+    ($object:expr, $field:ident = $value:expr) => {
+        std::ptr::addr_of_mut!((*$object).$field)
+            .cast::<std::os::raw::c_int>()
+            .write($value)
+    };
+}
+pub(crate) use int_field;
+
+/// Sets up logging once; racing callers wait for the first.
+///
+/// FFmpeg ≥ 4 registers codecs and formats by itself, and `avformat_network_init`
+/// is left out on purpose: nothing here may open a connection.
+pub(crate) fn init() {
+    static ONCE: OnceLock<()> = OnceLock::new();
+    ONCE.get_or_init(log::install);
+}
+
+/// Versions and abilities of the libraries this process runs with.
+pub(crate) struct Build {
+    pub avformat: String,
+    pub avcodec: String,
+    pub avfilter: String,
+    pub release: String,
+    pub license: String,
+}
+
+pub(crate) fn build() -> Build {
+    // SAFETY: these take no arguments and return integers and static strings.
+    unsafe {
+        Build {
+            avformat: version(ffi::avformat_version()),
+            avcodec: version(ffi::avcodec_version()),
+            avfilter: version(ffi::avfilter_version()),
+            release: text(ffi::av_version_info()),
+            license: text(ffi::avcodec_license()),
+        }
+    }
+}
+
+/// Whether an encoder of this name is linked in.
+pub(crate) fn has_encoder(name: &CStr) -> bool {
+    // SAFETY: `name` is a C string; the lookup only reads static tables.
+    unsafe { !ffi::avcodec_find_encoder_by_name(name.as_ptr()).is_null() }
+}
+
+/// Whether a filter of this name is linked in.
+pub(crate) fn has_filter(name: &CStr) -> bool {
+    // SAFETY: `name` is a C string; the lookup only reads static tables.
+    unsafe { !ffi::avfilter_get_by_name(name.as_ptr()).is_null() }
+}
+
+fn version(packed: c_uint) -> String {
+    format!(
+        "{}.{}.{}",
+        packed >> 16,
+        (packed >> 8) & 0xff,
+        packed & 0xff
+    )
+}
+
+/// Copies a C string; null becomes empty, other encodings become replacement characters.
+///
+/// # Safety
+/// `pointer` is null or a NUL-terminated string that stays valid for the call.
+unsafe fn text(pointer: *const c_char) -> String {
+    if pointer.is_null() {
+        return String::new();
+    }
+    // SAFETY: not null; the rest is the caller's promise.
+    unsafe { CStr::from_ptr(pointer) }
+        .to_string_lossy()
+        .into_owned()
+}
+
+fn ratio(value: ffi::AVRational) -> Ratio {
+    Ratio::new(value.num, value.den)
+}
+
+fn rational(value: Ratio) -> ffi::AVRational {
+    ffi::AVRational {
+        num: value.num,
+        den: value.den,
+    }
+}
+
+/// libav's "no timestamp" as an option.
+fn timestamp(value: i64) -> Option<i64> {
+    (value != ffi::AV_NOPTS_VALUE).then_some(value)
+}
+
+const EAGAIN: c_int = -(ffi::EAGAIN as c_int);
+const EINVAL: c_int = -(ffi::EINVAL as c_int);
+const EIO: c_int = -(ffi::EIO as c_int);
+const ENOMEM: c_int = -12;

@@ -1,0 +1,536 @@
+//! Reading containers from untrusted bytes.
+//!
+//! Custom I/O removes FFmpeg's default protocol whitelist: playlist bytes fed
+//! through a stream made real HTTP requests. So the format is chosen here from
+//! a fixed list, the name of the file is never shown to libav, and every
+//! attempt to open something nested is refused.
+
+use std::ffi::{CStr, CString};
+use std::io::{self, Read};
+use std::os::raw::{c_char, c_int, c_void};
+use std::sync::Arc;
+
+use ffmpeg_next::codec::packet::side_data::Type as SideDataType;
+use ffmpeg_next::ffi;
+use ffmpeg_next::format::context::Input as OwnedInput;
+
+use super::codec::{CodecParams, describe, whitelist};
+use super::error::{AvError, check};
+use super::io::Io;
+use super::packet::Packet;
+use super::{int_field, log, ratio, text, timestamp};
+use crate::media::color::Color;
+use crate::media::input::ReadSeek;
+use crate::media::limits::Guard;
+use crate::media::ratio::Ratio;
+
+/// Demuxers we let near untrusted bytes, by libav's names.
+const FORMATS: &str = "mov,matroska,avi,mpegts,gif";
+/// Bytes looked at to recognise the container. Long enough for an ID3 tag or
+/// a transport stream with junk in front.
+const SNIFFED: u64 = 256 << 10;
+
+/// What may be spent on opening a container.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OpenOptions {
+    pub probe_size: u64,
+    pub analyze_ms: u64,
+    pub max_streams: u32,
+    pub max_pixels: u64,
+}
+
+/// Why a container did not open.
+pub(crate) enum OpenError {
+    Io(io::Error),
+    /// Nothing libav knows.
+    Unknown,
+    /// Known, but not one we read.
+    Refused(String),
+    TooManyStreams,
+    Libav(AvError),
+}
+
+impl From<AvError> for OpenError {
+    fn from(error: AvError) -> Self {
+        Self::Libav(error)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Video,
+    Audio,
+    Subtitle,
+    Data,
+}
+
+/// Plain facts about one stream, copied out of libav.
+#[derive(Clone, Debug)]
+pub(crate) struct StreamInfo {
+    pub index: usize,
+    pub kind: Kind,
+    pub attached_picture: bool,
+    pub default: bool,
+    pub codec: String,
+    pub profile: Option<String>,
+    pub time_base: Ratio,
+    pub start: Option<i64>,
+    pub duration: Option<i64>,
+    pub frames: u64,
+    pub average_rate: Ratio,
+    pub real_rate: Ratio,
+    pub bit_rate: u64,
+    pub width: u32,
+    pub height: u32,
+    /// Number and meaning of the pixel or sample format; negative if unknown.
+    pub format: i32,
+    pub sample_aspect: Ratio,
+    pub color: Color,
+    pub display_matrix: Option<[i32; 9]>,
+    pub sample_rate: u32,
+    pub channels: u32,
+    pub channel_layout: String,
+}
+
+/// Recognises the container from its first bytes.
+///
+/// Returns libav's name for it; the reader is back at 0 afterwards.
+fn identify(reader: &mut dyn ReadSeek) -> Result<(String, Vec<u8>), OpenError> {
+    let mut head = Vec::new();
+    reader
+        .take(SNIFFED)
+        .read_to_end(&mut head)
+        .map_err(OpenError::Io)?;
+    reader.rewind().map_err(OpenError::Io)?;
+    let (format, score) = guess(&head);
+    if format.is_null() {
+        return Err(OpenError::Unknown);
+    }
+    // SAFETY: a demuxer of libav's static table.
+    let name = unsafe { text((*format).name) };
+    let allowed = FORMATS
+        .split(',')
+        .any(|known| name.split(',').any(|part| part == known));
+    // libav itself calls a quarter of the maximum "try again with more bytes":
+    // noise reaches that, our containers score above.
+    if !allowed {
+        return Err(if score > 25 {
+            OpenError::Refused(name)
+        } else {
+            OpenError::Unknown
+        });
+    }
+    Ok((name, head))
+}
+
+fn guess(head: &[u8]) -> (*const ffi::AVInputFormat, c_int) {
+    let mut padded = head.to_vec();
+    padded.resize(head.len() + ffi::AVPROBE_PADDING_SIZE as usize, 0);
+    let data = ffi::AVProbeData {
+        // An empty name, so that no extension has a say.
+        filename: c"".as_ptr(),
+        buf: padded.as_mut_ptr(),
+        buf_size: head.len() as c_int,
+        mime_type: std::ptr::null(),
+    };
+    let mut score: c_int = 0;
+    // SAFETY: the buffer is padded with zeros as asked and outlives the call.
+    let format = unsafe { ffi::av_probe_input_format3(&data, 1, &mut score) };
+    (format, score)
+}
+
+/// An open container. Field order matters: the format context closes first,
+/// then the I/O it reads from, then the guard its callback looks at.
+pub(crate) struct Demuxer {
+    input: OwnedInput,
+    io: Io,
+    guard: Arc<Guard>,
+    format: String,
+}
+
+impl Demuxer {
+    /// Opens and reads the stream parameters.
+    pub(crate) fn open(
+        mut reader: Box<dyn ReadSeek>,
+        length: u64,
+        options: OpenOptions,
+        guard: Arc<Guard>,
+    ) -> Result<Self, OpenError> {
+        let (format, head) = identify(reader.as_mut())?;
+        let (demuxer, _) = guess(&head);
+        let mut io = Io::reader(reader, length, Arc::clone(&guard))?;
+        let mut dictionary = Dictionary::default();
+        dictionary.set(c"format_whitelist", FORMATS)?;
+        dictionary.set(c"codec_whitelist", &whitelist())?;
+        dictionary.set(c"protocol_whitelist", "")?;
+        dictionary.set(c"probesize", &options.probe_size.max(32).to_string())?;
+        dictionary.set(
+            c"analyzeduration",
+            &options.analyze_ms.saturating_mul(1000).to_string(),
+        )?;
+        // One more than allowed, so that "exactly too many" can be counted below.
+        dictionary.set(
+            c"max_streams",
+            &options.max_streams.saturating_add(1).to_string(),
+        )?;
+        // SAFETY: a fresh context gets our I/O, an interrupt callback whose
+        // opaque outlives it (field order), and a refusing io_open. On failure
+        // avformat_open_input frees the context itself; on success the wrapper
+        // becomes its only owner.
+        let input = unsafe {
+            let mut context = ffi::avformat_alloc_context();
+            if context.is_null() {
+                return Err(AvError::memory("avformat_alloc_context").into());
+            }
+            (*context).pb = io.as_ptr();
+            (*context).flags |= ffi::AVFMT_FLAG_CUSTOM_IO;
+            (*context).interrupt_callback = ffi::AVIOInterruptCB {
+                callback: Some(interrupt),
+                opaque: Arc::as_ptr(&guard).cast_mut().cast::<c_void>(),
+            };
+            (*context).io_open = Some(refuse_nested);
+            let opened = check(
+                ffi::avformat_open_input(&mut context, c"".as_ptr(), demuxer, dictionary.as_mut()),
+                "avformat_open_input",
+            );
+            if let Err(error) = opened {
+                if log::mentions("max_streams") {
+                    return Err(OpenError::TooManyStreams);
+                }
+                return Err(io
+                    .take_failure()
+                    .map_or(OpenError::Libav(error), OpenError::Io));
+            }
+            OwnedInput::wrap(context)
+        };
+        let mut demuxer = Self {
+            input,
+            io,
+            guard,
+            format,
+        };
+        if demuxer.stream_count() > options.max_streams as usize {
+            return Err(OpenError::TooManyStreams);
+        }
+        demuxer.find_stream_info(options)?;
+        if demuxer.stream_count() > options.max_streams as usize {
+            return Err(OpenError::TooManyStreams);
+        }
+        Ok(demuxer)
+    }
+
+    fn find_stream_info(&mut self, options: OpenOptions) -> Result<(), OpenError> {
+        let count = self.stream_count();
+        let mut dictionaries: Vec<Dictionary> = Vec::with_capacity(count);
+        for _ in 0..count {
+            let mut dictionary = Dictionary::default();
+            dictionary.set(c"max_pixels", &options.max_pixels.to_string())?;
+            // Probing needs one frame; more threads only cost memory.
+            dictionary.set(c"threads", "1")?;
+            dictionaries.push(dictionary);
+        }
+        let mut pointers: Vec<*mut ffi::AVDictionary> =
+            dictionaries.iter_mut().map(Dictionary::take).collect();
+        // SAFETY: one dictionary per stream, as the call wants; it may replace
+        // them, so they are taken back afterwards.
+        let result = unsafe {
+            let result = ffi::avformat_find_stream_info(
+                self.context(),
+                if pointers.is_empty() {
+                    std::ptr::null_mut()
+                } else {
+                    pointers.as_mut_ptr()
+                },
+            );
+            for pointer in &mut pointers {
+                ffi::av_dict_free(pointer);
+            }
+            result
+        };
+        check(result, "avformat_find_stream_info")
+            .map(|_| ())
+            .map_err(|error| {
+                self.io
+                    .take_failure()
+                    .map_or(OpenError::Libav(error), OpenError::Io)
+            })
+    }
+
+    fn context(&self) -> *mut ffi::AVFormatContext {
+        // SAFETY: the wrapper owns the pointer; every use below stays within
+        // the lifetime of self, on one thread.
+        unsafe { self.input.as_ptr().cast_mut() }
+    }
+
+    fn stream_count(&self) -> usize {
+        // SAFETY: see `context`.
+        unsafe { (*self.context()).nb_streams as usize }
+    }
+
+    /// libav's name of the container.
+    pub(crate) fn format(&self) -> &str {
+        &self.format
+    }
+
+    /// Start of the earliest stream in microseconds.
+    pub(crate) fn start_us(&self) -> Option<i64> {
+        // SAFETY: see `context`.
+        timestamp(unsafe { (*self.context()).start_time })
+    }
+
+    /// Claimed duration in microseconds.
+    pub(crate) fn duration_us(&self) -> Option<i64> {
+        // SAFETY: see `context`.
+        timestamp(unsafe { (*self.context()).duration }).filter(|duration| *duration > 0)
+    }
+
+    pub(crate) fn bit_rate(&self) -> u64 {
+        // SAFETY: see `context`.
+        u64::try_from(unsafe { (*self.context()).bit_rate }).unwrap_or(0)
+    }
+
+    /// A value of the container's metadata.
+    pub(crate) fn metadata(&self, key: &str) -> Option<String> {
+        self.input.metadata().get(key).map(str::to_owned)
+    }
+
+    /// Streams of the first program, or all when there are no programs.
+    ///
+    /// A transport stream may carry several programs; only one is taken.
+    pub(crate) fn streams(&self) -> Vec<StreamInfo> {
+        let wanted = self.first_program();
+        (0..self.stream_count())
+            .filter(|index| wanted.is_empty() || wanted.contains(index))
+            .map(|index| self.describe_stream(index))
+            .collect()
+    }
+
+    fn first_program(&self) -> Vec<usize> {
+        // SAFETY: see `context`; the arrays have the stated lengths.
+        unsafe {
+            let context = self.context();
+            for index in 0..(*context).nb_programs as usize {
+                let program = *(*context).programs.add(index);
+                let streams: Vec<usize> = (0..(*program).nb_stream_indexes as usize)
+                    .map(|at| *(*program).stream_index.add(at) as usize)
+                    .collect();
+                let video = i32::from(ffi::AVMediaType::AVMEDIA_TYPE_VIDEO as i8);
+                let has_video = streams.iter().any(|at| {
+                    *at < self.stream_count()
+                        && int_field!((**(*context).streams.add(*at)).codecpar, codec_type) == video
+                });
+                if has_video {
+                    return streams;
+                }
+            }
+        }
+        Vec::new()
+    }
+
+    fn describe_stream(&self, index: usize) -> StreamInfo {
+        let display_matrix = self.display_matrix(index);
+        // SAFETY: `index` is below nb_streams; streams and parameters live as
+        // long as the context. Enums are read as integers.
+        unsafe {
+            let stream = *(*self.context()).streams.add(index);
+            let par = (*stream).codecpar;
+            let (codec, profile) = describe(int_field!(par, codec_id), (*par).profile);
+            let kind = match int_field!(par, codec_type) {
+                0 => Kind::Video,
+                1 => Kind::Audio,
+                3 => Kind::Subtitle,
+                _ => Kind::Data,
+            };
+            let disposition = (*stream).disposition;
+            StreamInfo {
+                index,
+                kind,
+                attached_picture: disposition & ffi::AV_DISPOSITION_ATTACHED_PIC as c_int != 0,
+                default: disposition & ffi::AV_DISPOSITION_DEFAULT as c_int != 0,
+                codec,
+                profile,
+                time_base: ratio((*stream).time_base),
+                start: timestamp((*stream).start_time),
+                duration: timestamp((*stream).duration).filter(|duration| *duration > 0),
+                frames: u64::try_from((*stream).nb_frames).unwrap_or(0),
+                average_rate: ratio((*stream).avg_frame_rate),
+                real_rate: ratio((*stream).r_frame_rate),
+                bit_rate: u64::try_from((*par).bit_rate).unwrap_or(0),
+                width: u32::try_from((*par).width).unwrap_or(0),
+                height: u32::try_from((*par).height).unwrap_or(0),
+                format: (*par).format,
+                sample_aspect: aspect(stream, par),
+                color: Color {
+                    primaries: int_field!(par, color_primaries),
+                    transfer: int_field!(par, color_trc),
+                    matrix: int_field!(par, color_space),
+                    range: int_field!(par, color_range),
+                },
+                display_matrix,
+                sample_rate: u32::try_from((*par).sample_rate).unwrap_or(0),
+                channels: u32::try_from((*par).ch_layout.nb_channels).unwrap_or(0),
+                channel_layout: layout_name(&(*par).ch_layout),
+            }
+        }
+    }
+
+    fn display_matrix(&self, index: usize) -> Option<[i32; 9]> {
+        // ffmpeg-next knows where each FFmpeg version keeps a stream's side data.
+        let stream = self.input.stream(index)?;
+        let data = stream
+            .side_data()
+            .find(|data| data.kind() == SideDataType::DisplayMatrix)?;
+        let bytes = data.data();
+        let mut matrix = [0i32; 9];
+        for (value, chunk) in matrix.iter_mut().zip(bytes.chunks_exact(4)) {
+            *value = i32::from_ne_bytes(chunk.try_into().ok()?);
+        }
+        (bytes.len() >= 36).then_some(matrix)
+    }
+
+    /// A copy of a stream's codec parameters.
+    pub(crate) fn params(&self, index: usize) -> Result<CodecParams, AvError> {
+        if index >= self.stream_count() {
+            return Err(AvError::new(super::EINVAL, "params"));
+        }
+        // SAFETY: the index is in range; the parameters live as long as self.
+        unsafe { CodecParams::copy((**(*self.context()).streams.add(index)).codecpar) }
+    }
+
+    /// Tells the demuxer to drop every stream that is not in `wanted`.
+    pub(crate) fn keep_only(&mut self, wanted: &[usize]) {
+        for index in 0..self.stream_count() {
+            // AVDISCARD_ALL is 48, AVDISCARD_DEFAULT 0.
+            let value = if wanted.contains(&index) { 0 } else { 48 };
+            // SAFETY: the index is in range; both values belong to the enum.
+            unsafe {
+                let stream = *(*self.context()).streams.add(index);
+                int_field!(stream, discard = value);
+            }
+        }
+    }
+
+    /// Reads the next packet; `false` at the end.
+    ///
+    /// # Errors
+    /// libav's, or the reader's own I/O error if that was the cause.
+    pub(crate) fn read(&mut self, packet: &mut Packet) -> Result<bool, OpenError> {
+        packet.clear();
+        if self.guard.tripped() {
+            return Err(AvError::new(ffi::AVERROR_EXIT, "av_read_frame").into());
+        }
+        // SAFETY: context and packet are valid and exclusively ours.
+        let code = unsafe { ffi::av_read_frame(self.context(), packet.as_ptr()) };
+        if let Some(failure) = self.io.take_failure() {
+            return Err(OpenError::Io(failure));
+        }
+        if code == ffi::AVERROR_EOF {
+            return Ok(false);
+        }
+        check(code, "av_read_frame")?;
+        Ok(true)
+    }
+
+    /// Seeks to the key frame at or before `at` (in the stream's time base).
+    pub(crate) fn seek(&mut self, stream: usize, at: i64) -> Result<(), OpenError> {
+        let index = c_int::try_from(stream).unwrap_or(0);
+        // SAFETY: the context is valid and exclusively ours.
+        let code = unsafe {
+            ffi::av_seek_frame(
+                self.context(),
+                index,
+                at,
+                ffi::AVSEEK_FLAG_BACKWARD as c_int,
+            )
+        };
+        check(code, "av_seek_frame")
+            .map(|_| ())
+            .map_err(OpenError::from)
+    }
+}
+
+/// The container's aspect wins over the codec's: that is what players show.
+///
+/// # Safety
+/// Both pointers are valid.
+unsafe fn aspect(stream: *const ffi::AVStream, par: *const ffi::AVCodecParameters) -> Ratio {
+    // SAFETY: the caller's promise.
+    let (container, codec) = unsafe {
+        (
+            ratio((*stream).sample_aspect_ratio),
+            ratio((*par).sample_aspect_ratio),
+        )
+    };
+    match (container.is_valid(), codec.is_valid()) {
+        (true, _) => container,
+        (false, true) => codec,
+        _ => Ratio::new(1, 1),
+    }
+}
+
+fn layout_name(layout: &ffi::AVChannelLayout) -> String {
+    let mut buffer = [0u8; 128];
+    // SAFETY: a valid layout and a buffer of the stated length, terminated by the call.
+    let code = unsafe {
+        ffi::av_channel_layout_describe(layout, buffer.as_mut_ptr().cast::<c_char>(), buffer.len())
+    };
+    if code <= 0 {
+        return String::new();
+    }
+    let end = buffer.iter().position(|byte| *byte == 0).unwrap_or(0);
+    String::from_utf8_lossy(&buffer[..end]).into_owned()
+}
+
+unsafe extern "C" fn interrupt(opaque: *mut c_void) -> c_int {
+    // SAFETY: `opaque` is the Guard of a Demuxer that is alive while libav
+    // runs; Guard is Sync, so any thread may look.
+    let guard = unsafe { &*opaque.cast::<Guard>() };
+    c_int::from(guard.tripped())
+}
+
+unsafe extern "C" fn refuse_nested(
+    _: *mut ffi::AVFormatContext,
+    _: *mut *mut ffi::AVIOContext,
+    _: *const c_char,
+    _: c_int,
+    _: *mut *mut ffi::AVDictionary,
+) -> c_int {
+    -(ffi::EPERM as c_int)
+}
+
+/// Owns an `AVDictionary`.
+#[derive(Debug)]
+pub(super) struct Dictionary(*mut ffi::AVDictionary);
+
+impl Default for Dictionary {
+    fn default() -> Self {
+        Self(std::ptr::null_mut())
+    }
+}
+
+impl Dictionary {
+    pub(super) fn set(&mut self, key: &CStr, value: &str) -> Result<(), AvError> {
+        let value = CString::new(value).map_err(|_| AvError::new(super::EINVAL, "av_dict_set"))?;
+        // SAFETY: both strings outlive the call, which copies them.
+        check(
+            unsafe { ffi::av_dict_set(&mut self.0, key.as_ptr(), value.as_ptr(), 0) },
+            "av_dict_set",
+        )?;
+        Ok(())
+    }
+
+    pub(super) fn as_mut(&mut self) -> *mut *mut ffi::AVDictionary {
+        &mut self.0
+    }
+
+    fn take(&mut self) -> *mut ffi::AVDictionary {
+        std::mem::replace(&mut self.0, std::ptr::null_mut())
+    }
+}
+
+impl Drop for Dictionary {
+    fn drop(&mut self) {
+        // SAFETY: null or ours.
+        unsafe { ffi::av_dict_free(&mut self.0) };
+    }
+}

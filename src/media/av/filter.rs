@@ -1,0 +1,258 @@
+//! Filter graphs, built by API calls only.
+//!
+//! Options are set one by one from numbers and constants of ours, never by
+//! parsing a graph description: client text cannot reach a filter. The graph
+//! owns its contexts, so none can outlive it.
+
+use std::ffi::{CStr, CString};
+use std::os::raw::c_int;
+
+use ffmpeg_next::ffi;
+
+use super::decode::Received;
+use super::error::{AvError, check};
+use super::frame::Frame;
+use super::{EINVAL, ratio, rational};
+use crate::media::color::{Color, matrix_name, range_name};
+use crate::media::ratio::Ratio;
+
+/// A filter within the graph that made it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Node(usize);
+
+/// What a picture source will deliver.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct VideoSource {
+    pub width: u32,
+    pub height: u32,
+    pub format: i32,
+    pub time_base: Ratio,
+    pub sample_aspect: Ratio,
+    pub frame_rate: Option<Ratio>,
+    pub color: Color,
+}
+
+impl VideoSource {
+    /// The parameters of a frame at hand.
+    pub(crate) fn of(frame: &Frame, time_base: Ratio, frame_rate: Option<Ratio>) -> Self {
+        let aspect = frame.sample_aspect();
+        Self {
+            width: frame.width(),
+            height: frame.height(),
+            format: frame.format(),
+            time_base,
+            sample_aspect: if aspect.is_valid() {
+                aspect
+            } else {
+                Ratio::new(1, 1)
+            },
+            frame_rate,
+            color: frame.color(),
+        }
+    }
+}
+
+/// Owns an `AVFilterGraph` and the contexts in it.
+pub(crate) struct Graph {
+    graph: *mut ffi::AVFilterGraph,
+    nodes: Vec<*mut ffi::AVFilterContext>,
+}
+
+impl Graph {
+    pub(crate) fn new(threads: usize) -> Result<Self, AvError> {
+        // SAFETY: alloc takes nothing; the graph is ours.
+        unsafe {
+            let graph = ffi::avfilter_graph_alloc();
+            if graph.is_null() {
+                return Err(AvError::memory("avfilter_graph_alloc"));
+            }
+            (*graph).nb_threads = c_int::try_from(threads).unwrap_or(0);
+            Ok(Self {
+                graph,
+                nodes: Vec::new(),
+            })
+        }
+    }
+
+    fn allocate(&mut self, filter: &CStr) -> Result<*mut ffi::AVFilterContext, AvError> {
+        let name = CString::new(format!("n{}", self.nodes.len()))
+            .map_err(|_| AvError::new(EINVAL, "avfilter_graph_alloc_filter"))?;
+        // SAFETY: the filter is looked up in static tables and checked; the
+        // context belongs to the graph and dies with it.
+        unsafe {
+            let filter = ffi::avfilter_get_by_name(filter.as_ptr());
+            if filter.is_null() {
+                return Err(AvError::new(
+                    ffi::AVERROR_FILTER_NOT_FOUND,
+                    "avfilter_get_by_name",
+                ));
+            }
+            let context = ffi::avfilter_graph_alloc_filter(self.graph, filter, name.as_ptr());
+            if context.is_null() {
+                return Err(AvError::memory("avfilter_graph_alloc_filter"));
+            }
+            Ok(context)
+        }
+    }
+
+    fn initialise(&mut self, context: *mut ffi::AVFilterContext) -> Result<Node, AvError> {
+        // SAFETY: a context of this graph whose options are set.
+        check(
+            unsafe { ffi::avfilter_init_str(context, std::ptr::null()) },
+            "avfilter_init_str",
+        )?;
+        self.nodes.push(context);
+        Ok(Node(self.nodes.len() - 1))
+    }
+
+    /// Adds a filter with its options.
+    pub(crate) fn filter(
+        &mut self,
+        name: &CStr,
+        options: &[(&CStr, &str)],
+    ) -> Result<Node, AvError> {
+        let context = self.allocate(name)?;
+        for (key, value) in options {
+            set(context, key, value)?;
+        }
+        self.initialise(context)
+    }
+
+    /// Adds a filter behind `from` and returns it: the usual way to build a chain.
+    pub(crate) fn then(
+        &mut self,
+        from: Node,
+        name: &CStr,
+        options: &[(&CStr, &str)],
+    ) -> Result<Node, AvError> {
+        let node = self.filter(name, options)?;
+        self.link(from, node, 0)?;
+        Ok(node)
+    }
+
+    pub(crate) fn video_source(&mut self, source: VideoSource) -> Result<Node, AvError> {
+        let context = self.allocate(c"buffer")?;
+        // SAFETY: the parameters are zeroed by their allocator and freed below;
+        // the call copies what it needs.
+        unsafe {
+            let params = ffi::av_buffersrc_parameters_alloc();
+            if params.is_null() {
+                return Err(AvError::memory("av_buffersrc_parameters_alloc"));
+            }
+            (*params).format = source.format;
+            (*params).width = c_int::try_from(source.width).unwrap_or(0);
+            (*params).height = c_int::try_from(source.height).unwrap_or(0);
+            (*params).time_base = rational(source.time_base);
+            (*params).sample_aspect_ratio = rational(source.sample_aspect);
+            if let Some(rate) = source.frame_rate.filter(|rate| rate.is_valid()) {
+                (*params).frame_rate = rational(rate);
+            }
+            let code = ffi::av_buffersrc_parameters_set(context, params);
+            ffi::av_free(params.cast());
+            check(code, "av_buffersrc_parameters_set")?;
+        }
+        // FFmpeg 7 negotiates colour too; older versions do not know the options.
+        let _ = set(context, c"colorspace", matrix_name(source.color.matrix));
+        let _ = set(context, c"range", range_name(source.color.range));
+        self.initialise(context)
+    }
+
+    pub(crate) fn audio_source(
+        &mut self,
+        frame: &Frame,
+        time_base: Ratio,
+    ) -> Result<Node, AvError> {
+        let context = self.allocate(c"abuffer")?;
+        // SAFETY: as for pictures; the channel layout is copied from the frame
+        // and released after the call.
+        unsafe {
+            let params = ffi::av_buffersrc_parameters_alloc();
+            if params.is_null() {
+                return Err(AvError::memory("av_buffersrc_parameters_alloc"));
+            }
+            (*params).format = frame.format();
+            (*params).sample_rate = frame.sample_rate();
+            (*params).time_base = rational(time_base);
+            let code =
+                ffi::av_channel_layout_copy(&mut (*params).ch_layout, &(*frame.as_ptr()).ch_layout);
+            let code = if code < 0 {
+                code
+            } else {
+                ffi::av_buffersrc_parameters_set(context, params)
+            };
+            ffi::av_channel_layout_uninit(&mut (*params).ch_layout);
+            ffi::av_free(params.cast());
+            check(code, "av_buffersrc_parameters_set")?;
+        }
+        self.initialise(context)
+    }
+
+    /// Ends a chain in a sink for pictures (`c"buffersink"`) or sound (`c"abuffersink"`).
+    pub(crate) fn sink(&mut self, from: Node, name: &CStr) -> Result<Node, AvError> {
+        self.then(from, name, &[])
+    }
+
+    /// Connects the first output of `from` to input `pad` of `to`.
+    pub(crate) fn link(&mut self, from: Node, to: Node, pad: u32) -> Result<(), AvError> {
+        // SAFETY: both contexts belong to this graph.
+        let code = unsafe { ffi::avfilter_link(self.nodes[from.0], 0, self.nodes[to.0], pad) };
+        check(code, "avfilter_link").map(|_| ())
+    }
+
+    pub(crate) fn configure(&mut self) -> Result<(), AvError> {
+        // SAFETY: the graph is ours.
+        let code = unsafe { ffi::avfilter_graph_config(self.graph, std::ptr::null_mut()) };
+        check(code, "avfilter_graph_config").map(|_| ())
+    }
+
+    /// Makes the sound sink deliver exactly this many samples at a time.
+    pub(crate) fn set_frame_size(&mut self, sink: Node, samples: u32) {
+        // SAFETY: a configured sink of this graph.
+        unsafe { ffi::av_buffersink_set_frame_size(self.nodes[sink.0], samples) };
+    }
+
+    pub(crate) fn time_base(&self, sink: Node) -> Ratio {
+        // SAFETY: a configured sink of this graph.
+        ratio(unsafe { ffi::av_buffersink_get_time_base(self.nodes[sink.0]) })
+    }
+
+    /// Moves a frame into a source, leaving it empty; `None` ends the source.
+    pub(crate) fn push(&mut self, source: Node, frame: Option<&mut Frame>) -> Result<(), AvError> {
+        let pointer = frame.map_or(std::ptr::null_mut(), |frame| frame.as_ptr());
+        // SAFETY: a source of this graph; the frame is exclusively borrowed
+        // and emptied by the call, so no slice of it can be alive.
+        let code = unsafe { ffi::av_buffersrc_add_frame_flags(self.nodes[source.0], pointer, 0) };
+        check(code, "av_buffersrc_add_frame").map(|_| ())
+    }
+
+    pub(crate) fn pull(&mut self, sink: Node, frame: &mut Frame) -> Result<Received, AvError> {
+        // SAFETY: a sink of this graph; the frame is emptied before it is filled.
+        let code = unsafe {
+            ffi::av_frame_unref(frame.as_ptr());
+            ffi::av_buffersink_get_frame(self.nodes[sink.0], frame.as_ptr())
+        };
+        Received::from_code(code, "av_buffersink_get_frame")
+    }
+}
+
+impl Drop for Graph {
+    fn drop(&mut self) {
+        self.nodes.clear();
+        // SAFETY: ours, dropped once; frees the contexts too.
+        unsafe { ffi::avfilter_graph_free(&mut self.graph) };
+    }
+}
+
+fn set(context: *mut ffi::AVFilterContext, key: &CStr, value: &str) -> Result<(), AvError> {
+    let value = CString::new(value).map_err(|_| AvError::new(EINVAL, "av_opt_set"))?;
+    // SAFETY: an allocated, not yet initialised context; strings are copied.
+    let code = unsafe {
+        ffi::av_opt_set(
+            context.cast(),
+            key.as_ptr(),
+            value.as_ptr(),
+            ffi::AV_OPT_SEARCH_CHILDREN as c_int,
+        )
+    };
+    check(code, "av_opt_set").map(|_| ())
+}

@@ -1,0 +1,174 @@
+//! Writing MP4.
+
+use std::ffi::CStr;
+use std::io;
+use std::os::raw::c_int;
+use std::sync::Arc;
+
+use ffmpeg_next::ffi;
+
+use super::codec::CodecParams;
+use super::demux::Dictionary;
+use super::encode::Encoder;
+use super::error::{AvError, check};
+use super::io::Io;
+use super::packet::Packet;
+use super::{EINVAL, ratio, rational};
+use crate::media::limits::Guard;
+use crate::media::output::WriteSeek;
+use crate::media::ratio::Ratio;
+
+/// Owns an MP4 `AVFormatContext` and the I/O it writes to.
+pub(crate) struct Muxer {
+    context: *mut ffi::AVFormatContext,
+    io: Io,
+}
+
+impl Muxer {
+    pub(crate) fn new(writer: Box<dyn WriteSeek>, guard: Arc<Guard>) -> Result<Self, AvError> {
+        let io = Io::writer(writer, guard)?;
+        let mut context = std::ptr::null_mut();
+        // SAFETY: on success the context is ours; `pb` outlives it (Drop order).
+        unsafe {
+            let code = ffi::avformat_alloc_output_context2(
+                &mut context,
+                std::ptr::null(),
+                c"mp4".as_ptr(),
+                std::ptr::null(),
+            );
+            check(code, "avformat_alloc_output_context2")?;
+            (*context).pb = io.as_ptr();
+            (*context).flags |= ffi::AVFMT_FLAG_CUSTOM_IO;
+        }
+        Ok(Self { context, io })
+    }
+
+    fn add(&mut self, time_base: Ratio) -> Result<*mut ffi::AVStream, AvError> {
+        // SAFETY: the context is ours and not started.
+        unsafe {
+            let stream = ffi::avformat_new_stream(self.context, std::ptr::null());
+            if stream.is_null() {
+                return Err(AvError::memory("avformat_new_stream"));
+            }
+            (*stream).time_base = rational(time_base);
+            Ok(stream)
+        }
+    }
+
+    /// A stream fed by an encoder.
+    pub(crate) fn add_encoded(
+        &mut self,
+        encoder: &Encoder,
+        frame_rate: Option<Ratio>,
+    ) -> Result<usize, AvError> {
+        let stream = self.add(encoder.time_base())?;
+        // SAFETY: stream and encoder are valid; parameters are copied.
+        unsafe {
+            check(
+                ffi::avcodec_parameters_from_context((*stream).codecpar, encoder.as_ptr()),
+                "avcodec_parameters_from_context",
+            )?;
+            if let Some(rate) = frame_rate.filter(|rate| rate.is_valid()) {
+                (*stream).avg_frame_rate = rational(rate);
+            }
+            (*stream).sample_aspect_ratio = (*(*stream).codecpar).sample_aspect_ratio;
+            Ok(usize::try_from((*stream).index).unwrap_or(0))
+        }
+    }
+
+    /// A stream whose packets are copied.
+    pub(crate) fn add_copied(
+        &mut self,
+        params: &CodecParams,
+        codec: &str,
+        time_base: Ratio,
+        frame_rate: Option<Ratio>,
+    ) -> Result<usize, AvError> {
+        let stream = self.add(time_base)?;
+        // SAFETY: stream and parameters are valid; they are copied.
+        unsafe {
+            check(
+                ffi::avcodec_parameters_copy((*stream).codecpar, params.as_ptr()),
+                "avcodec_parameters_copy",
+            )?;
+            // The source container's tag may mean something else in MP4; Apple
+            // players want hvc1 for HEVC.
+            (*(*stream).codecpar).codec_tag = if codec == "hevc" {
+                u32::from_le_bytes(*b"hvc1")
+            } else {
+                0
+            };
+            if let Some(rate) = frame_rate.filter(|rate| rate.is_valid()) {
+                (*stream).avg_frame_rate = rational(rate);
+            }
+            Ok(usize::try_from((*stream).index).unwrap_or(0))
+        }
+    }
+
+    /// Writes the header, with `reserve` bytes kept free for the index.
+    ///
+    /// Streams may have another time base afterwards: ask [`Muxer::time_base`].
+    pub(crate) fn start(&mut self, reserve: u64) -> Result<(), AvError> {
+        let mut options = Dictionary::default();
+        options.set(c"moov_size", &reserve.to_string())?;
+        self.set_metadata(c"encoder", "filmlab")?;
+        // SAFETY: all streams have parameters; the dictionary outlives the call.
+        let code = unsafe { ffi::avformat_write_header(self.context, options.as_mut()) };
+        check(code, "avformat_write_header")?;
+        Ok(())
+    }
+
+    fn set_metadata(&mut self, key: &CStr, value: &str) -> Result<(), AvError> {
+        let mut dictionary = Dictionary::default();
+        dictionary.set(key, value)?;
+        // SAFETY: both dictionaries are valid; entries are copied.
+        let code =
+            unsafe { ffi::av_dict_copy(&mut (*self.context).metadata, *dictionary.as_mut(), 0) };
+        check(code, "av_dict_copy").map(|_| ())
+    }
+
+    pub(crate) fn time_base(&self, stream: usize) -> Ratio {
+        // SAFETY: the index is checked against the context's own count.
+        unsafe {
+            if stream >= (*self.context).nb_streams as usize {
+                return Ratio::new(1, 1);
+            }
+            ratio((**(*self.context).streams.add(stream)).time_base)
+        }
+    }
+
+    /// Writes one packet, interleaved with the other streams; empties it.
+    pub(crate) fn write(&mut self, packet: &mut Packet, stream: usize) -> Result<(), AvError> {
+        let index = c_int::try_from(stream)
+            .map_err(|_| AvError::new(EINVAL, "av_interleaved_write_frame"))?;
+        // SAFETY: a started context and a packet of ours; the call takes over
+        // the packet's reference and leaves it empty.
+        let code = unsafe {
+            (*packet.as_ptr()).stream_index = index;
+            (*packet.as_ptr()).pos = -1;
+            ffi::av_interleaved_write_frame(self.context, packet.as_ptr())
+        };
+        check(code, "av_interleaved_write_frame").map(|_| ())
+    }
+
+    /// Writes the trailer and flushes. The trailer's own error comes with it:
+    /// libav reports a too small reservation only here.
+    pub(crate) fn finish(&mut self) -> (Result<(), AvError>, io::Result<()>) {
+        // SAFETY: a started context.
+        let code = unsafe { ffi::av_write_trailer(self.context) };
+        (check(code, "av_write_trailer").map(|_| ()), self.io.flush())
+    }
+
+    /// The writer's own error, if that is why a call failed.
+    pub(crate) fn take_failure(&mut self) -> Option<io::Error> {
+        self.io.take_failure()
+    }
+}
+
+impl Drop for Muxer {
+    fn drop(&mut self) {
+        // SAFETY: ours, dropped once; this also deinitialises a muxer that was
+        // started but never finished. `pb` is freed by `io` afterwards.
+        unsafe { ffi::avformat_free_context(self.context) };
+    }
+}

@@ -1,0 +1,190 @@
+//! An MP4 that starts fast, in one pass, through any seekable writer.
+//!
+//! libav's `faststart` reopens the file by name and copies it once more. The
+//! muxer option `moov_size=N` reserves N bytes behind `ftyp` instead: one seek
+//! past the end while the header is written, and the trailer seeks back to
+//! fill it. Its trap: when N is too small it writes the index over the media
+//! first and fails afterwards, leaving a damaged file that still probes well.
+//! So from that seek on, writes go into a side buffer. If the index fits, the
+//! reservation is patched; if not, the reservation becomes a `free` box and
+//! the index goes to the end (chunk offsets are absolute, so it stays valid).
+
+use std::io::{self, Seek, SeekFrom, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::output::WriteSeek;
+
+/// Bytes to reserve for the index of a video with so many samples.
+///
+/// Measured 14–20 bytes a sample, 21 at worst; entry sizes bound it at 45
+/// (video) and 32 (audio).
+pub(crate) fn reservation(video_samples: u64, audio_samples: u64) -> u64 {
+    // The muxer's option is an int and the free box a 32-bit size.
+    const MOST: u64 = 1 << 30;
+    (64 << 10)
+        .min(MOST)
+        .saturating_add(video_samples.saturating_mul(48))
+        .saturating_add(audio_samples.saturating_mul(32))
+        .min(MOST)
+}
+
+struct Inner {
+    writer: Box<dyn WriteSeek>,
+    position: u64,
+    end: u64,
+    limit: u64,
+    over_limit: bool,
+    /// Start and end of the reservation, known from the first seek past the end.
+    reserved: Option<(u64, u64)>,
+    /// The captured index, once the trailer sought back.
+    index: Option<Vec<u8>>,
+    /// Whether writes currently go into `index`.
+    capturing: bool,
+}
+
+/// The writer the muxer sees.
+pub(crate) struct HeadWriter(Arc<Mutex<Inner>>);
+
+/// Completes the file after the muxer's trailer.
+pub(crate) struct HeadHandle(Arc<Mutex<Inner>>);
+
+/// Wraps a writer; `limit` bounds the file's size in bytes.
+pub(crate) fn head_writer(writer: Box<dyn WriteSeek>, limit: u64) -> (HeadWriter, HeadHandle) {
+    let inner = Arc::new(Mutex::new(Inner {
+        writer,
+        position: 0,
+        end: 0,
+        limit,
+        over_limit: false,
+        reserved: None,
+        index: None,
+        capturing: false,
+    }));
+    (HeadWriter(Arc::clone(&inner)), HeadHandle(inner))
+}
+
+impl Write for HeadWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let length = bytes.len() as u64;
+        if inner.capturing {
+            let start = inner.reserved.map_or(0, |(start, _)| start);
+            let offset = (inner.position - start) as usize;
+            if let Some(index) = &mut inner.index {
+                if index.len() < offset + bytes.len() {
+                    index.resize(offset + bytes.len(), 0);
+                }
+                index[offset..offset + bytes.len()].copy_from_slice(bytes);
+            }
+            inner.position += length;
+            return Ok(bytes.len());
+        }
+        if inner.position.saturating_add(length) > inner.limit {
+            inner.over_limit = true;
+            return Err(io::Error::new(
+                io::ErrorKind::FileTooLarge,
+                "the output grew too large",
+            ));
+        }
+        inner.writer.write_all(bytes)?;
+        inner.position += length;
+        inner.end = inner.end.max(inner.position);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .writer
+            .flush()
+    }
+}
+
+impl Seek for HeadWriter {
+    fn seek(&mut self, target: SeekFrom) -> io::Result<u64> {
+        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let position = match target {
+            SeekFrom::Start(position) => Some(position),
+            SeekFrom::Current(offset) => inner.position.checked_add_signed(offset),
+            SeekFrom::End(offset) => inner.end.checked_add_signed(offset),
+        }
+        .ok_or(io::ErrorKind::InvalidInput)?;
+        if inner.reserved.is_none() && position > inner.end {
+            inner.reserved = Some((inner.end, position));
+        }
+        let start = inner.reserved.map(|(start, _)| start);
+        if inner.capturing {
+            // Box sizes are patched by seeking back within the index.
+            let length = inner.index.as_ref().map_or(0, Vec::len) as u64;
+            inner.capturing =
+                start.is_some_and(|start| (start..=start + length).contains(&position));
+        } else if start == Some(position) && inner.index.is_none() {
+            inner.index = Some(Vec::new());
+            inner.capturing = true;
+        }
+        inner.position = position;
+        if !inner.capturing {
+            inner.writer.seek(SeekFrom::Start(position))?;
+        }
+        Ok(position)
+    }
+}
+
+impl HeadHandle {
+    /// Whether a write was refused because the file would grow too large.
+    pub(crate) fn over_limit(&self) -> bool {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .over_limit
+    }
+
+    /// Puts the captured index in its place. Returns whether it stands before
+    /// the media. `trailer_ok` is what the muxer said about its trailer.
+    pub(crate) fn complete(self, trailer_ok: bool) -> io::Result<bool> {
+        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some((start, end)) = inner.reserved else {
+            return if trailer_ok {
+                Ok(false)
+            } else {
+                Err(io::Error::other("no index was written"))
+            };
+        };
+        let index = inner.index.take().unwrap_or_default();
+        let moov = index
+            .first_chunk::<8>()
+            .filter(|head| head[4..8] == *b"moov")
+            .map(|head| u32::from_be_bytes([head[0], head[1], head[2], head[3]]) as usize)
+            .filter(|length| (8..=index.len()).contains(length))
+            .ok_or_else(|| io::Error::other("the index is incomplete"))?;
+        let room = end - start;
+        let fits = trailer_ok && index.len() as u64 <= room;
+        if fits {
+            inner.writer.seek(SeekFrom::Start(start))?;
+            inner.writer.write_all(&index)?;
+        } else {
+            let size = u32::try_from(room).map_err(|_| io::ErrorKind::InvalidInput)?;
+            inner.writer.seek(SeekFrom::Start(start))?;
+            inner.writer.write_all(&size.to_be_bytes())?;
+            inner.writer.write_all(b"free")?;
+            let last = inner.end;
+            inner.writer.seek(SeekFrom::Start(last))?;
+            inner.writer.write_all(&index[..moov])?;
+        }
+        inner.writer.flush()?;
+        Ok(fits)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reservations_grow_with_samples_and_stay_bounded() {
+        assert_eq!(reservation(0, 0), 65_536);
+        assert_eq!(reservation(100, 100), 65_536 + 8_000);
+        assert_eq!(reservation(u64::MAX, 1), 1 << 30);
+    }
+}

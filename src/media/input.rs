@@ -1,0 +1,80 @@
+//! Where media bytes come from: anything that can be read and sought.
+
+use std::fmt::Debug;
+use std::fs::File;
+use std::io::{self, Read, Seek};
+use std::path::PathBuf;
+
+/// A readable, seekable stream of bytes that may move to another thread.
+pub trait ReadSeek: Read + Seek + Send {}
+impl<T: Read + Seek + Send> ReadSeek for T {}
+
+/// Seekable bytes: a local file today, ranged reads of an object store next.
+///
+/// One input may be opened several times, also at once.
+pub trait Input: Send + Sync + Debug {
+    /// A new, independent reader at offset 0.
+    ///
+    /// # Errors
+    /// Whatever the store says; `NotFound` and `IsADirectory` are told apart.
+    fn open(&self) -> io::Result<Box<dyn ReadSeek>>;
+
+    /// Total size in bytes.
+    ///
+    /// # Errors
+    /// As for [`Input::open`].
+    #[allow(
+        clippy::len_without_is_empty,
+        reason = "emptiness is a refusal with a code of its own"
+    )]
+    fn len(&self) -> io::Result<u64>;
+
+    /// A short name for messages and logs.
+    fn describe(&self) -> String;
+}
+
+/// A file on a local disk.
+#[derive(Clone, Debug)]
+pub struct FileInput {
+    path: PathBuf,
+}
+
+impl FileInput {
+    /// Names a file; nothing is opened yet.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
+    }
+}
+
+impl Input for FileInput {
+    fn open(&self) -> io::Result<Box<dyn ReadSeek>> {
+        self.len()?;
+        Ok(Box::new(File::open(&self.path)?))
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        let metadata = std::fs::metadata(&self.path)?;
+        // Opening a directory succeeds on Unix and only reading it fails.
+        if metadata.is_dir() {
+            return Err(io::Error::new(
+                io::ErrorKind::IsADirectory,
+                "is a directory",
+            ));
+        }
+        if !metadata.is_file() {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "is not a regular file",
+            ));
+        }
+        Ok(metadata.len())
+    }
+
+    fn describe(&self) -> String {
+        self.path
+            .file_name()
+            .unwrap_or(self.path.as_os_str())
+            .to_string_lossy()
+            .into_owned()
+    }
+}

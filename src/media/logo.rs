@@ -1,0 +1,257 @@
+//! Turning a logo into the video's own colours, once.
+//!
+//! A generic conversion uses the wrong matrix (a red logo came out `ff1800`)
+//! and scales straight alpha, which bleeds the colour of transparent pixels
+//! into the edges. So the logo is resampled with premultiplied alpha and
+//! converted with the matrix of the video it is laid on.
+
+use super::av::{AvError, Frame};
+use super::color::Color;
+use super::picture::Image;
+
+/// Resamples to another size: bicubic upwards, area-weighted bicubic downwards.
+pub(crate) fn resize(image: &Image, width: u32, height: u32) -> Image {
+    let premultiplied = premultiply(image);
+    let (w, h) = (image.width as usize, image.height as usize);
+    let columns = weights(image.width, width);
+    let rows = weights(image.height, height);
+    let mut narrow = vec![0f32; width as usize * h * 4];
+    for y in 0..h {
+        for (x, (start, taps)) in columns.iter().enumerate() {
+            for channel in 0..4 {
+                let sum: f32 = taps
+                    .iter()
+                    .enumerate()
+                    .map(|(i, weight)| premultiplied[(y * w + start + i) * 4 + channel] * weight)
+                    .sum();
+                narrow[(y * width as usize + x) * 4 + channel] = sum;
+            }
+        }
+    }
+    let mut rgba = Vec::with_capacity(width as usize * height as usize * 4);
+    for (start, taps) in &rows {
+        for x in 0..width as usize {
+            let mut pixel = [0f32; 4];
+            for (i, weight) in taps.iter().enumerate() {
+                let at = ((start + i) * width as usize + x) * 4;
+                for (channel, value) in pixel.iter_mut().enumerate() {
+                    *value += narrow[at + channel] * weight;
+                }
+            }
+            rgba.extend_from_slice(&straight(pixel));
+        }
+    }
+    Image {
+        width,
+        height,
+        rgba,
+    }
+}
+
+/// Straight alpha to premultiplied floats.
+fn premultiply(image: &Image) -> Vec<f32> {
+    image
+        .rgba
+        .chunks_exact(4)
+        .flat_map(|pixel| {
+            let alpha = f32::from(pixel[3]) / 255.0;
+            [
+                f32::from(pixel[0]) * alpha,
+                f32::from(pixel[1]) * alpha,
+                f32::from(pixel[2]) * alpha,
+                f32::from(pixel[3]),
+            ]
+        })
+        .collect()
+}
+
+fn straight([r, g, b, a]: [f32; 4]) -> [u8; 4] {
+    let alpha = a.clamp(0.0, 255.0);
+    if alpha < 0.5 {
+        return [0; 4];
+    }
+    let unmultiply = |value: f32| (value * 255.0 / alpha).round().clamp(0.0, 255.0) as u8;
+    [
+        unmultiply(r),
+        unmultiply(g),
+        unmultiply(b),
+        alpha.round() as u8,
+    ]
+}
+
+/// For each target position: the first source position and its weights.
+fn weights(from: u32, to: u32) -> Vec<(usize, Vec<f32>)> {
+    let ratio = f64::from(from) / f64::from(to.max(1));
+    let scale = ratio.max(1.0);
+    let support = 2.0 * scale;
+    (0..to)
+        .map(|target| {
+            let center = (f64::from(target) + 0.5) * ratio;
+            let first = (center - support).floor().max(0.0) as usize;
+            let last = ((center + support).ceil() as usize).min(from as usize);
+            let mut taps: Vec<f32> = (first..last)
+                .map(|at| catmull_rom((at as f64 + 0.5 - center) / scale) as f32)
+                .collect();
+            let sum: f32 = taps.iter().sum();
+            if sum.abs() > f32::EPSILON {
+                taps.iter_mut().for_each(|weight| *weight /= sum);
+            }
+            (first, taps)
+        })
+        .collect()
+}
+
+fn catmull_rom(x: f64) -> f64 {
+    let x = x.abs();
+    if x < 1.0 {
+        1.5 * x * x * x - 2.5 * x * x + 1.0
+    } else if x < 2.0 {
+        -0.5 * x * x * x + 2.5 * x * x - 4.0 * x + 2.0
+    } else {
+        0.0
+    }
+}
+
+/// 8-bit limited-range Y′CbCr of one R′G′B′ pixel (0–255).
+pub(crate) fn to_ycbcr(rgb: [f32; 3], color: Color) -> [f32; 3] {
+    let (kr, kb) = color.luma_weights();
+    let [r, g, b] = rgb.map(|value| value / 255.0);
+    let y = kr * r + (1.0 - kr - kb) * g + kb * b;
+    [
+        16.0 + 219.0 * y,
+        128.0 + 224.0 * (b - y) / (2.0 * (1.0 - kb)),
+        128.0 + 224.0 * (r - y) / (2.0 * (1.0 - kr)),
+    ]
+}
+
+/// The logo as a `yuva420p` frame in the video's colours, `opacity` applied.
+///
+/// Chroma is the mean of four pixels weighted by their alpha, so transparent
+/// neighbours do not tint the edge. Width and height must be even.
+pub(crate) fn to_frame(image: &Image, opacity: f32, color: Color) -> Result<Frame, AvError> {
+    let (w, h) = (image.width as usize, image.height as usize);
+    let mut luma = vec![0u8; w * h];
+    let mut alpha = vec![0u8; w * h];
+    let (cw, ch) = (w.div_ceil(2), h.div_ceil(2));
+    // Sums of Cb, Cr and weight for each chroma sample.
+    let mut chroma = vec![[0f32; 3]; cw * ch];
+    for (at, pixel) in image.rgba.chunks_exact(4).enumerate().take(w * h) {
+        let rgb = [
+            f32::from(pixel[0]),
+            f32::from(pixel[1]),
+            f32::from(pixel[2]),
+        ];
+        let [y, cb, cr] = to_ycbcr(rgb, color);
+        luma[at] = y.round().clamp(0.0, 255.0) as u8;
+        alpha[at] = (f32::from(pixel[3]) * opacity.clamp(0.0, 1.0)).round() as u8;
+        let weight = f32::from(pixel[3]) + 1e-3;
+        let sum = &mut chroma[(at / w / 2) * cw + (at % w) / 2];
+        *sum = [sum[0] + cb * weight, sum[1] + cr * weight, sum[2] + weight];
+    }
+    let plane = |index: usize| -> Vec<u8> {
+        chroma
+            .iter()
+            .map(|sum| (sum[index] / sum[2].max(1e-6)).round().clamp(0.0, 255.0) as u8)
+            .collect()
+    };
+    let mut frame = Frame::video("yuva420p", image.width, image.height)?;
+    copy(&mut frame, 0, &luma, w)?;
+    copy(&mut frame, 1, &plane(0), cw)?;
+    copy(&mut frame, 2, &plane(1), cw)?;
+    copy(&mut frame, 3, &alpha, w)?;
+    frame.set_color(color);
+    Ok(frame)
+}
+
+fn copy(frame: &mut Frame, plane: usize, source: &[u8], width: usize) -> Result<(), AvError> {
+    let (target, stride) = frame.plane_mut(plane)?;
+    for (to, from) in target.chunks_mut(stride).zip(source.chunks_exact(width)) {
+        to[..width].copy_from_slice(from);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::color::{BT709, SMPTE170M};
+
+    fn color(matrix: i32) -> Color {
+        Color {
+            matrix,
+            ..Color::SDR_HD
+        }
+    }
+
+    #[test]
+    fn red_has_the_code_values_of_its_matrix() {
+        let red = [255.0, 0.0, 0.0];
+        assert_eq!(
+            to_ycbcr(red, color(BT709)).map(f32::round),
+            [63.0, 102.0, 240.0]
+        );
+        assert_eq!(
+            to_ycbcr(red, color(SMPTE170M)).map(f32::round),
+            [81.0, 90.0, 240.0]
+        );
+    }
+
+    #[test]
+    fn transparent_pixels_do_not_bleed_into_the_edge() {
+        // Half opaque red, half transparent green: no green may come out.
+        let mut rgba = Vec::new();
+        for _ in 0..16 {
+            for x in 0..16 {
+                rgba.extend_from_slice(if x < 8 {
+                    &[255, 0, 0, 255]
+                } else {
+                    &[0, 255, 0, 0]
+                });
+            }
+        }
+        let small = resize(
+            &Image {
+                width: 16,
+                height: 16,
+                rgba,
+            },
+            6,
+            6,
+        );
+        for pixel in small.rgba.chunks_exact(4).filter(|pixel| pixel[3] > 0) {
+            assert!(pixel[0] > 250 && pixel[1] < 5, "{pixel:?}");
+        }
+    }
+
+    #[test]
+    fn resizing_keeps_a_flat_picture_flat() {
+        let image = Image {
+            width: 7,
+            height: 5,
+            rgba: [10, 200, 30, 128].repeat(35),
+        };
+        for (w, h) in [(2, 2), (14, 10), (40, 4)] {
+            let out = resize(&image, w, h);
+            assert_eq!(out.rgba.len(), (w * h * 4) as usize);
+            for pixel in out.rgba.chunks_exact(4) {
+                assert!(
+                    pixel[3].abs_diff(128) <= 1 && pixel[1].abs_diff(200) <= 2,
+                    "{pixel:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_frame_carries_opacity_in_its_alpha() {
+        let image = Image {
+            width: 4,
+            height: 4,
+            rgba: [255, 0, 0, 200].repeat(16),
+        };
+        let frame = to_frame(&image, 0.5, color(BT709)).unwrap();
+        assert_eq!(frame.plane(3).unwrap().0[0], 100);
+        assert_eq!(frame.plane(0).unwrap().0[0], 63);
+        assert_eq!(frame.plane(2).unwrap().0[0], 240);
+    }
+}

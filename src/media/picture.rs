@@ -1,0 +1,194 @@
+//! Still pictures: watermark logos and character pictures.
+
+use std::io::Read;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::av::{self, Decoder, DecoderOptions, Frame, Graph, Packet, Received, VideoSource};
+use super::error::{MediaCode, MediaError};
+use super::input::Input;
+use super::limits::{Cancel, Guard, Limits};
+use super::probe::{checked_length, unreadable};
+use super::ratio::Ratio;
+
+/// What a picture is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PictureProbe {
+    /// `png`, `jpeg` or `webp`.
+    pub format: String,
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+    /// Whether the format carries transparency.
+    pub alpha: bool,
+    /// Size in bytes.
+    pub bytes: u64,
+}
+
+/// Bytes of a picture we are ready to hold in memory.
+const MAX_PICTURE_BYTES: u64 = 64 << 20;
+
+/// Decodes a PNG, JPEG or WebP picture and says what it is.
+///
+/// # Errors
+/// `not_a_picture`, `empty_file`, `input_unreadable`, `input_too_large`,
+/// `too_many_pixels`, `damaged_media`, `cancelled`, `deadline_exceeded`.
+pub fn probe_picture(
+    input: &dyn Input,
+    limits: &Limits,
+    cancel: &Cancel,
+) -> Result<PictureProbe, MediaError> {
+    super::shielded(|| {
+        let guard = Guard::new(cancel, limits);
+        let (frame, format, bytes) = decode(input, limits, &guard)?;
+        Ok(PictureProbe {
+            format: format.to_owned(),
+            width: frame.width(),
+            height: frame.height(),
+            alpha: frame.pixel_format().is_some_and(|format| format.has_alpha),
+            bytes,
+        })
+    })
+}
+
+/// Recognises a picture by its first bytes: our name and libav's decoder.
+pub(crate) fn sniff(head: &[u8]) -> Option<(&'static str, &'static str)> {
+    if head.starts_with(b"\x89PNG\r\n\x1a\n") {
+        Some(("png", "png"))
+    } else if head.starts_with(&[0xff, 0xd8, 0xff]) {
+        Some(("jpeg", "mjpeg"))
+    } else if head.starts_with(b"RIFF") && head.get(8..12) == Some(b"WEBP") {
+        Some(("webp", "webp"))
+    } else {
+        None
+    }
+}
+
+/// Straight-alpha RGBA, 8 bits, rows without padding.
+#[derive(Clone)]
+pub(crate) struct Image {
+    pub width: u32,
+    pub height: u32,
+    pub rgba: Vec<u8>,
+}
+
+/// Reads and decodes a picture into RGBA.
+pub(crate) fn load(
+    input: &dyn Input,
+    limits: &Limits,
+    guard: &Arc<Guard>,
+) -> Result<Image, MediaError> {
+    let (frame, _, _) = decode(input, limits, guard)?;
+    to_image(frame).map_err(|error| {
+        MediaError::new(
+            MediaCode::DamagedMedia,
+            format!("the picture cannot be used: {error}"),
+        )
+        .at("picture")
+        .with_log()
+    })
+}
+
+fn decode(
+    input: &dyn Input,
+    limits: &Limits,
+    guard: &Arc<Guard>,
+) -> Result<(Frame, &'static str, u64), MediaError> {
+    av::init();
+    av::log::clear();
+    guard.check()?;
+    let most = limits.max_bytes.min(MAX_PICTURE_BYTES);
+    let length = checked_length(input, most)?;
+    let reader = input.open().map_err(|error| unreadable(&input.describe(), &error))?;
+    let mut bytes = Vec::new();
+    // The length was asked before; a file that grew since is cut, not followed.
+    reader
+        .take(most)
+        .read_to_end(&mut bytes)
+        .map_err(|error| unreadable(&input.describe(), &error))?;
+    let (format, decoder) = sniff(&bytes).ok_or_else(|| {
+        MediaError::new(
+            MediaCode::NotAPicture,
+            "the file is not a PNG, JPEG or WebP picture",
+        )
+    })?;
+    let frame = decode_bytes(&bytes, decoder, limits).map_err(|error| {
+        let too_large = av::log::recent()
+            .iter()
+            .any(|line| line.contains("Picture size") || line.contains("max_pixels"));
+        let (code, message) = if too_large {
+            (
+                MediaCode::TooManyPixels,
+                "the picture has too many pixels".to_owned(),
+            )
+        } else {
+            (
+                MediaCode::DamagedMedia,
+                format!("the picture cannot be decoded: {error}"),
+            )
+        };
+        MediaError::new(code, message).at("picture").with_log()
+    })?;
+    let pixels = u64::from(frame.width()) * u64::from(frame.height());
+    if pixels > limits.max_pixels {
+        return Err(MediaError::new(
+            MediaCode::TooManyPixels,
+            "the picture has too many pixels",
+        ));
+    }
+    Ok((frame, format, length))
+}
+
+fn decode_bytes(bytes: &[u8], decoder: &str, limits: &Limits) -> Result<Frame, av::AvError> {
+    let options = DecoderOptions {
+        threads: 1,
+        max_pixels: limits.max_pixels,
+        strict: false,
+    };
+    let mut decoder = Decoder::open(decoder, None, Ratio::new(1, 25), options)?;
+    let packet = Packet::from_bytes(bytes)?;
+    let mut frame = Frame::new()?;
+    decoder.send(Some(&packet))?;
+    if decoder.receive(&mut frame)? == Received::Item {
+        return Ok(frame);
+    }
+    decoder.send(None)?;
+    match decoder.receive(&mut frame)? {
+        Received::Item => Ok(frame),
+        _ => Err(av::AvError::invalid("avcodec_receive_frame")),
+    }
+}
+
+fn to_image(mut frame: Frame) -> Result<Image, av::AvError> {
+    frame.set_pts(0);
+    let mut graph = Graph::new(1)?;
+    let source = graph.video_source(VideoSource::of(&frame, Ratio::new(1, 25), None))?;
+    let scale = graph.then(
+        source,
+        c"scale",
+        &[(c"flags", "accurate_rnd+full_chroma_int")],
+    )?;
+    let format = graph.then(scale, c"format", &[(c"pix_fmts", "rgba")])?;
+    let sink = graph.sink(format, c"buffersink")?;
+    graph.configure()?;
+    graph.push(source, Some(&mut frame))?;
+    graph.push(source, None)?;
+    let mut rgba = Frame::new()?;
+    if graph.pull(sink, &mut rgba)? != Received::Item {
+        return Err(av::AvError::invalid("av_buffersink_get_frame"));
+    }
+    let (width, height) = (rgba.width(), rgba.height());
+    let (data, stride) = rgba.plane(0).ok_or(av::AvError::invalid("plane"))?;
+    let row = width as usize * 4;
+    let mut pixels = Vec::with_capacity(row * height as usize);
+    for line in data.chunks(stride).take(height as usize) {
+        pixels.extend_from_slice(&line[..row]);
+    }
+    Ok(Image {
+        width,
+        height,
+        rgba: pixels,
+    })
+}

@@ -1,0 +1,358 @@
+//! What will be done to a video, decided before anything is decoded. Pure.
+
+use serde::{Deserialize, Serialize};
+
+use super::error::{MediaCode, MediaError};
+use super::limits::Limits;
+use super::probe::{AudioInfo, Probe, VideoInfo};
+use super::profile::Profile;
+use super::watermark::{Placement, Rectangle};
+
+/// Everything a plan depends on.
+#[derive(Clone, Debug)]
+pub struct PlanRequest<'a> {
+    /// The video to process.
+    pub main: &'a Probe,
+    /// Where sound may be taken from when `main` has none.
+    pub audio_from: Option<&'a Probe>,
+    /// Encoding settings.
+    pub profile: &'a Profile,
+    /// Placement of a watermark and its picture's width and height.
+    pub watermark: Option<(&'a Placement, (u32, u32))>,
+    /// Bounds of the result.
+    pub limits: &'a Limits,
+    /// Re-encode even where a copy would do.
+    pub force: Force,
+}
+
+/// Changes asked for whatever the probe says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Force {
+    /// Encode the picture.
+    pub video: bool,
+    /// Encode the sound.
+    pub audio: bool,
+}
+
+/// What will be done and why; users can read it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Always `mp4`, with the index first.
+    pub container: String,
+    /// Name of the profile.
+    pub profile: String,
+    /// The picture.
+    pub video: VideoPlan,
+    /// The sound.
+    pub audio: AudioPlan,
+    /// Where the watermark lands, in pixels of the result.
+    pub watermark: Option<Rectangle>,
+}
+
+/// What happens to the picture.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "snake_case")]
+pub enum VideoPlan {
+    /// Packets are copied as they are.
+    Copy {
+        /// Why nothing has to change.
+        reason: String,
+    },
+    /// Decoded and encoded to H.264.
+    Encode {
+        /// Width of the result.
+        width: u32,
+        /// Height of the result.
+        height: u32,
+        /// Constant rate factor.
+        crf: f32,
+        /// x264's preset.
+        preset: String,
+        /// Peak bits per second.
+        max_rate: Option<u64>,
+        /// Frame rate the video is thinned to; `None` keeps the source's timing.
+        fps: Option<f64>,
+        /// Whether HDR is mapped to the standard range.
+        tone_map: bool,
+        /// What has to change.
+        reason: String,
+    },
+}
+
+/// Which file the sound is taken from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AudioFrom {
+    /// The processed video.
+    Main,
+    /// The user's source, whose sound is put back.
+    Source,
+}
+
+/// What happens to the sound.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "snake_case")]
+pub enum AudioPlan {
+    /// Packets are copied as they are.
+    Copy {
+        /// Which file.
+        from: AudioFrom,
+        /// Why nothing has to change.
+        reason: String,
+    },
+    /// Decoded and encoded to AAC.
+    Encode {
+        /// Which file.
+        from: AudioFrom,
+        /// Samples per second.
+        sample_rate: u32,
+        /// Channels of the result.
+        channels: u32,
+        /// Bits per second.
+        bit_rate: u64,
+        /// What has to change.
+        reason: String,
+    },
+    /// The result is silent.
+    None {
+        /// Why.
+        reason: String,
+    },
+}
+
+impl AudioPlan {
+    /// Which file the sound comes from, if there is any.
+    #[must_use]
+    pub fn from(&self) -> Option<AudioFrom> {
+        match self {
+            Self::Copy { from, .. } | Self::Encode { from, .. } => Some(*from),
+            Self::None { .. } => None,
+        }
+    }
+}
+
+impl Plan {
+    /// Whether both streams are copied and only the container is rewritten.
+    #[must_use]
+    pub fn is_remux(&self) -> bool {
+        matches!(self.video, VideoPlan::Copy { .. })
+            && !matches!(self.audio, AudioPlan::Encode { .. })
+    }
+}
+
+/// Decides what to do. No I/O, no clock, same answer every time.
+///
+/// # Errors
+/// `no_video_stream`, `invalid_watermark`, `too_many_pixels`.
+pub fn plan(request: &PlanRequest<'_>) -> Result<Plan, MediaError> {
+    let video = request.main.require_video()?;
+    let (width, height) = output_size(video, request.profile.video.max_height);
+    if u64::from(width) * u64::from(height) > request.limits.max_pixels {
+        return Err(MediaError::new(
+            MediaCode::TooManyPixels,
+            format!("the result would have {width}×{height} pixels"),
+        ));
+    }
+    let watermark = request
+        .watermark
+        .map(|(placement, logo)| placement.rectangle((width, height), logo))
+        .transpose()?;
+    Ok(Plan {
+        container: "mp4".to_owned(),
+        profile: request.profile.name.clone(),
+        video: plan_video(request, video, (width, height), watermark.is_some()),
+        audio: plan_audio(request),
+        watermark,
+    })
+}
+
+fn plan_video(
+    request: &PlanRequest<'_>,
+    video: &VideoInfo,
+    (width, height): (u32, u32),
+    marked: bool,
+) -> VideoPlan {
+    let settings = &request.profile.video;
+    let tone_map = is_hdr(video);
+    let fps = settings.max_fps.filter(|most| video.fps > most * 1.01);
+    let mut reasons: Vec<String> = Vec::new();
+    if marked {
+        reasons.push("a watermark is laid on".into());
+    }
+    if request.force.video {
+        reasons.push("re-encoding was asked for".into());
+    }
+    if video.codec != "h264" {
+        reasons.push(format!("{} becomes h264", video.codec));
+    }
+    if video.pixel_format != "yuv420p" || video.color.range == "pc" {
+        reasons.push(format!("{} becomes 8-bit yuv420p", video.pixel_format));
+    }
+    if tone_map {
+        reasons.push("HDR becomes standard range".into());
+    }
+    if video.rotation != 0 || video.flipped {
+        reasons.push(format!("it is turned upright by {}°", video.rotation));
+    }
+    if !is_square(&video.sample_aspect_ratio) {
+        reasons.push(format!(
+            "pixels of {} become square",
+            video.sample_aspect_ratio
+        ));
+    }
+    let upright_even = (video.display_width & !1, video.display_height & !1);
+    if (width, height) != upright_even {
+        reasons.push(format!("it is scaled to {width}×{height}"));
+    } else if upright_even != (video.display_width, video.display_height) {
+        reasons.push(format!("odd sizes become even: {width}×{height}"));
+    }
+    if let Some(fps) = fps {
+        reasons.push(format!(
+            "{:.2} frames per second become {fps:.2}",
+            video.fps
+        ));
+    }
+    if let Some(most) = settings.max_rate.filter(|most| video.bit_rate > *most) {
+        reasons.push(format!(
+            "{} kbit/s are more than {}",
+            video.bit_rate / 1000,
+            most / 1000
+        ));
+    }
+    if reasons.is_empty() {
+        return VideoPlan::Copy {
+            reason: "it already is what the profile asks for".into(),
+        };
+    }
+    VideoPlan::Encode {
+        width,
+        height,
+        crf: settings.crf,
+        preset: settings.preset.as_str().to_owned(),
+        max_rate: capped_rate(video, settings.max_rate, (width, height)),
+        fps,
+        tone_map,
+        reason: reasons.join("; "),
+    }
+}
+
+/// Never larger than the source for nothing: its own rate bounds the peak.
+fn capped_rate(video: &VideoInfo, profile: Option<u64>, size: (u32, u32)) -> Option<u64> {
+    // Rough efficiency of the codec against H.264: what it said in one bit
+    // takes us this many. Intra-only codecs say nothing about need.
+    let factor = match video.codec.as_str() {
+        "hevc" | "vp9" => 1.7,
+        "av1" => 2.0,
+        "h264" | "vp8" | "mpeg4" => 1.0,
+        _ => return profile,
+    };
+    if video.bit_rate == 0 {
+        return profile;
+    }
+    let before = f64::from(video.display_width) * f64::from(video.display_height);
+    let after = f64::from(size.0) * f64::from(size.1);
+    // The rate falls slower than the pixel count; never scaled up.
+    let scaled = (after / before.max(1.0)).min(1.0).powf(0.75);
+    // An encoding of an encoding needs headroom to look the same, and very
+    // low rates say "easy content", not "needs little at a cut": 25 % and a floor.
+    let source = (video.bit_rate as f64 * factor * scaled * 1.25).max(400_000.0) as u64;
+    Some(profile.map_or(source, |most| most.min(source)))
+}
+
+fn plan_audio(request: &PlanRequest<'_>) -> AudioPlan {
+    let (from, audio) = match (&request.main.audio, request.audio_from) {
+        (Some(audio), _) => (AudioFrom::Main, audio),
+        (None, Some(source)) => match &source.audio {
+            Some(audio) => (AudioFrom::Source, audio),
+            None => {
+                return AudioPlan::None {
+                    reason: "neither video has sound".into(),
+                };
+            }
+        },
+        (None, None) => {
+            return AudioPlan::None {
+                reason: "the video has no sound".into(),
+            };
+        }
+    };
+    let origin = match from {
+        AudioFrom::Main => "",
+        AudioFrom::Source => "the source's sound is put back; ",
+    };
+    let reasons = audio_reasons(request, audio);
+    if reasons.is_empty() {
+        return AudioPlan::Copy {
+            from,
+            reason: format!("{origin}it already is AAC"),
+        };
+    }
+    let settings = &request.profile.audio;
+    let channels = output_channels(audio.channels, settings.max_channels);
+    AudioPlan::Encode {
+        from,
+        sample_rate: settings.sample_rate,
+        channels,
+        bit_rate: settings.bit_rate * u64::from(channels) / 2,
+        reason: format!("{origin}{}", reasons.join("; ")),
+    }
+}
+
+fn audio_reasons(request: &PlanRequest<'_>, audio: &AudioInfo) -> Vec<String> {
+    let mut reasons = Vec::new();
+    if audio.codec != "aac" {
+        reasons.push(format!("{} becomes aac", audio.codec));
+    }
+    let most = request.profile.audio.max_channels;
+    if audio.channels > most {
+        reasons.push(format!(
+            "{} channels are mixed down to {most}",
+            audio.channels
+        ));
+    }
+    if request.force.audio {
+        reasons.push("re-encoding was asked for".to_owned());
+    }
+    reasons
+}
+
+/// AAC's standard layouts have 1, 2, 6 and 8 channels; others go to the next lower.
+fn output_channels(channels: u32, most: u32) -> u32 {
+    match channels.min(most) {
+        0 | 1 => 1,
+        2..=5 => 2,
+        6 | 7 => 6,
+        _ => 8,
+    }
+}
+
+/// Size of the result: as shown, within the profile's cap, both sides even.
+pub(crate) fn output_size(video: &VideoInfo, max_short_side: Option<u32>) -> (u32, u32) {
+    let (width, height) = (video.display_width, video.display_height);
+    let short = width.min(height);
+    match max_short_side {
+        Some(most) if short > most => {
+            let factor = f64::from(most) / f64::from(short);
+            (
+                nearest_even(f64::from(width) * factor),
+                nearest_even(f64::from(height) * factor),
+            )
+        }
+        // One column or row is cut off: sharper than scaling by one pixel.
+        _ => ((width & !1).max(2), (height & !1).max(2)),
+    }
+}
+
+pub(crate) fn nearest_even(value: f64) -> u32 {
+    ((value / 2.0).round() as u32).max(1) * 2
+}
+
+fn is_square(aspect: &str) -> bool {
+    aspect
+        .split_once(':')
+        .is_none_or(|(num, den)| num == den || num == "0" || den == "0")
+}
+
+fn is_hdr(video: &VideoInfo) -> bool {
+    matches!(video.color.transfer.as_str(), "smpte2084" | "arib-std-b67")
+}

@@ -1,0 +1,416 @@
+//! The one pass: decode once, lay the watermark on, encode, choose a poster,
+//! write a file that starts fast, verify it, publish it.
+
+mod graph;
+mod pass;
+mod poster;
+mod remux;
+mod report;
+mod sink;
+mod sound;
+mod video;
+
+pub(crate) use graph::{Overlay, Position, VideoSpec};
+pub(crate) use pass::{Pass, SoundSource, sound_lane};
+pub(crate) use sink::Sink;
+pub(crate) use video::{EncodeSettings, VideoLane, memory};
+
+pub use report::{Damage, Event, PosterInfo, Progress, Report, Timings};
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use self::poster::{PosterPicker, StagedPoster};
+use self::report::Narrator;
+use super::color::Color;
+use super::error::{MediaCode, MediaError};
+use super::head::reservation;
+use super::input::Input;
+use super::limits::{Cancel, Guard, Limits};
+use super::logo;
+use super::output::Output;
+use super::picture::{self, Image};
+use super::plan::{AudioFrom, AudioPlan, Force, Plan, PlanRequest, VideoPlan, plan};
+use super::probe::{Opened, open};
+use super::profile::Profile;
+use super::ratio::Ratio;
+use super::verify::{AudioExpectation, Expectation, Verified, verify_guarded};
+use super::watermark::Watermark;
+
+/// One video to process.
+#[derive(Clone, Debug)]
+pub struct Render {
+    /// The video.
+    pub main: Arc<dyn Input>,
+    /// The user's source: its sound is put back when `main` has none.
+    pub audio_source: Option<Arc<dyn Input>>,
+    /// Encoding settings.
+    pub profile: Profile,
+    /// A picture laid over every frame.
+    pub watermark: Option<Watermark>,
+    /// Where a JPEG poster goes.
+    pub poster: Option<PathBuf>,
+    /// Bounds; the deadline covers the whole call.
+    pub limits: Limits,
+    /// Codec threads; 0 = one per core.
+    pub threads: usize,
+}
+
+/// Processes a video in one pass and publishes the result.
+///
+/// The result is staged, read back and verified (size, length, frames, sound,
+/// first and last group of pictures) before `output` is committed; on any
+/// failure neither video nor poster is left behind. Blocks until done;
+/// `on_event` is called on this thread, about 20 times a second at most.
+///
+/// # Errors
+/// Those of [`super::probe`], [`super::plan`] and [`super::verify`], and
+/// `output_unwritable`, `output_too_large`, `encoder_failed`,
+/// `hdr_not_supported`, `damaged_media`, `truncated`.
+pub fn render(
+    render: &Render,
+    output: &mut dyn Output,
+    cancel: &Cancel,
+    on_event: &mut dyn FnMut(Event),
+) -> Result<Report, MediaError> {
+    let result = super::shielded(|| {
+        let guard = Guard::new(cancel, &render.limits);
+        let result = run(render, output, &guard, on_event);
+        // Whatever libav made of it, a stop is reported as a stop.
+        result.map_err(|error| guard.check().err().unwrap_or(error))
+    });
+    if result.is_err() {
+        output.discard();
+    }
+    result
+}
+
+fn run(
+    render: &Render,
+    output: &mut dyn Output,
+    guard: &Arc<Guard>,
+    on_event: &mut dyn FnMut(Event),
+) -> Result<Report, MediaError> {
+    let started = Instant::now();
+    let limits = &render.limits;
+    let main = open(render.main.as_ref(), limits, guard)?;
+    let source = match &render.audio_source {
+        Some(input) if main.audio.is_none() => Some(open(input.as_ref(), limits, guard)?),
+        _ => None,
+    };
+    let logo = render
+        .watermark
+        .as_ref()
+        .map(|mark| picture::load(mark.image.as_ref(), limits, guard).map_err(as_watermark))
+        .transpose()?;
+    let plan = plan(&PlanRequest {
+        main: &main.probe,
+        audio_from: source.as_ref().map(|source| &source.probe),
+        profile: &render.profile,
+        watermark: render
+            .watermark
+            .as_ref()
+            .zip(logo.as_ref())
+            .map(|(mark, logo)| (&mark.placement, (logo.width, logo.height))),
+        limits,
+        force: Force::default(),
+    })?;
+    on_event(Event::Planned(Box::new(plan.clone())));
+    let open_ms = elapsed(started);
+
+    let probe = main.probe.clone();
+    let mut narrator = Narrator::new(&probe, on_event);
+    let picker = render
+        .poster
+        .as_ref()
+        .map(|_| PosterPicker::new(probe.container.duration_ms));
+    let processing = Instant::now();
+    let outcome = match &plan.video {
+        VideoPlan::Encode { .. } => transcode(
+            render,
+            main,
+            source,
+            logo.as_ref(),
+            &plan,
+            picker,
+            output,
+            guard,
+            &mut narrator,
+        )?,
+        VideoPlan::Copy { .. } => remux::run(
+            render,
+            main,
+            source,
+            &plan,
+            picker,
+            output,
+            guard,
+            &mut narrator,
+        )?,
+    };
+    let process_ms = elapsed(processing);
+
+    let verifying = Instant::now();
+    let verified = check(
+        output,
+        &plan,
+        &outcome,
+        &probe.require_video()?.codec,
+        limits,
+        guard,
+    )?;
+    let verify_ms = elapsed(verifying);
+    guard.check()?;
+    let staged = match (&render.poster, outcome.poster) {
+        (Some(path), Some((frame, at_ms))) => {
+            Some(stage_poster(path, frame, at_ms, outcome.color)?)
+        }
+        _ => None,
+    };
+    output.commit().map_err(|error| {
+        MediaError::new(
+            MediaCode::OutputUnwritable,
+            format!("the result cannot be published: {error}"),
+        )
+    })?;
+    let poster = match staged {
+        Some((staged, info)) => {
+            staged.publish()?;
+            narrator.say(Event::PosterWritten(info.clone()));
+            Some(info)
+        }
+        None => None,
+    };
+    let report = Report {
+        plan,
+        source: probe,
+        duration_ms: verified.duration_ms,
+        frames: verified.frames,
+        bytes: verified.probe.container.bytes,
+        faststart: outcome.faststart,
+        output: verified.probe,
+        poster,
+        damage: outcome.damage,
+        timings: Timings {
+            open_ms,
+            process_ms,
+            verify_ms,
+            total_ms: elapsed(started),
+        },
+    };
+    narrator.say(Event::Done);
+    Ok(report)
+}
+
+/// What a pass leaves behind besides the staged file.
+pub(crate) struct Outcome {
+    pub poster: Option<(super::av::Frame, u64)>,
+    pub color: Color,
+    pub damage: Damage,
+    pub faststart: bool,
+    /// Frames given to the encoder or copied.
+    pub frames: u64,
+}
+
+#[allow(
+    clippy::too_many_arguments,
+    reason = "one caller; a struct would only rename them"
+)]
+fn transcode(
+    render: &Render,
+    main: Opened,
+    source: Option<Opened>,
+    logo: Option<&Image>,
+    plan: &Plan,
+    poster: Option<PosterPicker>,
+    output: &mut dyn Output,
+    guard: &Arc<Guard>,
+    narrator: &mut Narrator<'_>,
+) -> Result<Outcome, MediaError> {
+    let VideoPlan::Encode {
+        width,
+        height,
+        crf,
+        preset,
+        max_rate,
+        fps,
+        tone_map,
+        ..
+    } = &plan.video
+    else {
+        return Err(MediaError::new(MediaCode::Internal, "nothing to encode"));
+    };
+    let overlay =
+        render
+            .watermark
+            .as_ref()
+            .zip(logo)
+            .zip(plan.watermark)
+            .map(|((mark, logo), at)| Overlay {
+                image: logo::resize(logo, at.width, at.height),
+                opacity: mark.placement.opacity,
+                position: Position::Fixed(at.x, at.y),
+            });
+    let spec = VideoSpec {
+        overlay,
+        fps: fps.map(Ratio::approximate),
+        tone_map: *tone_map,
+        threads: render.threads,
+        ..spec_for(&main, *width, *height)?
+    };
+    let settings = EncodeSettings {
+        crf: *crf,
+        preset: preset.clone(),
+        max_rate: *max_rate,
+    };
+    let color = spec.color;
+    let mut sink = Sink::create(output, &render.limits, guard)?;
+    let mut video = VideoLane::open(&main, spec, &settings, &render.limits, &mut sink)?;
+    video.poster = poster;
+    let sound = sound_lane(&plan.audio, &main, source.as_ref(), &mut sink)?;
+    sink.start(reserve_for(&main, source.as_ref()))?;
+    let mut pass = Pass {
+        main,
+        source: source.map(SoundSource::new).transpose()?,
+        video,
+        sound,
+        sink,
+        limits: render.limits.clone(),
+        guard: Arc::clone(guard),
+        name: render.main.describe(),
+    };
+    pass.read_all(&mut |lane, _| narrator.progress(lane.counts.encoded, lane.reached_ms()))?;
+    pass.video.finish(&mut pass.sink)?;
+    let (lane, sound, faststart) = pass.close()?;
+    Ok(Outcome {
+        color,
+        frames: lane.counts.encoded,
+        damage: Damage::new(lane.counts, sound),
+        poster: lane.poster.and_then(PosterPicker::take),
+        faststart,
+    })
+}
+
+/// The parts of a [`VideoSpec`] that follow from the source.
+pub(crate) fn spec_for(main: &Opened, width: u32, height: u32) -> Result<VideoSpec, MediaError> {
+    let video = main.probe.require_video()?;
+    let color = main.video.color;
+    Ok(VideoSpec {
+        width,
+        height,
+        rotation: video.rotation,
+        flipped: video.flipped,
+        fps: None,
+        tone_map: color.is_hdr(),
+        sample_aspect: main.video.sample_aspect,
+        color: if color.is_hdr() {
+            Color::SDR_HD
+        } else {
+            color.resolved(video.display_height.min(video.display_width))
+        },
+        overlay: None,
+        threads: 0,
+    })
+}
+
+/// Bytes reserved for the index, from what the headers promise.
+pub(crate) fn reserve_for(main: &Opened, source: Option<&Opened>) -> u64 {
+    let count = |opened: &Opened| {
+        let seconds = opened.probe.container.duration_ms as f64 / 1000.0;
+        let fps = opened.probe.video.as_ref().map_or(0.0, |video| video.fps);
+        let frames = opened.video.frames.max((seconds * fps).ceil() as u64);
+        let sound = opened
+            .probe
+            .audio
+            .as_ref()
+            .map_or(0.0, |audio| f64::from(audio.sample_rate));
+        // AAC frames have 1024 samples; 48 kHz is what we encode to.
+        (
+            frames,
+            (seconds * sound.max(48_000.0) / 1024.0).ceil() as u64,
+        )
+    };
+    let (frames, sounds) = count(main);
+    let put_back = source.map_or(0, |source| count(source).1);
+    reservation(frames, sounds.max(put_back))
+}
+
+fn stage_poster<'a>(
+    path: &'a std::path::Path,
+    frame: super::av::Frame,
+    at_ms: u64,
+    color: Color,
+) -> Result<(StagedPoster<'a>, PosterInfo), MediaError> {
+    let (width, height) = (frame.width(), frame.height());
+    let jpeg = poster::encode(frame, color).map_err(|error| {
+        MediaError::new(
+            MediaCode::EncoderFailed,
+            format!("the poster cannot be encoded: {error}"),
+        )
+        .at("poster")
+        .with_log()
+    })?;
+    let info = PosterInfo {
+        width,
+        height,
+        time_ms: at_ms,
+        bytes: jpeg.len() as u64,
+    };
+    Ok((StagedPoster::write(path, &jpeg)?, info))
+}
+
+/// Reads the staged file back and holds it against the plan.
+fn check(
+    output: &dyn Output,
+    plan: &Plan,
+    outcome: &Outcome,
+    codec: &str,
+    limits: &Limits,
+    guard: &Arc<Guard>,
+) -> Result<Verified, MediaError> {
+    let (width, height, codec) = match &plan.video {
+        VideoPlan::Encode { width, height, .. } => (Some(*width), Some(*height), "h264"),
+        VideoPlan::Copy { .. } => (None, None, codec),
+    };
+    let expectation = Expectation {
+        frames: Some((outcome.frames, 0)),
+        width,
+        height,
+        audio: match plan.audio {
+            AudioPlan::None { .. } => AudioExpectation::Absent,
+            _ => AudioExpectation::Required,
+        },
+        video_codec: Some(codec.to_owned()),
+        audio_codec: Some("aac".to_owned()),
+        ..Expectation::default()
+    };
+    // The result is ours: only decoding bounds apply, not those for uploads.
+    let limits = Limits {
+        max_bytes: u64::MAX,
+        max_duration_ms: limits.max_duration_ms.saturating_add(60_000),
+        ..limits.clone()
+    };
+    verify_guarded(output.staged().as_ref(), &expectation, &limits, guard)
+}
+
+/// A watermark's picture that cannot be used is the watermark's fault.
+fn as_watermark(error: MediaError) -> MediaError {
+    match error.code {
+        MediaCode::NotAPicture | MediaCode::EmptyFile | MediaCode::DamagedMedia => MediaError {
+            code: MediaCode::InvalidWatermark,
+            message: format!("the watermark's picture: {}", error.message),
+            ..error
+        },
+        _ => error,
+    }
+}
+
+/// Which container a sound plan reads from.
+pub(crate) fn takes_from_source(plan: &AudioPlan) -> bool {
+    plan.from() == Some(AudioFrom::Source)
+}
+
+pub(crate) fn elapsed(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,314 @@
+//! The filter graph between decoder and encoder.
+
+use crate::media::av::{self, AvError, Frame, Graph, Node, VideoSource};
+use crate::media::color::{Color, transfer_name};
+use crate::media::error::{MediaCode, MediaError};
+use crate::media::logo;
+use crate::media::picture::Image;
+use crate::media::probe::display_size;
+use crate::media::ratio::Ratio;
+
+/// What the graph must deliver whatever comes in.
+#[derive(Clone)]
+pub(crate) struct VideoSpec {
+    pub width: u32,
+    pub height: u32,
+    /// Clockwise, as in the probe.
+    pub rotation: u16,
+    pub flipped: bool,
+    /// Thin out to this rate.
+    pub fps: Option<Ratio>,
+    pub tone_map: bool,
+    /// The container's pixel shape; decoders do not always repeat it.
+    pub sample_aspect: Ratio,
+    /// Colours of the result.
+    pub color: Color,
+    pub overlay: Option<Overlay>,
+    pub threads: usize,
+}
+
+/// A picture laid over each frame, already at its final size.
+#[derive(Clone)]
+pub(crate) struct Overlay {
+    pub image: Image,
+    pub opacity: f32,
+    pub position: Position,
+}
+
+/// Where an overlay lies. Expressions are constants of ours with numbers in
+/// them, never text from outside.
+#[derive(Clone)]
+pub(crate) enum Position {
+    Fixed(u32, u32),
+    Moving { x: String, y: String },
+}
+
+/// A configured graph and what it was built for.
+pub(crate) struct VideoGraph {
+    graph: Graph,
+    source: Node,
+    sink: Node,
+    width: u32,
+    height: u32,
+    format: i32,
+}
+
+impl VideoGraph {
+    /// Builds a graph for frames like `frame`, whose `pts` is set.
+    pub(crate) fn build(
+        spec: &VideoSpec,
+        frame: &Frame,
+        time_base: Ratio,
+        frame_rate: Option<Ratio>,
+    ) -> Result<Self, MediaError> {
+        let failed = |error: AvError| {
+            MediaError::new(
+                MediaCode::EncoderFailed,
+                format!("the filters do not fit: {error}"),
+            )
+            .at("filter")
+            .with_log()
+        };
+        if spec.tone_map && !(av::has_filter(c"zscale") && av::has_filter(c"tonemap")) {
+            return Err(MediaError::new(
+                MediaCode::HdrNotSupported,
+                "this is HDR video, and this build cannot convert it",
+            ));
+        }
+        Self::assemble(spec, frame, time_base, frame_rate).map_err(failed)
+    }
+
+    fn assemble(
+        spec: &VideoSpec,
+        frame: &Frame,
+        time_base: Ratio,
+        frame_rate: Option<Ratio>,
+    ) -> Result<Self, AvError> {
+        let mut graph = Graph::new(spec.threads)?;
+        let source = graph.video_source(VideoSource {
+            // Squaring is ours to do; filters must not see another shape.
+            sample_aspect: Ratio::new(1, 1),
+            ..VideoSource::of(frame, time_base, frame_rate)
+        })?;
+        let mut node = orient(&mut graph, source, spec)?;
+        if let Some(rate) = spec.fps {
+            let rate = format!("{}/{}", rate.num, rate.den);
+            node = graph.then(node, c"fps", &[(c"fps", &rate)])?;
+        }
+        let mut from = frame.color();
+        if spec.tone_map {
+            node = tone_map(&mut graph, node, from)?;
+            from = Color::SDR_HD;
+        }
+        node = fit(&mut graph, node, spec, frame, from)?;
+        let mut logo = None;
+        if let Some(overlay) = &spec.overlay {
+            let (mark, logo_source) = lay_over(&mut graph, node, spec, overlay, time_base)?;
+            node = mark;
+            logo = Some((overlay, logo_source));
+        }
+        let sink = graph.sink(node, c"buffersink")?;
+        graph.configure()?;
+        if let Some((overlay, source)) = logo {
+            // One frame, then the end: the overlay filter repeats it for ever.
+            let mut picture = logo::to_frame(&overlay.image, overlay.opacity, spec.color)?;
+            // Not later than the first frame, which would go without otherwise.
+            picture.set_pts(frame.pts().unwrap_or(0).min(0));
+            graph.push(source, Some(&mut picture))?;
+            graph.push(source, None)?;
+        }
+        Ok(Self {
+            graph,
+            source,
+            sink,
+            width: frame.width(),
+            height: frame.height(),
+            format: frame.format(),
+        })
+    }
+
+    /// Whether the graph was built for frames like this one.
+    pub(crate) fn fits(&self, frame: &Frame) -> bool {
+        (self.width, self.height, self.format) == (frame.width(), frame.height(), frame.format())
+    }
+
+    pub(crate) fn push(&mut self, frame: Option<&mut Frame>) -> Result<(), AvError> {
+        let frame = frame.map(|frame| {
+            frame.set_sample_aspect(Ratio::new(1, 1));
+            frame
+        });
+        self.graph.push(self.source, frame)
+    }
+
+    pub(crate) fn pull(&mut self, frame: &mut Frame) -> Result<av::Received, AvError> {
+        self.graph.pull(self.sink, frame)
+    }
+
+    pub(crate) fn time_base(&self) -> Ratio {
+        self.graph.time_base(self.sink)
+    }
+}
+
+/// Mirrors, then turns clockwise: the order the probe's orientation means.
+fn orient(graph: &mut Graph, mut node: Node, spec: &VideoSpec) -> Result<Node, AvError> {
+    if spec.flipped {
+        node = graph.then(node, c"hflip", &[])?;
+    }
+    match spec.rotation {
+        90 => graph.then(node, c"transpose", &[(c"dir", "clock")]),
+        180 => {
+            node = graph.then(node, c"hflip", &[])?;
+            graph.then(node, c"vflip", &[])
+        }
+        270 => graph.then(node, c"transpose", &[(c"dir", "cclock")]),
+        _ => Ok(node),
+    }
+}
+
+/// PQ or HLG to BT.709, by way of linear light.
+fn tone_map(graph: &mut Graph, node: Node, from: Color) -> Result<Node, AvError> {
+    let transfer = transfer_name(from.transfer);
+    let node = graph.then(
+        node,
+        c"zscale",
+        &[
+            (c"transferin", transfer),
+            (c"matrixin", "bt2020nc"),
+            (c"primariesin", "bt2020"),
+            (c"rangein", "limited"),
+            (c"transfer", "linear"),
+            // Reference white of standard-range screens, in cd/m².
+            (c"npl", "100"),
+        ],
+    )?;
+    let node = graph.then(node, c"format", &[(c"pix_fmts", "gbrpf32le")])?;
+    let node = graph.then(node, c"zscale", &[(c"primaries", "bt709")])?;
+    let node = graph.then(node, c"tonemap", &[(c"tonemap", "hable"), (c"desat", "0")])?;
+    let node = graph.then(
+        node,
+        c"zscale",
+        &[
+            (c"transfer", "bt709"),
+            (c"matrix", "bt709"),
+            (c"range", "limited"),
+        ],
+    )?;
+    graph.then(node, c"format", &[(c"pix_fmts", "yuv420p")])
+}
+
+/// Brings size, pixel format, range and matrix to what the encoder was opened
+/// with; leaves frames untouched that already fit.
+fn fit(
+    graph: &mut Graph,
+    mut node: Node,
+    spec: &VideoSpec,
+    frame: &Frame,
+    from: Color,
+) -> Result<Node, AvError> {
+    let (shown_width, shown_height) = display_size(
+        frame.width(),
+        frame.height(),
+        spec.sample_aspect,
+        spec.rotation,
+    );
+    let (mut width, mut height) = if matches!(spec.rotation, 90 | 270) {
+        (frame.height(), frame.width())
+    } else {
+        (frame.width(), frame.height())
+    };
+    let square = (shown_width, shown_height) == (width, height);
+    if square
+        && (width & !1, height & !1) == (spec.width, spec.height)
+        && (width, height) != (spec.width, spec.height)
+    {
+        let (w, h) = (spec.width.to_string(), spec.height.to_string());
+        node = graph.then(
+            node,
+            c"crop",
+            &[
+                (c"w", &w),
+                (c"h", &h),
+                (c"x", "0"),
+                (c"y", "0"),
+                (c"exact", "1"),
+            ],
+        )?;
+        (width, height) = (spec.width, spec.height);
+    }
+    let format = frame.pixel_format();
+    let rgb = format.as_ref().is_some_and(|format| format.is_rgb);
+    let full = rgb
+        || from.range == crate::media::color::FULL
+        || format.as_ref().is_some_and(|format| format.is_full_range);
+    let source = from.resolved(spec.height);
+    let converted = spec.tone_map;
+    let same_format = converted
+        || format
+            .as_ref()
+            .is_some_and(|format| format.name == "yuv420p");
+    let same_color = source.sws_matrix() == spec.color.sws_matrix() && (converted || !full);
+    if (width, height) == (spec.width, spec.height) && same_format && same_color {
+        return Ok(node);
+    }
+    let (w, h) = (spec.width.to_string(), spec.height.to_string());
+    let mut options = vec![
+        (c"w", w.as_str()),
+        (c"h", h.as_str()),
+        (c"flags", "lanczos+accurate_rnd+full_chroma_int"),
+        (c"out_color_matrix", spec.color.sws_matrix()),
+        (c"out_range", "limited"),
+    ];
+    if !rgb || converted {
+        options.push((c"in_color_matrix", source.sws_matrix()));
+        options.push((
+            c"in_range",
+            if full && !converted {
+                "full"
+            } else {
+                "limited"
+            },
+        ));
+    }
+    node = graph.then(node, c"scale", &options)?;
+    node = graph.then(node, c"format", &[(c"pix_fmts", "yuv420p")])?;
+    graph.then(node, c"setsar", &[(c"sar", "1")])
+}
+
+/// Returns the overlay and the source its picture goes into.
+fn lay_over(
+    graph: &mut Graph,
+    node: Node,
+    spec: &VideoSpec,
+    overlay: &Overlay,
+    time_base: Ratio,
+) -> Result<(Node, Node), AvError> {
+    let format = Frame::video("yuva420p", 2, 2)?.format();
+    let source = graph.video_source(VideoSource {
+        width: overlay.image.width,
+        height: overlay.image.height,
+        format,
+        // The same as the video's, or the graph would invent a finer one.
+        time_base: spec.fps.map_or(time_base, Ratio::inverse),
+        sample_aspect: Ratio::new(1, 1),
+        frame_rate: None,
+        color: spec.color,
+    })?;
+    let (x, y, eval) = match &overlay.position {
+        Position::Fixed(x, y) => (x.to_string(), y.to_string(), "init"),
+        Position::Moving { x, y } => (x.clone(), y.clone(), "frame"),
+    };
+    let mark = graph.filter(
+        c"overlay",
+        &[
+            (c"x", &x),
+            (c"y", &y),
+            (c"eval", eval),
+            (c"format", "yuv420"),
+            (c"eof_action", "repeat"),
+            (c"alpha", "straight"),
+        ],
+    )?;
+    graph.link(node, mark, 0)?;
+    graph.link(source, mark, 1)?;
+    Ok((mark, source))
+}

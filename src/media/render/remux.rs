@@ -1,0 +1,153 @@
+//! Nothing has to change in the picture: packets are copied, the container is
+//! written anew. A poster still needs one decoded frame.
+
+use std::sync::Arc;
+
+use super::graph::{VideoGraph, VideoSpec};
+use super::pass::{Reader, SoundSource, sound_lane};
+use super::poster::PosterPicker;
+use super::report::Narrator;
+use super::sink::Sink;
+use super::video::{Counts, memory};
+use super::{Damage, Outcome, Render, reserve_for, spec_for};
+use crate::media::av::{Decoder, DecoderOptions, Frame, Packet, Received, decoder_name};
+use crate::media::color::Color;
+use crate::media::error::{MediaCode, MediaError};
+use crate::media::limits::Guard;
+use crate::media::output::Output;
+use crate::media::plan::Plan;
+use crate::media::probe::{Opened, frame_rate, open};
+use crate::media::ratio::{Ratio, rescale, to_millis};
+
+#[allow(clippy::too_many_arguments, reason = "one caller; a struct would only rename them")]
+pub(super) fn run(
+    render: &Render,
+    mut main: Opened,
+    source: Option<Opened>,
+    plan: &Plan,
+    picker: Option<PosterPicker>,
+    output: &mut dyn Output,
+    guard: &Arc<Guard>,
+    narrator: &mut Narrator<'_>,
+) -> Result<Outcome, MediaError> {
+    let limits = &render.limits;
+    let stream = main.video.clone();
+    let mut sink = Sink::create(output, limits, guard)?;
+    let params = main.demuxer.params(stream.index).map_err(memory)?;
+    let index =
+        sink.add_copied(&params, &stream.codec, stream.time_base, Some(frame_rate(&stream)))?;
+    let mut sound = sound_lane(&plan.audio, &main, source.as_ref(), &mut sink)?;
+    sink.start(reserve_for(&main, source.as_ref()))?;
+    let mut source = source.map(SoundSource::new).transpose()?;
+    let audio = main.audio.as_ref().map(|audio| audio.index);
+    main.demuxer.keep_only(&[Some(stream.index), audio].into_iter().flatten().collect::<Vec<_>>());
+
+    let offset =
+        main.demuxer.start_us().map_or(0, |us| rescale(us, Ratio::MICROS, stream.time_base));
+    let name = render.main.describe();
+    let mut counts = Counts::default();
+    let mut reached_ms = 0;
+    let mut reader = Reader::default();
+    let mut packet = Packet::new().map_err(memory)?;
+    while reader.next(&mut main, &mut packet, &name, guard)? {
+        if packet.stream() == stream.index {
+            counts.packets += 1;
+            if counts.packets > limits.max_frames {
+                return Err(MediaError::new(MediaCode::TooManyFrames, "the video has too many frames"));
+            }
+            packet.subtract(offset);
+            let end = packet.pts().unwrap_or(0).saturating_add(packet.duration());
+            reached_ms = reached_ms.max(to_millis(end, stream.time_base));
+            let at_us = packet.dts().map(|dts| rescale(dts, stream.time_base, Ratio::MICROS));
+            sink.write(&mut packet, index, stream.time_base)?;
+            if let (Some(source), Some(lane), Some(at)) = (&mut source, &mut sound, at_us) {
+                source.feed(Some(at.saturating_add(500_000)), lane, &mut sink, guard)?;
+            }
+            narrator.progress(counts.packets, reached_ms);
+        } else if let Some(lane) = sound.as_mut().filter(|_| source.is_none()) {
+            lane.packet(&mut packet, &mut sink)?;
+        }
+    }
+    if let Some(lane) = &mut sound {
+        if let Some(source) = &mut source {
+            source.feed(None, lane, &mut sink, guard)?;
+        }
+        lane.finish(&mut sink)?;
+    }
+    counts.bad_packets = u64::from(reader.bad);
+    let claimed = main.probe.video.as_ref().map_or(0, |video| video.duration_ms);
+    if reader.bad > 0 && claimed.saturating_sub(reached_ms) > 1000.max(claimed / 20) {
+        return Err(MediaError::new(
+            MediaCode::Truncated,
+            format!("the file claims {claimed} ms, but ends after {reached_ms} ms"),
+        )
+        .with_log());
+    }
+    let faststart = sink.finish()?;
+    let video = main.probe.require_video()?;
+    let spec = spec_for(&main, video.display_width & !1, video.display_height & !1)?;
+    let color = spec.color;
+    let poster = match picker {
+        Some(picker) => find_poster(render, &spec, picker, guard)?,
+        None => None,
+    };
+    Ok(Outcome {
+        poster,
+        color,
+        damage: Damage::new(counts, sound.as_ref().map(super::sound::SoundLane::counts).unwrap_or_default()),
+        faststart,
+        frames: counts.packets,
+    })
+}
+
+/// Decodes from the key frame before the wanted place until a frame pleases.
+fn find_poster(
+    render: &Render,
+    spec: &VideoSpec,
+    mut picker: PosterPicker,
+    guard: &Arc<Guard>,
+) -> Result<Option<(Frame, u64)>, MediaError> {
+    let mut main = open(render.main.as_ref(), &render.limits, guard)?;
+    let stream = main.video.clone();
+    main.demuxer.keep_only(&[stream.index]);
+    let start = main.demuxer.start_us().unwrap_or(0);
+    let offset = rescale(start, Ratio::MICROS, stream.time_base);
+    let wanted_us = i64::try_from(main.probe.container.duration_ms).unwrap_or(0) * 125 + start;
+    let _ = main.demuxer.seek(stream.index, rescale(wanted_us, Ratio::MICROS, stream.time_base));
+    let options = DecoderOptions {
+        threads: render.threads,
+        max_pixels: render.limits.max_pixels,
+        strict: false,
+    };
+    let params = main.demuxer.params(stream.index).map_err(memory)?;
+    let codec = decoder_name(&stream.codec).unwrap_or_default();
+    let name = render.main.describe();
+    let mut decoder = Decoder::open(codec, Some(&params), stream.time_base, options).map_err(memory)?;
+    let (mut packet, mut frame) = (Packet::new().map_err(memory)?, Frame::new().map_err(memory)?);
+    let mut reader = Reader::default();
+    let mut more = true;
+    while more && !picker.is_settled() {
+        more = reader.next(&mut main, &mut packet, &name, guard)?;
+        if more && packet.stream() != stream.index {
+            continue;
+        }
+        let _ = decoder.send(more.then_some(&packet));
+        while matches!(decoder.receive(&mut frame), Ok(Received::Item)) && !picker.is_settled() {
+            let pts = frame.best_effort().unwrap_or(0).saturating_sub(offset);
+            frame.set_pts(pts);
+            let ready = through_graph(spec, &mut frame, stream.time_base)?;
+            picker.consider(&ready, to_millis(pts, stream.time_base)).map_err(memory)?;
+        }
+    }
+    Ok(picker.take())
+}
+
+fn through_graph(spec: &VideoSpec, frame: &mut Frame, base: Ratio) -> Result<Frame, MediaError> {
+    let mut graph = VideoGraph::build(spec, frame, base, None)?;
+    let mut out = Frame::new().map_err(memory)?;
+    graph.push(Some(frame)).map_err(memory)?;
+    graph.push(None).map_err(memory)?;
+    graph.pull(&mut out).map_err(memory)?;
+    out.set_color(Color { ..spec.color });
+    Ok(out)
+}

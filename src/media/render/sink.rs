@@ -1,0 +1,153 @@
+//! The file being written: muxer, index reservation, error translation.
+
+use std::sync::Arc;
+
+use crate::media::av::{AvError, CodecParams, Encoder, Muxer, Packet};
+use crate::media::error::{MediaCode, MediaError};
+use crate::media::head::{HeadHandle, head_writer};
+use crate::media::limits::{Guard, Limits};
+use crate::media::output::Output;
+use crate::media::ratio::Ratio;
+
+/// An MP4 under construction.
+pub(crate) struct Sink {
+    muxer: Muxer,
+    head: HeadHandle,
+    /// Last decoding time written per stream, in the stream's time base.
+    last_dts: Vec<Option<i64>>,
+}
+
+impl Sink {
+    pub(crate) fn create(
+        output: &mut dyn Output,
+        limits: &Limits,
+        guard: &Arc<Guard>,
+    ) -> Result<Self, MediaError> {
+        let writer = output.create().map_err(|error| {
+            MediaError::new(
+                MediaCode::OutputUnwritable,
+                format!("{} cannot be written: {error}", output.describe()),
+            )
+        })?;
+        let (writer, head) = head_writer(writer, limits.max_output_bytes);
+        let muxer = Muxer::new(Box::new(writer), Arc::clone(guard)).map_err(mux_error)?;
+        Ok(Self {
+            muxer,
+            head,
+            last_dts: Vec::new(),
+        })
+    }
+
+    pub(crate) fn add_encoded(
+        &mut self,
+        encoder: &Encoder,
+        frame_rate: Option<Ratio>,
+    ) -> Result<usize, MediaError> {
+        self.last_dts.push(None);
+        self.muxer
+            .add_encoded(encoder, frame_rate)
+            .map_err(mux_error)
+    }
+
+    pub(crate) fn add_copied(
+        &mut self,
+        params: &CodecParams,
+        codec: &str,
+        time_base: Ratio,
+        frame_rate: Option<Ratio>,
+    ) -> Result<usize, MediaError> {
+        self.last_dts.push(None);
+        self.muxer
+            .add_copied(params, codec, time_base, frame_rate)
+            .map_err(mux_error)
+    }
+
+    pub(crate) fn start(&mut self, reserve: u64) -> Result<(), MediaError> {
+        self.muxer
+            .start(reserve)
+            .map_err(|error| self.explain(error))
+    }
+
+    /// Writes a packet whose timestamps are in `base`.
+    pub(crate) fn write(
+        &mut self,
+        packet: &mut Packet,
+        stream: usize,
+        base: Ratio,
+    ) -> Result<(), MediaError> {
+        packet.rescale(base, self.muxer.time_base(stream));
+        // Copied streams with damaged timestamps would stop the muxer: decoding
+        // times must grow, and showing cannot come before decoding.
+        if let (Some(dts), Some(last)) =
+            (packet.dts(), self.last_dts.get(stream).copied().flatten())
+        {
+            if dts <= last {
+                packet.set_dts(last + 1);
+                if packet.pts().is_some_and(|pts| pts < last + 1) {
+                    packet.set_pts(last + 1);
+                }
+            }
+        }
+        if let (Some(slot), Some(dts)) = (self.last_dts.get_mut(stream), packet.dts()) {
+            *slot = Some(dts);
+        }
+        self.muxer
+            .write(packet, stream)
+            .map_err(|error| self.explain(error))
+    }
+
+    /// Writes trailer and index; returns whether the index stands first.
+    pub(crate) fn finish(mut self) -> Result<bool, MediaError> {
+        let (trailer, flushed) = self.muxer.finish();
+        if self.head.over_limit() {
+            return Err(too_large());
+        }
+        if let Err(error) = flushed {
+            return Err(unwritable(&error.to_string()));
+        }
+        // Closes libav's side of the writer before ours patches the head.
+        drop(self.muxer);
+        self.head
+            .complete(trailer.is_ok())
+            .map_err(|error| match trailer {
+                Ok(()) => unwritable(&error.to_string()),
+                Err(trailer) => mux_error(trailer),
+            })
+    }
+
+    fn explain(&mut self, error: AvError) -> MediaError {
+        if self.head.over_limit() {
+            return too_large();
+        }
+        match self.muxer.take_failure() {
+            Some(failure) => unwritable(&failure.to_string()),
+            None => mux_error(error),
+        }
+    }
+}
+
+fn too_large() -> MediaError {
+    MediaError::new(
+        MediaCode::OutputTooLarge,
+        "the result grew larger than it may",
+    )
+    .at("mux")
+}
+
+fn unwritable(message: &str) -> MediaError {
+    MediaError::new(
+        MediaCode::OutputUnwritable,
+        format!("the result cannot be written: {message}"),
+    )
+    .at("mux")
+    .with_log()
+}
+
+fn mux_error(error: AvError) -> MediaError {
+    MediaError::new(
+        MediaCode::EncoderFailed,
+        format!("the result cannot be packed: {error}"),
+    )
+    .at("mux")
+    .with_log()
+}

@@ -1,0 +1,299 @@
+//! The sound's way: copied, or decoder → resampler → AAC → file.
+
+use super::sink::Sink;
+use super::video::{Counts, memory};
+use crate::media::av::{
+    AacSettings, AvError, Decoder, DecoderOptions, Demuxer, Encoder, Frame, Graph, Node, Packet,
+    Received, StreamInfo, decoder_name,
+};
+use crate::media::error::{MediaCode, MediaError};
+use crate::media::ratio::{Ratio, rescale};
+
+/// Where sound lies in time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timing {
+    /// Subtracted from every timestamp, in microseconds.
+    pub offset_us: i64,
+    /// Sound starting at or after this is cut, in microseconds of the result.
+    pub end_us: Option<i64>,
+}
+
+/// One audio stream on its way into the file.
+pub(crate) enum SoundLane {
+    Copy(CopyLane),
+    Encode(Box<EncodeLane>),
+}
+
+/// Packets pass as they are.
+pub(crate) struct CopyLane {
+    stream: usize,
+    base: Ratio,
+    timing: Timing,
+}
+
+/// Decoded, resampled, encoded.
+pub(crate) struct EncodeLane {
+    decoder: Decoder,
+    frame: Frame,
+    packet: Packet,
+    graph: Option<(Graph, Node, Node)>,
+    /// Sample rate and sample format the graph was built for.
+    built_for: (i32, i32),
+    encoder: Encoder,
+    settings: AacSettings,
+    stream: usize,
+    base: Ratio,
+    timing: Timing,
+    last: Option<i64>,
+    counts: Counts,
+}
+
+impl SoundLane {
+    pub(crate) fn copy(
+        demuxer: &Demuxer,
+        stream: &StreamInfo,
+        timing: Timing,
+        sink: &mut Sink,
+    ) -> Result<Self, MediaError> {
+        let params = demuxer.params(stream.index).map_err(memory)?;
+        let index = sink.add_copied(&params, &stream.codec, stream.time_base, None)?;
+        Ok(Self::Copy(CopyLane {
+            stream: index,
+            base: stream.time_base,
+            timing,
+        }))
+    }
+
+    pub(crate) fn encode(
+        demuxer: &Demuxer,
+        stream: &StreamInfo,
+        settings: AacSettings,
+        timing: Timing,
+        sink: &mut Sink,
+    ) -> Result<Self, MediaError> {
+        let refuse = |error: AvError| {
+            MediaError::new(
+                MediaCode::UnsupportedCodec,
+                format!("this {} stream cannot be decoded: {error}", stream.codec),
+            )
+            .at("decode")
+            .on_stream(stream.index)
+            .with_log()
+        };
+        let name = decoder_name(&stream.codec)
+            .ok_or_else(|| refuse(AvError::invalid("avcodec_find_decoder_by_name")))?;
+        // Sound decodes far faster than real time on one thread.
+        let options = DecoderOptions {
+            threads: 1,
+            max_pixels: u64::MAX,
+            strict: false,
+        };
+        let decoder = demuxer
+            .params(stream.index)
+            .and_then(|params| Decoder::open(name, Some(&params), stream.time_base, options))
+            .map_err(refuse)?;
+        let encoder = Encoder::aac(settings).map_err(encode_error)?;
+        let index = sink.add_encoded(&encoder, None)?;
+        Ok(Self::Encode(Box::new(EncodeLane {
+            decoder,
+            frame: Frame::new().map_err(memory)?,
+            packet: Packet::new().map_err(memory)?,
+            graph: None,
+            built_for: (0, 0),
+            encoder,
+            settings,
+            stream: index,
+            base: stream.time_base,
+            timing,
+            last: None,
+            counts: Counts::default(),
+        })))
+    }
+
+    /// Takes one packet of the stream, emptying it.
+    pub(crate) fn packet(
+        &mut self,
+        packet: &mut Packet,
+        sink: &mut Sink,
+    ) -> Result<(), MediaError> {
+        match self {
+            Self::Copy(lane) => lane.packet(packet, sink),
+            Self::Encode(lane) => lane.packet(packet, sink),
+        }
+    }
+
+    pub(crate) fn finish(&mut self, sink: &mut Sink) -> Result<(), MediaError> {
+        match self {
+            Self::Copy(_) => Ok(()),
+            Self::Encode(lane) => lane.finish(sink),
+        }
+    }
+
+    /// Damage found so far.
+    pub(crate) fn counts(&self) -> Counts {
+        match self {
+            Self::Copy(_) => Counts::default(),
+            Self::Encode(lane) => lane.counts,
+        }
+    }
+}
+
+impl CopyLane {
+    fn packet(&self, packet: &mut Packet, sink: &mut Sink) -> Result<(), MediaError> {
+        packet.subtract(rescale(self.timing.offset_us, Ratio::MICROS, self.base));
+        let starts = packet.pts().or(packet.dts()).unwrap_or(0);
+        if self
+            .timing
+            .end_us
+            .is_some_and(|end| rescale(starts, self.base, Ratio::MICROS) >= end)
+        {
+            packet.clear();
+            return Ok(());
+        }
+        sink.write(packet, self.stream, self.base)
+    }
+}
+
+impl EncodeLane {
+    fn packet(&mut self, packet: &Packet, sink: &mut Sink) -> Result<(), MediaError> {
+        self.counts.packets += 1;
+        if self.decoder.send(Some(packet)).is_err() {
+            self.counts.bad_packets += 1;
+        }
+        self.drain_decoder(sink)
+    }
+
+    fn finish(&mut self, sink: &mut Sink) -> Result<(), MediaError> {
+        if self.decoder.send(None).is_err() {
+            self.counts.bad_packets += 1;
+        }
+        self.drain_decoder(sink)?;
+        self.drain_graph(true, sink)?;
+        self.encoder.send(None).map_err(encode_error)?;
+        self.drain_encoder(sink)
+    }
+
+    fn drain_decoder(&mut self, sink: &mut Sink) -> Result<(), MediaError> {
+        loop {
+            match self.decoder.receive(&mut self.frame) {
+                Ok(Received::Item) => self.decoded(sink)?,
+                Ok(Received::Again | Received::End) => return Ok(()),
+                Err(_) => {
+                    self.counts.bad_frames += 1;
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn decoded(&mut self, sink: &mut Sink) -> Result<(), MediaError> {
+        self.counts.decoded += 1;
+        let rate = self.frame.sample_rate().max(1);
+        let length = rescale(
+            i64::from(self.frame.samples()),
+            Ratio::new(1, rate),
+            self.base,
+        );
+        let offset = rescale(self.timing.offset_us, Ratio::MICROS, self.base);
+        let pts = match (self.frame.best_effort(), self.last) {
+            (Some(pts), _) => pts.saturating_sub(offset),
+            (None, Some(next)) => next,
+            (None, None) => 0,
+        };
+        self.last = Some(pts.saturating_add(length));
+        if self
+            .timing
+            .end_us
+            .is_some_and(|end| rescale(pts, self.base, Ratio::MICROS) >= end)
+        {
+            return Ok(());
+        }
+        self.frame.set_pts(pts);
+        let shape = (self.frame.sample_rate(), self.frame.format());
+        if self.graph.is_some() && self.built_for != shape {
+            self.drain_graph(true, sink)?;
+        }
+        if self.graph.is_none() {
+            self.graph = Some(self.build().map_err(encode_error)?);
+            self.built_for = shape;
+        }
+        if let Some((graph, source, _)) = &mut self.graph {
+            graph
+                .push(*source, Some(&mut self.frame))
+                .map_err(encode_error)?;
+        }
+        self.drain_graph(false, sink)
+    }
+
+    fn build(&self) -> Result<(Graph, Node, Node), AvError> {
+        let mut graph = Graph::new(1)?;
+        let source = graph.audio_source(&self.frame, self.base)?;
+        // Gaps in the source become silence: an encoder has no notion of them.
+        let resample = graph.then(source, c"aresample", &[(c"async", "1")])?;
+        let rate = self.settings.sample_rate.to_string();
+        let layout = match self.settings.channels {
+            1 => "mono",
+            6 => "5.1",
+            8 => "7.1",
+            _ => "stereo",
+        };
+        let format = graph.then(
+            resample,
+            c"aformat",
+            &[
+                (c"sample_fmts", "fltp"),
+                (c"sample_rates", &rate),
+                (c"channel_layouts", layout),
+            ],
+        )?;
+        let sink = graph.sink(format, c"abuffersink")?;
+        graph.configure()?;
+        if self.encoder.frame_size() > 0 {
+            graph.set_frame_size(sink, self.encoder.frame_size());
+        }
+        Ok((graph, source, sink))
+    }
+
+    fn drain_graph(&mut self, end: bool, sink: &mut Sink) -> Result<(), MediaError> {
+        let Some((mut graph, source, exit)) = self.graph.take() else {
+            return Ok(());
+        };
+        if end {
+            graph.push(source, None).map_err(encode_error)?;
+        }
+        let base = graph.time_base(exit);
+        let mut samples = Frame::new().map_err(memory)?;
+        while graph.pull(exit, &mut samples).map_err(encode_error)? == Received::Item {
+            let pts = samples.pts().unwrap_or(0);
+            samples.set_pts(rescale(pts, base, self.encoder.time_base()));
+            self.encoder.send(Some(&samples)).map_err(encode_error)?;
+            self.drain_encoder(sink)?;
+        }
+        if !end {
+            self.graph = Some((graph, source, exit));
+        }
+        Ok(())
+    }
+
+    fn drain_encoder(&mut self, sink: &mut Sink) -> Result<(), MediaError> {
+        let base = self.encoder.time_base();
+        while self
+            .encoder
+            .receive(&mut self.packet)
+            .map_err(encode_error)?
+            == Received::Item
+        {
+            sink.write(&mut self.packet, self.stream, base)?;
+        }
+        Ok(())
+    }
+}
+
+fn encode_error(error: AvError) -> MediaError {
+    MediaError::new(
+        MediaCode::EncoderFailed,
+        format!("the sound cannot be encoded: {error}"),
+    )
+    .at("encode")
+    .with_log()
+}

@@ -1,0 +1,398 @@
+//! The picture's way: decoder → graph → encoder → file.
+
+use std::collections::BTreeMap;
+
+use super::graph::{VideoGraph, VideoSpec};
+use super::poster::PosterPicker;
+use super::sink::Sink;
+use crate::media::av::{
+    AvError, Decoder, DecoderOptions, Encoder, Frame, Packet, Received, X264Settings, decoder_name,
+};
+use crate::media::error::{MediaCode, MediaError};
+use crate::media::limits::Limits;
+use crate::media::probe::{Opened, frame_rate};
+use crate::media::ratio::{Ratio, rescale, to_millis};
+
+/// What was wrong with the input, counted.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counts {
+    pub packets: u64,
+    pub decoded: u64,
+    pub encoded: u64,
+    pub bad_packets: u64,
+    pub bad_frames: u64,
+    /// Frames whose time did not grow.
+    pub dropped: u64,
+}
+
+/// Encoder settings beyond the graph's.
+pub(crate) struct EncodeSettings {
+    pub crf: f32,
+    pub preset: String,
+    pub max_rate: Option<u64>,
+}
+
+/// Decodes, filters and encodes one video stream.
+pub(crate) struct VideoLane {
+    decoder: Decoder,
+    frame: Frame,
+    filtered: Frame,
+    packet: Packet,
+    spec: VideoSpec,
+    input_base: Ratio,
+    input_rate: Ratio,
+    /// Start of the container in the stream's time base.
+    offset: i64,
+    graph: Option<VideoGraph>,
+    encoder: Encoder,
+    encoder_base: Ratio,
+    stream: usize,
+    /// The frame before the current one: its duration is known only now.
+    pending: Option<Frame>,
+    /// Durations of frames inside the encoder, by presentation time.
+    durations: BTreeMap<i64, i64>,
+    /// Durations of packets inside the decoder, by presentation time.
+    packet_durations: BTreeMap<i64, i64>,
+    last_input: Option<i64>,
+    last_duration: i64,
+    limits: Limits,
+    pub(crate) counts: Counts,
+    pub(crate) poster: Option<PosterPicker>,
+}
+
+impl VideoLane {
+    /// Opens decoder and encoder and adds the stream to the file.
+    pub(crate) fn open(
+        input: &Opened,
+        spec: VideoSpec,
+        settings: &EncodeSettings,
+        limits: &Limits,
+        sink: &mut Sink,
+    ) -> Result<Self, MediaError> {
+        let stream = &input.video;
+        let name = decoder_name(&stream.codec).ok_or_else(|| {
+            MediaError::new(
+                MediaCode::UnsupportedCodec,
+                format!("{} is not supported", stream.codec),
+            )
+        })?;
+        let options = DecoderOptions {
+            threads: spec.threads,
+            max_pixels: limits.max_pixels,
+            strict: false,
+        };
+        let decoder = input
+            .demuxer
+            .params(stream.index)
+            .and_then(|params| Decoder::open(name, Some(&params), stream.time_base, options))
+            .map_err(|error| {
+                MediaError::new(
+                    MediaCode::UnsupportedCodec,
+                    format!("this {} stream cannot be decoded: {error}", stream.codec),
+                )
+                .at("decode")
+                .on_stream(stream.index)
+                .with_log()
+            })?;
+        let input_rate = match frame_rate(stream) {
+            rate if rate.is_valid() => rate,
+            _ => Ratio::new(25, 1),
+        };
+        let rate = spec.fps.unwrap_or(input_rate);
+        let time_base = spec.fps.map_or(stream.time_base, Ratio::inverse);
+        let encoder = Encoder::x264(&X264Settings {
+            width: spec.width,
+            height: spec.height,
+            time_base,
+            frame_rate: rate,
+            color: spec.color,
+            crf: settings.crf,
+            preset: &settings.preset,
+            max_rate: settings.max_rate,
+            threads: spec.threads,
+        })
+        .map_err(encode_error)?;
+        let index = sink.add_encoded(&encoder, Some(rate))?;
+        let offset = input
+            .demuxer
+            .start_us()
+            .map_or(0, |us| rescale(us, Ratio::MICROS, stream.time_base));
+        Ok(Self {
+            decoder,
+            frame: Frame::new().map_err(memory)?,
+            filtered: Frame::new().map_err(memory)?,
+            packet: Packet::new().map_err(memory)?,
+            input_base: stream.time_base,
+            input_rate,
+            offset,
+            graph: None,
+            encoder_base: encoder.time_base(),
+            encoder,
+            stream: index,
+            pending: None,
+            durations: BTreeMap::new(),
+            packet_durations: BTreeMap::new(),
+            last_input: None,
+            last_duration: 0,
+            limits: limits.clone(),
+            counts: Counts::default(),
+            poster: None,
+            spec,
+        })
+    }
+
+    /// Takes one packet of the stream.
+    pub(crate) fn packet(&mut self, packet: &Packet, sink: &mut Sink) -> Result<(), MediaError> {
+        self.counts.packets += 1;
+        if packet.is_corrupt() {
+            self.counts.bad_packets += 1;
+        }
+        if let Some(pts) = packet.pts() {
+            if packet.duration() > 0 {
+                self.packet_durations.insert(pts, packet.duration());
+                // A decoder holds far fewer; more means their frames never came.
+                if self.packet_durations.len() > 512 {
+                    self.packet_durations.pop_first();
+                }
+            }
+        }
+        match self.decoder.send(Some(packet)) {
+            Ok(()) => {}
+            Err(error) if error.is_memory() => return Err(memory(error)),
+            Err(_) => self.counts.bad_packets += 1,
+        }
+        self.drain_decoder(sink)
+    }
+
+    /// Drains decoder, graph and encoder, in that order.
+    pub(crate) fn finish(&mut self, sink: &mut Sink) -> Result<(), MediaError> {
+        self.finish_decoding(sink)?;
+        self.finish_encoding(sink)
+    }
+
+    /// The first half of [`VideoLane::finish`]; further frames may be added after it.
+    pub(crate) fn finish_decoding(&mut self, sink: &mut Sink) -> Result<(), MediaError> {
+        if self.decoder.send(None).is_err() {
+            self.counts.bad_packets += 1;
+        }
+        self.drain_decoder(sink)?;
+        self.drain_graph(true, sink)
+    }
+
+    /// The second half of [`VideoLane::finish`].
+    pub(crate) fn finish_encoding(&mut self, sink: &mut Sink) -> Result<(), MediaError> {
+        if let Some(last) = self.pending.take() {
+            let duration = self.tail_duration();
+            self.encode(&last, duration, sink)?;
+        }
+        self.encoder.send(None).map_err(encode_error)?;
+        self.drain_encoder(sink)
+    }
+
+    /// The last frame lasts as long as the source said, or one frame.
+    pub(crate) fn tail_duration(&self) -> i64 {
+        let source = if self.spec.fps.is_none() {
+            rescale(self.last_duration, self.input_base, self.encoder_base)
+        } else {
+            0
+        };
+        if source > 0 {
+            source
+        } else {
+            self.frame_duration()
+        }
+    }
+
+    /// One frame at the nominal rate, in the encoder's time base.
+    pub(crate) fn frame_duration(&self) -> i64 {
+        let rate = self.spec.fps.unwrap_or(self.input_rate);
+        rescale(1, rate.inverse(), self.encoder_base).max(1)
+    }
+
+    pub(crate) fn encoder_base(&self) -> Ratio {
+        self.encoder_base
+    }
+
+    /// The last frame that left the graph and its time, for continuing after it.
+    pub(crate) fn last_frame(&self) -> Option<&Frame> {
+        self.pending.as_ref()
+    }
+
+    /// End of what has been decoded, in milliseconds from the start.
+    pub(crate) fn reached_ms(&self) -> u64 {
+        self.last_input.map_or(0, |pts| {
+            let nominal = rescale(1, self.input_rate.inverse(), self.input_base);
+            to_millis(
+                pts.saturating_add(self.last_duration.max(nominal)),
+                self.input_base,
+            )
+        })
+    }
+
+    fn drain_decoder(&mut self, sink: &mut Sink) -> Result<(), MediaError> {
+        loop {
+            match self.decoder.receive(&mut self.frame) {
+                Ok(Received::Item) => self.decoded(sink)?,
+                Ok(Received::Again | Received::End) => return Ok(()),
+                Err(error) if error.is_memory() => return Err(memory(error)),
+                // The decoder goes on with the next packet.
+                Err(_) => {
+                    self.counts.bad_frames += 1;
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn decoded(&mut self, sink: &mut Sink) -> Result<(), MediaError> {
+        self.counts.decoded += 1;
+        if self.frame.is_damaged() {
+            self.counts.bad_frames += 1;
+        }
+        if self.counts.decoded > self.limits.max_frames {
+            return Err(MediaError::new(
+                MediaCode::TooManyFrames,
+                format!("more than {} frames", self.limits.max_frames),
+            ));
+        }
+        let nominal = rescale(1, self.input_rate.inverse(), self.input_base).max(1);
+        let stamp = self.frame.best_effort();
+        let duration = stamp
+            .and_then(|pts| self.packet_durations.remove(&pts))
+            .unwrap_or(0);
+        let pts = match (stamp, self.last_input) {
+            (Some(pts), _) => pts.saturating_sub(self.offset),
+            (None, Some(last)) => last.saturating_add(self.last_duration.max(nominal)),
+            (None, None) => 0,
+        };
+        if self.last_input.is_some_and(|last| pts <= last) {
+            self.counts.dropped += 1;
+            return Ok(());
+        }
+        if to_millis(pts, self.input_base) > self.limits.max_duration_ms {
+            return Err(MediaError::new(
+                MediaCode::TooLong,
+                format!("longer than {} ms", self.limits.max_duration_ms),
+            ));
+        }
+        self.last_input = Some(pts);
+        self.last_duration = duration;
+        self.frame.set_pts(pts);
+        self.filter(sink)
+    }
+
+    fn filter(&mut self, sink: &mut Sink) -> Result<(), MediaError> {
+        // Size or format changed in mid-stream: what is inside comes out first.
+        if self
+            .graph
+            .as_ref()
+            .is_some_and(|graph| !graph.fits(&self.frame))
+        {
+            self.drain_graph(true, sink)?;
+        }
+        let graph = match &mut self.graph {
+            Some(graph) => graph,
+            empty => empty.insert(VideoGraph::build(
+                &self.spec,
+                &self.frame,
+                self.input_base,
+                Some(self.input_rate),
+            )?),
+        };
+        graph.push(Some(&mut self.frame)).map_err(filter_error)?;
+        self.drain_graph(false, sink)
+    }
+
+    fn drain_graph(&mut self, end: bool, sink: &mut Sink) -> Result<(), MediaError> {
+        let Some(mut graph) = self.graph.take() else {
+            return Ok(());
+        };
+        if end {
+            graph.push(None).map_err(filter_error)?;
+        }
+        let base = graph.time_base();
+        while graph.pull(&mut self.filtered).map_err(filter_error)? == Received::Item {
+            let next = Frame::new().map_err(memory)?;
+            let mut frame = std::mem::replace(&mut self.filtered, next);
+            let pts = rescale(frame.pts().unwrap_or(0), base, self.encoder_base);
+            frame.set_pts(pts);
+            self.emit(frame, sink)?;
+        }
+        if !end {
+            self.graph = Some(graph);
+        }
+        Ok(())
+    }
+
+    /// Takes a frame of the result, `pts` in the encoder's time base.
+    pub(crate) fn emit(&mut self, mut frame: Frame, sink: &mut Sink) -> Result<(), MediaError> {
+        frame.set_color(self.spec.color);
+        frame.set_sample_aspect(Ratio::new(1, 1));
+        frame.forget_origin();
+        let pts = frame.pts().unwrap_or(0);
+        if let Some(poster) = &mut self.poster {
+            poster
+                .consider(&frame, to_millis(pts, self.encoder_base))
+                .map_err(memory)?;
+        }
+        if let Some(before) = self.pending.take() {
+            let duration = pts - before.pts().unwrap_or(0);
+            if duration <= 0 {
+                self.counts.dropped += 1;
+                self.pending = Some(before);
+                return Ok(());
+            }
+            self.encode(&before, duration, sink)?;
+        }
+        self.pending = Some(frame);
+        Ok(())
+    }
+
+    fn encode(&mut self, frame: &Frame, duration: i64, sink: &mut Sink) -> Result<(), MediaError> {
+        self.durations.insert(frame.pts().unwrap_or(0), duration);
+        self.counts.encoded += 1;
+        self.encoder.send(Some(frame)).map_err(encode_error)?;
+        self.drain_encoder(sink)
+    }
+
+    fn drain_encoder(&mut self, sink: &mut Sink) -> Result<(), MediaError> {
+        while self
+            .encoder
+            .receive(&mut self.packet)
+            .map_err(encode_error)?
+            == Received::Item
+        {
+            if let Some(duration) = self
+                .packet
+                .pts()
+                .and_then(|pts| self.durations.remove(&pts))
+            {
+                self.packet.set_duration(duration);
+            }
+            sink.write(&mut self.packet, self.stream, self.encoder_base)?;
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn memory(error: AvError) -> MediaError {
+    MediaError::new(MediaCode::Internal, format!("out of memory: {error}"))
+}
+
+fn filter_error(error: AvError) -> MediaError {
+    MediaError::new(
+        MediaCode::EncoderFailed,
+        format!("a filter failed: {error}"),
+    )
+    .at("filter")
+    .with_log()
+}
+
+fn encode_error(error: AvError) -> MediaError {
+    MediaError::new(
+        MediaCode::EncoderFailed,
+        format!("the video cannot be encoded: {error}"),
+    )
+    .at("encode")
+    .with_log()
+}

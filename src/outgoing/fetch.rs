@@ -1,0 +1,120 @@
+//! Fetching an input from an address that a caller gave.
+
+use std::fmt::Debug;
+use std::path::Path;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::StreamExt as _;
+use tokio::io::AsyncWriteExt as _;
+use url::Url;
+
+use super::{OutgoingRules, check_url, client, refusal};
+
+/// Fetches an input from the web, under the rules for outgoing requests.
+#[async_trait]
+pub trait Fetcher: Debug + Send + Sync {
+    /// Writes the body to `to`; gives its size. Leaves no file on failure.
+    async fn fetch(&self, url: &Url, to: &Path, max_bytes: u64) -> Result<u64, FetchError>;
+}
+
+/// Why an input could not be fetched, by what may be done about it.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// The address will not work: not allowed, not found, refused.
+    #[error("{0}")]
+    Refused(String),
+    #[error("more than {limit} bytes")]
+    TooLarge { limit: u64 },
+    /// It may work later.
+    #[error("{0}")]
+    Unavailable(String),
+    #[error("local file: {0}")]
+    File(#[from] std::io::Error),
+}
+
+/// Fetches with HTTP GET.
+#[derive(Debug)]
+pub struct WebFetcher {
+    client: reqwest::Client,
+    allow_loopback: bool,
+}
+
+/// Redirects that a fetch follows: content networks use one or two.
+const REDIRECTS: usize = 3;
+
+impl WebFetcher {
+    /// `total_timeout` bounds a whole fetch, body included.
+    pub fn new(allow_loopback: bool, total_timeout: Duration) -> Result<Self, reqwest::Error> {
+        let rules = OutgoingRules {
+            allow_loopback,
+            max_redirects: REDIRECTS,
+            total_timeout,
+            ..OutgoingRules::default()
+        };
+        Ok(Self {
+            client: client(&rules).build()?,
+            allow_loopback,
+        })
+    }
+
+    async fn get(&self, url: &Url, to: &Path, max_bytes: u64) -> Result<u64, FetchError> {
+        check_url(url, self.allow_loopback)
+            .map_err(|refused| FetchError::Refused(refused.to_string()))?;
+        let response = self.client.get(url.clone()).send().await.map_err(failed)?;
+        let status = response.status();
+        if !status.is_success() {
+            let message = format!("the address answers with status {status}");
+            let passing = status.is_server_error() || matches!(status.as_u16(), 408 | 425 | 429);
+            return Err(if passing {
+                FetchError::Unavailable(message)
+            } else {
+                FetchError::Refused(message)
+            });
+        }
+        let promised = response.content_length();
+        if promised.is_some_and(|bytes| bytes > max_bytes) {
+            return Err(FetchError::TooLarge { limit: max_bytes });
+        }
+        let mut file = tokio::fs::File::create(to).await?;
+        let mut body = response.bytes_stream();
+        let mut bytes = 0_u64;
+        while let Some(chunk) = body.next().await {
+            let chunk = chunk.map_err(failed)?;
+            bytes += chunk.len() as u64;
+            if bytes > max_bytes {
+                return Err(FetchError::TooLarge { limit: max_bytes });
+            }
+            file.write_all(&chunk).await?;
+        }
+        file.flush().await?;
+        Ok(bytes)
+    }
+}
+
+#[async_trait]
+impl Fetcher for WebFetcher {
+    async fn fetch(&self, url: &Url, to: &Path, max_bytes: u64) -> Result<u64, FetchError> {
+        let fetched = self.get(url, to, max_bytes).await;
+        if fetched.is_err() {
+            // Where it was never created, there is nothing to remove.
+            let _ = tokio::fs::remove_file(to).await;
+        }
+        fetched
+    }
+}
+
+/// Says what failed without the address: it may carry a signature.
+fn failed(error: reqwest::Error) -> FetchError {
+    if let Some(refused) = refusal(&error) {
+        return FetchError::Refused(refused.to_string());
+    }
+    let what = if error.is_timeout() {
+        "the address does not answer in time"
+    } else if error.is_connect() {
+        "no connection could be made"
+    } else {
+        "the transfer broke off"
+    };
+    FetchError::Unavailable(what.to_owned())
+}

@@ -1,0 +1,219 @@
+//! One SQLite connection, used off the async threads.
+//!
+//! Callers queue on an async mutex and then borrow one blocking thread, so a hundred waiting
+//! calls hold one thread, not a hundred. A call that has begun runs to its end even if its
+//! caller is gone: a dropped request never leaves half a transaction.
+//!
+//! Several processes may open the same file: every write is an immediate transaction, so the
+//! lock is waited for before anything is read, and what was read is still true at the commit.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Transaction, TransactionBehavior};
+use tokio::sync::Mutex;
+
+/// How long a call waits for another process's write. A write takes milliseconds; who waits
+/// longer waits for something that hangs.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Enough for every statement of one adapter to stay prepared.
+const CACHED_STATEMENTS: usize = 64;
+
+/// What went wrong, by what is known of the write.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DatabaseError {
+    /// Nothing was written.
+    #[error(transparent)]
+    Failed(#[from] rusqlite::Error),
+    /// The commit was tried and failed: it may be in the file all the same.
+    #[error("the commit failed: {0}")]
+    Commit(rusqlite::Error),
+    /// The call was begun and never answered.
+    #[error("the call did not finish: {0}")]
+    Interrupted(#[from] tokio::task::JoinError),
+    /// The file was written by a newer version of this program.
+    #[error("{part} has schema version {found}; this program knows {known}")]
+    Newer {
+        part: &'static str,
+        found: usize,
+        known: usize,
+    },
+}
+
+/// How far a commit is on its way to the disk when it returns.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Durability {
+    /// It survives a power failure.
+    PowerLoss,
+    /// It survives the end of the process; a power failure may take the last moments.
+    ProcessEnd,
+}
+
+/// The tables of one adapter: several adapters may share a file, each with its own version.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Schema {
+    pub(crate) part: &'static str,
+    /// Applied in order, each once. Published steps never change.
+    pub(crate) steps: &'static [&'static str],
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Database {
+    connection: Arc<Mutex<Connection>>,
+}
+
+impl Database {
+    /// Opens the file, made if missing, and brings the adapter's tables up to date. Blocks.
+    pub(crate) fn open(
+        path: &Path,
+        durability: Durability,
+        schema: Schema,
+    ) -> Result<Self, DatabaseError> {
+        Self::prepare(Connection::open(path)?, durability, schema)
+    }
+
+    /// A database of its own that goes away with the last handle.
+    pub(crate) fn open_in_memory(schema: Schema) -> Result<Self, DatabaseError> {
+        Self::prepare(
+            Connection::open_in_memory()?,
+            Durability::ProcessEnd,
+            schema,
+        )
+    }
+
+    fn prepare(
+        mut connection: Connection,
+        durability: Durability,
+        schema: Schema,
+    ) -> Result<Self, DatabaseError> {
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
+        write_ahead(&mut connection)?;
+        let synchronous = match durability {
+            Durability::PowerLoss => "FULL",
+            Durability::ProcessEnd => "NORMAL",
+        };
+        connection.pragma_update(None, "synchronous", synchronous)?;
+        connection.pragma_update(None, "foreign_keys", true)?;
+        migrate(&mut connection, schema)?;
+        Ok(Self {
+            connection: Arc::new(Mutex::new(connection)),
+        })
+    }
+
+    /// Runs `work` on a view of the database as of now.
+    pub(crate) async fn read<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<DatabaseError> + Send + 'static,
+    {
+        self.run(move |connection| work(connection)).await
+    }
+
+    /// Runs `work` as one transaction: committed if it answers `Ok`, else undone.
+    pub(crate) async fn write<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: FnOnce(&Transaction<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<DatabaseError> + Send + 'static,
+    {
+        self.run(move |connection| {
+            let transaction = begin(connection)?;
+            let answer = work(&transaction)?;
+            commit(transaction)?;
+            Ok(answer)
+        })
+        .await
+    }
+
+    async fn run<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: FnOnce(&mut Connection) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<DatabaseError> + Send + 'static,
+    {
+        let mut connection = Arc::clone(&self.connection).lock_owned().await;
+        match tokio::task::spawn_blocking(move || work(&mut connection)).await {
+            Ok(answer) => answer,
+            Err(interrupted) => Err(DatabaseError::from(interrupted).into()),
+        }
+    }
+}
+
+fn begin(connection: &mut Connection) -> Result<Transaction<'_>, DatabaseError> {
+    Ok(connection.transaction_with_behavior(TransactionBehavior::Immediate)?)
+}
+
+fn commit(transaction: Transaction<'_>) -> Result<(), DatabaseError> {
+    transaction.commit().map_err(|error| {
+        // A busy commit leaves the transaction open, and it is undone on drop. After any other
+        // error the last page may or may not have reached the disk.
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseBusy) => DatabaseError::Failed(error),
+            _ => DatabaseError::Commit(error),
+        }
+    })
+}
+
+/// Turns on the write-ahead log, in which readers and the writer do not block each other. It is
+/// a property of the file, so that only the first one to open it really switches.
+fn write_ahead(connection: &mut Connection) -> Result<(), DatabaseError> {
+    let mut tries = 0;
+    loop {
+        let switched = connection
+            .query_row("PRAGMA journal_mode = WAL", [], |row| {
+                row.get::<_, String>(0)
+            })
+            .map(drop);
+        match switched {
+            Ok(()) => return Ok(()),
+            // Several processes opening a new file at once: the switch does not wait by itself.
+            // An empty transaction does, and then the other one is through.
+            Err(error)
+                if tries < 10 && error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) =>
+            {
+                tries += 1;
+                commit(begin(connection)?)?;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+fn migrate(connection: &mut Connection, schema: Schema) -> Result<(), DatabaseError> {
+    let Schema { part, steps } = schema;
+    let transaction = begin(connection)?;
+    transaction.execute_batch(
+        "CREATE TABLE IF NOT EXISTS schema_versions (
+             part TEXT PRIMARY KEY, version INTEGER NOT NULL
+         ) STRICT, WITHOUT ROWID",
+    )?;
+    let found = transaction
+        .query_row(
+            "SELECT version FROM schema_versions WHERE part = ?1",
+            [part],
+            |row| row.get::<_, u32>(0),
+        )
+        .optional()?
+        .unwrap_or(0) as usize;
+    let Some(missing) = steps.get(found..) else {
+        return Err(DatabaseError::Newer {
+            part,
+            found,
+            known: steps.len(),
+        });
+    };
+    if missing.is_empty() {
+        return Ok(());
+    }
+    for step in missing {
+        transaction.execute_batch(step)?;
+    }
+    transaction.execute(
+        "INSERT OR REPLACE INTO schema_versions (part, version) VALUES (?1, ?2)",
+        (part, i64::try_from(steps.len()).unwrap_or(i64::MAX)),
+    )?;
+    commit(transaction)
+}

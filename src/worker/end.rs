@@ -1,0 +1,133 @@
+//! The end of a round: one commit, then what may be lost without harm.
+
+use super::visit::{Context, Halt, error_of};
+use crate::job::credits::CancelAfterSubmit;
+use crate::job::{
+    Channel, Code, CreditEntry, CreditState, Credits, CreditsMode, Ending, EntryKind, Failure, Job,
+    Notification, Status,
+};
+use crate::ledger::{Settled, Settlement};
+use crate::queue::Task;
+
+/// The result stands: publish it, take the credits, tell the user.
+pub(super) async fn completed(context: &Context<'_>) -> Result<Job, Halt> {
+    settle(context, Status::Completed, None).await
+}
+
+pub(super) async fn failed(context: &Context<'_>, failure: Failure) -> Result<Job, Halt> {
+    settle(context, Status::Failed, Some(failure)).await
+}
+
+pub(super) async fn cancelled(context: &Context<'_>) -> Result<Job, Halt> {
+    let failure = Failure::new(Code::Cancelled, Code::Cancelled.about());
+    settle(context, Status::Cancelled, Some(failure)).await
+}
+
+async fn settle(
+    context: &Context<'_>,
+    status: Status,
+    failure: Option<Failure>,
+) -> Result<Job, Halt> {
+    let job = context.writer.job().await;
+    let error = match &failure {
+        Some(failure) => Some(error_of(context, failure).await),
+        None => None,
+    };
+    let now = context.now();
+    let (state, moves) = credits(context, &job, status);
+    let channel = match &job.notify.webhook {
+        Some(url) => Channel::Webhook { url: url.clone() },
+        None => context.settings().channel.clone(),
+    };
+    let mut settlement = Settlement {
+        ending: Ending {
+            status,
+            error,
+            credits: state,
+            at: now,
+        },
+        entry: moves
+            .map(|(kind, amount)| CreditEntry::for_job(&job.id, job.round, kind, amount, now)),
+        channel,
+    };
+    let mut settled = context.writer.settle(&settlement).await?;
+    if settled == Settled::NoAccount {
+        // Nothing was held on an account that is not there; a job that was to pay at its end
+        // cannot, and is not given away.
+        if status == Status::Completed && moves.is_some_and(|(kind, _)| kind == EntryKind::Deduct) {
+            let failure = Failure::new(Code::InsufficientCredits, "The account does not exist.");
+            settlement.ending.status = Status::Failed;
+            settlement.ending.error = Some(error_of(context, &failure).await);
+        } else {
+            tracing::error!(job = %job.id, owner = %job.owner, "the account that held the credits is gone");
+        }
+        settlement.ending.credits = CreditState::None;
+        settlement.entry = None;
+        settled = context.writer.settle(&settlement).await?;
+    }
+    let Settled::Done { job, notification } = settled else {
+        return Err(Halt::Lost);
+    };
+    tracing::info!(
+        status = job.status.as_str(),
+        round = job.round,
+        attempt = job.attempt,
+        "the job has ended"
+    );
+    after_end(context, &job, &notification).await;
+    Ok(*job)
+}
+
+/// Where the credits go at the end of a round, and the entry that moves them.
+fn credits(
+    context: &Context<'_>,
+    job: &Job,
+    status: Status,
+) -> (CreditState, Option<(EntryKind, Credits)>) {
+    let amount = job.credits.cost.unwrap_or_default();
+    let (state, kind) = match (job.credits.state, status) {
+        (CreditState::Held, Status::Completed) => (CreditState::Captured, EntryKind::Capture),
+        (CreditState::Held, Status::Cancelled)
+            if job.may_have_paid()
+                && context.settings().cancel_after_submit == CancelAfterSubmit::Capture =>
+        {
+            (CreditState::Captured, EntryKind::Capture)
+        }
+        (CreditState::Held, _) => (CreditState::Released, EntryKind::Release),
+        (CreditState::None, Status::Completed)
+            if context.settings().credits == CreditsMode::DeductOnCompletion =>
+        {
+            (CreditState::Captured, EntryKind::Deduct)
+        }
+        (state, _) => return (state, None),
+    };
+    if amount == Credits(0) {
+        (state, None)
+    } else {
+        (state, Some((kind, amount)))
+    }
+}
+
+/// What is swept anyway if it does not happen now: the notice's task, work files.
+async fn after_end(context: &Context<'_>, job: &Job, notification: &Notification) {
+    let task = Task::Outbox {
+        id: notification.id.clone(),
+        delivery: 1,
+    };
+    if let Err(error) = context.services.queue.schedule(&task, context.now()).await {
+        tracing::warn!(%error, "the notice waits for the sweeper");
+    }
+    let mut folders = vec![format!("work/{}", job.id)];
+    if job.status != Status::Completed {
+        // Made, but never published: the name of a result is what publishes it.
+        folders.push(format!(
+            "results/{}/{}-{}",
+            job.id, job.round, job.lease.fence
+        ));
+    }
+    for folder in folders {
+        if let Err(error) = context.services.storage.delete_folder(&folder).await {
+            tracing::warn!(folder, %error, "work files stay until they are swept");
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! What the worker is told once, at the start.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::job::attempt::Attempts;
+use crate::job::credits::CancelAfterSubmit;
+use crate::job::{Channel, CreditsMode, PriceTable, WatermarkSpec};
+use crate::media::{Limits, Profile};
+
+/// How the worker works. Durations are checked against each other by the configuration.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// How long a claim lasts without a renewal: at least three heartbeats.
+    pub lease: Duration,
+    pub heartbeat: Duration,
+    /// Progress is written no more often than this: a document takes about one write a second.
+    pub progress_every: Duration,
+    /// Longest visit; below the task's dispatch deadline.
+    pub budget: Duration,
+    pub attempts: Attempts,
+    /// Second submissions allowed where the first one's answer never came.
+    pub max_resubmissions: u32,
+    /// Pause before asking again when the provider is busy, or does not take our key.
+    pub busy_pause: Duration,
+    /// Polls are never closer than `poll_min`, and grow up to `poll_max`.
+    pub poll_min: Duration,
+    pub poll_max: Duration,
+    /// Media passes at once.
+    pub media_slots: usize,
+    /// How long a visit waits for a media slot before it leaves.
+    pub media_slot_patience: Duration,
+    /// Share of real time a pass is assumed to take at worst on 1080p: a 10 minute source with
+    /// 2.0 is expected to take 20 minutes.
+    pub media_time_factor: f64,
+    pub limits: Limits,
+    pub profiles: BTreeMap<String, Profile>,
+    /// The operator's own mark, for jobs that name none.
+    pub watermark: Option<BrandWatermark>,
+    pub credits: CreditsMode,
+    pub cancel_after_submit: CancelAfterSubmit,
+    pub prices: PriceTable,
+    /// Where notices of jobs without a webhook go.
+    pub channel: Channel,
+    /// Tries to deliver a notice.
+    pub notify_attempts: Attempts,
+    /// Work files lie here while a visit runs.
+    pub scratch: PathBuf,
+}
+
+/// The operator's logo and where it goes.
+#[derive(Debug, Clone)]
+pub struct BrandWatermark {
+    pub image: PathBuf,
+    pub spec: WatermarkSpec,
+}

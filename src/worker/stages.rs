@@ -1,0 +1,22 @@
+//! The stages of a job's road. Each is idempotent, and recorded before the next begins.
+
+mod fetch;
+mod generate;
+mod mark;
+mod prepare;
+mod process;
+mod submit;
+
+use super::visit::{Context, Halt, Step};
+use crate::job::{Job, Stage};
+
+/// Runs one stage. `settle` is not here: it ends the round, see `end`.
+pub(super) async fn run(context: &Context<'_>, stage: Stage, job: Job) -> Result<Step, Halt> {
+    match stage {
+        Stage::Submit => submit::run(context, job).await,
+        Stage::Generate => generate::run(context, job).await,
+        Stage::Fetch => fetch::run(context, job).await,
+        Stage::Process => process::run(context, job).await,
+        Stage::Settle => Ok(Step::Next),
+    }
+}

@@ -1,0 +1,174 @@
+//! Asks the provider once how the prediction stands; no request is held open, nothing sleeps.
+
+use std::time::Duration;
+
+use super::super::visit::{Context, Halt, Step};
+use crate::clock::{elapsed, later};
+use crate::job::{Change, Code, Failure, Job, Progress, Stage, Timestamp};
+use crate::provider::{Prediction, ProviderError};
+
+pub(super) async fn run(context: &Context<'_>, job: Job) -> Result<Step, Halt> {
+    let Some(id) = job.provider.prediction_id.clone() else {
+        context.writer.record(&Change::PredictionLost).await?;
+        return Err(Failure::new(Code::ProviderLostJob, Code::ProviderLostJob.about()).into());
+    };
+    let now = context.now();
+    if let Some(first) = first_poll(context, &job).filter(|first| now < *first) {
+        if !called_back(context, &job, &id).await? {
+            return Ok(Step::Wait {
+                until: first,
+                reason: None,
+            });
+        }
+    }
+    let asked = context
+        .interruptible(context.services.provider.prediction(&id))
+        .await?;
+    let prediction = match asked {
+        Ok(info) => info.state,
+        Err(error) => return unanswered(context, &job, error).await,
+    };
+    let failure = match prediction {
+        Prediction::Running => {
+            context.writer.progress(progress(context, &job));
+            context.writer.record(&Change::Polled).await?;
+            return Ok(Step::Wait {
+                until: context.after(pause(context, &job)),
+                reason: None,
+            });
+        }
+        Prediction::Completed { output } => {
+            context
+                .writer
+                .record(&Change::OutputReady {
+                    url: output.to_string(),
+                })
+                .await?;
+            return Ok(Step::Next);
+        }
+        Prediction::ContentRefused { message } => {
+            Failure::new(Code::ContentRefused, said(Code::ContentRefused, &message))
+        }
+        Prediction::Rejected { message } => Failure::new(
+            Code::ProviderRejected,
+            said(Code::ProviderRejected, &message),
+        ),
+        Prediction::InputUnreachable { message } => Failure::new(
+            Code::ProviderInputUnreachable,
+            said(Code::ProviderInputUnreachable, &message),
+        ),
+        Prediction::NoOutput => {
+            Failure::new(Code::ProviderNoOutput, Code::ProviderNoOutput.about())
+        }
+        Prediction::Failed { message } => {
+            Failure::new(Code::ProviderFailed, said(Code::ProviderFailed, &message))
+        }
+        Prediction::Gone { message } => {
+            Failure::new(Code::ProviderFailed, said(Code::ProviderFailed, &message))
+        }
+    };
+    // A new attempt means a new intent: this prediction gives nothing any more.
+    context.writer.record(&Change::PredictionLost).await?;
+    Err(failure.into())
+}
+
+/// The provider's own words help the caller; they are text of a third party, so they are quoted.
+fn said(code: Code, message: &str) -> String {
+    if message.is_empty() {
+        code.about().to_owned()
+    } else {
+        format!("{} It said: “{message}”", code.about())
+    }
+}
+
+async fn unanswered(context: &Context<'_>, job: &Job, error: ProviderError) -> Result<Step, Halt> {
+    let (failure, at_least) = match error {
+        ProviderError::NotFound { message } => {
+            context.writer.record(&Change::PredictionLost).await?;
+            return Err(
+                Failure::new(Code::ProviderLostJob, Code::ProviderLostJob.about())
+                    .because(message)
+                    .into(),
+            );
+        }
+        ProviderError::Unauthorized { message } => {
+            // A changed key must not fail the whole queue: wait for an operator, to the deadline.
+            tracing::error!(message, "the provider does not accept the key");
+            (
+                Failure::new(
+                    Code::ProviderUnauthorized,
+                    Code::ProviderUnauthorized.about(),
+                ),
+                context.settings().busy_pause,
+            )
+        }
+        ProviderError::Busy {
+            message,
+            retry_after,
+        } => (
+            Failure::new(Code::ProviderBusy, Code::ProviderBusy.about()).because(message),
+            retry_after.unwrap_or_default(),
+        ),
+        // The paid prediction goes on without us: asking costs nothing, so no attempt either.
+        other => (
+            Failure::new(Code::ProviderUnavailable, Code::ProviderUnavailable.about())
+                .because(other),
+            Duration::ZERO,
+        ),
+    };
+    context.writer.record(&Change::Polled).await?;
+    let until = context.after(pause(context, job).max(at_least));
+    Ok(Step::Wait {
+        until,
+        reason: Some(failure),
+    })
+}
+
+/// Polling before the model's usual time is a wasted request.
+fn first_poll(context: &Context<'_>, job: &Job) -> Option<Timestamp> {
+    let submitted = job.provider.submitted_at?;
+    Some(later(
+        submitted,
+        usual_time(context, job).max(context.settings().poll_min),
+    ))
+}
+
+fn usual_time(context: &Context<'_>, job: &Job) -> Duration {
+    let source_s = job
+        .provider
+        .inputs
+        .as_ref()
+        .map_or(0.0, |inputs| inputs.facts.duration_ms as f64 / 1000.0);
+    let model = context.services.provider.model(job.params.kind());
+    model.usual_time(job.params.billed_seconds(source_s))
+}
+
+/// Whether the provider called back for the present prediction.
+async fn called_back(context: &Context<'_>, job: &Job, prediction: &str) -> Result<bool, Halt> {
+    let callbacks = context.services.ledger.callbacks(&job.id).await?;
+    Ok(callbacks
+        .iter()
+        .any(|callback| callback.prediction_id == prediction))
+}
+
+/// From `poll_min`, half as long again each time, up to `poll_max`.
+fn pause(context: &Context<'_>, job: &Job) -> Duration {
+    let settings = context.settings();
+    let growth = 1.5_f64.powi(job.provider.polls.min(32) as i32);
+    let grown = settings.poll_min.as_secs_f64() * growth;
+    Duration::try_from_secs_f64(grown)
+        .unwrap_or(settings.poll_max)
+        .min(settings.poll_max)
+}
+
+/// Towards, but never at, the end of the stage: nobody knows when the provider is done.
+fn progress(context: &Context<'_>, job: &Job) -> Progress {
+    let usual = usual_time(context, job).as_secs_f64().max(1.0);
+    let waited = job
+        .provider
+        .submitted_at
+        .map_or(0.0, |at| elapsed(at, context.now()).as_secs_f64());
+    let fraction = 1.0 - (-waited / usual).exp();
+    let left = (usual - waited).max(0.0) as u64;
+    Progress::within(Stage::Generate, fraction).with_eta(Some(left))
+}

@@ -1,0 +1,320 @@
+//! Gets the inputs, checks them against every limit, and puts them where the provider can read
+//! them: all of it before any money is spent.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::super::visit::{Context, Halt, media_failure};
+use super::mark;
+use crate::clock::later;
+use crate::job::{
+    Change, Code, Disposition, Failure, Job, MediaRef, OrFailure as _, Params, Party,
+    ProviderInputs, SourceFacts,
+};
+use crate::media::{self, FileInput, PictureProbe, Probe};
+use crate::outgoing::FetchError;
+use crate::provider::ProviderError;
+use crate::storage::StorageError;
+
+/// Pixels of a 1080p frame, which the configured time factor speaks of.
+const FULL_HD_PIXELS: f64 = 1920.0 * 1080.0;
+/// Pictures are small: a larger one is a mistake.
+const MAX_PICTURE_BYTES: u64 = 64 << 20;
+
+/// The inputs as recorded, or made anew where they are missing or about to expire.
+pub(super) async fn inputs(context: &Context<'_>, job: &Job) -> Result<ProviderInputs, Halt> {
+    if let Some(inputs) = &job.provider.inputs {
+        // The provider reads them some time after the submission: they have to outlive that.
+        if inputs.expires_at > job.deadline_at.max(context.now()) {
+            return Ok(inputs.clone());
+        }
+    }
+    let video = obtain(
+        context,
+        job,
+        &job.source.video,
+        "video",
+        context.settings().limits.max_bytes,
+    )
+    .await?;
+    let image = match &job.source.image {
+        Some(reference) => Some(obtain(context, job, reference, "image", MAX_PICTURE_BYTES).await?),
+        None => None,
+    };
+    let probe = probe(context, &video.file).await?;
+    let picture = match &image {
+        Some(image) => Some(picture(context, &image.file).await?),
+        None => None,
+    };
+    let mut facts = facts(&probe, &video.object)?;
+    facts.image_object = image.as_ref().map(|image| image.object.clone());
+    check(context, job, &facts, &probe).await?;
+
+    let provider = &context.services.provider;
+    let kept_for = provider.uploads_kept_for();
+    let expires_at = later(context.now(), kept_for);
+    let content_type = content_type(&probe.container.format);
+    let upload = provider.upload(&video.file, content_type);
+    let video_url = context
+        .interruptible(upload)
+        .await?
+        .map_err(upload_failure)?;
+    let image_url = match (&image, &picture) {
+        (Some(image), Some(picture)) => {
+            let content_type = format!("image/{}", picture.format);
+            let upload = provider.upload(&image.file, &content_type);
+            Some(
+                context
+                    .interruptible(upload)
+                    .await?
+                    .map_err(upload_failure)?,
+            )
+        }
+        _ => None,
+    };
+    let inputs = ProviderInputs {
+        video: video_url.to_string(),
+        image: image_url.map(|url| url.to_string()),
+        expires_at,
+        facts,
+    };
+    context
+        .writer
+        .record(&Change::InputsReady(Box::new(inputs.clone())))
+        .await?;
+    Ok(inputs)
+}
+
+/// An input as a local file, and the name of our own copy.
+struct Obtained {
+    file: PathBuf,
+    object: String,
+}
+
+/// Fetches an input. One from the web is copied into our store first: later stages need it, and
+/// what lies behind an address may change.
+async fn obtain(
+    context: &Context<'_>,
+    job: &Job,
+    reference: &MediaRef,
+    role: &str,
+    max_bytes: u64,
+) -> Result<Obtained, Halt> {
+    let file = context.scratch().join(format!("source-{role}"));
+    match reference {
+        MediaRef::Object(object) => {
+            get(context, object, &file, max_bytes).await?;
+            Ok(Obtained {
+                file,
+                object: object.clone(),
+            })
+        }
+        MediaRef::Web(url) => {
+            let fetch = context.services.fetcher.fetch(url, &file, max_bytes);
+            context
+                .interruptible(fetch)
+                .await?
+                .map_err(|error| fetch_failure(error, role))?;
+            let object = format!("sources/{}/{}/{role}", job.owner, job.id);
+            let put = context
+                .services
+                .storage
+                .put_file(&file, &object, "application/octet-stream");
+            context
+                .interruptible(put)
+                .await?
+                .retry(Code::StorageUnavailable)?;
+            Ok(Obtained { file, object })
+        }
+    }
+}
+
+/// Brings one of our objects into a local file.
+pub(super) async fn get(
+    context: &Context<'_>,
+    object: &str,
+    file: &Path,
+    max_bytes: u64,
+) -> Result<(), Halt> {
+    let get = context.services.storage.get_file(object, file, max_bytes);
+    match context.interruptible(get).await? {
+        Ok(_) => Ok(()),
+        Err(StorageError::NotFound(_)) => {
+            Err(Failure::new(Code::SourceMissing, format!("There is no object {object}.")).into())
+        }
+        Err(StorageError::TooLarge { limit }) => {
+            let message = format!("The input has more than the {limit} bytes allowed.");
+            Err(Failure::new(Code::InputTooLarge, message).into())
+        }
+        Err(error) => Err(
+            Failure::new(Code::StorageUnavailable, Code::StorageUnavailable.about())
+                .because(error)
+                .into(),
+        ),
+    }
+}
+
+fn fetch_failure(error: FetchError, role: &str) -> Failure {
+    match error {
+        FetchError::Refused(why) => Failure::new(
+            Code::SourceUnreachable,
+            format!("The source {role} could not be fetched: {why}"),
+        ),
+        FetchError::TooLarge { limit } => Failure::new(
+            Code::InputTooLarge,
+            format!("The source {role} has more than the {limit} bytes allowed."),
+        ),
+        FetchError::Unavailable(why) => Failure::new(
+            Code::SourceUnreachable,
+            format!("The source {role} could not be fetched: {why}"),
+        )
+        .with(Disposition::Retry),
+        FetchError::File(error) => {
+            Failure::new(Code::OutputUnwritable, Code::OutputUnwritable.about()).because(error)
+        }
+    }
+}
+
+fn upload_failure(error: ProviderError) -> Failure {
+    match error {
+        ProviderError::Unauthorized { .. } => Failure::new(
+            Code::ProviderUnauthorized,
+            Code::ProviderUnauthorized.about(),
+        ),
+        ProviderError::Busy { .. } => Failure::new(Code::ProviderBusy, Code::ProviderBusy.about()),
+        ProviderError::Rejected { ref message } => {
+            let text = format!("{} It said: “{message}”", Code::ProviderRejected.about());
+            Failure::new(Code::ProviderRejected, text)
+        }
+        _ => Failure::new(Code::ProviderUnavailable, Code::ProviderUnavailable.about()),
+    }
+    .because(error)
+}
+
+async fn probe(context: &Context<'_>, file: &Path) -> Result<Probe, Halt> {
+    let (input, limits, cancel) = (
+        FileInput::new(file),
+        context.settings().limits.clone(),
+        context.stop.media(),
+    );
+    let probed = context
+        .blocking(move || media::probe(&input, &limits, &cancel))
+        .await?;
+    Ok(probed.map_err(|error| media_failure(error, Party::Caller))?)
+}
+
+async fn picture(context: &Context<'_>, file: &Path) -> Result<PictureProbe, Halt> {
+    let (input, limits, cancel) = (
+        FileInput::new(file),
+        context.settings().limits.clone(),
+        context.stop.media(),
+    );
+    let probed = context
+        .blocking(move || media::probe_picture(&input, &limits, &cancel))
+        .await?;
+    Ok(probed.map_err(|error| {
+        let message = format!("The source image is not usable: {}", error.message);
+        Failure {
+            message,
+            ..media_failure(error, Party::Caller)
+        }
+    })?)
+}
+
+fn facts(probe: &Probe, object: &str) -> Result<SourceFacts, Failure> {
+    let video = probe
+        .require_video()
+        .map_err(|error| media_failure(error, Party::Caller))?;
+    Ok(SourceFacts {
+        video_object: object.to_owned(),
+        image_object: None,
+        duration_ms: if video.duration_ms > 0 {
+            video.duration_ms
+        } else {
+            probe.container.duration_ms
+        },
+        width: video.display_width,
+        height: video.display_height,
+        fps: video.fps,
+        frames: video.frames,
+        has_audio: probe.audio.is_some(),
+    })
+}
+
+/// Everything that would fail later, and is known now.
+async fn check(
+    context: &Context<'_>,
+    job: &Job,
+    facts: &SourceFacts,
+    probe: &Probe,
+) -> Result<(), Halt> {
+    let settings = context.settings();
+    let seconds = facts.duration_ms as f64 / 1000.0;
+    let model = context.services.provider.model(job.params.kind());
+    if let Err(faults) = model.check(&job.params, seconds) {
+        let list: Vec<_> = faults.iter().map(ToString::to_string).collect();
+        return Err(Failure::new(Code::InvalidRequest, list.join("; ")).into());
+    }
+    let profile = settings.profiles.get(&job.output.profile).ok_or_else(|| {
+        Failure::new(
+            Code::InvalidProfile,
+            format!("There is no profile “{}”.", job.output.profile),
+        )
+    })?;
+    let needed = processing_time(settings.media_time_factor, job, facts);
+    if needed > settings.budget {
+        let message = format!(
+            "Processing would take about {} s; a visit has {} s.",
+            needed.as_secs(),
+            settings.budget.as_secs()
+        );
+        return Err(Failure::new(Code::TooLongToProcess, message).into());
+    }
+    // The same plan that will be made of the generated video, on the source: an unusable mark or
+    // profile shows now.
+    let mark = mark::of(context, job).await?;
+    let request = media::PlanRequest {
+        main: probe,
+        audio_from: None,
+        profile,
+        watermark: mark.as_ref().map(|(mark, size)| (&mark.placement, *size)),
+        limits: &settings.limits,
+        force: media::Force::default(),
+    };
+    media::plan(&request).map_err(|error| media_failure(error, Party::Caller))?;
+    Ok(())
+}
+
+/// How long processing the generated video is assumed to take at worst.
+fn processing_time(factor: f64, job: &Job, facts: &SourceFacts) -> Duration {
+    let source_s = facts.duration_ms as f64 / 1000.0;
+    let (short, long) = (
+        facts.width.min(facts.height).max(1),
+        facts.width.max(facts.height).max(1),
+    );
+    let aspect = f64::from(long) / f64::from(short);
+    let short_side = match &job.params {
+        Params::Upscale(upscale) => upscale.target.short_side().max(short),
+        Params::CharacterReplace(_) => short,
+        Params::Extend(extend) => extend.resolution.short_side().max(short),
+    };
+    let seconds = match &job.params {
+        Params::Extend(extend) => source_s + f64::from(extend.seconds),
+        _ => source_s,
+    };
+    let pixels = f64::from(short_side) * f64::from(short_side) * aspect;
+    let total = factor * seconds * (pixels / FULL_HD_PIXELS);
+    Duration::try_from_secs_f64(total).unwrap_or(Duration::MAX)
+}
+
+fn content_type(format: &str) -> &'static str {
+    match format {
+        "webm" => "video/webm",
+        "matroska" => "video/x-matroska",
+        "mov" => "video/quicktime",
+        "avi" => "video/x-msvideo",
+        "mpegts" => "video/mp2t",
+        "gif" => "image/gif",
+        _ => "video/mp4",
+    }
+}

@@ -1,0 +1,343 @@
+//! Pays the provider: at most one request for each recorded intent.
+
+use url::Url;
+
+use super::super::visit::{Context, Halt, Step};
+use super::prepare;
+use crate::clock::later;
+use crate::job::{
+    Change, Code, CreditState, CreditsMode, Failure, Intent, IntentState, Job, OrFailure as _,
+    Progress, ProviderInputs, Stage,
+};
+use crate::ledger::Held;
+use crate::provider::{ProviderError, Submission, SubmitError};
+
+pub(super) async fn run(context: &Context<'_>, job: Job) -> Result<Step, Halt> {
+    context
+        .writer
+        .progress(Progress::within(Stage::Submit, 0.1));
+    if let Some(intent) = job.current_intent().cloned() {
+        return unresolved(context, &job, intent).await;
+    }
+    let inputs = prepare::inputs(context, &job).await?;
+    context
+        .writer
+        .progress(Progress::within(Stage::Submit, 0.8));
+    hold_credits(context, &inputs).await?;
+    pay(context, &inputs).await
+}
+
+async fn hold_credits(context: &Context<'_>, inputs: &ProviderInputs) -> Result<(), Halt> {
+    let job = context.writer.job().await;
+    let seconds = inputs.facts.duration_ms as f64 / 1000.0;
+    let cost = job
+        .credits
+        .cost
+        .unwrap_or_else(|| context.settings().prices.cost(&job.params, seconds));
+    match context.settings().credits {
+        CreditsMode::Hold if job.credits.state == CreditState::None => {
+            match context.writer.hold(cost).await? {
+                Held::Done(_) => Ok(()),
+                Held::Insufficient { available } => {
+                    let message =
+                        format!("The job costs {cost} credits; the account has {available}.");
+                    Err(Failure::new(Code::InsufficientCredits, message).into())
+                }
+                Held::NoAccount => {
+                    let message = format!("The job costs {cost} credits; there is no account.");
+                    Err(Failure::new(Code::InsufficientCredits, message).into())
+                }
+                Held::Lost => Err(Halt::Lost),
+            }
+        }
+        _ if job.credits.cost.is_none() => {
+            context.writer.record(&Change::Priced(cost)).await.map(drop)
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn pay(context: &Context<'_>, inputs: &ProviderInputs) -> Result<Step, Halt> {
+    let job = context.writer.job().await;
+    let model = context
+        .services
+        .provider
+        .model(job.params.kind())
+        .id
+        .clone();
+    let id = format!("{}-{}", job.round, job.lease.fence);
+    let submission = Submission {
+        model: model.clone(),
+        params: job.params.clone(),
+        video: inputs.video.parse().retry(Code::ProviderProtocol)?,
+        image: match &inputs.image {
+            Some(address) => Some(address.parse::<Url>().retry(Code::ProviderProtocol)?),
+            None => None,
+        },
+        callback: context.services.callbacks.address(&job.id, &id),
+    };
+    if let Some(reason) = context.stop.reason() {
+        return Err(Halt::Stopped(reason));
+    }
+    let intent = Intent {
+        id: id.clone(),
+        model,
+        at: context.now(),
+        state: IntentState::Open,
+        prediction_id: None,
+        unknown_until: None,
+    };
+    context
+        .writer
+        .record(&Change::Intended(intent.clone()))
+        .await?;
+    // Not interruptible: an answer that is on its way says what was paid for.
+    match context.services.provider.submit(&submission).await {
+        Ok(prediction_id) => submitted(context, id, prediction_id).await,
+        Err(error) => not_submitted(context, intent, error).await,
+    }
+}
+
+async fn submitted(
+    context: &Context<'_>,
+    intent: String,
+    prediction_id: String,
+) -> Result<Step, Halt> {
+    tracing::info!(intent, prediction_id, "the provider has accepted the job");
+    let at = context.now();
+    context
+        .writer
+        .record(&Change::Submitted {
+            intent,
+            prediction_id,
+            at,
+        })
+        .await?;
+    Ok(Step::Next)
+}
+
+async fn not_submitted(
+    context: &Context<'_>,
+    intent: Intent,
+    error: SubmitError,
+) -> Result<Step, Halt> {
+    if let SubmitError::Ambiguous { message } = error {
+        tracing::warn!(
+            intent = intent.id,
+            message,
+            "nobody knows whether the provider accepted"
+        );
+        return unknown(context, &intent).await;
+    }
+    context
+        .writer
+        .record(&Change::IntentRefused { intent: intent.id })
+        .await?;
+    let busy_pause = context.settings().busy_pause;
+    let (failure, pause) = match error {
+        SubmitError::Rejected { message } => {
+            let text = format!("{} It said: “{message}”", Code::ProviderRejected.about());
+            return Err(Failure::new(Code::ProviderRejected, text).into());
+        }
+        SubmitError::ContentRefused { message } => {
+            return Err(
+                Failure::new(Code::ContentRefused, Code::ContentRefused.about())
+                    .because(message)
+                    .into(),
+            );
+        }
+        SubmitError::UnknownModel { message } => {
+            tracing::error!(message, "the provider does not know the configured model");
+            return Err(Failure::new(Code::ModelUnknown, Code::ModelUnknown.about())
+                .because(message)
+                .into());
+        }
+        SubmitError::NotSent { message } => {
+            return Err(
+                Failure::new(Code::ProviderUnavailable, Code::ProviderUnavailable.about())
+                    .because(message)
+                    .into(),
+            );
+        }
+        SubmitError::Unauthorized { message } => {
+            tracing::error!(message, "the provider does not accept the key");
+            (
+                Failure::new(
+                    Code::ProviderUnauthorized,
+                    Code::ProviderUnauthorized.about(),
+                ),
+                busy_pause,
+            )
+        }
+        SubmitError::NoFunds { message } => {
+            tracing::error!(message, "the account at the provider has no funds");
+            (
+                Failure::new(Code::ProviderBalance, Code::ProviderBalance.about()),
+                busy_pause,
+            )
+        }
+        SubmitError::Busy {
+            message,
+            retry_after,
+        } => {
+            let failure =
+                Failure::new(Code::ProviderBusy, Code::ProviderBusy.about()).because(message);
+            (failure, retry_after.unwrap_or(busy_pause))
+        }
+        SubmitError::Ambiguous { message } => {
+            return Err(Failure::new(Code::ProviderAnswerLost, message).into());
+        }
+    };
+    Ok(Step::Wait {
+        until: context.after(pause),
+        reason: Some(failure),
+    })
+}
+
+/// Waits for the callback that proves the submission, as long as the request could still be
+/// under way anywhere.
+async fn unknown(context: &Context<'_>, intent: &Intent) -> Result<Step, Halt> {
+    let settings = context.settings();
+    // The request itself, a lease in which another worker might still hold it, and grace for
+    // clocks: only then can nobody be waiting for the answer any more.
+    let wait = context.services.provider.submit_timeout() + settings.lease + settings.heartbeat;
+    let until = later(intent.at, wait);
+    context
+        .writer
+        .record(&Change::IntentUnknown {
+            intent: intent.id.clone(),
+            until,
+        })
+        .await?;
+    let failure = Failure::new(Code::ProviderAnswerLost, Code::ProviderAnswerLost.about());
+    Ok(Step::Wait {
+        until,
+        reason: Some(failure),
+    })
+}
+
+/// An intent that an earlier visit left behind.
+async fn unresolved(context: &Context<'_>, job: &Job, intent: Intent) -> Result<Step, Halt> {
+    match evidence(context, job, &intent).await? {
+        Evidence::Proven(prediction_id) => {
+            tracing::info!(
+                intent = intent.id,
+                prediction_id,
+                "the provider's callback proves the submission"
+            );
+            return submitted(context, intent.id, prediction_id).await;
+        }
+        Evidence::Unconfirmed(failure) => {
+            // Somebody was called back: paying again before asking succeeds would be waste.
+            let until = context.after(context.settings().busy_pause);
+            return Ok(Step::Wait {
+                until,
+                reason: Some(failure),
+            });
+        }
+        Evidence::None => {}
+    }
+    // Still open: the visit that recorded it died before it could say what became of it.
+    let Some(until) = intent
+        .unknown_until
+        .filter(|_| intent.state == IntentState::Unknown)
+    else {
+        return unknown(context, &intent).await;
+    };
+    if context.now() < until {
+        let failure = Failure::new(Code::ProviderAnswerLost, Code::ProviderAnswerLost.about());
+        return Ok(Step::Wait {
+            until,
+            reason: Some(failure),
+        });
+    }
+    tracing::error!(
+        intent = intent.id,
+        model = intent.model,
+        "a submission is given up; it may have been paid for"
+    );
+    context
+        .writer
+        .record(&Change::IntentWasted {
+            intent: intent.id.clone(),
+        })
+        .await?;
+    let round = format!("{}-", job.round);
+    let wasted = context
+        .writer
+        .job()
+        .await
+        .intents
+        .iter()
+        .filter(|known| known.id.starts_with(&round) && known.state == IntentState::Wasted)
+        .count();
+    if wasted > context.settings().max_resubmissions as usize {
+        return Err(
+            Failure::new(Code::ProviderAnswerLost, Code::ProviderAnswerLost.about())
+                .with(crate::job::Disposition::Abort)
+                .into(),
+        );
+    }
+    // The fence names the next intent, so it belongs to the next visit.
+    Ok(Step::Wait {
+        until: context.now(),
+        reason: None,
+    })
+}
+
+/// What is known of an intent whose answer never came.
+enum Evidence {
+    /// The provider confirms the prediction that the callback names.
+    Proven(String),
+    /// There is a callback; the provider could not be asked about it yet.
+    Unconfirmed(Failure),
+    None,
+}
+
+/// Only a callback counts, and only once the provider confirms it: same model, made at or after
+/// the intent. The provider's history says nothing of whose inputs it shows.
+async fn evidence(context: &Context<'_>, job: &Job, intent: &Intent) -> Result<Evidence, Halt> {
+    let callbacks = context.services.ledger.callbacks(&job.id).await?;
+    let Some(callback) = callbacks
+        .into_iter()
+        .find(|callback| callback.intent == intent.id)
+    else {
+        return Ok(Evidence::None);
+    };
+    let asked = context
+        .services
+        .provider
+        .prediction(&callback.prediction_id);
+    match context.interruptible(asked).await? {
+        Ok(info) => {
+            // Provider's and our clocks differ: a minute is generous and still far shorter than
+            // the time between two intents of one job.
+            let minute = std::time::Duration::from_secs(60);
+            let earliest = intent.at.checked_sub(minute).unwrap_or(intent.at);
+            let fits =
+                info.model == intent.model && info.created_at.is_none_or(|at| at >= earliest);
+            if fits {
+                return Ok(Evidence::Proven(callback.prediction_id));
+            }
+            tracing::error!(
+                intent = intent.id,
+                prediction = callback.prediction_id,
+                model = info.model,
+                "a callback names a prediction that is not this intent's"
+            );
+            Ok(Evidence::None)
+        }
+        Err(ProviderError::NotFound { message }) => {
+            tracing::error!(
+                intent = intent.id,
+                message,
+                "a callback names an unknown prediction"
+            );
+            Ok(Evidence::None)
+        }
+        Err(error) => Ok(Evidence::Unconfirmed(
+            Failure::new(Code::ProviderUnavailable, Code::ProviderUnavailable.about())
+                .because(error),
+        )),
+    }
+}

@@ -1,0 +1,396 @@
+//! One visit: stages in order, a heartbeat beside them, and an orderly leave.
+
+use std::any::Any;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use tokio::time::{Instant, MissedTickBehavior};
+
+use super::stop::{Stop, StopReason};
+use super::writer::Writer;
+use super::{Services, Settings, Visit, Worker, end, stages};
+use crate::job::{
+    Change, Claim, Code, Disposition, Failure, Job, JobError, Party, Stage, Status, Timestamp,
+};
+use crate::ledger::LedgerError;
+use crate::media::{MediaCode, MediaError};
+
+/// Why a visit does not go on to its next stage.
+#[derive(Debug)]
+pub(super) enum Halt {
+    Failed(Failure),
+    /// The visit was told to stop.
+    Stopped(StopReason),
+    /// Another claim has been made: nothing more may be written.
+    Lost,
+    Ledger(LedgerError),
+}
+
+impl From<Failure> for Halt {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl From<LedgerError> for Halt {
+    fn from(error: LedgerError) -> Self {
+        match error {
+            // A defect of ours: it ends as a failed attempt, which names the stage.
+            LedgerError::Illegal(illegal) => {
+                Self::Failed(Failure::new(Code::Internal, Code::Internal.about()).because(illegal))
+            }
+            other => Self::Ledger(other),
+        }
+    }
+}
+
+/// What a stage says when it has done its part.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// The next stage is recorded; go on.
+    Next,
+    /// Nothing to do before `until`.
+    Wait {
+        until: Timestamp,
+        reason: Option<Failure>,
+    },
+}
+
+/// What a stage works with.
+#[derive(Debug)]
+pub(super) struct Context<'a> {
+    pub(super) worker: &'a Worker,
+    pub(super) services: &'a Services,
+    pub(super) writer: Writer<'a>,
+    pub(super) stop: Stop,
+    scratch: tempfile::TempDir,
+    started: Instant,
+}
+
+impl Context<'_> {
+    pub(super) fn settings(&self) -> &Settings {
+        &self.services.settings
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.services.clock.now()
+    }
+
+    pub(super) fn after(&self, by: Duration) -> Timestamp {
+        self.worker.after(by)
+    }
+
+    /// A folder of this visit's own, gone with it.
+    pub(super) fn scratch(&self) -> &Path {
+        self.scratch.path()
+    }
+
+    /// Waits for `work` unless the visit has to stop first. Not for paying.
+    pub(super) async fn interruptible<F: Future>(&self, work: F) -> Result<F::Output, Halt> {
+        tokio::select! {
+            biased;
+            reason = self.stop.stopped() => Err(Halt::Stopped(reason)),
+            output = work => Ok(output),
+        }
+    }
+
+    /// Runs native work on a blocking thread and waits for it, stopped or not: its files are
+    /// in our folder. It looks at the visit's stop by itself.
+    pub(super) async fn blocking<T, F>(&self, work: F) -> Result<Result<T, MediaError>, Halt>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> Result<T, MediaError> + Send + 'static,
+    {
+        match tokio::task::spawn_blocking(work).await {
+            Ok(Err(error)) => match self.stop.reason() {
+                Some(reason)
+                    if matches!(
+                        error.code,
+                        MediaCode::Cancelled | MediaCode::DeadlineExceeded
+                    ) =>
+                {
+                    Err(Halt::Stopped(reason))
+                }
+                _ => Ok(Err(error)),
+            },
+            Ok(result) => Ok(result),
+            Err(error) => Err(internal(&error).into()),
+        }
+    }
+}
+
+fn internal(error: &dyn std::error::Error) -> Failure {
+    Failure::new(Code::Internal, Code::Internal.about()).because(error.to_string())
+}
+
+/// The failure that a media error stands for, laid at the door of whoever made the file.
+pub(super) fn media_failure(error: MediaError, made_by: Party) -> Failure {
+    let code = error.code.as_str().parse().unwrap_or(Code::Internal);
+    let message = error.message.clone();
+    // What the caller gave will not get better; what the provider or we made may.
+    let disposition = match (made_by, code.disposition()) {
+        (Party::Caller, Disposition::Retry) if code.party() == Party::Provider => {
+            Disposition::Abort
+        }
+        (Party::Provider | Party::Service, Disposition::Abort) => Disposition::Retry,
+        (_, usual) => usual,
+    };
+    // An encoder that fails, or a full disk, is ours whoever made the input.
+    let party = if code.party() == Party::Service {
+        Party::Service
+    } else {
+        made_by
+    };
+    Failure::new(code, message)
+        .by(party)
+        .with(disposition)
+        .because(error)
+}
+
+/// Runs a claimed job as far as it goes.
+pub(super) async fn run(worker: &Arc<Worker>, claim: Claim, job: Job) -> Visit {
+    let services = Arc::clone(&worker.services);
+    let stop = Stop::default();
+    let _entered = worker.running.enter(&job.id, stop.clone());
+    if worker.is_draining() {
+        stop.stop(StopReason::Shutdown);
+    }
+    let scratch = tempfile::Builder::new()
+        .prefix(&format!("{}-", job.id))
+        .tempdir_in(&services.settings.scratch);
+    let writer = Writer::new(&services, claim, job, stop.clone());
+    let scratch = match scratch {
+        Ok(scratch) => scratch,
+        Err(error) => {
+            // Nothing of the job is wrong: leave, and let an operator see why.
+            tracing::error!(%error, "no folder for work files could be made");
+            let next_visit = worker.after(services.settings.busy_pause);
+            return match writer.record(&Change::GivenBack { next_visit }).await {
+                Ok(job) => planned(worker, &job).await,
+                Err(halt) => halted(&halt),
+            };
+        }
+    };
+    let context = Context {
+        worker,
+        services: &services,
+        writer,
+        stop,
+        scratch,
+        started: Instant::now(),
+    };
+    let outcome = tokio::select! {
+        biased;
+        outcome = AssertUnwindSafe(go(&context)).catch_unwind() => outcome,
+        () = heartbeat(&context) => Ok(Err(Halt::Lost)),
+    };
+    let outcome = outcome.unwrap_or_else(|panic| Err(internal_panic(&*panic).into()));
+    let left = match outcome {
+        Ok(job) => Ok(job),
+        Err(halt) => leave(&context, halt).await,
+    };
+    match left {
+        Ok(job) => planned(worker, &job).await,
+        Err(halt) => halted(&halt),
+    }
+}
+
+fn internal_panic(panic: &(dyn Any + Send)) -> Failure {
+    let said = panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic without a message".to_owned());
+    Failure::new(Code::Internal, Code::Internal.about()).because(said)
+}
+
+/// Runs stages until the job ends or waits; gives the job as it was left.
+async fn go(context: &Context<'_>) -> Result<Job, Halt> {
+    loop {
+        let job = context.writer.job().await;
+        if let Some(reason) = context.stop.reason() {
+            return Err(Halt::Stopped(reason));
+        }
+        if job.cancel_requested {
+            return Err(Halt::Stopped(StopReason::Requested));
+        }
+        if context.now() >= job.deadline_at {
+            return Err(Halt::Stopped(StopReason::Deadline));
+        }
+        if job.attempt > context.settings().attempts.max() {
+            return end::failed(context, worn_out(&job)).await;
+        }
+        let stage = job.stage.unwrap_or(Stage::Submit);
+        if stage == Stage::Settle {
+            return end::completed(context).await;
+        }
+        let started = Instant::now();
+        let step = stages::run(context, stage, job).await;
+        let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        match step? {
+            Step::Next => {
+                context.writer.record(&Change::Timed { stage, ms }).await?;
+            }
+            Step::Wait { until, reason } => {
+                let until = until.min(context.writer.job().await.deadline_at);
+                let reason = match reason {
+                    Some(failure) => Some(error_of(context, &failure).await),
+                    None => None,
+                };
+                let change = Change::Many(vec![
+                    Change::Timed { stage, ms },
+                    Change::Waited { until, reason },
+                ]);
+                return context.writer.record(&change).await;
+            }
+        }
+    }
+}
+
+/// What a job fails with whose last attempt died without a word.
+fn worn_out(job: &Job) -> Failure {
+    match &job.error {
+        Some(error) => Failure::new(error.code, error.message.clone()).by(error.party),
+        None => Failure::new(Code::WorkerDied, Code::WorkerDied.about()),
+    }
+}
+
+/// Keeps the lease, writes progress, watches deadline and budget. Ends only when the lease is
+/// lost.
+async fn heartbeat(context: &Context<'_>) {
+    let settings = context.settings();
+    let mut tick = tokio::time::interval(settings.progress_every.min(settings.heartbeat));
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let deadline = context.writer.job().await.deadline_at;
+    loop {
+        tick.tick().await;
+        if context.now() >= deadline {
+            context.stop.stop(StopReason::Deadline);
+        }
+        if context.started.elapsed() > settings.budget {
+            context.stop.stop(StopReason::Budget);
+        }
+        if context.writer.since_kept() >= settings.heartbeat || context.writer.has_progress() {
+            match context.writer.keep(settings.lease).await {
+                // The stage is told by the stop; it may still have to collect native work.
+                Ok(()) | Err(Halt::Lost) => {}
+                Err(halt) => tracing::warn!(?halt, "the lease was not renewed"),
+            }
+        }
+        if context.writer.since_kept() > settings.lease * 2 / 3 {
+            context.stop.stop(StopReason::LeaseLost);
+        }
+    }
+}
+
+/// Records why the visit halts; gives the job as it was left.
+async fn leave(context: &Context<'_>, halt: Halt) -> Result<Job, Halt> {
+    match halt {
+        Halt::Failed(failure) => fail(context, failure).await,
+        Halt::Stopped(StopReason::Requested) => end::cancelled(context).await,
+        Halt::Stopped(StopReason::Deadline) => {
+            let deadline = Failure::new(Code::DeadlineExceeded, Code::DeadlineExceeded.about());
+            // What the job was waiting for says more than that time ran out.
+            let failure = match context.writer.job().await.error {
+                Some(error) => {
+                    let message = format!("{} It was waiting: {}", deadline.message, error.message);
+                    Failure::new(Code::DeadlineExceeded, message).by(error.party)
+                }
+                None => deadline,
+            };
+            end::failed(context, failure).await
+        }
+        Halt::Stopped(StopReason::Budget) => {
+            let failure = Failure::new(Code::TooLongToProcess, Code::TooLongToProcess.about())
+                .by(Party::Service)
+                .with(Disposition::Retry);
+            fail(context, failure).await
+        }
+        Halt::Stopped(StopReason::Shutdown) => {
+            let next_visit = context.now();
+            context
+                .writer
+                .record(&Change::GivenBack { next_visit })
+                .await
+        }
+        Halt::Stopped(StopReason::LeaseLost) => Err(Halt::Lost),
+        other => Err(other),
+    }
+}
+
+async fn fail(context: &Context<'_>, failure: Failure) -> Result<Job, Halt> {
+    let job = context.writer.job().await;
+    let source = failure.source.as_ref().map(ToString::to_string);
+    tracing::warn!(
+        code = failure.code.as_str(), party = failure.party.as_str(), stage = ?job.stage,
+        attempt = job.attempt, source, "{}", failure.message
+    );
+    match failure.disposition {
+        Disposition::Abort => end::failed(context, failure).await,
+        Disposition::Wait | Disposition::Reconcile => {
+            let until = context
+                .after(context.settings().busy_pause)
+                .min(job.deadline_at);
+            let reason = Some(error_of(context, &failure).await);
+            context
+                .writer
+                .record(&Change::Waited { until, reason })
+                .await
+        }
+        Disposition::Retry => match context.settings().attempts.pause_after(job.attempt) {
+            Some(pause) => {
+                let error = error_of(context, &failure).await;
+                let next_visit = context.after(pause).min(job.deadline_at);
+                context
+                    .writer
+                    .record(&Change::AttemptFailed { error, next_visit })
+                    .await
+            }
+            None => end::failed(context, failure).await,
+        },
+    }
+}
+
+/// The failure as the job's document shows it.
+pub(super) async fn error_of(context: &Context<'_>, failure: &Failure) -> JobError {
+    let job = context.writer.job().await;
+    // Bounded: a document stays far below Firestore's 1 MiB whatever a library says.
+    let message = failure.message.chars().take(500).collect();
+    JobError {
+        code: failure.code,
+        message,
+        party: failure.party,
+        stage: job.stage,
+        attempt: job.attempt,
+        at: context.now(),
+    }
+}
+
+/// Plans what comes after the visit.
+async fn planned(worker: &Worker, job: &Job) -> Visit {
+    if matches!(job.status, Status::Queued | Status::Processing) {
+        if let Err(visit) = worker.plan_wake(job).await {
+            return visit;
+        }
+    }
+    Visit::Advanced
+}
+
+fn halted(halt: &Halt) -> Visit {
+    match halt {
+        Halt::Lost => {
+            tracing::info!("another claim was made; leaving the job to it");
+            Visit::NothingToDo
+        }
+        other => {
+            tracing::warn!(halt = ?other, "the visit ends unrecorded; its lease runs out");
+            Visit::Unavailable {
+                message: "the ledger does not answer".into(),
+            }
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! Stand-ins for what lies behind the routes, with faults on demand.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use axum::http::HeaderMap;
+use filmlab::clock::Timestamp;
+use filmlab::http::Visits;
+use filmlab::job::notification::DeliveryState;
+use filmlab::job::{
+    Account, Change, Claim, CreditEntry, Credits, Job, JobId, NewJob, Notification, Owner, Progress,
+};
+use filmlab::ledger::{
+    Callback, CancelRequest, Claimed, Commit, Created, Due, Held, JobQuery, Ledger, LedgerError,
+    Result, Settled, Settlement,
+};
+use filmlab::provider::{CallbackError, CallbackGate};
+use filmlab::queue::{Queue, QueueError, Task};
+use filmlab::worker::{OutboxVisit, Swept, Visit};
+use url::Url;
+
+/// Keeps what the routes write; the worker's own calls are never made by them.
+#[derive(Debug, Default)]
+pub(crate) struct MemoryLedger {
+    jobs: Mutex<BTreeMap<String, Job>>,
+    keys: Mutex<HashMap<(Owner, String), (String, JobId)>>,
+    callbacks: Mutex<Vec<(JobId, Callback)>>,
+    pub(crate) down: AtomicBool,
+    pub(crate) hangs: AtomicBool,
+}
+
+impl MemoryLedger {
+    pub(crate) fn change(&self, id: &JobId, change: impl FnOnce(&mut Job)) {
+        change(self.jobs.lock().unwrap().get_mut(id.as_str()).unwrap());
+    }
+
+    pub(crate) fn job(&self, id: &JobId) -> Job {
+        self.jobs.lock().unwrap()[id.as_str()].clone()
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.jobs.lock().unwrap().len()
+    }
+
+    fn up(&self) -> Result<()> {
+        if self.down.load(Ordering::SeqCst) {
+            return Err(LedgerError::Unavailable("db-7.internal is down".into()));
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Ledger for MemoryLedger {
+    async fn create(&self, new: NewJob) -> Result<Created> {
+        self.up()?;
+        let mut jobs = self.jobs.lock().unwrap();
+        if let Some(asked) = &new.idempotency {
+            let key = (new.owner.clone(), asked.key.clone());
+            let mut keys = self.keys.lock().unwrap();
+            if let Some((digest, id)) = keys.get(&key) {
+                return Ok(if *digest == asked.request_sha256 {
+                    Created::Existing(Box::new(jobs[id.as_str()].clone()))
+                } else {
+                    Created::KeyReused
+                });
+            }
+            keys.insert(key, (asked.request_sha256.clone(), new.id.clone()));
+        }
+        let job = new.into_job();
+        jobs.insert(job.id.to_string(), job.clone());
+        Ok(Created::New(Box::new(job)))
+    }
+
+    async fn read(&self, id: &JobId) -> Result<Option<Job>> {
+        self.up()?;
+        Ok(self.jobs.lock().unwrap().get(id.as_str()).cloned())
+    }
+
+    async fn list(&self, query: &JobQuery) -> Result<Vec<Job>> {
+        self.up()?;
+        let mut jobs: Vec<Job> = self.jobs.lock().unwrap().values().cloned().collect();
+        jobs.sort_by_key(|job| std::cmp::Reverse((job.created_at, job.id.clone())));
+        jobs.retain(|job| {
+            query.owner.as_ref().is_none_or(|owner| job.owner == *owner)
+                && query.status.is_none_or(|status| job.status == status)
+                && query.kind.is_none_or(|kind| job.params.kind() == kind)
+                && query
+                    .after
+                    .as_ref()
+                    .is_none_or(|after| (job.created_at, &job.id) < (after.created_at, &after.id))
+        });
+        jobs.truncate(query.limit as usize);
+        Ok(jobs)
+    }
+
+    async fn request_cancel(&self, id: &JobId, _now: Timestamp) -> Result<CancelRequest> {
+        self.up()?;
+        let mut jobs = self.jobs.lock().unwrap();
+        let Some(job) = jobs.get_mut(id.as_str()) else {
+            return Ok(CancelRequest::NotFound);
+        };
+        if job.status.is_ended() {
+            return Ok(CancelRequest::Ended(Box::new(job.clone())));
+        }
+        job.cancel_requested = true;
+        Ok(CancelRequest::Noted(Box::new(job.clone())))
+    }
+
+    async fn record_callback(&self, id: &JobId, callback: &Callback) -> Result<bool> {
+        self.up()?;
+        let mut callbacks = self.callbacks.lock().unwrap();
+        let known = callbacks
+            .iter()
+            .any(|(job, other)| job == id && other.intent == callback.intent);
+        if !known {
+            callbacks.push((id.clone(), callback.clone()));
+        }
+        Ok(!known)
+    }
+
+    async fn callbacks(&self, id: &JobId) -> Result<Vec<Callback>> {
+        let callbacks = self.callbacks.lock().unwrap();
+        let own = callbacks.iter().filter(|(job, _)| job == id);
+        Ok(own.map(|(_, callback)| callback.clone()).collect())
+    }
+
+    async fn ping(&self) -> Result<()> {
+        if self.hangs.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
+        self.up()
+    }
+
+    async fn claim(&self, _: &JobId, _: &str, _: Timestamp, _: Duration) -> Result<Claimed> {
+        unreachable!("the worker's own")
+    }
+    async fn renew(
+        &self,
+        _: &JobId,
+        _: &Claim,
+        _: Option<&Progress>,
+        _: Timestamp,
+        _: Duration,
+    ) -> Result<Commit> {
+        unreachable!("the worker's own")
+    }
+    async fn record(&self, _: &JobId, _: &Claim, _: &Change, _: Timestamp) -> Result<Commit> {
+        unreachable!("the worker's own")
+    }
+    async fn hold(&self, _: &JobId, _: &Claim, _: Credits, _: Timestamp) -> Result<Held> {
+        unreachable!("the worker's own")
+    }
+    async fn settle(&self, _: &JobId, _: &Claim, _: &Settlement, _: Timestamp) -> Result<Settled> {
+        unreachable!("the worker's own")
+    }
+    async fn due(&self, _: Timestamp, _: u32) -> Result<Vec<Due>> {
+        unreachable!("the worker's own")
+    }
+    async fn rewake(&self, _: &JobId, _: u64, _: Timestamp) -> Result<Option<u64>> {
+        unreachable!("the worker's own")
+    }
+    async fn bury(&self, _: &JobId, _: Timestamp) -> Result<bool> {
+        unreachable!("the worker's own")
+    }
+    async fn notification(&self, _: &str) -> Result<Option<Notification>> {
+        unreachable!("the worker's own")
+    }
+    async fn due_notifications(&self, _: Timestamp, _: u32) -> Result<Vec<Notification>> {
+        unreachable!("the worker's own")
+    }
+    async fn record_delivery(
+        &self,
+        _: &str,
+        _: DeliveryState,
+        _: Option<Timestamp>,
+        _: Option<&str>,
+    ) -> Result<()> {
+        unreachable!("the worker's own")
+    }
+    async fn account(&self, _: &Owner) -> Result<Option<Account>> {
+        unreachable!("the worker's own")
+    }
+    async fn grant(&self, _: &Owner, _: &CreditEntry) -> Result<bool> {
+        unreachable!("the worker's own")
+    }
+    async fn entries(&self, _: &Owner, _: u32) -> Result<Vec<CreditEntry>> {
+        unreachable!("the worker's own")
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct MemoryQueue {
+    tasks: Mutex<Vec<(Task, Timestamp)>>,
+    pub(crate) down: AtomicBool,
+}
+
+impl MemoryQueue {
+    /// The names of what was planned since the last call.
+    pub(crate) fn take(&self) -> Vec<String> {
+        let mut tasks = self.tasks.lock().unwrap();
+        tasks.drain(..).map(|(task, _)| task.name()).collect()
+    }
+}
+
+#[async_trait]
+impl Queue for MemoryQueue {
+    async fn schedule(&self, task: &Task, at: Timestamp) -> std::result::Result<(), QueueError> {
+        self.ping().await?;
+        self.tasks.lock().unwrap().push((task.clone(), at));
+        Ok(())
+    }
+
+    async fn ping(&self) -> std::result::Result<(), QueueError> {
+        if self.down.load(Ordering::SeqCst) {
+            return Err(QueueError::Unavailable("queue-3.internal".into()));
+        }
+        Ok(())
+    }
+}
+
+/// A worker whose visits give what was set, and, like the real one's, go on by themselves.
+#[derive(Debug, Default)]
+pub(crate) struct FakeWorker {
+    pub(crate) outcome: Mutex<Option<Visit>>,
+    pub(crate) outbox: Mutex<Option<OutboxVisit>>,
+    pub(crate) visits: Mutex<Vec<(String, u64)>>,
+    pub(crate) takes: Mutex<Duration>,
+    pub(crate) finished: AtomicBool,
+    pub(crate) draining: AtomicBool,
+    pub(crate) sweep_fails: AtomicBool,
+}
+
+#[async_trait]
+impl Visits for FakeWorker {
+    async fn visit(self: Arc<Self>, id: JobId, seq: u64) -> Visit {
+        self.visits.lock().unwrap().push((id.to_string(), seq));
+        let takes = *self.takes.lock().unwrap();
+        tokio::spawn(async move {
+            tokio::time::sleep(takes).await;
+            self.finished.store(true, Ordering::SeqCst);
+            let outcome = self.outcome.lock().unwrap().clone();
+            outcome.unwrap_or(Visit::Advanced)
+        })
+        .await
+        .unwrap()
+    }
+
+    async fn deliver(self: Arc<Self>, id: String) -> OutboxVisit {
+        self.visits.lock().unwrap().push((id, 0));
+        let outcome = self.outbox.lock().unwrap().clone();
+        outcome.unwrap_or(OutboxVisit::Delivered)
+    }
+
+    async fn sweep(self: Arc<Self>) -> Result<Swept> {
+        if self.sweep_fails.load(Ordering::SeqCst) {
+            return Err(LedgerError::Unavailable("down".into()));
+        }
+        Ok(Swept {
+            jobs: 2,
+            notifications: 1,
+        })
+    }
+
+    fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::SeqCst)
+    }
+}
+
+/// Believes the token `good`; the body is the prediction's id.
+#[derive(Debug)]
+pub(crate) struct Callbacks;
+
+impl CallbackGate for Callbacks {
+    fn address(&self, _: &JobId, _: &str) -> Option<Url> {
+        None
+    }
+
+    fn read(
+        &self,
+        _: &JobId,
+        _: &str,
+        token: Option<&str>,
+        headers: &HeaderMap,
+        body: &[u8],
+        _: Timestamp,
+    ) -> std::result::Result<String, CallbackError> {
+        if token != Some("good") {
+            return Err(CallbackError::Token);
+        }
+        if headers.contains_key("x-bad-signature") {
+            return Err(CallbackError::Signature("stale".into()));
+        }
+        String::from_utf8(body.to_vec())
+            .ok()
+            .filter(|id| !id.is_empty())
+            .ok_or_else(|| CallbackError::Body("no id".into()))
+    }
+}

@@ -1,0 +1,53 @@
+//! The contract of the ledger, held against every implementation.
+
+mod bench;
+mod contract;
+mod faults;
+mod sqlite;
+
+/// Runs the whole contract on a bench: one line a backend.
+macro_rules! ledger_contract {
+    ($backend:ident, $bench:expr) => {
+        mod $backend {
+            use super::super::contract;
+            use super::*;
+
+            ledger_contract!(@ $bench;
+                creation: a_new_job_is_due_at_once, the_same_key_finds_the_same_job,
+                    the_same_id_is_the_same_request_or_taken, moments_survive_to_the_microsecond,
+                    fields_nobody_knows_survive;
+                claims: one_of_eight_claimers_wins, a_dead_lease_costs_an_attempt,
+                    a_lease_given_back_costs_nothing, an_ended_job_is_not_claimed,
+                    a_renewal_keeps_the_lease_and_shows_progress;
+                writes: an_old_fence_changes_nothing, each_write_raises_the_revision_by_one,
+                    an_end_is_only_settled, foreign_writes_neither_fail_nor_vanish,
+                    a_callback_is_recorded_once;
+                credits: a_hold_moves_credits_once, a_hold_needs_account_and_balance,
+                    concurrent_holds_never_overdraw, a_grant_counts_once,
+                    a_grant_of_that_name_to_somebody_else_counts_too, entries_come_newest_first,
+                    credits_are_conserved;
+                settlement: eight_tries_settle_once, each_entry_moves_what_it_says,
+                    an_entry_that_is_there_is_not_moved_again, without_an_account_nothing_is_written,
+                    each_round_holds_and_tells_anew;
+                planning: due_jobs_come_oldest_first, a_rewake_needs_the_number_seen,
+                    ended_jobs_are_due_nowhere, pages_are_stable, filters_hold,
+                    a_malformed_job_is_named_and_buried;
+                outbox: a_notice_is_due_until_delivered, delivered_is_final,
+                    an_undeliverable_notice_can_be_replayed, notices_come_oldest_first;
+                unknown: reading_again_tells_what_became_of_a_commit;
+            );
+        }
+    };
+    (@ $bench:expr; $($group:ident: $($promise:ident),+;)+) => {
+        $(mod $group {
+            use super::*;
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $promise() {
+                    contract::$group::$promise(&$bench).await;
+                }
+            )+
+        })+
+    };
+}
+pub(crate) use ledger_contract;

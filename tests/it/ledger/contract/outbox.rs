@@ -1,0 +1,115 @@
+use filmlab::job::notification::DeliveryState;
+
+use super::super::bench::{Bench, World, at, settlement};
+
+const ID: &str = "j1:1:job.failed";
+
+async fn settled(world: &World, id: &str) {
+    let (claim, job) = world.claimed(id).await;
+    world.settle(&job, &claim, &settlement(&job, None, 0)).await;
+}
+
+async fn due(world: &World, before: i64) -> Vec<String> {
+    let due = world
+        .ledger
+        .due_notifications(at(before), 10)
+        .await
+        .unwrap();
+    due.into_iter().map(|notice| notice.id).collect()
+}
+
+pub(crate) async fn a_notice_is_due_until_delivered(bench: &dyn Bench) {
+    let world = bench.fresh().await;
+    settled(&world, "j1").await;
+    let ledger = &world.ledger;
+    assert_eq!(
+        (due(&world, 8).await.len(), due(&world, 9).await),
+        (0, vec![ID.to_owned()])
+    );
+    ledger
+        .record_delivery(ID, DeliveryState::Pending, Some(at(20)), Some("503"))
+        .await
+        .unwrap();
+    assert_eq!(
+        (due(&world, 19).await.len(), due(&world, 20).await.len()),
+        (0, 1)
+    );
+    let notice = ledger.notification(ID).await.unwrap().unwrap();
+    assert_eq!(
+        (notice.deliveries, notice.last_error.as_deref()),
+        (1, Some("503"))
+    );
+    assert_eq!(
+        (notice.state, notice.next_at),
+        (DeliveryState::Pending, Some(at(20)))
+    );
+    ledger
+        .record_delivery(ID, DeliveryState::Delivered, None, None)
+        .await
+        .unwrap();
+    assert!(due(&world, 1_000).await.is_empty());
+    let notice = ledger.notification(ID).await.unwrap().unwrap();
+    assert_eq!(
+        (notice.state, notice.deliveries),
+        (DeliveryState::Delivered, 2)
+    );
+    assert_eq!((notice.next_at, notice.last_error), (None, None));
+    ledger
+        .record_delivery("nobody", DeliveryState::Delivered, None, None)
+        .await
+        .unwrap();
+    assert!(ledger.notification("nobody").await.unwrap().is_none());
+}
+
+pub(crate) async fn delivered_is_final(bench: &dyn Bench) {
+    let world = bench.fresh().await;
+    settled(&world, "j1").await;
+    world
+        .ledger
+        .record_delivery(ID, DeliveryState::Delivered, None, None)
+        .await
+        .unwrap();
+    world
+        .ledger
+        .record_delivery(ID, DeliveryState::Pending, Some(at(20)), Some("slow twin"))
+        .await
+        .unwrap();
+    let notice = world.ledger.notification(ID).await.unwrap().unwrap();
+    assert_eq!(
+        (notice.state, notice.last_error),
+        (DeliveryState::Delivered, None)
+    );
+    assert!(due(&world, 1_000).await.is_empty());
+}
+
+pub(crate) async fn an_undeliverable_notice_can_be_replayed(bench: &dyn Bench) {
+    let world = bench.fresh().await;
+    settled(&world, "j1").await;
+    let record = async |state, next_at| {
+        world
+            .ledger
+            .record_delivery(ID, state, next_at, Some("410"))
+            .await
+            .unwrap();
+    };
+    record(DeliveryState::Undeliverable, Some(at(20))).await;
+    assert!(due(&world, 1_000).await.is_empty());
+    record(DeliveryState::Pending, Some(at(30))).await;
+    assert_eq!(due(&world, 30).await, [ID]);
+}
+
+pub(crate) async fn notices_come_oldest_first(bench: &dyn Bench) {
+    let world = bench.fresh().await;
+    for id in ["j1", "j2", "j3"] {
+        settled(&world, id).await;
+    }
+    world
+        .ledger
+        .record_delivery(ID, DeliveryState::Pending, Some(at(20)), None)
+        .await
+        .unwrap();
+    let order = ["j2:1:job.failed", "j3:1:job.failed", ID];
+    assert_eq!(due(&world, 99).await, order);
+    let first = world.ledger.due_notifications(at(99), 1).await.unwrap();
+    assert_eq!(first[0].id, order[0]);
+}

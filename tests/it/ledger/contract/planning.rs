@@ -1,0 +1,224 @@
+use filmlab::job::{Change, JobId, Kind, Params, Status};
+use filmlab::ledger::{Created, JobQuery, LedgerError, PageToken};
+use serde_json::{Value, json};
+
+use super::super::bench::{Bench, TTL, World, at, new_job, settlement};
+
+async fn due(world: &World, before: i64, limit: u32) -> Vec<(String, u64)> {
+    let due = world.ledger.due(at(before), limit).await.unwrap();
+    due.into_iter()
+        .map(|due| (due.id.to_string(), due.seq))
+        .collect()
+}
+
+pub(crate) async fn due_jobs_come_oldest_first(bench: &dyn Bench) {
+    let world = bench.fresh().await;
+    for (id, second) in [("j2", 20), ("j3", 30), ("j1", 10)] {
+        let mut new = new_job(id);
+        new.created_at = at(second);
+        world.ledger.create(new).await.unwrap();
+    }
+    assert_eq!(due(&world, 9, 10).await, []);
+    assert_eq!(
+        due(&world, 20, 10).await,
+        [("j1".into(), 1), ("j2".into(), 1)]
+    );
+    assert_eq!(
+        due(&world, 99, 2).await,
+        [("j1".into(), 1), ("j2".into(), 1)]
+    );
+
+    // A job that is held is due when its lease runs out; one that waits, when it said.
+    let (claim, job) = world.claim("j1", "a", at(100)).await;
+    assert_eq!(
+        due(&world, 159, 10).await,
+        [("j2".into(), 1), ("j3".into(), 1)]
+    );
+    assert_eq!(due(&world, 160, 10).await.len(), 3);
+    let wait = Change::Waited {
+        until: at(25),
+        reason: None,
+    };
+    world.record(&job, &claim, &wait).await;
+    let order = [("j2".into(), 1), ("j1".into(), 2), ("j3".into(), 1)];
+    assert_eq!(due(&world, 99, 10).await, order);
+}
+
+pub(crate) async fn a_rewake_needs_the_number_seen(bench: &dyn Bench) {
+    let world = bench.fresh().await;
+    let created = world.create("j1").await;
+    let rewake = |seen, now| world.ledger.rewake(&created.id, seen, at(now));
+    assert_eq!(rewake(1, -1).await.unwrap(), None, "not due yet");
+    assert_eq!(rewake(1, 50).await.unwrap(), Some(2));
+    assert_eq!(
+        rewake(1, 50).await.unwrap(),
+        None,
+        "somebody else was first"
+    );
+    let job = world.job("j1").await;
+    assert_eq!(
+        (job.wake.seq, job.wake.at, job.next_visit_at),
+        (2, Some(at(50)), Some(at(50)))
+    );
+    assert_eq!(job.revision, created.revision, "not an owner's write");
+
+    // The sweep over a dead lease leaves the lease: the next claim has to see the death.
+    world.claim("j1", "a", at(51)).await;
+    assert_eq!(rewake(2, 110).await.unwrap(), None, "the lease still runs");
+    assert_eq!(rewake(2, 111).await.unwrap(), Some(3));
+    assert_eq!(world.claim("j1", "b", at(112)).await.1.attempt, 2);
+    let nobody = world.ledger.rewake(&"j9".parse().unwrap(), 1, at(1)).await;
+    assert_eq!(nobody.unwrap(), None);
+}
+
+pub(crate) async fn ended_jobs_are_due_nowhere(bench: &dyn Bench) {
+    let world = bench.fresh().await;
+    let (claim, job) = world.claimed("j1").await;
+    let job = world.settle(&job, &claim, &settlement(&job, None, 0)).await;
+    assert_eq!(due(&world, 1_000_000, 10).await, []);
+    assert_eq!(
+        world
+            .ledger
+            .rewake(&job.id, job.wake.seq, at(1_000_000))
+            .await
+            .unwrap(),
+        None
+    );
+}
+
+/// Jobs made in the same microsecond, and new ones while somebody turns the pages.
+pub(crate) async fn pages_are_stable(bench: &dyn Bench) {
+    let world = bench.fresh().await;
+    for n in 0..9 {
+        let mut new = new_job(&format!("j{n}"));
+        new.created_at = at(n / 5);
+        world.ledger.create(new).await.unwrap();
+    }
+    let (mut seen, mut after) = (Vec::new(), None);
+    loop {
+        let query = JobQuery {
+            limit: 2,
+            after: after.clone(),
+            ..JobQuery::default()
+        };
+        let page = world.ledger.list(&query).await.unwrap();
+        let Some(last) = page.last() else { break };
+        after = Some(PageToken {
+            created_at: last.created_at,
+            id: last.id.clone(),
+        });
+        seen.extend(page.iter().map(|job| job.id.to_string()));
+        let mut new = new_job(&format!("late{}", seen.len()));
+        new.created_at = at(50);
+        world.ledger.create(new).await.unwrap();
+    }
+    assert_eq!(seen, ["j8", "j7", "j6", "j5", "j4", "j3", "j2", "j1", "j0"]);
+}
+
+pub(crate) async fn filters_hold(bench: &dyn Bench) {
+    let world = bench.fresh().await;
+    let extend = json!({"prompt": "x", "seconds": 5});
+    for (n, id) in ["a", "b", "c", "d"].into_iter().enumerate() {
+        let mut new = new_job(id);
+        new.created_at = at(n as i64);
+        if n % 2 == 1 {
+            new.owner = "u2".parse().unwrap();
+        }
+        if n >= 2 {
+            new.params = Params::parse(Kind::Extend, &extend).unwrap();
+        }
+        assert!(matches!(
+            world.ledger.create(new).await,
+            Ok(Created::New(_))
+        ));
+    }
+    world.claim("b", "w", at(10)).await;
+    let list = async |edit: fn(&mut JobQuery)| {
+        let mut query = JobQuery {
+            limit: 100,
+            ..JobQuery::default()
+        };
+        edit(&mut query);
+        let page = world.ledger.list(&query).await.unwrap();
+        page.iter().map(|job| job.id.as_str()).collect::<String>()
+    };
+    assert_eq!(list(|_| {}).await, "dcba");
+    assert_eq!(list(|query| query.owner = "u2".parse().ok()).await, "db");
+    assert_eq!(list(|query| query.kind = Some(Kind::Upscale)).await, "ba");
+    assert_eq!(
+        list(|query| query.status = Some(Status::Queued)).await,
+        "dca"
+    );
+    let all = list(|query| {
+        query.owner = "u2".parse().ok();
+        query.kind = Some(Kind::Upscale);
+        query.status = Some(Status::Processing);
+    });
+    assert_eq!(all.await, "b");
+    assert_eq!(list(|query| query.limit = 3).await, "dcb");
+}
+
+pub(crate) async fn a_malformed_job_is_named_and_buried(bench: &dyn Bench) {
+    let world = bench.fresh().await;
+    let ledger = &world.ledger;
+    for id in ["bad", "good"] {
+        world.create(id).await;
+    }
+    world
+        .others
+        .write(
+            "bad",
+            json!({"params": Value::Null, "source": 7, "mine": "x"}),
+        )
+        .await;
+    let bad: JobId = "bad".parse().unwrap();
+    for answer in [
+        ledger.read(&bad).await.map(drop),
+        ledger.claim(&bad, "a", at(1), TTL).await.map(drop),
+        ledger.request_cancel(&bad, at(1)).await.map(drop),
+    ] {
+        match answer {
+            Err(LedgerError::Malformed { id, .. }) => assert_eq!(id, "bad"),
+            other => panic!("{other:?}"),
+        }
+    }
+    let query = JobQuery {
+        limit: 2,
+        ..JobQuery::default()
+    };
+    assert_eq!(
+        ledger.list(&query).await.unwrap().len(),
+        1,
+        "one bad job hides no other"
+    );
+    assert_eq!(
+        due(&world, 1, 10).await,
+        [("bad".into(), 1), ("good".into(), 1)]
+    );
+
+    assert!(ledger.bury(&bad, at(2)).await.unwrap());
+    assert!(!ledger.bury(&bad, at(3)).await.unwrap());
+    assert!(!ledger.bury(&"good".parse().unwrap(), at(3)).await.unwrap());
+    assert!(
+        !ledger
+            .bury(&"nobody".parse().unwrap(), at(3))
+            .await
+            .unwrap()
+    );
+    assert_eq!(due(&world, 1_000, 10).await, [("good".into(), 1)]);
+
+    // Mended by hand, the document shows how it ended.
+    let source = json!({"video": "sources/u1/v.mp4"});
+    let params = serde_json::to_value(world.job("good").await).unwrap()["params"].clone();
+    world
+        .others
+        .write("bad", json!({"params": params, "source": source}))
+        .await;
+    let job = world.job("bad").await;
+    assert_eq!(
+        (job.status, job.completed_at),
+        (Status::Failed, Some(at(2)))
+    );
+    assert_eq!(job.error.unwrap().code, filmlab::job::Code::InvalidJob);
+    assert_eq!(job.extra["mine"], "x");
+}

@@ -1,0 +1,108 @@
+//! A ledger whose answers get lost.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use filmlab::job::notification::DeliveryState;
+use filmlab::job::{
+    Account, Change, Claim, CreditEntry, Credits, Job, JobId, NewJob, Notification, Owner,
+    Progress, Timestamp,
+};
+use filmlab::ledger::{
+    Callback, CancelRequest, Claimed, Commit, Created, Due, Held, JobQuery, Ledger, LedgerError,
+    Result, Settled, Settlement,
+};
+
+/// On which side of the lost answer the commit was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    CommitsThenErrs,
+    ErrsInstead,
+}
+
+/// Loses the answer of its `nth` write, counted from 1. Reads always work.
+#[derive(Debug)]
+pub(crate) struct LosesAnswer {
+    pub(crate) inner: Arc<dyn Ledger>,
+    fault: Fault,
+    left: AtomicU32,
+}
+
+impl LosesAnswer {
+    pub(crate) fn new(inner: Arc<dyn Ledger>, fault: Fault, nth: u32) -> Self {
+        Self {
+            inner,
+            fault,
+            left: AtomicU32::new(nth),
+        }
+    }
+
+    /// Whether the answer was lost by now.
+    pub(crate) fn is_spent(&self) -> bool {
+        self.left.load(Ordering::SeqCst) == 0
+    }
+
+    async fn write<T>(&self, call: impl Future<Output = Result<T>>) -> Result<T> {
+        let before = self
+            .left
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
+                left.checked_sub(1)
+            });
+        match (before, self.fault) {
+            (Ok(1), Fault::CommitsThenErrs) => {
+                call.await?;
+                Err(LedgerError::Unknown("the answer was lost".into()))
+            }
+            (Ok(1), Fault::ErrsInstead) => Err(LedgerError::Unknown("the request was lost".into())),
+            _ => call.await,
+        }
+    }
+}
+
+#[async_trait]
+#[rustfmt::skip]
+impl Ledger for LosesAnswer {
+    async fn create(&self, new: NewJob) -> Result<Created> { self.write(self.inner.create(new)).await }
+    async fn read(&self, id: &JobId) -> Result<Option<Job>> { self.inner.read(id).await }
+    async fn list(&self, query: &JobQuery) -> Result<Vec<Job>> { self.inner.list(query).await }
+    async fn claim(&self, id: &JobId, holder: &str, now: Timestamp, ttl: Duration) -> Result<Claimed> {
+        self.write(self.inner.claim(id, holder, now, ttl)).await
+    }
+    async fn renew(&self, id: &JobId, claim: &Claim, progress: Option<&Progress>, now: Timestamp, ttl: Duration) -> Result<Commit> {
+        self.write(self.inner.renew(id, claim, progress, now, ttl)).await
+    }
+    async fn record(&self, id: &JobId, claim: &Claim, change: &Change, now: Timestamp) -> Result<Commit> {
+        self.write(self.inner.record(id, claim, change, now)).await
+    }
+    async fn hold(&self, id: &JobId, claim: &Claim, amount: Credits, now: Timestamp) -> Result<Held> {
+        self.write(self.inner.hold(id, claim, amount, now)).await
+    }
+    async fn settle(&self, id: &JobId, claim: &Claim, settlement: &Settlement, now: Timestamp) -> Result<Settled> {
+        self.write(self.inner.settle(id, claim, settlement, now)).await
+    }
+    async fn due(&self, before: Timestamp, limit: u32) -> Result<Vec<Due>> { self.inner.due(before, limit).await }
+    async fn rewake(&self, id: &JobId, seen: u64, now: Timestamp) -> Result<Option<u64>> {
+        self.write(self.inner.rewake(id, seen, now)).await
+    }
+    async fn bury(&self, id: &JobId, now: Timestamp) -> Result<bool> { self.write(self.inner.bury(id, now)).await }
+    async fn request_cancel(&self, id: &JobId, now: Timestamp) -> Result<CancelRequest> {
+        self.write(self.inner.request_cancel(id, now)).await
+    }
+    async fn record_callback(&self, id: &JobId, callback: &Callback) -> Result<bool> {
+        self.write(self.inner.record_callback(id, callback)).await
+    }
+    async fn callbacks(&self, id: &JobId) -> Result<Vec<Callback>> { self.inner.callbacks(id).await }
+    async fn notification(&self, id: &str) -> Result<Option<Notification>> { self.inner.notification(id).await }
+    async fn due_notifications(&self, before: Timestamp, limit: u32) -> Result<Vec<Notification>> {
+        self.inner.due_notifications(before, limit).await
+    }
+    async fn record_delivery(&self, id: &str, state: DeliveryState, next_at: Option<Timestamp>, error: Option<&str>) -> Result<()> {
+        self.write(self.inner.record_delivery(id, state, next_at, error)).await
+    }
+    async fn account(&self, owner: &Owner) -> Result<Option<Account>> { self.inner.account(owner).await }
+    async fn grant(&self, owner: &Owner, entry: &CreditEntry) -> Result<bool> { self.write(self.inner.grant(owner, entry)).await }
+    async fn entries(&self, owner: &Owner, limit: u32) -> Result<Vec<CreditEntry>> { self.inner.entries(owner, limit).await }
+    async fn ping(&self) -> Result<()> { self.inner.ping().await }
+}

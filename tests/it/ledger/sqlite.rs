@@ -1,0 +1,345 @@
+//! The SQLite ledger: the contract on a file and in memory, and what is its own.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use async_trait::async_trait;
+use filmlab::job::{Change, Credits, Status, Timestamp};
+use filmlab::ledger::sqlite::SqliteLedger;
+use filmlab::ledger::{Created, Ledger, LedgerError};
+use rusqlite::Connection;
+use serde_json::Value;
+
+use super::bench::{Bench, Others, World, at, new_job, road, settlement};
+use super::ledger_contract;
+
+/// A file of its own for each ledger.
+pub(crate) struct OnFile;
+/// A named database in the memory of this process, which a second connection can reach.
+pub(crate) struct InMemory;
+
+ledger_contract!(file, OnFile);
+ledger_contract!(memory, InMemory);
+
+#[async_trait]
+impl Bench for OnFile {
+    async fn fresh(&self) -> World {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("filmlab.db");
+        world(path, Some(folder))
+    }
+}
+
+#[async_trait]
+impl Bench for InMemory {
+    async fn fresh(&self) -> World {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = NEXT.fetch_add(1, Ordering::Relaxed);
+        world(format!("file:/contract-{name}?vfs=memdb").into(), None)
+    }
+}
+
+fn world(path: PathBuf, folder: Option<tempfile::TempDir>) -> World {
+    World {
+        ledger: Arc::new(SqliteLedger::open(&path).unwrap()),
+        others: Box::new(SqliteOthers {
+            path,
+            _folder: folder,
+        }),
+    }
+}
+
+struct SqliteOthers {
+    path: PathBuf,
+    _folder: Option<tempfile::TempDir>,
+}
+
+impl SqliteOthers {
+    fn connect(&self) -> Connection {
+        connect(&self.path)
+    }
+}
+
+fn connect(path: &Path) -> Connection {
+    let connection = Connection::open(path).unwrap();
+    connection
+        .busy_timeout(std::time::Duration::from_secs(5))
+        .unwrap();
+    connection
+}
+
+#[async_trait]
+impl Others for SqliteOthers {
+    async fn write(&self, job: &str, fields: Value) {
+        let db = self.connect();
+        let micros = |field: &Value| {
+            field
+                .as_str()
+                .map(|text| text.parse::<Timestamp>().unwrap().as_microsecond())
+        };
+        db.execute(
+            "UPDATE jobs SET doc = json_patch(doc, ?2) WHERE id = ?1",
+            (job, fields.to_string()),
+        )
+        .unwrap();
+        if let Some(status) = fields["status"].as_str() {
+            db.execute("UPDATE jobs SET status = ?2 WHERE id = ?1", (job, status))
+                .unwrap();
+        }
+        if let Some(seq) = fields["wake"]["seq"].as_i64() {
+            db.execute("UPDATE jobs SET wake_seq = ?2 WHERE id = ?1", (job, seq))
+                .unwrap();
+        }
+        if let Some(at) = fields.get("next_visit_at") {
+            db.execute(
+                "UPDATE jobs SET next_visit_at = ?2 WHERE id = ?1",
+                (job, micros(at)),
+            )
+            .unwrap();
+        }
+    }
+
+    async fn increment(&self, owner: &str, credits: i64) {
+        self.connect()
+            .execute(
+                "UPDATE accounts SET credits = credits + ?2 WHERE owner = ?1",
+                (owner, credits),
+            )
+            .unwrap();
+    }
+}
+
+/// What a crash leaves: the file and its log, without the orderly close that merges them.
+#[tokio::test]
+async fn what_was_committed_survives_a_crash() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("filmlab.db");
+    let crashed = folder.path().join("crashed.db");
+    let world = world(path.clone(), None);
+    world.grant("g", 10).await;
+    let (claim, job) = world.claimed("j1").await;
+    world
+        .ledger
+        .hold(&job.id, &claim, Credits(4), at(2))
+        .await
+        .unwrap();
+    for change in road() {
+        world.record(&job, &claim, &change).await;
+    }
+    let before = world.job("j1").await;
+    std::fs::copy(&path, &crashed).unwrap();
+    let log = std::fs::copy(
+        folder.path().join("filmlab.db-wal"),
+        folder.path().join("crashed.db-wal"),
+    );
+    assert!(log.unwrap() > 0, "everything still lies in the log");
+
+    let world = self::world(crashed, None);
+    assert_eq!(world.job("j1").await, before);
+    assert_eq!(world.balance().await, (6, 4));
+    world
+        .settle(&before, &claim, &settlement(&before, None, 0))
+        .await;
+}
+
+/// Several processes are several connections: none is refused, none loses a write.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn several_ledgers_share_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("filmlab.db");
+    let opened = (0..4).map(|n| {
+        let path = path.clone();
+        tokio::spawn(async move {
+            let ledger = tokio::task::spawn_blocking(move || SqliteLedger::open(path).unwrap())
+                .await
+                .unwrap();
+            let id = format!("j{n}").parse().unwrap();
+            ledger.create(new_job(&format!("j{n}"))).await.unwrap();
+            for k in 0..5 {
+                let claimed = ledger
+                    .claim(&id, &format!("h{k}"), at(k * 100), super::bench::TTL)
+                    .await
+                    .unwrap();
+                assert!(matches!(claimed, filmlab::ledger::Claimed::Taken { .. }));
+            }
+            ledger
+        })
+    });
+    let ledgers: Vec<_> = futures::future::join_all(opened)
+        .await
+        .into_iter()
+        .map(Result::unwrap)
+        .collect();
+    assert_eq!(ledgers[0].due(at(9_999), 10).await.unwrap().len(), 4);
+    for ledger in &ledgers {
+        for n in 0..4 {
+            let job = ledger
+                .read(&format!("j{n}").parse().unwrap())
+                .await
+                .unwrap()
+                .unwrap();
+            assert_eq!(job.revision, 5);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_bounded_ledger_refuses_what_is_too_much() {
+    let ledger = SqliteLedger::open_in_memory().unwrap().max_waiting(2);
+    ledger.create(new_job("j1")).await.unwrap();
+    ledger.create(new_job("j2")).await.unwrap();
+    let refused = ledger.create(new_job("j3")).await;
+    assert!(
+        matches!(refused, Err(LedgerError::Full { waiting: 2 })),
+        "{refused:?}"
+    );
+    let again = ledger.create(new_job("j2")).await.unwrap();
+    assert!(
+        matches!(again, Created::Existing(_)),
+        "repeats are answered all the same"
+    );
+
+    let world = World {
+        ledger: Arc::new(ledger),
+        others: Box::new(SqliteOthers {
+            path: PathBuf::new(),
+            _folder: None,
+        }),
+    };
+    let (claim, job) = world.claim("j1", "a", at(1)).await;
+    world.settle(&job, &claim, &settlement(&job, None, 0)).await;
+    assert_eq!(world.create("j3").await.status, Status::Queued);
+}
+
+#[tokio::test]
+async fn a_document_that_is_no_json_is_buried_and_kept() {
+    let world = OnFile.fresh().await;
+    let ledger = &world.ledger;
+    let id = world.create("j1").await.id;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("filmlab.db");
+    let other = self::world(path.clone(), None);
+    other.create("j1").await;
+    for bad in ["", "{\"id\":", "[]", "\"text\""] {
+        connect(&path)
+            .execute(
+                "UPDATE jobs SET doc = ?1, status = 'queued', next_visit_at = 5",
+                [bad],
+            )
+            .unwrap();
+        assert!(matches!(
+            other.ledger.read(&id).await,
+            Err(LedgerError::Malformed { .. })
+        ));
+        assert_eq!(other.ledger.due(at(1), 10).await.unwrap().len(), 1);
+        assert!(other.ledger.bury(&id, at(2)).await.unwrap());
+        assert!(other.ledger.due(at(1), 10).await.unwrap().is_empty());
+        let kept: String = connect(&path)
+            .query_row("SELECT doc ->> 'unreadable' FROM jobs", [], |row| {
+                row.get(0)
+            })
+            .unwrap();
+        assert_eq!(kept, bad);
+    }
+    assert!(ledger.read(&id).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_file_from_a_newer_version_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("filmlab.db");
+    drop(SqliteLedger::open(&path).unwrap());
+    connect(&path)
+        .execute("UPDATE schema_versions SET version = 99", [])
+        .unwrap();
+    let refused = SqliteLedger::open(&path).unwrap_err();
+    assert!(refused.to_string().contains("99"), "{refused}");
+}
+
+#[tokio::test]
+async fn errors_say_that_nothing_was_written() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(matches!(
+        SqliteLedger::open(folder.path()),
+        Err(LedgerError::Unavailable(_))
+    ));
+    let path = folder.path().join("filmlab.db");
+    std::fs::write(
+        &path,
+        "this is no database, whatever its name says".repeat(40),
+    )
+    .unwrap();
+    assert!(matches!(
+        SqliteLedger::open(&path),
+        Err(LedgerError::Unavailable(_))
+    ));
+}
+
+/// A heartbeat is one small append: the log does not grow with the number of jobs.
+#[tokio::test]
+async fn the_log_is_folded_back_into_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("filmlab.db");
+    let world = world(path, None);
+    let (claim, job) = world.claimed("j1").await;
+    for _ in 0..1_000 {
+        world.record(&job, &claim, &Change::Polled).await;
+    }
+    let log = std::fs::metadata(folder.path().join("filmlab.db-wal"))
+        .unwrap()
+        .len();
+    assert!(log < 8 << 20, "{log} bytes");
+}
+
+/// What the ledger adds to a job in processor time: below 10 ms for all its writes, so that the
+/// machine's time goes to video. Waiting for the disk is not counted.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_job_costs_little_processor_time() {
+    const JOBS: u32 = 40;
+    let folder = tempfile::tempdir().unwrap();
+    let world = world(folder.path().join("filmlab.db"), None);
+    world.grant("g", 1_000_000).await;
+    let mut least = std::time::Duration::MAX;
+    // The least of three, since a busy machine's caches make everything dearer.
+    for batch in 0..3 {
+        let before = processor_time();
+        for n in 0..JOBS {
+            let (claim, job) = world.claimed(&format!("j{batch}-{n}")).await;
+            let ledger = &world.ledger;
+            ledger
+                .hold(&job.id, &claim, Credits(1), at(2))
+                .await
+                .unwrap();
+            for change in road() {
+                world.record(&job, &claim, &change).await;
+            }
+            ledger
+                .renew(&job.id, &claim, None, at(3), super::bench::TTL)
+                .await
+                .unwrap();
+            let end = settlement(&job, Some(filmlab::job::EntryKind::Release), 1);
+            world.settle(&job, &claim, &end).await;
+        }
+        least = least.min((processor_time() - before) / JOBS);
+    }
+    assert!(least.as_millis() < 10, "{least:?} a job");
+}
+
+/// User and system time of this process; the kernel counts it in hundredths of a second.
+#[cfg(target_os = "linux")]
+fn processor_time() -> std::time::Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    // The name before ')' may hold spaces; user and system time are the 12th and 13th after it.
+    let ticks: u64 = stat
+        .rsplit(')')
+        .next()
+        .unwrap()
+        .split_whitespace()
+        .skip(11)
+        .take(2)
+        .map(|field| field.parse::<u64>().unwrap())
+        .sum();
+    std::time::Duration::from_millis(ticks * 10)
+}

@@ -1,0 +1,11 @@
+//! The media core, judged by decoding what it made.
+
+mod hostile;
+mod probe;
+mod render;
+mod sound;
+mod stop;
+mod support;
+mod synth;
+mod verify;
+mod watermark;

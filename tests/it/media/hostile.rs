@@ -1,0 +1,150 @@
+//! Input that is not what it claims to be.
+
+use std::path::Path;
+
+use filmlab::media::{Cancel, FileInput, Limits, MediaCode, MediaError, probe};
+
+use super::support::*;
+
+fn refusal(path: &Path) -> MediaError {
+    probe(&FileInput::new(path), &Limits::default(), &Cancel::new()).unwrap_err()
+}
+
+fn written(name: &str, bytes: &[u8]) -> std::path::PathBuf {
+    let path = fresh(name);
+    std::fs::write(&path, bytes).unwrap();
+    path
+}
+
+#[test]
+fn things_that_are_no_video_say_what_they_are_not() {
+    let noise: Vec<u8> = (0u32..200_000).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let text = b"just some words, over and over\n".repeat(1000);
+    assert_eq!(refusal(&written("text.mp4", &text)).code, MediaCode::UnsupportedFormat);
+    assert_eq!(refusal(&written("noise.mp4", &noise)).code, MediaCode::UnsupportedFormat);
+    assert_eq!(refusal(&written("empty.mp4", b"")).code, MediaCode::EmptyFile);
+    assert_eq!(refusal(&written("one.mp4", b"x")).code, MediaCode::UnsupportedFormat);
+    assert_eq!(refusal(&logo()).code, MediaCode::NotAVideo);
+    let jpeg = fixture("still.jpg", "-f lavfi -i testsrc2=size=64x48:rate=1:duration=1 -frames:v 1");
+    assert_eq!(refusal(&jpeg).code, MediaCode::NotAVideo);
+}
+
+#[test]
+fn missing_files_and_directories_are_told_apart() {
+    let missing = refusal(&fresh("missing.mp4"));
+    assert_eq!(missing.code, MediaCode::InputUnreadable);
+    assert!(missing.message.contains("does not exist"), "{missing}");
+    let directory = refusal(directory());
+    assert_eq!(directory.code, MediaCode::InputUnreadable);
+    assert!(directory.message.contains("is a directory"), "{directory}");
+    assert!(!directory.message.contains("/tmp"), "{directory}");
+}
+
+#[test]
+fn playlists_open_nothing() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let segment = plain();
+    let hls = format!(
+        "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\nhttp://127.0.0.1:{port}/a.ts\n#EXTINF:4,\nfile://{}\n#EXT-X-ENDLIST\n",
+        segment.display()
+    );
+    let dash = format!(
+        "<?xml version=\"1.0\"?><MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\" type=\"static\"><Period><AdaptationSet mimeType=\"video/mp4\"><Representation id=\"1\"><BaseURL>http://127.0.0.1:{port}/v.mp4</BaseURL></Representation></AdaptationSet></Period></MPD>"
+    );
+    let concat = format!("ffconcat version 1.0\nfile '{}'\n", segment.display());
+    for (name, text) in [("a.m3u8", hls.clone()), ("a.mp4", hls), ("b.mp4", dash), ("c.mp4", concat)] {
+        let error = refusal(&written(name, text.as_bytes()));
+        assert_eq!(error.code, MediaCode::UnsupportedFormat, "{name}: {error}");
+    }
+    assert!(listener.accept().is_err(), "something connected");
+}
+
+#[test]
+fn foreign_codecs_and_containers_are_refused() {
+    let source = "-f lavfi -i testsrc2=size=160x120:rate=10:duration=1 -c:v";
+    let ffv1 = fixture("ffv1.mkv", &format!("{source} ffv1"));
+    assert_eq!(refusal(&ffv1).code, MediaCode::UnsupportedCodec);
+    assert!(refusal(&ffv1).message.contains("ffv1"));
+    let theora = fixture("theora.mkv", &format!("{source} libtheora"));
+    assert_eq!(refusal(&theora).code, MediaCode::UnsupportedCodec);
+    let ogg = fixture("theora.ogv", &format!("{source} libtheora"));
+    assert_eq!(refusal(&ogg).code, MediaCode::UnsupportedFormat);
+    let sound = fixture("sound.mp4", "-f lavfi -i sine=duration=1 -c:a aac");
+    assert_eq!(refusal(&sound).code, MediaCode::NoVideoStream);
+}
+
+#[test]
+fn a_cover_picture_is_not_the_video() {
+    let covered = fixture(
+        "covered.mp4",
+        &format!(
+            "-i {} -i {} -map 0 -map 1 -c copy -disposition:v:1 attached_pic",
+            plain().display(),
+            logo().display()
+        ),
+    );
+    let found = probe(&FileInput::new(&covered), &Limits::default(), &Cancel::new()).unwrap();
+    assert_eq!(found.video.unwrap().codec, "h264");
+    assert_eq!(found.other.attached_pictures, 1);
+    let out = fresh("out.mp4");
+    run(&job(&covered), &out).unwrap();
+    assert_eq!(ffprobe(&out, "v", "stream=codec_name"), ["h264"]);
+}
+
+#[test]
+fn truncated_files_are_not_published() {
+    let bytes = std::fs::read(plain()).unwrap();
+    // The index stands first, so half of the media still opens.
+    let half = written("half.mp4", &bytes[..bytes.len() / 2]);
+    let out = fresh("out.mp4");
+    for render in [encoding(&half), job(&half)] {
+        let error = run(&render, &out).unwrap_err();
+        assert!(matches!(error.code, MediaCode::Truncated | MediaCode::DamagedMedia), "{error:?}");
+    }
+    assert_alone(&out, &[]);
+    // Without its index at the end there is nothing to read.
+    let tail = fixture("tail.mp4", &format!("-i {} -c copy -movflags -faststart", plain().display()));
+    let bytes = std::fs::read(tail).unwrap();
+    let headless = written("headless.mp4", &bytes[..bytes.len() * 3 / 4]);
+    assert_eq!(refusal(&headless).code, MediaCode::DamagedMedia);
+}
+
+#[test]
+fn a_little_damage_is_tolerated_and_counted_much_is_not() {
+    let source = std::fs::read(plain()).unwrap();
+    let media = source.windows(4).position(|window| window == b"mdat").unwrap() + 8;
+    let damage = |every: usize| {
+        let mut bytes = source.clone();
+        let mut at = media + 5000;
+        while at + 400 < bytes.len() {
+            for byte in &mut bytes[at..at + 400] {
+                *byte ^= 0x5a;
+            }
+            at += every;
+        }
+        written("damaged.mp4", &bytes)
+    };
+    let out = fresh("out.mp4");
+    let mut render = encoding(&damage(120_000));
+    render.limits.max_damage = 0.5;
+    let report = run(&render, &out).unwrap();
+    assert!(report.damage.bad_frames + report.damage.bad_packets > 0, "{:?}", report.damage);
+    let out = fresh("out.mp4");
+    render = encoding(&damage(3_000));
+    render.limits.max_damage = 0.05;
+    assert_eq!(run(&render, &out).unwrap_err().code, MediaCode::DamagedMedia);
+    assert_alone(&out, &[]);
+}
+
+#[test]
+fn errors_carry_stage_and_what_libav_said() {
+    let bytes = std::fs::read(plain()).unwrap();
+    let cut = written("cut.mp4", &bytes[..200]);
+    let error = refusal(&cut);
+    assert_eq!(error.code, MediaCode::DamagedMedia);
+    assert_eq!(error.context.stage.as_deref(), Some("open"));
+    assert!(!error.context.log.is_empty(), "{error:?}");
+    assert!(error.context.log.iter().all(|line| !line.contains("0x")), "{error:?}");
+}

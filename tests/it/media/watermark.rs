@@ -1,0 +1,124 @@
+//! The watermark: in place, in colour, and nowhere else.
+
+use filmlab::media::{Anchor, Length, MediaCode, Placement, Rectangle, Watermark};
+
+use super::support::*;
+
+fn marked(main: &std::path::Path, logo: &std::path::Path, placement: Placement) -> (std::path::PathBuf, Rectangle) {
+    let out = fresh("marked.mp4");
+    let mut render = encoding(main);
+    render.watermark = Some(Watermark { image: input(logo), placement });
+    let report = run(&render, &out).unwrap();
+    assert_eq!(report.frames, 100);
+    (out, report.plan.watermark.unwrap())
+}
+
+fn unmarked(main: &std::path::Path) -> std::path::PathBuf {
+    let out = fresh("unmarked.mp4");
+    run(&encoding(main), &out).unwrap();
+    out
+}
+
+fn inner(r: Rectangle) -> (u32, u32, u32, u32) {
+    (r.x + 6, r.y + 6, r.width - 12, r.height - 12)
+}
+
+#[test]
+fn a_red_logo_comes_out_red_in_both_matrices() {
+    for (name, color) in [
+        ("m709.mp4", "-vf scale=out_color_matrix=bt709:out_range=tv -colorspace bt709 -color_primaries bt709 -color_trc bt709"),
+        ("m601.mp4", "-vf scale=out_color_matrix=bt601:out_range=tv -colorspace smpte170m -color_primaries smpte170m -color_trc smpte170m"),
+        ("none.mp4", ""),
+    ] {
+        let main = fixture(
+            name,
+            &format!(
+                "-f lavfi -i testsrc2=size=640x360:rate=25:duration=4 {color} \
+                 -c:v libx264 -preset veryfast -crf 18 -pix_fmt yuv420p"
+            ),
+        );
+        let placement = Placement { opacity: 1.0, size: Length::Percent(40.0), ..Placement::default() };
+        let (out, rectangle) = marked(&main, &red(), placement);
+        for at in [0.0, 2.0, 3.9] {
+            let [r, g, b] = mean_rgb(&out, at, inner(rectangle));
+            assert!(r > 249.0 && g < 6.0 && b < 6.0, "{name} at {at}: {r} {g} {b}");
+        }
+    }
+}
+
+#[test]
+fn opacity_blends_with_what_is_below() {
+    let main = plain();
+    let clean = unmarked(&main);
+    let placement = Placement {
+        anchor: Anchor::Center,
+        offset_x: Length::Pixels(0.0),
+        offset_y: Length::Pixels(0.0),
+        size: Length::Percent(30.0),
+        opacity: 0.5,
+    };
+    let (out, rectangle) = marked(&main, &red(), placement);
+    for at in [0.5, 3.0] {
+        let below = mean_rgb(&clean, at, inner(rectangle));
+        let found = mean_rgb(&out, at, inner(rectangle));
+        let red = [255.0, 0.0, 0.0];
+        for channel in 0..3 {
+            let wanted = (below[channel] + red[channel]) / 2.0;
+            assert!((found[channel] - wanted).abs() < 12.0, "{found:?} for {below:?}");
+        }
+    }
+}
+
+#[test]
+fn the_rest_of_the_frame_is_left_alone() {
+    let main = plain();
+    let clean = unmarked(&main);
+    let (out, r) = marked(&main, &logo(), Placement::default());
+    assert!(r.x > 320 && r.y > 180, "{r:?}");
+    assert!(ssim(&clean, &out, "crop=320:360:0:0") > 0.97);
+    assert!(ssim(&clean, &out, "crop=640:180:0:0") > 0.97);
+    let inside = format!("crop={}:{}:{}:{}", r.width, r.height, r.x, r.y);
+    assert!(ssim(&clean, &out, &inside) < 0.9);
+}
+
+#[test]
+fn it_is_laid_on_after_turning_and_as_large_in_portrait() {
+    let portrait = turned(&plain(), [0, 1, -1, 0]);
+    let (out, upright) = marked(&portrait, &red(), Placement { opacity: 1.0, ..Placement::default() });
+    assert_eq!(ffprobe(&out, "v", "stream=width,height"), ["360", "640"]);
+    let [r, g, b] = mean_rgb(&out, 2.0, inner(upright));
+    assert!(r > 249.0 && g < 6.0 && b < 6.0, "{r} {g} {b}");
+    let (_, landscape) = marked(&plain(), &red(), Placement { opacity: 1.0, ..Placement::default() });
+    assert_eq!((upright.width, upright.height), (landscape.width, landscape.height));
+}
+
+#[test]
+fn every_anchor_lands_in_its_third() {
+    let main = plain();
+    for (anchor, column, row) in [
+        (Anchor::TopLeft, 0, 0),
+        (Anchor::Top, 1, 0),
+        (Anchor::Right, 2, 1),
+        (Anchor::BottomLeft, 0, 2),
+    ] {
+        let placement = Placement { anchor, opacity: 1.0, size: Length::Pixels(100.0), ..Placement::default() };
+        let (out, r) = marked(&main, &red(), placement);
+        assert_eq!(((r.x + r.width / 2) * 3 / 640, (r.y + r.height / 2) * 3 / 360), (column, row));
+        let [red, green, _] = mean_rgb(&out, 1.0, inner(r));
+        assert!(red > 249.0 && green < 6.0, "{anchor}");
+    }
+}
+
+#[test]
+fn an_unusable_watermark_is_the_watermarks_fault() {
+    let out = fresh("out.mp4");
+    let mut render = encoding(&plain());
+    render.watermark = Some(Watermark { image: input(&plain()), placement: Placement::default() });
+    assert_eq!(run(&render, &out).unwrap_err().code, MediaCode::InvalidWatermark);
+    render.watermark = Some(Watermark {
+        image: input(&red()),
+        placement: Placement { opacity: 7.0, ..Placement::default() },
+    });
+    assert_eq!(run(&render, &out).unwrap_err().code, MediaCode::InvalidWatermark);
+    assert_alone(&out, &[]);
+}

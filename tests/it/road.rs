@@ -1,0 +1,13 @@
+//! The job's road, walked by a real worker over real SQLite, real files and real media.
+//!
+//! A scripted studio stands in the provider's place where exact faults are wanted; time is a
+//! clock that the tests move.
+
+mod bench;
+mod cancel;
+mod crash;
+mod credits;
+mod faults;
+mod inputs;
+mod paying;
+mod studio;

@@ -1,0 +1,346 @@
+//! Each way in which a job fails: code, party, attempts, submissions, credits.
+
+use std::path::{Path, PathBuf};
+
+use filmlab::job::{Job, Party, Status};
+use filmlab::media::{self, Cancel, FileInput};
+use filmlab::provider::{Prediction, ProviderError, SubmitError};
+
+use super::bench::Bench;
+use super::studio::Script;
+use crate::support::require;
+
+/// Runs a job against a script; checks that it fails with `code` and leaves nothing.
+async fn fails(
+    script: impl FnOnce(&mut Script),
+    code: &str,
+    party: Party,
+    attempt: u32,
+    submitted: usize,
+) -> Option<Job> {
+    let bench = Bench::new().await?;
+    script(&mut bench.studio.script.lock().unwrap());
+    let id = bench.create("j").await;
+    let job = bench.drive(&bench.worker(), &id).await;
+    assert_eq!(job.status, Status::Failed);
+    bench.assert_ended_without_trace(&job, code).await;
+    let error = job.error.clone().unwrap();
+    assert_eq!(
+        (error.party, job.attempt, bench.studio.submitted()),
+        (party, attempt, submitted),
+        "{code}: {error:?}"
+    );
+    Some(job)
+}
+
+fn said(text: &str) -> String {
+    text.to_owned()
+}
+
+#[tokio::test]
+async fn what_the_provider_refuses_at_once_is_the_callers() {
+    let refused = || SubmitError::Rejected {
+        message: said("resolution"),
+    };
+    let job = fails(
+        |script| script.submits.push_back(Err(refused())),
+        "provider_rejected",
+        Party::Caller,
+        1,
+        0,
+    )
+    .await;
+    if let Some(job) = job {
+        assert!(
+            job.error.unwrap().message.contains("resolution"),
+            "the provider's reason is told"
+        );
+    }
+    let refused = || SubmitError::ContentRefused {
+        message: said("nsfw"),
+    };
+    fails(
+        |script| script.submits.push_back(Err(refused())),
+        "content_refused",
+        Party::Caller,
+        1,
+        0,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_wrong_model_is_ours() {
+    let unknown = || SubmitError::UnknownModel {
+        message: said("404"),
+    };
+    fails(
+        |script| script.submits.push_back(Err(unknown())),
+        "model_unknown",
+        Party::Service,
+        1,
+        0,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn an_unreachable_provider_is_tried_three_times() {
+    let unsent = || SubmitError::NotSent {
+        message: said("refused"),
+    };
+    fails(
+        |script| script.submits.extend((0..9).map(|_| Err(unsent()))),
+        "provider_unavailable",
+        Party::Provider,
+        3,
+        0,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn failed_predictions_are_bought_anew_three_times() {
+    let failed = || Prediction::Failed {
+        message: said("1405"),
+    };
+    fails(
+        |script| script.predictions.extend((0..9).map(|_| Ok(failed()))),
+        "provider_failed",
+        Party::Provider,
+        3,
+        3,
+    )
+    .await;
+    fails(
+        |script| {
+            script
+                .predictions
+                .extend((0..9).map(|_| Ok(Prediction::NoOutput)))
+        },
+        "provider_no_output",
+        Party::Provider,
+        3,
+        3,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn refused_content_is_not_bought_anew() {
+    let refused = || Prediction::ContentRefused {
+        message: said("1200"),
+    };
+    fails(
+        |script| script.predictions.push_back(Ok(refused())),
+        "content_refused",
+        Party::Caller,
+        1,
+        1,
+    )
+    .await;
+    let unreachable = || Prediction::InputUnreachable {
+        message: said("1402"),
+    };
+    fails(
+        |script| script.predictions.push_back(Ok(unreachable())),
+        "provider_input_unreachable",
+        Party::Caller,
+        1,
+        1,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn one_failed_prediction_is_made_good() {
+    let Some(bench) = Bench::new().await else {
+        return;
+    };
+    let failed = Prediction::Failed {
+        message: said("1405"),
+    };
+    bench
+        .studio
+        .script
+        .lock()
+        .unwrap()
+        .predictions
+        .push_back(Ok(failed));
+    let id = bench.create("j").await;
+    let job = bench.drive(&bench.worker(), &id).await;
+    assert_eq!(
+        (job.status, job.attempt, bench.studio.submitted()),
+        (Status::Completed, 2, 2)
+    );
+    assert!(job.error.is_none(), "a job that succeeded shows no error");
+}
+
+#[tokio::test]
+async fn a_key_that_is_not_accepted_waits_for_an_operator() {
+    let Some(bench) = Bench::new().await else {
+        return;
+    };
+    let refused = || SubmitError::Unauthorized {
+        message: said("401"),
+    };
+    bench
+        .studio
+        .script
+        .lock()
+        .unwrap()
+        .submits
+        .extend((0..5).map(|_| Err(refused())));
+    let id = bench.create("j").await;
+    let job = bench.drive(&bench.worker(), &id).await;
+    assert_eq!(job.attempt, 1);
+    bench.assert_completed_once(&job).await;
+}
+
+#[tokio::test]
+async fn questions_without_an_answer_use_no_attempt() {
+    let Some(bench) = Bench::new().await else {
+        return;
+    };
+    {
+        let mut script = bench.studio.script.lock().unwrap();
+        for _ in 0..4 {
+            script
+                .predictions
+                .push_back(Err(ProviderError::Unavailable {
+                    message: said("502"),
+                }));
+            script.predictions.push_back(Err(ProviderError::Busy {
+                message: said("429"),
+                retry_after: None,
+            }));
+            script
+                .predictions
+                .push_back(Err(ProviderError::Unauthorized {
+                    message: said("401"),
+                }));
+        }
+    }
+    let id = bench.create("j").await;
+    let job = bench.drive(&bench.worker(), &id).await;
+    assert_eq!(job.attempt, 1);
+    bench.assert_completed_once(&job).await;
+}
+
+#[tokio::test]
+async fn an_output_that_cannot_be_fetched_is_tried_three_times_and_bought_once() {
+    let broken = || ProviderError::Incomplete {
+        message: said("cut"),
+    };
+    fails(
+        |script| script.downloads.extend((0..9).map(|_| Err(broken()))),
+        "download_failed",
+        Party::Provider,
+        3,
+        1,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn an_output_that_is_gone_is_bought_anew() {
+    let gone = || ProviderError::NotFound {
+        message: said("404"),
+    };
+    fails(
+        |script| script.downloads.extend((0..9).map(|_| Err(gone()))),
+        "download_failed",
+        Party::Provider,
+        3,
+        3,
+    )
+    .await;
+}
+
+/// A file for the studio to give, made from the fixture clip.
+async fn made(name: &str, make: impl FnOnce(&Path, &Path) + Send + 'static) -> Option<PathBuf> {
+    let clip = require::fixture("tiny.mp4")?;
+    let file =
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("road-{}-{name}", std::process::id()));
+    let target = file.clone();
+    tokio::task::spawn_blocking(move || make(&clip, &target))
+        .await
+        .unwrap();
+    Some(file)
+}
+
+async fn bad_output(file: PathBuf, code: &str) {
+    fails(
+        |script| script.downloads.extend((0..9).map(|_| Ok(file.clone()))),
+        code,
+        Party::Provider,
+        3,
+        1,
+    )
+    .await;
+    std::fs::remove_file(file).unwrap();
+}
+
+#[tokio::test]
+async fn a_truncated_output_is_caught() {
+    let file = made("cut.mp4", |clip, target| {
+        let bytes = std::fs::read(clip).unwrap();
+        std::fs::write(target, &bytes[..bytes.len() * 6 / 10]).unwrap();
+    });
+    let Some(file) = file.await else { return };
+    bad_output(file, "truncated").await;
+}
+
+#[tokio::test]
+async fn an_output_of_the_wrong_length_is_caught() {
+    let file = made("long.mp4", |clip, target| {
+        media::synth::extend(&FileInput::new(clip), 3.0, false, target, &Cancel::new()).unwrap();
+    });
+    let Some(file) = file.await else { return };
+    bad_output(file, "wrong_duration").await;
+}
+
+#[tokio::test]
+async fn an_output_that_is_no_video_is_caught() {
+    let file = made("page.mp4", |_, target| {
+        std::fs::write(target, "<html>Bad gateway</html>").unwrap()
+    });
+    let Some(file) = file.await else { return };
+    bad_output(file, "unsupported_format").await;
+}
+
+#[tokio::test]
+async fn a_fresh_copy_heals_a_damaged_one() {
+    let file = made("cut-once.mp4", |clip, target| {
+        let bytes = std::fs::read(clip).unwrap();
+        std::fs::write(target, &bytes[..bytes.len() / 2]).unwrap();
+    });
+    let (Some(file), Some(bench)) = (file.await, Bench::new().await) else {
+        return;
+    };
+    bench
+        .studio
+        .script
+        .lock()
+        .unwrap()
+        .downloads
+        .push_back(Ok(file));
+    let id = bench.create("j").await;
+    let job = bench.drive(&bench.worker(), &id).await;
+    assert_eq!(job.attempt, 2);
+    bench.assert_completed_once(&job).await;
+}
+
+#[tokio::test]
+async fn a_notice_that_is_not_taken_comes_again_under_the_same_name() {
+    let Some(bench) = Bench::new().await else {
+        return;
+    };
+    *bench.letters.failing.lock().unwrap() = 2;
+    let id = bench.create("j").await;
+    let job = bench.drive(&bench.worker(), &id).await;
+    bench.assert_completed_once(&job).await;
+    let got = bench.letters.got.lock().unwrap();
+    assert_eq!(got[0].id, "j:1:job.completed");
+    assert_eq!(got[0].deliveries, 2, "two tries before it");
+}

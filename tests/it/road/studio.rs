@@ -1,0 +1,171 @@
+//! A provider that does as it is told.
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use filmlab::clock::{Clock as _, ManualClock};
+use filmlab::job::{JobId, Kind, Resolution, Timestamp};
+use filmlab::provider::{
+    CallbackError, CallbackGate, Model, Prediction, PredictionInfo, Provider, ProviderError,
+    Returns, Submission, SubmitError,
+};
+use url::Url;
+
+/// What to say to a submission.
+pub(super) type SubmitAnswer = Result<(), SubmitError>;
+
+#[derive(Debug, Default)]
+pub(super) struct Script {
+    /// Answers to submissions, in order; afterwards all are accepted.
+    pub(super) submits: VecDeque<SubmitAnswer>,
+    /// Answers to questions, in order; afterwards all predictions are completed.
+    pub(super) predictions: VecDeque<Result<Prediction, ProviderError>>,
+    /// Answers to downloads, in order: a failure, or a file in place of the usual one.
+    pub(super) downloads: VecDeque<Result<PathBuf, ProviderError>>,
+    /// The visit hangs for ever after the provider accepted: as if the process had died there.
+    pub(super) hang_after_accepting: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Studio {
+    pub(super) script: Mutex<Script>,
+    pub(super) submissions: Mutex<Vec<Submission>>,
+    pub(super) polls: Mutex<u32>,
+    output: PathBuf,
+    models: [Model; 3],
+    clock: ManualClock,
+    callbacks: bool,
+}
+
+impl Studio {
+    pub(super) fn new(output: PathBuf, clock: ManualClock, callbacks: bool) -> Self {
+        let model = |kind: Kind| Model {
+            id: format!("studio/{}", kind.as_str()),
+            kind,
+            max_source_s: 60.0,
+            seconds: (kind == Kind::Extend).then_some((1, 30)),
+            resolutions: vec![
+                Resolution::P480,
+                Resolution::P720,
+                Resolution::P1080,
+                Resolution::K2,
+            ],
+            returns: Returns::Merged,
+            usual_base_s: 10.0,
+            usual_per_second_s: 0.0,
+        };
+        Self {
+            script: Mutex::default(),
+            submissions: Mutex::default(),
+            polls: Mutex::default(),
+            output,
+            models: [
+                model(Kind::CharacterReplace),
+                model(Kind::Extend),
+                model(Kind::Upscale),
+            ],
+            clock,
+            callbacks,
+        }
+    }
+
+    pub(super) fn submitted(&self) -> usize {
+        self.submissions.lock().unwrap().len()
+    }
+
+    pub(super) fn polled(&self) -> u32 {
+        *self.polls.lock().unwrap()
+    }
+}
+
+#[async_trait]
+impl Provider for Studio {
+    fn model(&self, kind: Kind) -> &Model {
+        &self.models[kind as usize]
+    }
+
+    async fn upload(&self, file: &Path, _content_type: &str) -> Result<Url, ProviderError> {
+        assert!(file.is_file());
+        Ok("https://studio.example/upload".parse().unwrap())
+    }
+
+    fn uploads_kept_for(&self) -> Duration {
+        Duration::from_secs(7 * 24 * 3600)
+    }
+
+    async fn submit(&self, submission: &Submission) -> Result<String, SubmitError> {
+        let answer = self
+            .script
+            .lock()
+            .unwrap()
+            .submits
+            .pop_front()
+            .unwrap_or(Ok(()));
+        if answer.is_ok() || matches!(answer, Err(SubmitError::Ambiguous { .. })) {
+            self.submissions.lock().unwrap().push(submission.clone());
+        }
+        answer?;
+        if self.script.lock().unwrap().hang_after_accepting {
+            std::future::pending::<()>().await;
+        }
+        Ok(format!("p{}", self.submitted()))
+    }
+
+    fn submit_timeout(&self) -> Duration {
+        Duration::from_secs(60)
+    }
+
+    async fn prediction(&self, id: &str) -> Result<PredictionInfo, ProviderError> {
+        *self.polls.lock().unwrap() += 1;
+        let number: usize = id.strip_prefix('p').and_then(|n| n.parse().ok()).unwrap();
+        let model = self.submissions.lock().unwrap()[number - 1].model.clone();
+        let next = self.script.lock().unwrap().predictions.pop_front();
+        let output = "https://studio.example/out.mp4".parse().unwrap();
+        let state = next.unwrap_or(Ok(Prediction::Completed { output }))?;
+        Ok(PredictionInfo {
+            model,
+            created_at: Some(self.clock.now()),
+            state,
+        })
+    }
+
+    async fn download(
+        &self,
+        _output: &Url,
+        to: &Path,
+        _max_bytes: u64,
+    ) -> Result<u64, ProviderError> {
+        let next = self.script.lock().unwrap().downloads.pop_front();
+        let file = next.unwrap_or_else(|| Ok(self.output.clone()))?;
+        Ok(std::fs::copy(file, to)?)
+    }
+
+    async fn ping(&self) -> Result<(), ProviderError> {
+        Ok(())
+    }
+}
+
+impl CallbackGate for Studio {
+    fn address(&self, job: &JobId, intent: &str) -> Option<Url> {
+        self.callbacks.then(|| {
+            format!("https://lab.example/{job}/{intent}")
+                .parse()
+                .unwrap()
+        })
+    }
+
+    fn read(
+        &self,
+        _job: &JobId,
+        _intent: &str,
+        _token: Option<&str>,
+        _headers: &http::HeaderMap,
+        _body: &[u8],
+        _now: Timestamp,
+    ) -> Result<String, CallbackError> {
+        Err(CallbackError::Token)
+    }
+}
