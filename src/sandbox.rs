@@ -38,7 +38,7 @@ pub use state::{DeliveryRecord, RequestRecord, SubmissionRecord, UploadRecord};
 use connection::{CuttableListener, Switch};
 use state::State;
 
-use crate::media::CancelReason;
+use crate::media::{Cancel, CancelReason};
 
 /// How long answers and work under way may take to end once the sandbox is to stop.
 const DRAIN: Duration = Duration::from_secs(3);
@@ -64,6 +64,7 @@ impl Sandbox {
         let folder = tempfile::Builder::new()
             .prefix("filmlab-sandbox-")
             .tempdir()?;
+        std::fs::create_dir(folder.path().join(state::PREDICTIONS))?;
         let client = reqwest::Client::builder()
             .user_agent("filmlab-sandbox")
             .connect_timeout(Duration::from_secs(10))
@@ -111,6 +112,8 @@ impl Bound {
             state,
             ..
         } = self;
+        // Also where this future is dropped half-way.
+        let _stop = StopOnDrop(state.cancel.clone());
         let service = routes::router(&state).into_make_service_with_connect_info::<Switch>();
         let (told, stopping) = tokio::sync::oneshot::channel::<()>();
         let cancel = state.cancel.clone();
@@ -135,6 +138,14 @@ impl Bound {
         let _ = tokio::time::timeout(DRAIN, state.tasks.wait()).await;
         folder.close()?;
         served
+    }
+}
+
+struct StopOnDrop(Cancel);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.cancel(CancelReason::Shutdown);
     }
 }
 

@@ -20,6 +20,8 @@ use crate::clock::Timestamp;
 use crate::job::Kind;
 use crate::media::Cancel;
 
+/// The folder of all predictions' folders.
+pub(super) const PREDICTIONS: &str = "predictions";
 /// Older records are forgotten beyond this many of each.
 const MAX_RECORDS: usize = 10_000;
 
@@ -288,7 +290,7 @@ impl State {
 
 /// Where a prediction's files lie.
 pub(super) fn prediction_folder(folder: &Path, id: &str) -> PathBuf {
-    folder.join("predictions").join(id)
+    folder.join(PREDICTIONS).join(id)
 }
 
 /// Removes what is no longer needed; a file that was never written is no fault.

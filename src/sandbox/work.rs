@@ -92,7 +92,8 @@ async fn make(
 ) -> Result<Outcome, Failure> {
     let folder = prediction_folder(&state.folder, id);
     let internal = |error: std::io::Error| (5000, format!("Internal error: {error}."));
-    tokio::fs::create_dir_all(&folder).await.map_err(internal)?;
+    // Not its parents: once the sandbox has ended they are gone and are to stay so.
+    tokio::fs::create_dir(&folder).await.map_err(internal)?;
 
     let video = obtain(state, input, "video", &folder).await?;
     let mut make = match kind {
