@@ -25,4 +25,5 @@ mod provider;
 mod queue;
 mod road;
 mod sandbox;
+mod submit;
 mod support;
