@@ -512,11 +512,8 @@ impl Dictionary {
     pub(super) fn set(&mut self, key: &CStr, value: &str) -> Result<(), AvError> {
         let value = CString::new(value).map_err(|_| AvError::new(super::EINVAL, "av_dict_set"))?;
         // SAFETY: both strings outlive the call, which copies them.
-        check(
-            unsafe { ffi::av_dict_set(&mut self.0, key.as_ptr(), value.as_ptr(), 0) },
-            "av_dict_set",
-        )?;
-        Ok(())
+        let code = unsafe { ffi::av_dict_set(&mut self.0, key.as_ptr(), value.as_ptr(), 0) };
+        check(code, "av_dict_set").map(|_| ())
     }
 
     pub(super) fn as_mut(&mut self) -> *mut *mut ffi::AVDictionary {

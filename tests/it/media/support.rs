@@ -2,11 +2,6 @@
 //!
 //! The program is the reference here; the product never starts it.
 
-#![allow(
-    clippy::disallowed_methods,
-    reason = "tests may run the reference program"
-)]
-
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex, OnceLock};
