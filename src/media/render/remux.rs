@@ -15,7 +15,7 @@ use crate::media::color::Color;
 use crate::media::error::{MediaCode, MediaError};
 use crate::media::limits::Guard;
 use crate::media::output::Output;
-use crate::media::probe::{Opened, frame_rate, open};
+use crate::media::probe::{frame_rate, open};
 use crate::media::ratio::{Ratio, rescale, to_millis};
 use crate::media::verify::Truncation;
 

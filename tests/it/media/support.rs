@@ -154,7 +154,7 @@ pub(crate) fn run_events(render: &Render, out: &Path) -> (Report, Vec<Event>) {
     let mut output = FileOutput::new(out);
     let mut events = Vec::new();
     let report = filmlab::media::render(render, &mut output, &Cancel::new(), &mut |event| {
-        events.push(event)
+        events.push(event);
     })
     .unwrap();
     (report, events)
