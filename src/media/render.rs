@@ -93,96 +93,48 @@ fn run(
     on_event: &mut dyn FnMut(Event),
 ) -> Result<Report, MediaError> {
     let started = Instant::now();
-    let limits = &render.limits;
-    let main = open(render.main.as_ref(), limits, guard)?;
-    let source = match &render.audio_source {
-        Some(input) if main.audio.is_none() => Some(open(input.as_ref(), limits, guard)?),
-        _ => None,
-    };
-    let logo = render
-        .watermark
-        .as_ref()
-        .map(|mark| picture::load(mark.image.as_ref(), limits, guard).map_err(as_watermark))
-        .transpose()?;
-    let plan = plan(&PlanRequest {
-        main: &main.probe,
-        audio_from: source.as_ref().map(|source| &source.probe),
-        profile: &render.profile,
-        watermark: render
-            .watermark
-            .as_ref()
-            .zip(logo.as_ref())
-            .map(|(mark, logo)| (&mark.placement, (logo.width, logo.height))),
-        limits,
-        force: Force::default(),
-    })?;
+    let job = Job::open(render, guard)?;
+    let (plan, probe) = (job.plan.clone(), job.main.probe.clone());
     on_event(Event::Planned(Box::new(plan.clone())));
     let open_ms = elapsed(started);
 
-    let probe = main.probe.clone();
     let mut narrator = Narrator::new(&probe, on_event);
-    let picker = render
-        .poster
-        .as_ref()
-        .map(|_| PosterPicker::new(probe.container.duration_ms));
     let processing = Instant::now();
     let outcome = match &plan.video {
-        VideoPlan::Encode { .. } => transcode(
-            render,
-            main,
-            source,
-            logo.as_ref(),
-            &plan,
-            picker,
-            output,
-            guard,
-            &mut narrator,
-        )?,
-        VideoPlan::Copy { .. } => remux::run(
-            render,
-            main,
-            source,
-            &plan,
-            picker,
-            output,
-            guard,
-            &mut narrator,
-        )?,
+        VideoPlan::Encode { .. } => transcode(job, output, &mut narrator)?,
+        VideoPlan::Copy { .. } => remux::run(job, output, &mut narrator)?,
     };
     let process_ms = elapsed(processing);
 
     let verifying = Instant::now();
-    let verified = check(
-        output,
-        &plan,
-        &outcome,
-        &probe.require_video()?.codec,
-        limits,
-        guard,
-    )?;
+    let codec = &probe.require_video()?.codec;
+    let verified = check(output, &plan, &outcome, codec, &render.limits, guard)?;
     let verify_ms = elapsed(verifying);
     guard.check()?;
-    let staged = match (&render.poster, outcome.poster) {
+
+    let mut staged = match (&render.poster, outcome.poster) {
         (Some(path), Some((frame, at_ms))) => {
             Some(stage_poster(path, frame, at_ms, outcome.color)?)
         }
         _ => None,
     };
+    // The poster first: it can be taken back, an earlier video could not.
+    if let Some((poster, _)) = &mut staged {
+        poster.publish()?;
+    }
     output.commit().map_err(|error| {
         MediaError::new(
             MediaCode::OutputUnwritable,
             format!("the result cannot be published: {error}"),
         )
     })?;
-    let poster = match staged {
-        Some((staged, info)) => {
-            staged.publish()?;
-            narrator.say(Event::PosterWritten(info.clone()));
-            Some(info)
-        }
-        None => None,
-    };
-    let report = Report {
+    let poster = staged.map(|(staged, info)| {
+        staged.keep();
+        narrator.say(Event::PosterWritten(info.clone()));
+        info
+    });
+    narrator.say(Event::Done);
+    Ok(Report {
         plan,
         source: probe,
         duration_ms: verified.duration_ms,
@@ -198,9 +150,58 @@ fn run(
             verify_ms,
             total_ms: elapsed(started),
         },
-    };
-    narrator.say(Event::Done);
-    Ok(report)
+    })
+}
+
+/// Everything open and decided.
+pub(crate) struct Job<'a> {
+    pub render: &'a Render,
+    pub guard: &'a Arc<Guard>,
+    pub main: Opened,
+    pub source: Option<Opened>,
+    pub logo: Option<Image>,
+    pub plan: Plan,
+}
+
+impl<'a> Job<'a> {
+    fn open(render: &'a Render, guard: &'a Arc<Guard>) -> Result<Self, MediaError> {
+        let limits = &render.limits;
+        let main = open(render.main.as_ref(), limits, guard)?;
+        let source = match &render.audio_source {
+            Some(input) if main.audio.is_none() => Some(open(input.as_ref(), limits, guard)?),
+            _ => None,
+        };
+        let logo = render
+            .watermark
+            .as_ref()
+            .map(|mark| picture::load(mark.image.as_ref(), limits, guard).map_err(as_watermark))
+            .transpose()?;
+        let placement = render.watermark.as_ref().map(|mark| &mark.placement);
+        let size = logo.as_ref().map(|logo| (logo.width, logo.height));
+        let plan = plan(&PlanRequest {
+            main: &main.probe,
+            audio_from: source.as_ref().map(|source| &source.probe),
+            profile: &render.profile,
+            watermark: placement.zip(size),
+            limits,
+            force: Force::default(),
+        })?;
+        Ok(Self {
+            render,
+            guard,
+            main,
+            source,
+            logo,
+            plan,
+        })
+    }
+
+    fn poster_picker(&self) -> Option<PosterPicker> {
+        self.render
+            .poster
+            .as_ref()
+            .map(|_| PosterPicker::new(self.main.probe.container.duration_ms))
+    }
 }
 
 /// What a pass leaves behind besides the staged file.
@@ -213,21 +214,20 @@ pub(crate) struct Outcome {
     pub frames: u64,
 }
 
-#[allow(
-    clippy::too_many_arguments,
-    reason = "one caller; a struct would only rename them"
-)]
 fn transcode(
-    render: &Render,
-    main: Opened,
-    source: Option<Opened>,
-    logo: Option<&Image>,
-    plan: &Plan,
-    poster: Option<PosterPicker>,
+    job: Job<'_>,
     output: &mut dyn Output,
-    guard: &Arc<Guard>,
     narrator: &mut Narrator<'_>,
 ) -> Result<Outcome, MediaError> {
+    let poster = job.poster_picker();
+    let Job {
+        render,
+        guard,
+        main,
+        source,
+        logo,
+        plan,
+    } = job;
     let VideoPlan::Encode {
         width,
         height,
@@ -241,17 +241,16 @@ fn transcode(
     else {
         return Err(MediaError::new(MediaCode::Internal, "nothing to encode"));
     };
-    let overlay =
-        render
-            .watermark
-            .as_ref()
-            .zip(logo)
-            .zip(plan.watermark)
-            .map(|((mark, logo), at)| Overlay {
-                image: logo::resize(logo, at.width, at.height),
-                opacity: mark.placement.opacity,
-                position: Position::Fixed(at.x, at.y),
-            });
+    let overlay = render
+        .watermark
+        .as_ref()
+        .zip(logo.as_ref())
+        .zip(plan.watermark)
+        .map(|((mark, logo), at)| Overlay {
+            image: logo::resize(logo, at.width, at.height),
+            opacity: mark.placement.opacity,
+            position: Position::Fixed(at.x, at.y),
+        });
     let spec = VideoSpec {
         overlay,
         fps: fps.map(Ratio::approximate),

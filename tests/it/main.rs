@@ -16,6 +16,7 @@
 )]
 
 mod architecture;
+mod cli;
 mod http;
 mod ledger;
 mod links;

@@ -60,6 +60,14 @@ impl Io {
     fn new(state: State) -> Result<Self, AvError> {
         let writes = matches!(state.stream, Stream::Writer(_));
         let state = Box::into_raw(Box::new(state));
+        // FFmpeg 7 made the written bytes const: the type of the callback is
+        // whatever the headers say, the ABI is one.
+        #[allow(
+            clippy::missing_transmute_annotations,
+            reason = "the target type differs between FFmpeg versions"
+        )]
+        // SAFETY: `*mut u8` and `*const u8` arguments are passed alike.
+        let write = unsafe { std::mem::transmute(write as *const c_void) };
         // SAFETY: the buffer comes from av_malloc as avio_alloc_context wants;
         // `state` stays valid until Drop, after the last callback.
         unsafe {
@@ -73,14 +81,7 @@ impl Io {
                     c_int::from(writes),
                     state.cast::<c_void>(),
                     if writes { None } else { Some(read) },
-                    // FFmpeg 7 made the written bytes const; both shapes are one ABI.
-                    if writes {
-                        Some(std::mem::transmute::<*const c_void, _>(
-                            write as *const c_void,
-                        ))
-                    } else {
-                        None
-                    },
+                    if writes { Some(write) } else { None },
                     Some(seek),
                 )
             };

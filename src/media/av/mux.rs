@@ -8,7 +8,7 @@ use std::sync::Arc;
 use ffmpeg_next::ffi;
 
 use super::codec::CodecParams;
-use super::demux::Dictionary;
+use super::dictionary::Dictionary;
 use super::encode::Encoder;
 use super::error::{AvError, check};
 use super::io::Io;

@@ -143,10 +143,11 @@ pub(crate) fn encode(frame: Frame, color: Color) -> Result<Vec<u8>, AvError> {
     Ok(packet.bytes().to_vec())
 }
 
-/// A poster under its staging name; removed on drop unless published.
+/// A poster on its way to its final name; removed on drop unless kept.
 pub(crate) struct StagedPoster<'a> {
     target: &'a Path,
     published: bool,
+    kept: bool,
 }
 
 impl<'a> StagedPoster<'a> {
@@ -154,27 +155,41 @@ impl<'a> StagedPoster<'a> {
         let staged = Self {
             target,
             published: false,
+            kept: false,
         };
-        std::fs::write(staging_path(target), jpeg).map_err(unwritable)?;
+        std::fs::write(staging_path(target), jpeg).map_err(|error| unwritable(&error))?;
         Ok(staged)
     }
 
-    pub(crate) fn publish(mut self) -> Result<(), MediaError> {
-        std::fs::rename(staging_path(self.target), self.target).map_err(unwritable)?;
+    /// Gives it its final name. It still goes away if the video does not follow.
+    pub(crate) fn publish(&mut self) -> Result<(), MediaError> {
+        std::fs::rename(staging_path(self.target), self.target)
+            .map_err(|error| unwritable(&error))?;
         self.published = true;
         Ok(())
+    }
+
+    /// The video stands as well.
+    pub(crate) fn keep(mut self) {
+        self.kept = true;
     }
 }
 
 impl Drop for StagedPoster<'_> {
     fn drop(&mut self) {
-        if !self.published {
-            let _ = std::fs::remove_file(staging_path(self.target));
+        if self.kept {
+            return;
         }
+        let leftover = if self.published {
+            self.target.to_owned()
+        } else {
+            staging_path(self.target)
+        };
+        let _ = std::fs::remove_file(leftover);
     }
 }
 
-fn unwritable(error: std::io::Error) -> MediaError {
+fn unwritable(error: &std::io::Error) -> MediaError {
     MediaError::new(
         MediaCode::OutputUnwritable,
         format!("the poster cannot be written: {error}"),

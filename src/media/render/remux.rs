@@ -9,31 +9,30 @@ use super::poster::PosterPicker;
 use super::report::Narrator;
 use super::sink::Sink;
 use super::video::{Counts, memory};
-use super::{Damage, Outcome, Render, reserve_for, spec_for};
+use super::{Damage, Job, Outcome, Render, reserve_for, spec_for};
 use crate::media::av::{Decoder, DecoderOptions, Frame, Packet, Received, decoder_name};
 use crate::media::color::Color;
 use crate::media::error::{MediaCode, MediaError};
 use crate::media::limits::Guard;
 use crate::media::output::Output;
-use crate::media::plan::Plan;
-use crate::media::probe::{Opened, frame_rate, open};
+use crate::media::probe::{frame_rate, open};
 use crate::media::ratio::{Ratio, rescale, to_millis};
 use crate::media::verify::Truncation;
 
-#[allow(
-    clippy::too_many_arguments,
-    reason = "one caller; a struct would only rename them"
-)]
 pub(super) fn run(
-    render: &Render,
-    mut main: Opened,
-    source: Option<Opened>,
-    plan: &Plan,
-    picker: Option<PosterPicker>,
+    job: Job<'_>,
     output: &mut dyn Output,
-    guard: &Arc<Guard>,
     narrator: &mut Narrator<'_>,
 ) -> Result<Outcome, MediaError> {
+    let picker = job.poster_picker();
+    let Job {
+        render,
+        guard,
+        mut main,
+        source,
+        plan,
+        ..
+    } = job;
     let limits = &render.limits;
     let stream = main.video.clone();
     let mut sink = Sink::create(output, limits, guard)?;

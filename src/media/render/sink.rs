@@ -80,12 +80,11 @@ impl Sink {
         // times must grow, and showing cannot come before decoding.
         if let (Some(dts), Some(last)) =
             (packet.dts(), self.last_dts.get(stream).copied().flatten())
+            && dts <= last
         {
-            if dts <= last {
-                packet.set_dts(last + 1);
-                if packet.pts().is_some_and(|pts| pts < last + 1) {
-                    packet.set_pts(last + 1);
-                }
+            packet.set_dts(last + 1);
+            if packet.pts().is_some_and(|pts| pts < last + 1) {
+                packet.set_pts(last + 1);
             }
         }
         if let (Some(slot), Some(dts)) = (self.last_dts.get_mut(stream), packet.dts()) {

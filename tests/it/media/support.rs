@@ -2,11 +2,6 @@
 //!
 //! The program is the reference here; the product never starts it.
 
-#![allow(
-    clippy::disallowed_methods,
-    reason = "tests may run the reference program"
-)]
-
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -159,7 +154,7 @@ pub(crate) fn run_events(render: &Render, out: &Path) -> (Report, Vec<Event>) {
     let mut output = FileOutput::new(out);
     let mut events = Vec::new();
     let report = filmlab::media::render(render, &mut output, &Cancel::new(), &mut |event| {
-        events.push(event)
+        events.push(event);
     })
     .unwrap();
     (report, events)
