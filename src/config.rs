@@ -17,6 +17,7 @@ use crate::job::attempt::Attempts;
 use crate::job::credits::{CancelAfterSubmit, CreditsMode, Price};
 use crate::job::{Kind, Owner, PriceTable, WatermarkSpec};
 use crate::media::{Limits, Profile};
+use crate::provider::wavespeed::{ModelOverrides, ModelTable};
 
 pub use reader::ConfigFault;
 use reader::Reader;
@@ -75,8 +76,8 @@ pub struct Provider {
     /// Whether a callback's signature decides (`enforce`) or is only looked at (`log`).
     pub enforce_signature: bool,
     pub webhook_secret: Option<Secret>,
-    /// Changes to the model table, one table a kind, as written.
-    pub models: BTreeMap<String, serde_json::Value>,
+    /// Who makes each kind: the documented defaults, and what the settings say otherwise.
+    pub models: ModelTable,
 }
 
 #[derive(Debug, Clone)]
@@ -361,7 +362,7 @@ fn provider(r: &mut Reader, env: &HashMap<String, String>) -> Option<Provider> {
         callbacks: r.get_or("provider.callbacks", true),
         enforce_signature: r.get_or("provider.enforce_signature", false),
         webhook_secret: r.get("provider.webhook_secret"),
-        models: r.get_or("provider.models", BTreeMap::new()),
+        models: models(r),
     };
     if provider.poll_min > provider.poll_max {
         r.fault(
@@ -373,6 +374,16 @@ fn provider(r: &mut Reader, env: &HashMap<String, String>) -> Option<Provider> {
         r.fault("provider.webhook_secret", "is needed to enforce signatures");
     }
     Some(provider)
+}
+
+fn models(r: &mut Reader) -> ModelTable {
+    let overrides: ModelOverrides = r.get_or("provider.models", ModelOverrides::default());
+    ModelTable::try_from(overrides).unwrap_or_else(|invalid| {
+        for fault in invalid.faults {
+            r.fault(&format!("provider.models.{}", fault.field), fault.message);
+        }
+        ModelTable::default()
+    })
 }
 
 /// Most visits wait for the network: more of them than cores is right, and a bound all the same.

@@ -26,5 +26,6 @@ mod provider;
 mod queue;
 mod road;
 mod sandbox;
+mod service;
 mod submit;
 mod support;
