@@ -380,7 +380,7 @@ fn models(r: &mut Reader) -> ModelTable {
     let overrides: ModelOverrides = r.get_or("provider.models", ModelOverrides::default());
     ModelTable::try_from(overrides).unwrap_or_else(|invalid| {
         for fault in invalid.faults {
-            r.fault(&format!("provider.models.{}", fault.field), fault.message);
+            r.fault(&format!("provider.{}", fault.field), fault.message);
         }
         ModelTable::default()
     })

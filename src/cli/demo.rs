@@ -31,6 +31,9 @@ pub(super) struct DemoArgs {
     /// The watermark.
     #[arg(long, value_name = "FILE", default_value = "fixtures/logo.png")]
     watermark: PathBuf,
+    /// Leave the watermark out, to compare.
+    #[arg(long)]
+    no_watermark: bool,
     /// Where the results go.
     #[arg(long, value_name = "DIR", default_value = "var/demo")]
     output: PathBuf,
@@ -136,15 +139,17 @@ async fn jobs(args: &DemoArgs, address: SocketAddr) -> Result<Vec<JobView>, Fail
 
 /// The settings of a service like any other, but for its provider and its credits.
 fn config(args: &DemoArgs, data: &Path, provider: &str, address: SocketAddr) -> Result<Config, Exit> {
-    let settings = [
+    let mut settings = vec![
         ("FILMLAB_SERVER__LISTEN", address.to_string()),
         ("FILMLAB_DATA__DIR", data.display().to_string()),
         ("FILMLAB_PROVIDER__BASE_URL", provider.to_owned()),
         ("FILMLAB_PROVIDER__API_KEY", SandboxConfig::default().api_key),
         ("FILMLAB_CREDITS__MODE", "hold".to_owned()),
-        ("FILMLAB_WATERMARK__IMAGE", args.watermark.display().to_string()),
-        ("FILMLAB_WATERMARK__ANCHOR", "bottom-right".to_owned()),
     ];
+    if !args.no_watermark {
+        settings.push(("FILMLAB_WATERMARK__IMAGE", args.watermark.display().to_string()));
+        settings.push(("FILMLAB_WATERMARK__ANCHOR", "bottom-right".to_owned()));
+    }
     let env: HashMap<_, _> = settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     Config::load(&Sources { file: None, no_default_file: true, env })
         .map_err(|faults| Exit::Usage(faults.iter().map(ToString::to_string).collect()))

@@ -17,6 +17,8 @@
 
 mod architecture;
 mod cli;
+mod demo;
+mod docs;
 mod http;
 mod ledger;
 mod links;

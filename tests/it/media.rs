@@ -5,7 +5,7 @@ mod probe;
 mod render;
 mod sound;
 mod stop;
-mod support;
+pub(crate) mod support;
 mod synth;
 mod verify;
 mod watermark;
