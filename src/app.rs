@@ -36,7 +36,7 @@ use crate::provider::wavespeed::{
 use crate::queue::embedded::EmbeddedQueue;
 use crate::storage::Storage;
 use crate::storage::links::HmacLinks;
-use crate::worker::{BrandWatermark, Services, Settings, Worker};
+use crate::worker::{BrandWatermark, Services, Settings, Swept, Worker};
 
 /// Cloud Run ends a process 10 s after SIGTERM: leases are given back well before.
 const DRAIN: Duration = Duration::from_secs(8);
@@ -44,6 +44,8 @@ const DRAIN: Duration = Duration::from_secs(8);
 const FETCH_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 /// How long a visit waits for a media slot before it leaves and comes back.
 const SLOT_PATIENCE: Duration = Duration::from_secs(5 * 60);
+/// Left-over objects cost little; looking for them lists a folder.
+const CLEAN_EVERY: Duration = Duration::from_secs(3600);
 /// Work folders older than this belong to no visit: no budget is that long.
 const STALE_SCRATCH: Duration = Duration::from_secs(24 * 3600);
 
@@ -178,22 +180,25 @@ impl App {
     }
 }
 
-/// Brings back what was lost, regularly.
+/// Brings back what was lost, and deletes what was left, regularly.
 async fn sweep(worker: Arc<Worker>, every: Duration, stop: CancellationToken) {
-    let mut tick = tokio::time::interval(every);
+    let mut lost = tokio::time::interval(every);
+    let mut left = tokio::time::interval(CLEAN_EVERY);
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            _ = tick.tick() => {}
-        }
-        match worker.sweep().await {
-            Ok(swept) if swept == crate::worker::Swept::default() => {}
-            Ok(swept) => tracing::info!(
-                jobs = swept.jobs,
-                notices = swept.notifications,
-                "overdue work was planned anew"
-            ),
-            Err(error) => tracing::warn!(%error, "the sweep failed"),
+            _ = lost.tick() => match worker.sweep().await {
+                Ok(swept) if swept == Swept::default() => {}
+                Ok(swept) => tracing::info!(
+                    jobs = swept.jobs, notices = swept.notifications, "overdue work was planned anew"
+                ),
+                Err(error) => tracing::warn!(%error, "the sweep failed"),
+            },
+            _ = left.tick() => match worker.clean().await {
+                Ok(0) => {}
+                Ok(jobs) => tracing::info!(jobs, "work files of ended jobs were deleted"),
+                Err(error) => tracing::warn!(%error, "cleaning up failed"),
+            },
         }
     }
 }

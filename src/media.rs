@@ -11,6 +11,7 @@
 
 mod av;
 mod color;
+mod count;
 mod error;
 mod head;
 mod input;
@@ -27,6 +28,7 @@ pub mod synth;
 mod verify;
 mod watermark;
 
+pub use count::count_frames;
 pub use error::{ErrorContext, MediaCode, MediaError};
 pub use input::{FileInput, Input, ReadSeek};
 pub use limits::{Cancel, CancelReason, Limits};

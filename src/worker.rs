@@ -7,6 +7,7 @@
 //! Architecture invariant: the worker knows ports, never adapters; nothing here sleeps through a
 //! provider's work.
 
+mod cleaning;
 mod end;
 mod outbox;
 mod running;
@@ -34,7 +35,7 @@ use crate::notify::Notifier;
 use crate::outgoing::Fetcher;
 use crate::provider::{CallbackGate, Provider};
 use crate::queue::{Delivery, Queue, Receiver, Task, Why};
-use crate::storage::Storage;
+use crate::storage::{Storage, StorageError};
 
 use running::Running;
 pub use settings::{BrandWatermark, Settings};
@@ -299,6 +300,11 @@ impl Worker {
             }
         }
         Ok(swept)
+    }
+
+    /// Deletes work files that died with their worker; gives the number of jobs they were of.
+    pub async fn clean(&self) -> Result<u32, StorageError> {
+        cleaning::sweep(&self.services).await
     }
 
     /// Whether new visits are refused.

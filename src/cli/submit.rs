@@ -1,6 +1,213 @@
+//! `filmlab submit`: create a job, follow it, download what it made.
+
+mod follow;
+mod request;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
 use clap::Args;
-#[derive(Debug, Args)]
-pub struct SubmitArgs {}
-pub async fn run(_a: SubmitArgs) -> Result<(), crate::job::Failure> {
+use url::Url;
+
+use super::client::{Client, ClientError};
+use super::console::{Console, Stdio};
+use crate::http::JobView;
+use crate::job::{Code, Failure, Kind, Status};
+
+#[derive(Debug, Clone, Args)]
+pub struct SubmitArgs {
+    /// What to make: character_replace, extend or upscale.
+    #[arg(value_name = "KIND", value_parser = kind)]
+    pub kind: Kind,
+    /// The video: a file, or an https address.
+    #[arg(long, value_name = "FILE|URL")]
+    pub video: String,
+    /// The character's picture: a file, or an https address.
+    #[arg(long, value_name = "FILE|URL")]
+    pub image: Option<String>,
+    /// What should be seen.
+    #[arg(long)]
+    pub prompt: Option<String>,
+    /// Length of the new part (extend).
+    #[arg(long)]
+    pub seconds: Option<u32>,
+    /// 480p, 720p, 1080p, 4k: as the kind allows.
+    #[arg(long)]
+    pub resolution: Option<String>,
+    /// 720p, 1080p, 2k, 4k (upscale).
+    #[arg(long)]
+    pub target: Option<String>,
+    /// The same number makes the same choices.
+    #[arg(long, allow_negative_numbers = true)]
+    pub seed: Option<i64>,
+    /// Any parameter by its name; may be repeated.
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = param)]
+    pub params: Vec<(String, String)>,
+    /// The output profile.
+    #[arg(long)]
+    pub profile: Option<String>,
+    /// Where the service is.
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "FILMLAB_SERVER",
+        default_value = "http://127.0.0.1:8080"
+    )]
+    pub server: Url,
+    /// The API token, if the service wants one.
+    #[arg(long, env = "FILMLAB_TOKEN", hide_env_values = true)]
+    pub token: Option<String>,
+    /// Folder for the result; by default one named after the job.
+    #[arg(long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+    /// Names this request: the same name again finds the same job.
+    #[arg(long, value_name = "KEY")]
+    pub idempotency_key: Option<String>,
+    /// Print the job's id and leave.
+    #[arg(long)]
+    pub no_wait: bool,
+}
+
+fn kind(text: &str) -> Result<Kind, String> {
+    text.replace('-', "_")
+        .parse()
+        .map_err(|_| "must be character_replace, extend or upscale".to_owned())
+}
+
+fn param(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("must be NAME=VALUE".to_owned()),
+    }
+}
+
+/// How a submission went, where it did not fail.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The result lies in the folder.
+    Done { job: Box<JobView>, folder: PathBuf },
+    /// The job goes on by itself: nobody wanted to wait, or somebody stopped waiting.
+    Left { job: Box<JobView> },
+}
+
+/// Runs the command. Ctrl-C leaves the job running and says how to follow it.
+pub async fn run(args: SubmitArgs) -> Result<(), Failure> {
+    submit(&args, &Stdio, super::stop_signal()).await?;
     Ok(())
+}
+
+/// Creates the job, follows it and downloads its result. `stop` ends the waiting, not the job.
+pub async fn submit(
+    args: &SubmitArgs,
+    console: &dyn Console,
+    stop: impl Future<Output = ()> + Send,
+) -> Result<Outcome, Failure> {
+    let client = Client::new(args.server.clone(), args.token.clone())?;
+    if let Some(folder) = &args.output {
+        // Before anything is paid for.
+        prepare(folder).await?;
+    }
+    let body = request::body(args, &client, console).await?;
+    let job = create(&client, &body, args).await?;
+    if args.no_wait {
+        console.say(job.id.as_str());
+        return Ok(Outcome::Left { job: Box::new(job) });
+    }
+    console.note(&format!("job {}", job.id));
+    let folder = args
+        .output
+        .clone()
+        .unwrap_or_else(|| PathBuf::from(job.id.as_str()));
+    let rest = async {
+        let ended = follow::follow(&client, &job, console).await?;
+        judge(&ended)?;
+        prepare(&folder).await?;
+        follow::download(&client, ended, &folder).await
+    };
+    let id = job.id.clone();
+    tokio::select! {
+        ended = rest => {
+            let job = ended?;
+            report(&job, &folder, console);
+            Ok(Outcome::Done { job: Box::new(job), folder })
+        }
+        () = stop => {
+            console.note(&format!(
+                "the job goes on without you; see how it stands at {}",
+                client.address(&["v1", "jobs", id.as_str()]),
+            ));
+            console.say(id.as_str());
+            Ok(Outcome::Left { job: Box::new(job) })
+        }
+    }
+}
+
+async fn prepare(folder: &PathBuf) -> Result<(), Failure> {
+    tokio::fs::create_dir_all(folder)
+        .await
+        .map_err(|error| ClientError::File {
+            path: folder.clone(),
+            error,
+            writing: true,
+        })?;
+    Ok(())
+}
+
+const CREATE_TRIES: u32 = 4;
+
+/// The idempotency key makes one job of all tries.
+async fn create(
+    client: &Client,
+    body: &serde_json::Value,
+    args: &SubmitArgs,
+) -> Result<JobView, Failure> {
+    let key = args
+        .idempotency_key
+        .clone()
+        .unwrap_or_else(|| ulid::Ulid::new().to_string());
+    let mut tried = 1;
+    loop {
+        match client.create(body, &key).await {
+            Ok(job) => return Ok(job),
+            Err(error) if error.may_pass() && tried < CREATE_TRIES => {
+                tokio::time::sleep(Duration::from_millis(250 << tried)).await;
+                tried += 1;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// A job that ended without a result is a failure of the command, at the same party's door.
+fn judge(job: &JobView) -> Result<(), Failure> {
+    match (job.status, &job.error) {
+        (Status::Failed, Some(error)) => {
+            Err(Failure::new(error.code, error.message.clone()).by(error.party))
+        }
+        (Status::Failed, None) => Err(Failure::new(Code::Internal, Code::Internal.about())),
+        (Status::Cancelled, _) => Err(Failure::new(Code::Cancelled, Code::Cancelled.about())),
+        _ => Ok(()),
+    }
+}
+
+fn report(job: &JobView, folder: &std::path::Path, console: &dyn Console) {
+    if let Some(result) = &job.result {
+        console.say(&format!(
+            "video     {} ({}, {:.1} s, {}×{})",
+            folder.join(follow::VIDEO).display(),
+            bytesize::ByteSize(result.bytes),
+            result.duration_ms as f64 / 1000.0,
+            result.width,
+            result.height,
+        ));
+    }
+    for (title, name) in [("poster", follow::POSTER), ("metadata", follow::METADATA)] {
+        console.say(&format!("{title:<9} {}", folder.join(name).display()));
+    }
+    let cost = job
+        .credits
+        .cost
+        .map_or_else(|| "nothing".to_owned(), |cost| format!("{cost} credits"));
+    console.say(&format!("cost      {cost}"));
+    console.say(&format!("time      {}", follow::times(job)));
 }

@@ -243,6 +243,10 @@ impl Change {
             && job.stage.is_some_and(|stage| stage.may_become(next));
         require(job, allowed, self)?;
         job.stage = Some(next);
+        let begun = Progress::within(next, 0.0);
+        if begun.percent >= job.progress.percent {
+            job.progress = begun;
+        }
         Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! The end of a round: one commit, then what may be lost without harm.
 
+use super::cleaning;
 use super::visit::{Context, Halt, error_of};
 use crate::job::credits::CancelAfterSubmit;
 use crate::job::{
@@ -117,17 +118,7 @@ async fn after_end(context: &Context<'_>, job: &Job, notification: &Notification
     if let Err(error) = context.services.queue.schedule(&task, context.now()).await {
         tracing::warn!(%error, "the notice waits for the sweeper");
     }
-    let mut folders = vec![format!("work/{}", job.id)];
-    if job.status != Status::Completed {
-        // Made, but never published: the name of a result is what publishes it.
-        folders.push(format!(
-            "results/{}/{}-{}",
-            job.id, job.round, job.lease.fence
-        ));
-    }
-    for folder in folders {
-        if let Err(error) = context.services.storage.delete_folder(&folder).await {
-            tracing::warn!(folder, %error, "work files stay until they are swept");
-        }
+    if let Err(error) = cleaning::after_round(context.services, job).await {
+        tracing::warn!(%error, "work files stay until they are swept");
     }
 }

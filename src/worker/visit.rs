@@ -13,6 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use super::stop::{Stop, StopReason};
 use super::writer::Writer;
 use super::{Services, Settings, Visit, Worker, end, stages};
+use crate::clock::elapsed;
 use crate::job::{
     Change, Claim, Code, Disposition, Failure, Job, JobError, Party, Stage, Status, Timestamp,
 };
@@ -229,8 +230,15 @@ async fn go(context: &Context<'_>) -> Result<Job, Halt> {
             return end::completed(context).await;
         }
         let started = Instant::now();
+        let submitted_at = job.provider.submitted_at;
         let step = stages::run(context, stage, job).await;
-        let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        // What generating takes is the provider's time, not that of our questions.
+        let took = match (stage, &step, submitted_at) {
+            (Stage::Generate, Ok(Step::Next), Some(at)) => elapsed(at, context.now()),
+            (Stage::Generate, _, _) => Duration::ZERO,
+            _ => started.elapsed(),
+        };
+        let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         match step? {
             Step::Next => {
                 context.writer.record(&Change::Timed { stage, ms }).await?;

@@ -89,11 +89,16 @@ impl App {
     }
 
     pub(crate) fn with(change: impl FnOnce(&mut HttpSettings)) -> Self {
+        Self::at("http://127.0.0.1:8080", change)
+    }
+
+    /// With links that lead to `base`.
+    pub(crate) fn at(base: &str, change: impl FnOnce(&mut HttpSettings)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let clock = ManualClock::at(Timestamp::from_second(1_800_000_000).unwrap());
         let shared: filmlab::clock::SharedClock = Arc::new(clock.clone());
-        let base = "http://127.0.0.1:8080".parse().unwrap();
-        let links = Arc::new(HmacLinks::new(base, &[7; 32], Arc::clone(&shared)).unwrap());
+        let links =
+            Arc::new(HmacLinks::new(base.parse().unwrap(), &[7; 32], Arc::clone(&shared)).unwrap());
         let store = Arc::new(LocalFileSystem::new_with_prefix(dir.path()).unwrap());
         let storage = Storage::new(store, links.clone(), false);
         let token = |token: &str, owner: Option<&str>| ApiToken {
@@ -203,9 +208,13 @@ impl App {
     pub(crate) async fn serve(&self) -> std::net::SocketAddr {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
+        self.serve_on(listener);
+        address
+    }
+
+    pub(crate) fn serve_on(&self, listener: tokio::net::TcpListener) {
         let router = self.router();
         tokio::spawn(async move { axum::serve(listener, router).await });
-        address
     }
 
     /// Files in the store, staged ones included.

@@ -16,11 +16,15 @@
 )]
 
 mod architecture;
+mod cli;
 mod http;
 mod ledger;
 mod links;
 mod media;
 mod notify;
+mod provider;
 mod queue;
 mod road;
+mod sandbox;
+mod submit;
 mod support;

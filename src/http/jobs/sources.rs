@@ -3,6 +3,7 @@
 //! The body is the file, streamed into the store in parts; memory stays flat, and a broken
 //! upload leaves no object.
 
+use std::pin::Pin;
 use std::time::Duration;
 
 use axum::Router;
@@ -24,6 +25,9 @@ use crate::storage::StorageError;
 const CHUNK_TIMEOUT: Duration = Duration::from_secs(60);
 /// Longest upload: the largest file over a slow line, without letting one drip for ever.
 const UPLOAD_TIMEOUT: Duration = Duration::from_secs(2 * 3600);
+/// Enough for an answer to travel, while the client goes on sending.
+const LINGER: Duration = Duration::from_secs(5);
+const LINGER_BYTES: usize = 64 * 1024 * 1024;
 const MAX_NAME_CHARS: usize = 100;
 
 pub(super) fn routes() -> Router<HttpState> {
@@ -32,43 +36,39 @@ pub(super) fn routes() -> Router<HttpState> {
 
 async fn upload(
     State(state): State<HttpState>,
-    caller: Caller,
+    caller: Result<Caller, Problem>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let (name, owner) = read_query(query.as_deref().unwrap_or_default(), &caller)?;
+    let mut stream: Chunks = Box::pin(chunks(body.into_data_stream()));
     let max_bytes = state.settings.max_upload_bytes;
-    let too_large = || {
-        Problem::new(Code::RequestTooLarge)
-            .detail(format!("An input may have at most {max_bytes} bytes."))
+    let query = query.unwrap_or_default();
+    let object = match admit(caller, &query, &headers, max_bytes) {
+        Ok(object) => object,
+        Err(problem) => {
+            tokio::spawn(linger(stream));
+            return Err(problem);
+        }
     };
-    let announced = headers
-        .get(header::CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.parse::<u64>().ok());
-    if announced.is_some_and(|bytes| bytes > max_bytes) {
-        return Err(too_large());
-    }
-    let object = format!(
-        "sources/{owner}/{}/{name}",
-        ulid::Ulid::new().to_string().to_lowercase()
-    );
     let storage = state.storage.clone();
     let target = object.clone();
     // On its own task: were it dropped with the connection, parts already sent would stay in
     // the store. There it sees the body break off, and takes them back.
     let stored = tokio::spawn(async move {
-        let stream = Box::pin(chunks(body.into_data_stream()));
-        let bytes = storage.put_stream(stream, &target, max_bytes).await?;
-        if bytes == 0 {
-            storage.delete(&target).await?;
+        let stored = storage.put_stream(&mut stream, &target, max_bytes).await;
+        match &stored {
+            Ok(0) => storage.delete(&target).await?,
+            Ok(_) => {}
+            Err(_) => {
+                tokio::spawn(linger(stream));
+            }
         }
-        Ok::<_, StorageError>(bytes)
+        stored
     });
     let bytes = match stored.await {
         Ok(Ok(bytes)) => bytes,
-        Ok(Err(StorageError::TooLarge { .. })) => return Err(too_large()),
+        Ok(Err(StorageError::TooLarge { .. })) => return Err(too_large(max_bytes)),
         Ok(Err(StorageError::File(error))) => {
             return Err(Problem::new(Code::InvalidRequest)
                 .detail("The upload broke off.")
@@ -82,6 +82,47 @@ async fn upload(
     }
     let answer = json!({"source": object, "bytes": bytes});
     Ok((StatusCode::CREATED, axum::Json(answer)).into_response())
+}
+
+/// Names the object for an upload that may be made.
+fn admit(
+    caller: Result<Caller, Problem>,
+    query: &str,
+    headers: &HeaderMap,
+    max_bytes: u64,
+) -> Result<String, Problem> {
+    let (name, owner) = read_query(query, &caller?)?;
+    let announced = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.parse::<u64>().ok());
+    if announced.is_some_and(|bytes| bytes > max_bytes) {
+        return Err(too_large(max_bytes));
+    }
+    let ulid = ulid::Ulid::new().to_string().to_lowercase();
+    Ok(format!("sources/{owner}/{ulid}/{name}"))
+}
+
+fn too_large(max_bytes: u64) -> Problem {
+    Problem::new(Code::RequestTooLarge)
+        .detail(format!("An input may have at most {max_bytes} bytes."))
+}
+
+type Chunks = Pin<Box<dyn Stream<Item = std::io::Result<Bytes>> + Send>>;
+
+/// Takes in, for a moment, what is still being sent. A connection that is closed over unread
+/// bytes is reset, and the refusal lost with it: the client would only see a broken pipe.
+async fn linger(mut stream: Chunks) {
+    let mut bytes = 0;
+    let rest = async {
+        while let Some(Ok(chunk)) = stream.next().await {
+            bytes += chunk.len();
+            if bytes > LINGER_BYTES {
+                break;
+            }
+        }
+    };
+    let _ = tokio::time::timeout(LINGER, rest).await;
 }
 
 /// The body's pieces, with a limit on silence and on the whole.

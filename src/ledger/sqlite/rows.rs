@@ -43,6 +43,7 @@ pub(super) fn job_in(row: &Row<'_>) -> Result<Job> {
             id,
         }),
         Ok(mut job) => {
+            // The column is the truth; the document only shows what it was at an owner's write.
             job.cancel_requested = row.get(2)?;
             Ok(job)
         }
@@ -86,15 +87,7 @@ pub(super) fn store(tx: &Transaction<'_>, job: &Job) -> Result<()> {
 }
 
 fn document(job: &Job) -> Result<String> {
-    let written = if job.cancel_requested {
-        // That one has its own column: written here, it would outlive it.
-        let mut own = job.clone();
-        own.cancel_requested = false;
-        serde_json::to_string(&own)
-    } else {
-        serde_json::to_string(job)
-    };
-    written.map_err(|error| LedgerError::Malformed {
+    serde_json::to_string(job).map_err(|error| LedgerError::Malformed {
         id: job.id.to_string(),
         reason: error.to_string(),
     })

@@ -156,7 +156,7 @@ mod tests {
             Some(Duration::ZERO)
         );
         assert_eq!(
-            retry_after(&headers("Sun, 06 Nov 2094 08:49:37 GMT")),
+            retry_after(&headers("Sat, 06 Nov 2094 08:49:37 GMT")),
             Some(Duration::from_secs(3600))
         );
         assert_eq!(retry_after(&headers("soon")), None);

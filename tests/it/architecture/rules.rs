@@ -18,6 +18,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("job", &[]),
     ("clock", &[]),
     ("telemetry", &["job", "clock"]),
+    // One SQLite file serves ledger and queue: opening and migrating it is the same for both.
+    ("sqlite", &[]),
     ("outgoing", &["clock", "telemetry"]),
     // Settings are assembled here and handed down; adapters may be configured by
     // types of their own or by types of `config`, not both ways (see `cycles`).
@@ -35,7 +37,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     // Adapters: the domain, their own trait, leaves. Never each other.
     (
         "ledger::sqlite",
-        &["ledger", "job", "clock", "telemetry", "config"],
+        &["ledger", "job", "clock", "telemetry", "config", "sqlite"],
     ),
     (
         "ledger::firestore",
@@ -55,7 +57,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     // The built-in queue asks the ledger what is due, through the trait.
     (
         "queue::embedded",
-        &["queue", "ledger", "job", "clock", "telemetry", "config"],
+        &["queue", "job", "clock", "telemetry", "config", "sqlite"],
     ),
     (
         "queue::cloud_tasks",

@@ -41,6 +41,11 @@ impl MemoryLedger {
         self.jobs.lock().unwrap()[id.as_str()].clone()
     }
 
+    /// The only job there is, once there is one.
+    pub(crate) fn only(&self) -> Option<Job> {
+        self.jobs.lock().unwrap().values().next().cloned()
+    }
+
     pub(crate) fn count(&self) -> usize {
         self.jobs.lock().unwrap().len()
     }

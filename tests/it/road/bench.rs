@@ -22,7 +22,7 @@ use filmlab::queue::embedded::EmbeddedQueue;
 use filmlab::queue::{Queue as _, Receiver as _, Task, Why};
 use filmlab::storage::Storage;
 use filmlab::storage::links::HmacLinks;
-use filmlab::worker::{BrandWatermark, Services, Settings, Worker};
+use filmlab::worker::{BrandWatermark, Services, Settings, Swept, Worker};
 use object_store::local::LocalFileSystem;
 use serde_json::{Value, json};
 
@@ -236,11 +236,11 @@ impl Bench {
             if self.step(worker).await {
                 continue;
             }
-            if self.job(id).await.status.is_ended() {
+            self.clock.advance(Duration::from_secs(90));
+            let swept = worker.sweep().await.unwrap();
+            if swept == Swept::default() && self.job(id).await.status.is_ended() {
                 return self.job(id).await;
             }
-            self.clock.advance(Duration::from_secs(90));
-            worker.sweep().await.unwrap();
         }
         panic!("the job does not end: {:#?}", self.job(id).await);
     }

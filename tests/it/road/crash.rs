@@ -209,6 +209,7 @@ async fn die_and_go_on(nth: u32, moment: Moment) -> Option<bool> {
     bench.clock.advance(Duration::from_secs(61));
     let second = bench.worker();
     let job = bench.drive(&second, &id).await;
+    second.clean().await.unwrap();
     // Also after a death between the provider's acceptance and the record of it: its callback
     // proves the submission.
     bench.assert_completed_once(&job).await;

@@ -103,6 +103,7 @@ pub(crate) async fn pages_are_stable(bench: &dyn Bench) {
         };
         let page = world.ledger.list(&query).await.unwrap();
         let Some(last) = page.last() else { break };
+        assert!(seen.len() < 9, "there are no more than nine: {seen:?}");
         after = Some(PageToken {
             created_at: last.created_at,
             id: last.id.clone(),
