@@ -143,7 +143,10 @@ fn told(outcome: Result<(), Exit>) -> ExitCode {
             ExitCode::from(failure.party.exit_code())
         }
         Err(Exit::Stopped(signal)) => {
-            complain(&format!("filmlab: {}: stopped by {signal}", Code::Cancelled));
+            complain(&format!(
+                "filmlab: {}: stopped by {signal}",
+                Code::Cancelled
+            ));
             ExitCode::from(signal.exit_code())
         }
     }

@@ -165,7 +165,10 @@ pub struct Sources {
 impl Sources {
     /// The process's environment.
     #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that reads the environment"
+    )]
     pub fn from_env(file: Option<PathBuf>) -> Self {
         Self {
             file,

@@ -43,11 +43,15 @@ pub(super) struct DemoArgs {
 const GRANT: Credits = Credits(1_000);
 
 pub(super) async fn run(args: DemoArgs) -> Result<(), Exit> {
-    let missing: Vec<_> = [("--video", &args.video), ("--image", &args.image), ("--watermark", &args.watermark)]
-        .into_iter()
-        .filter(|(_, file)| !file.is_file())
-        .map(|(flag, file)| format!("{flag}: {} is not a file", file.display()))
-        .collect();
+    let missing: Vec<_> = [
+        ("--video", &args.video),
+        ("--image", &args.image),
+        ("--watermark", &args.watermark),
+    ]
+    .into_iter()
+    .filter(|(_, file)| !file.is_file())
+    .map(|(flag, file)| format!("{flag}: {} is not a file", file.display()))
+    .collect();
     if !missing.is_empty() {
         return Err(Exit::Usage(missing));
     }
@@ -55,7 +59,10 @@ pub(super) async fn run(args: DemoArgs) -> Result<(), Exit> {
     telemetry::start("warn", false);
     let started = Instant::now();
     let data = args.output.join("service");
-    for folder in kinds().map(|kind| args.output.join(kind.as_str())).chain([data.clone()]) {
+    for folder in kinds()
+        .map(|kind| args.output.join(kind.as_str()))
+        .chain([data.clone()])
+    {
         remove(&folder)?;
     }
 
@@ -68,7 +75,9 @@ pub(super) async fn run(args: DemoArgs) -> Result<(), Exit> {
     let app = App::build(&config, address, Arc::new(SystemClock)).await?;
     let ledger = Arc::clone(&app.ledger);
     grant(&app).await?;
-    Stdio.note(&format!("provider  {provider} (a sandbox that really makes videos)"));
+    Stdio.note(&format!(
+        "provider  {provider} (a sandbox that really makes videos)"
+    ));
     Stdio.note(&format!("service   http://{address}"));
 
     let stop = CancellationToken::new();
@@ -88,16 +97,30 @@ pub(super) async fn run(args: DemoArgs) -> Result<(), Exit> {
         return Err(broken("the sandbox", &error).into());
     }
 
-    let cost: u64 = jobs.iter().filter_map(|job| job.credits.cost).map(|cost| cost.0).sum();
-    let owner: Owner = LOCAL_OWNER.parse().map_err(|error| broken("the owner", &error))?;
-    let account = ledger.account(&owner).await.ok().flatten().unwrap_or_default();
+    let cost: u64 = jobs
+        .iter()
+        .filter_map(|job| job.credits.cost)
+        .map(|cost| cost.0)
+        .sum();
+    let owner: Owner = LOCAL_OWNER
+        .parse()
+        .map_err(|error| broken("the owner", &error))?;
+    let account = ledger
+        .account(&owner)
+        .await
+        .ok()
+        .flatten()
+        .unwrap_or_default();
     Stdio.say("");
     Stdio.say(&format!("results   {}", args.output.display()));
     Stdio.say(&format!(
         "credits   {GRANT} granted, {cost} captured, {} left, {} held",
         account.credits, account.credits_held
     ));
-    Stdio.say(&format!("took      {:.1} s", started.elapsed().as_secs_f64()));
+    Stdio.say(&format!(
+        "took      {:.1} s",
+        started.elapsed().as_secs_f64()
+    ));
     Ok(())
 }
 
@@ -121,7 +144,9 @@ async fn jobs(args: &DemoArgs, address: SocketAddr) -> Result<Vec<JobView>, Fail
             seed: None,
             params: Vec::new(),
             profile: None,
-            server: format!("http://{address}").parse().map_err(|error| broken("the address", &error))?,
+            server: format!("http://{address}")
+                .parse()
+                .map_err(|error| broken("the address", &error))?,
             token: None,
             output: Some(args.output.join(kind.as_str())),
             idempotency_key: None,
@@ -130,7 +155,10 @@ async fn jobs(args: &DemoArgs, address: SocketAddr) -> Result<Vec<JobView>, Fail
         match submit::submit(&submit, &Stdio, std::future::pending()).await? {
             Outcome::Done { job, .. } => jobs.push(*job),
             Outcome::Left { job } => {
-                return Err(Failure::new(Code::Internal, format!("job {} was left", job.id)));
+                return Err(Failure::new(
+                    Code::Internal,
+                    format!("job {} was left", job.id),
+                ));
             }
         }
     }
@@ -138,25 +166,43 @@ async fn jobs(args: &DemoArgs, address: SocketAddr) -> Result<Vec<JobView>, Fail
 }
 
 /// The settings of a service like any other, but for its provider and its credits.
-fn config(args: &DemoArgs, data: &Path, provider: &str, address: SocketAddr) -> Result<Config, Exit> {
-    let mut settings = vec![
+fn config(
+    args: &DemoArgs,
+    data: &Path,
+    provider: &str,
+    address: SocketAddr,
+) -> Result<Config, Exit> {
+    let settings = [
         ("FILMLAB_SERVER__LISTEN", address.to_string()),
         ("FILMLAB_DATA__DIR", data.display().to_string()),
         ("FILMLAB_PROVIDER__BASE_URL", provider.to_owned()),
-        ("FILMLAB_PROVIDER__API_KEY", SandboxConfig::default().api_key),
+        (
+            "FILMLAB_PROVIDER__API_KEY",
+            SandboxConfig::default().api_key,
+        ),
         ("FILMLAB_CREDITS__MODE", "hold".to_owned()),
+        (
+            "FILMLAB_WATERMARK__IMAGE",
+            args.watermark.display().to_string(),
+        ),
+        ("FILMLAB_WATERMARK__ANCHOR", "bottom-right".to_owned()),
     ];
-    if !args.no_watermark {
-        settings.push(("FILMLAB_WATERMARK__IMAGE", args.watermark.display().to_string()));
-        settings.push(("FILMLAB_WATERMARK__ANCHOR", "bottom-right".to_owned()));
-    }
-    let env: HashMap<_, _> = settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    Config::load(&Sources { file: None, no_default_file: true, env })
-        .map_err(|faults| Exit::Usage(faults.iter().map(ToString::to_string).collect()))
+    let env: HashMap<_, _> = settings
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect();
+    Config::load(&Sources {
+        file: None,
+        no_default_file: true,
+        env,
+    })
+    .map_err(|faults| Exit::Usage(faults.iter().map(ToString::to_string).collect()))
 }
 
 async fn grant(app: &App) -> Result<(), Failure> {
-    let owner: Owner = LOCAL_OWNER.parse().map_err(|error| broken("the owner", &error))?;
+    let owner: Owner = LOCAL_OWNER
+        .parse()
+        .map_err(|error| broken("the owner", &error))?;
     let entry = CreditEntry {
         id: "grant:demo".into(),
         kind: EntryKind::Grant,

@@ -58,13 +58,19 @@ pub(super) async fn run(args: SandboxArgs) -> Result<(), Exit> {
         let read = tokio::fs::read_to_string(file)
             .await
             .map_err(|error| error.to_string())
-            .and_then(|text| serde_json::from_str::<Faults>(&text).map_err(|error| error.to_string()));
+            .and_then(|text| {
+                serde_json::from_str::<Faults>(&text).map_err(|error| error.to_string())
+            });
         match read {
             Ok(Faults(more)) => faults.extend(more),
             Err(error) => return Err(Exit::Usage(vec![format!("{}: {error}", file.display())])),
         }
     }
-    if faults.iter().any(|rule| matches!(rule.fault, Fault::SilentVideo)) && args.audio {
+    if faults
+        .iter()
+        .any(|rule| matches!(rule.fault, Fault::SilentVideo))
+        && args.audio
+    {
         tracing::info!("with --audio, only the faulty videos are silent");
     }
     let config = SandboxConfig {
@@ -77,7 +83,8 @@ pub(super) async fn run(args: SandboxArgs) -> Result<(), Exit> {
         faults: Faults(faults),
         ..SandboxConfig::default()
     };
-    let stopped = |error: std::io::Error| Failure::new(Code::InvalidConfig, format!("the sandbox: {error}"));
+    let stopped =
+        |error: std::io::Error| Failure::new(Code::InvalidConfig, format!("the sandbox: {error}"));
     let bound = Sandbox::bind(config).await.map_err(stopped)?;
     let base_url = bound.handle().base_url();
     say(&format!("A stand-in for the WaveSpeed API: {base_url}"));

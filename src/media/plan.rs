@@ -254,8 +254,8 @@ fn capped_rate(video: &VideoInfo, profile: Option<u64>, size: (u32, u32)) -> Opt
     // The rate falls slower than the pixel count; never scaled up.
     let scaled = (after / before.max(1.0)).min(1.0).powf(0.75);
     // An encoding of an encoding needs headroom to look the same, and very
-    // low rates say "easy content", not "needs little at a cut": 25 % and a floor.
-    let source = (video.bit_rate as f64 * factor * scaled * 1.25).max(400_000.0) as u64;
+    // low rates say "easy content", not "needs little at a cut": 10 % and a floor.
+    let source = (video.bit_rate as f64 * factor * scaled * 1.1).max(400_000.0) as u64;
     Some(profile.map_or(source, |most| most.min(source)))
 }
 

@@ -65,7 +65,7 @@ pub struct Render {
 /// `on_event` is called on this thread, about 20 times a second at most.
 ///
 /// # Errors
-/// Those of [`super::probe`], [`super::plan`] and [`super::verify`], and
+/// Those of [`super::probe()`], [`super::plan()`] and [`super::verify()`], and
 /// `output_unwritable`, `output_too_large`, `encoder_failed`,
 /// `hdr_not_supported`, `damaged_media`, `truncated`.
 pub fn render(

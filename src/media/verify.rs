@@ -39,7 +39,7 @@ pub struct Verified {
 /// Reads a file to its end and compares it with what is expected.
 ///
 /// # Errors
-/// Those of [`super::probe`], and `truncated`, `wrong_duration`, `wrong_size`,
+/// Those of [`super::probe()`], and `truncated`, `wrong_duration`, `wrong_size`,
 /// `wrong_codec`, `audio_missing`, `audio_unexpected`, `frames_missing`,
 /// `not_decodable`.
 pub fn verify(

@@ -1,6 +1,5 @@
 //! Writing MP4.
 
-use std::ffi::CStr;
 use std::io;
 use std::os::raw::c_int;
 use std::sync::Arc;
@@ -111,20 +110,10 @@ impl Muxer {
     pub(crate) fn start(&mut self, reserve: u64) -> Result<(), AvError> {
         let mut options = Dictionary::default();
         options.set(c"moov_size", &reserve.to_string())?;
-        self.set_metadata(c"encoder", "filmlab")?;
         // SAFETY: all streams have parameters; the dictionary outlives the call.
         let code = unsafe { ffi::avformat_write_header(self.context, options.as_mut()) };
         check(code, "avformat_write_header")?;
         Ok(())
-    }
-
-    fn set_metadata(&mut self, key: &CStr, value: &str) -> Result<(), AvError> {
-        let mut dictionary = Dictionary::default();
-        dictionary.set(key, value)?;
-        // SAFETY: both dictionaries are valid; entries are copied.
-        let code =
-            unsafe { ffi::av_dict_copy(&mut (*self.context).metadata, *dictionary.as_mut(), 0) };
-        check(code, "av_dict_copy").map(|_| ())
     }
 
     pub(crate) fn time_base(&self, stream: usize) -> Ratio {

@@ -121,3 +121,20 @@ fn a_last_group_that_does_not_decode_is_found() {
         MediaCode::NotDecodable
     );
 }
+
+#[test]
+fn open_groups_of_pictures_are_not_taken_for_damage() {
+    let main = fixture(
+        "open.mp4",
+        "-f lavfi -i testsrc2=size=320x240:rate=25:duration=6 -c:v libx264 \
+         -x264-params open-gop=1:keyint=30:bframes=3 -pix_fmt yuv420p",
+    );
+    let hevc = fixture(
+        "openhevc.mp4",
+        "-f lavfi -i testsrc2=size=320x240:rate=25:duration=6 -c:v libx265 -preset ultrafast \
+         -x265-params log-level=error:open-gop=1:keyint=30:bframes=3 -pix_fmt yuv420p -tag:v hvc1",
+    );
+    for path in [main, hevc] {
+        check(&path, &Expectation::default()).unwrap();
+    }
+}
