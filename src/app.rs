@@ -328,13 +328,13 @@ fn http_settings(config: &Config) -> HttpSettings {
 /// What is wrong with a watermark's words, as the media engine reads them.
 fn check_watermark(spec: &WatermarkSpec) -> Vec<Fault> {
     let mut faults = Vec::new();
-    if let Some(anchor) = &spec.anchor {
-        if anchor.parse::<media::Anchor>().is_err() {
-            faults.push(Fault::new(
-                "output.watermark.anchor",
-                format!("there is no anchor “{anchor}”"),
-            ));
-        }
+    if let Some(anchor) = &spec.anchor
+        && anchor.parse::<media::Anchor>().is_err()
+    {
+        faults.push(Fault::new(
+            "output.watermark.anchor",
+            format!("there is no anchor “{anchor}”"),
+        ));
     }
     if let Some(Err(error)) = spec
         .scale
@@ -367,10 +367,10 @@ async fn remove_stale(scratch: &Path) {
             .ok()
             .and_then(|meta| meta.modified().ok())
             .and_then(|at| at.elapsed().ok());
-        if age.is_some_and(|age| age > STALE_SCRATCH) {
-            if let Err(error) = tokio::fs::remove_dir_all(entry.path()).await {
-                tracing::warn!(folder = %entry.path().display(), %error, "a stale work folder stays");
-            }
+        if age.is_some_and(|age| age > STALE_SCRATCH)
+            && let Err(error) = tokio::fs::remove_dir_all(entry.path()).await
+        {
+            tracing::warn!(folder = %entry.path().display(), %error, "a stale work folder stays");
         }
     }
 }

@@ -380,10 +380,10 @@ pub(super) async fn error_of(context: &Context<'_>, failure: &Failure) -> JobErr
 
 /// Plans what comes after the visit.
 async fn planned(worker: &Worker, job: &Job) -> Visit {
-    if matches!(job.status, Status::Queued | Status::Processing) {
-        if let Err(visit) = worker.plan_wake(job).await {
-            return visit;
-        }
+    if matches!(job.status, Status::Queued | Status::Processing)
+        && let Err(visit) = worker.plan_wake(job).await
+    {
+        return visit;
     }
     Visit::Advanced
 }
@@ -394,10 +394,22 @@ fn halted(halt: &Halt) -> Visit {
             tracing::info!("another claim was made; leaving the job to it");
             Visit::NothingToDo
         }
-        other => {
-            tracing::warn!(halt = ?other, "the visit ends unrecorded; its lease runs out");
+        Halt::Ledger(error) => {
+            tracing::warn!(%error, "the visit ends unrecorded; its lease runs out");
             Visit::Unavailable {
-                message: "the ledger does not answer".into(),
+                message: error.to_string(),
+            }
+        }
+        Halt::Failed(failure) => {
+            tracing::error!(%failure, "the visit's end could not be recorded; its lease runs out");
+            Visit::Unavailable {
+                message: failure.to_string(),
+            }
+        }
+        Halt::Stopped(reason) => {
+            tracing::warn!(?reason, "the visit was stopped while it ended");
+            Visit::Unavailable {
+                message: "the visit was stopped while it ended".into(),
             }
         }
     }

@@ -12,7 +12,6 @@ use filmlab::config::{Config, Sources};
 use filmlab::job::{CreditEntry, Credits, EntryKind, Job, Status};
 use filmlab::ledger::Ledger;
 use filmlab::sandbox::{Sandbox, SandboxConfig, SandboxHandle};
-use filmlab::worker::Worker;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -37,7 +36,6 @@ pub(super) struct Lab {
 pub(super) struct Running {
     pub(super) address: SocketAddr,
     pub(super) ledger: Arc<dyn Ledger>,
-    pub(super) worker: Arc<Worker>,
     stop: CancellationToken,
     task: JoinHandle<Result<(), filmlab::job::Failure>>,
 }
@@ -94,11 +92,6 @@ impl Lab {
         })
     }
 
-    pub(super) fn set(&mut self, name: &str, value: &str) {
-        self.settings
-            .insert(format!("FILMLAB_{name}"), value.to_owned());
-    }
-
     /// Starts the service, on a fresh port and the same data.
     pub(super) async fn start(&self) -> Running {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -112,7 +105,7 @@ impl Lab {
         let app = App::build(&config, address, Arc::new(SystemClock))
             .await
             .unwrap();
-        let (ledger, worker) = (Arc::clone(&app.ledger), Arc::clone(&app.worker));
+        let ledger = Arc::clone(&app.ledger);
         let entry = CreditEntry {
             id: "grant:test".into(),
             kind: EntryKind::Grant,
@@ -129,7 +122,6 @@ impl Lab {
         Running {
             address,
             ledger,
-            worker,
             stop,
             task,
         }
