@@ -172,7 +172,7 @@ fn config(
     provider: &str,
     address: SocketAddr,
 ) -> Result<Config, Exit> {
-    let settings = [
+    let mut settings = vec![
         ("FILMLAB_SERVER__LISTEN", address.to_string()),
         ("FILMLAB_DATA__DIR", data.display().to_string()),
         ("FILMLAB_PROVIDER__BASE_URL", provider.to_owned()),
@@ -181,12 +181,12 @@ fn config(
             SandboxConfig::default().api_key,
         ),
         ("FILMLAB_CREDITS__MODE", "hold".to_owned()),
-        (
-            "FILMLAB_WATERMARK__IMAGE",
-            args.watermark.display().to_string(),
-        ),
-        ("FILMLAB_WATERMARK__ANCHOR", "bottom-right".to_owned()),
     ];
+    if !args.no_watermark {
+        let image = args.watermark.display().to_string();
+        settings.push(("FILMLAB_WATERMARK__IMAGE", image));
+        settings.push(("FILMLAB_WATERMARK__ANCHOR", "bottom-right".to_owned()));
+    }
     let env: HashMap<_, _> = settings
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value))
