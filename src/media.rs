@@ -32,6 +32,7 @@ pub use count::count_frames;
 pub use error::{ErrorContext, MediaCode, MediaError};
 pub use input::{FileInput, Input, ReadSeek};
 pub use limits::{Cancel, CancelReason, Limits};
+pub(crate) use output::hidden_beside;
 pub use output::{FileOutput, Output, WriteSeek};
 pub use picture::{PictureProbe, probe_picture};
 pub use plan::{AudioFrom, AudioPlan, Force, Plan, PlanRequest, VideoPlan, plan};
