@@ -13,6 +13,7 @@ mod av;
 mod color;
 mod count;
 mod error;
+mod h264;
 mod head;
 mod input;
 mod limits;
