@@ -16,8 +16,8 @@ use super::{Exit, say};
 use crate::config::Config;
 use crate::job::{Code, Failure, Party};
 use crate::media::{
-    self, Anchor, Cancel, CancelReason, Event, Length, MediaCode, MediaError, Preset, Render,
-    Report,
+    self, Anchor, Cancel, CancelReason, Event, Force, Length, MediaCode, MediaError, Preset,
+    Render, Report,
 };
 use check::Task;
 use publish::Staged;
@@ -225,6 +225,11 @@ fn work(task: &Task, cancel: &Cancel) -> Result<Report, Failure> {
         profile: task.profile.clone(),
         watermark: task.watermark.clone(),
         poster: poster.as_ref().map(|staged| staged.path().to_path_buf()),
+        // Who asks for a quality does not want the input's.
+        force: Force {
+            video: task.wants_encode,
+            ..Force::default()
+        },
         limits: task.limits.clone(),
         threads: task.threads,
     };

@@ -46,9 +46,19 @@ pub(crate) fn open(
     limits: &Limits,
     guard: &Arc<Guard>,
 ) -> Result<Opened, MediaError> {
+    open_at("open", input, limits, guard)
+}
+
+/// As [`open()`], for a stage whose failures mean something else to callers.
+pub(crate) fn open_at(
+    stage: &str,
+    input: &dyn Input,
+    limits: &Limits,
+    guard: &Arc<Guard>,
+) -> Result<Opened, MediaError> {
     av::init();
     av::log::clear();
-    open_inner(input, limits, guard).map_err(|error| error.at("open").with_log())
+    open_inner(input, limits, guard).map_err(|error| error.at(stage).with_log())
 }
 
 fn open_inner(

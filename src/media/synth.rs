@@ -267,6 +267,7 @@ fn fixed_plan(
         force: Force {
             video: true,
             audio: false,
+            because: None,
         },
     })?;
     plan.video = VideoPlan::Encode {

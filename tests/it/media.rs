@@ -1,5 +1,6 @@
 //! The media core, judged by decoding what it made.
 
+mod copy;
 mod hostile;
 mod probe;
 mod render;

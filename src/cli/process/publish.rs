@@ -7,9 +7,8 @@ use std::sync::Arc;
 
 use tempfile::TempPath;
 
-use super::check::directory;
 use crate::job::{Code, Failure};
-use crate::media::{FileInput, Input, Output, WriteSeek};
+use crate::media::{self, FileInput, Input, Output, WriteSeek};
 
 /// A file under a hidden name beside its target (a rename is atomic only within one file
 /// system). Dropped without being published, it is gone.
@@ -23,28 +22,8 @@ pub(super) struct Staged {
 
 impl Staged {
     pub(super) fn beside(target: &Path) -> Result<Self, Failure> {
-        // Whoever finds one after a power cut sees what it was to become. File systems allow
-        // names of 255 bytes; a character has up to four.
-        let name: String = target
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .chars()
-            .take(40)
-            .collect();
-        let mut builder = tempfile::Builder::new();
-        let prefix = format!(".{name}.");
-        builder.prefix(&prefix).suffix(".part");
-        #[cfg(unix)]
-        {
-            // As any file that a program makes; the process's umask narrows it.
-            use std::os::unix::fs::PermissionsExt as _;
-            builder.permissions(fs::Permissions::from_mode(0o666));
-        }
-        let made = builder.tempfile_in(directory(target));
-        let hidden = made
-            .map_err(|error| unwritable(target, &error))?
-            .into_temp_path();
+        let (_, hidden) =
+            media::hidden_beside(target).map_err(|error| unwritable(target, &error))?;
         Ok(Self {
             target: target.to_path_buf(),
             hidden,

@@ -88,9 +88,6 @@ pub(super) fn summary(task: &Task, report: &Report) -> String {
         picture(&report.plan.video),
         sound(&report.plan.audio)
     ));
-    if task.wants_encode && matches!(report.plan.video, VideoPlan::Copy { .. }) {
-        lines.push("note: --crf and --preset had no effect, the picture was copied".to_owned());
-    }
     if task.poster.is_some() && report.poster.is_none() {
         lines.push("note: no frame could be had for a poster".to_owned());
     }

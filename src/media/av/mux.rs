@@ -104,16 +104,30 @@ impl Muxer {
         }
     }
 
-    /// Writes the header, with `reserve` bytes kept free for the index.
+    /// Writes the header, with `reserve` bytes and room for the decoder
+    /// configurations kept free for the index.
     ///
     /// Streams may have another time base afterwards: ask [`Muxer::time_base`].
     pub(crate) fn start(&mut self, reserve: u64) -> Result<(), AvError> {
         let mut options = Dictionary::default();
-        options.set(c"moov_size", &reserve.to_string())?;
+        let room = reserve.saturating_add(self.configurations());
+        options.set(c"moov_size", &room.to_string())?;
         // SAFETY: all streams have parameters; the dictionary outlives the call.
         let code = unsafe { ffi::avformat_write_header(self.context, options.as_mut()) };
         check(code, "avformat_write_header")?;
         Ok(())
+    }
+
+    /// Bytes of all streams' decoder configurations. Twice: one given with
+    /// start codes grows when its lengths are written.
+    fn configurations(&self) -> u64 {
+        // SAFETY: the context is ours; its arrays have the stated lengths.
+        unsafe {
+            (0..(*self.context).nb_streams as usize)
+                .map(|index| (*(**(*self.context).streams.add(index)).codecpar).extradata_size)
+                .map(|size| u64::try_from(size).unwrap_or(0) * 2)
+                .sum()
+        }
     }
 
     pub(crate) fn time_base(&self, stream: usize) -> Ratio {

@@ -1,11 +1,14 @@
 //! Choosing a poster among the frames that pass by, and writing it as JPEG.
 
+use std::io::Write;
 use std::path::Path;
+
+use tempfile::TempPath;
 
 use crate::media::av::{AvError, Encoder, Frame, Graph, Packet, Received, VideoSource};
 use crate::media::color::{Color, FULL, SMPTE170M};
 use crate::media::error::{MediaCode, MediaError};
-use crate::media::output::staging_path;
+use crate::media::output::hidden_beside;
 use crate::media::ratio::Ratio;
 
 /// Below this mean luma (limited range, black is 16) a frame counts as black.
@@ -146,27 +149,30 @@ pub(crate) fn encode(frame: Frame, color: Color) -> Result<Vec<u8>, AvError> {
 /// A poster on its way to its final name; removed on drop unless kept.
 pub(crate) struct StagedPoster<'a> {
     target: &'a Path,
-    published: bool,
+    /// Until it is published.
+    hidden: Option<TempPath>,
     kept: bool,
 }
 
 impl<'a> StagedPoster<'a> {
     pub(crate) fn write(target: &'a Path, jpeg: &[u8]) -> Result<Self, MediaError> {
-        let staged = Self {
+        let (mut file, hidden) = hidden_beside(target).map_err(|error| unwritable(&error))?;
+        file.write_all(jpeg).map_err(|error| unwritable(&error))?;
+        Ok(Self {
             target,
-            published: false,
+            hidden: Some(hidden),
             kept: false,
-        };
-        std::fs::write(staging_path(target), jpeg).map_err(|error| unwritable(&error))?;
-        Ok(staged)
+        })
     }
 
     /// Gives it its final name. It still goes away if the video does not follow.
     pub(crate) fn publish(&mut self) -> Result<(), MediaError> {
-        std::fs::rename(staging_path(self.target), self.target)
-            .map_err(|error| unwritable(&error))?;
-        self.published = true;
-        Ok(())
+        match self.hidden.take() {
+            Some(hidden) => hidden
+                .persist(self.target)
+                .map_err(|error| unwritable(&error.error)),
+            None => Ok(()),
+        }
     }
 
     /// The video stands as well.
@@ -177,15 +183,9 @@ impl<'a> StagedPoster<'a> {
 
 impl Drop for StagedPoster<'_> {
     fn drop(&mut self) {
-        if self.kept {
-            return;
+        if !self.kept && self.hidden.is_none() {
+            let _ = std::fs::remove_file(self.target);
         }
-        let leftover = if self.published {
-            self.target.to_owned()
-        } else {
-            staging_path(self.target)
-        };
-        let _ = std::fs::remove_file(leftover);
     }
 }
 

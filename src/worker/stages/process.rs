@@ -186,6 +186,7 @@ async fn make(
         profile,
         watermark: mark::of(context, job).await?.map(|(mark, _)| mark),
         poster: Some(poster.clone()),
+        force: media::Force::default(),
         limits: settings.limits.clone(),
         threads: 0,
     };

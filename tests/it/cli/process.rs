@@ -148,6 +148,15 @@ fn a_fine_video_is_copied_and_says_so() {
             .is_some_and(|reason| !reason.is_empty())
     );
     assert_eq!(report["frames"], 48);
+
+    // Who asks for a quality gets it.
+    for flag in [["--crf", "30"], ["--preset", "fast"]] {
+        let ran = place
+            .run(args.iter().chain(&flag).chain(&["-y"]))
+            .succeeded();
+        assert!(ran.out.contains("re-encoding was asked for"), "{ran:?}");
+        assert!(!ran.out.contains("note:"), "{ran:?}");
+    }
 }
 
 #[test]

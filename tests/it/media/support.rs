@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use filmlab::media::{
-    Cancel, Event, FileInput, FileOutput, Input, Limits, MediaError, Profile, Render, Report,
+    Cancel, Event, FileInput, FileOutput, Force, Input, Limits, MediaError, Profile, Render, Report,
 };
 
 /// A directory of this process, removed by the system's own cleaning.
@@ -130,6 +130,7 @@ pub(crate) fn job(main: &Path) -> Render {
         profile,
         watermark: None,
         poster: None,
+        force: Force::default(),
         limits: Limits::default(),
         threads: 1,
     }
@@ -138,7 +139,8 @@ pub(crate) fn job(main: &Path) -> Render {
 /// A profile that never copies the picture.
 pub(crate) fn encoding(main: &Path) -> Render {
     let mut render = job(main);
-    render.profile.video.max_rate = Some(1);
+    render.force.video = true;
+    render.profile.video.max_rate = None;
     render.profile.video.max_fps = None;
     render.profile.name = "test".to_owned();
     render.profile.video.crf = 16.0;
