@@ -41,9 +41,20 @@ format() { cargo fmt --all --check; }
 clippy() { cargo clippy --locked --all-targets -- -D warnings; }
 docs() { RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items; }
 doc_tests() { cargo test --locked --doc; }
+# One emulator for all tests: nextest runs each in a process of its own. Without one the tests
+# that need it say so themselves.
+emulator() {
+    [[ -z ${FIRESTORE_EMULATOR_HOST:-} ]] || return 0
+    trap 'scripts/emulator.sh stop' EXIT
+    local host
+    if host=$(scripts/emulator.sh start); then
+        export FIRESTORE_EMULATOR_HOST=$host
+    fi
+}
 tests() {
     local profile=default
     [[ -z ${CI:-} ]] || profile=ci
+    emulator
     cargo nextest run --locked --profile "$profile"
 }
 dependencies() { cargo deny --locked --log-level error check --hide-inclusion-graph bans licenses sources; }

@@ -217,10 +217,7 @@ fn wavespeed(config: &Config, public_url: &Url, key: &[u8]) -> Result<WaveSpeed,
         Secret::new(api_key.reveal()),
     );
     wavespeed.submit_timeout = config.provider.submit_timeout;
-    let models = serde_json::to_value(&config.provider.models)
-        .and_then(serde_json::from_value)
-        .map_err(|error| invalid(&format!("provider.models: {error}")))?;
-    wavespeed.models = models;
+    wavespeed.models = config.provider.models.clone();
     // A provider on this machine is the sandbox: its outputs lie here too.
     let local = is_loopback(&config.provider.base_url);
     wavespeed.allow_loopback = local;
@@ -263,10 +260,10 @@ async fn remove_stale(scratch: &Path) {
             .ok()
             .and_then(|meta| meta.modified().ok())
             .and_then(|at| at.elapsed().ok());
-        if age.is_some_and(|age| age > STALE_SCRATCH) {
-            if let Err(error) = tokio::fs::remove_dir_all(entry.path()).await {
-                tracing::warn!(folder = %entry.path().display(), %error, "a stale work folder stays");
-            }
+        if age.is_some_and(|age| age > STALE_SCRATCH)
+            && let Err(error) = tokio::fs::remove_dir_all(entry.path()).await
+        {
+            tracing::warn!(folder = %entry.path().display(), %error, "a stale work folder stays");
         }
     }
 }

@@ -4,8 +4,11 @@ mod args;
 mod client;
 pub mod console;
 mod demo;
+mod probe;
+mod process;
 mod sandbox;
 mod serve;
+mod signal;
 pub mod submit;
 
 use std::ffi::OsString;
@@ -15,8 +18,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::config::{Config, Sources};
-use crate::job::Failure;
+use crate::job::{Code, Failure};
 use args::Parsed;
+use signal::{Signal, StopSignals};
 
 /// Makes AI videos: generates with WaveSpeed.ai, watermarks, compresses, verifies, publishes.
 #[derive(Debug, Parser)]
@@ -35,6 +39,10 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Create a job, follow it, download what it made.
     Submit(Box<submit::SubmitArgs>),
+    /// Watermark, compress and check one video here, without any service.
+    Process(Box<process::ProcessArgs>),
+    /// Say what a video file holds.
+    Probe(probe::ProbeArgs),
     /// Run a stand-in for the WaveSpeed API that really makes videos.
     Sandbox(sandbox::SandboxArgs),
     /// Show one job of each kind, from request to result, on this machine.
@@ -52,6 +60,8 @@ enum Exit {
     Usage(Vec<String>),
     /// Exit status by party.
     Failed(Failure),
+    /// Somebody stopped the command; exit status as a shell gives it.
+    Stopped(Signal),
 }
 
 impl From<Failure> for Exit {
@@ -71,32 +81,51 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             say(&text);
             return ExitCode::SUCCESS;
         }
-        Parsed::Faults(faults) => return told(Err(Exit::Usage(faults))),
+        Parsed::Faults(faults) => {
+            let mut told_faults = faults.told;
+            if let Some(rest) = faults.rest {
+                told_faults.extend(further_faults(*rest, &faults.left_out));
+            }
+            return told(Err(Exit::Usage(told_faults)));
+        }
     };
     told(run(cli))
+}
+
+/// What else is wrong with a command line of which the parser took `left_out` out.
+fn further_faults(cli: Cli, left_out: &[String]) -> Vec<String> {
+    let settings = settings(cli.config);
+    match cli.command {
+        Command::Process(args) => args.faults(settings, left_out),
+        Command::Serve(_) | Command::Probe(_) => settings.err().unwrap_or_default(),
+        Command::Submit(_) | Command::Sandbox(_) | Command::Demo(_) => Vec::new(),
+    }
 }
 
 fn run(cli: Cli) -> Result<(), Exit> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|error| {
-            Failure::new(crate::job::Code::Internal, format!("no runtime: {error}"))
-        })?;
+        .map_err(|error| Failure::new(Code::Internal, format!("no runtime: {error}")))?;
     runtime.block_on(async {
         match cli.command {
-            Command::Serve(args) => serve::run(args, &settings(cli.config)?).await,
+            Command::Serve(args) => {
+                let settings = settings(cli.config).map_err(Exit::Usage)?;
+                serve::run(args, &settings).await
+            }
             Command::Submit(args) => Ok(submit::run(*args).await?),
+            Command::Process(args) => process::run(*args, settings(cli.config)).await,
+            Command::Probe(args) => probe::run(args, settings(cli.config)).await,
             Command::Sandbox(args) => sandbox::run(args).await,
             Command::Demo(args) => demo::run(args).await,
         }
     })
 }
 
-/// The settings, with every fault told.
-fn settings(file: Option<PathBuf>) -> Result<Config, Exit> {
+/// The settings, or every fault of theirs.
+fn settings(file: Option<PathBuf>) -> Result<Config, Vec<String>> {
     Config::load(&Sources::from_env(file))
-        .map_err(|faults| Exit::Usage(faults.iter().map(ToString::to_string).collect()))
+        .map_err(|faults| faults.iter().map(ToString::to_string).collect())
 }
 
 fn told(outcome: Result<(), Exit>) -> ExitCode {
@@ -104,7 +133,7 @@ fn told(outcome: Result<(), Exit>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(Exit::Usage(faults)) => {
             for fault in &faults {
-                complain(&format!("filmlab: {fault}"));
+                complain(&format!("filmlab: {}", fault.trim_end()));
             }
             complain("filmlab: `filmlab --help` lists the commands and their flags");
             ExitCode::from(USAGE)
@@ -112,6 +141,13 @@ fn told(outcome: Result<(), Exit>) -> ExitCode {
         Err(Exit::Failed(failure)) => {
             complain(&format!("filmlab: {failure}"));
             ExitCode::from(failure.party.exit_code())
+        }
+        Err(Exit::Stopped(signal)) => {
+            complain(&format!(
+                "filmlab: {}: stopped by {signal}",
+                Code::Cancelled
+            ));
+            ExitCode::from(signal.exit_code())
         }
     }
 }
@@ -130,24 +166,5 @@ fn complain(text: &str) {
 
 /// Resolves at SIGTERM or Ctrl-C.
 async fn stop_signal() {
-    let interrupt = async {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    };
-    #[cfg(unix)]
-    let terminate = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => {
-                signal.recv().await;
-            }
-            Err(_) => std::future::pending().await,
-        }
-    };
-    #[cfg(not(unix))]
-    let terminate = std::future::pending::<()>();
-    tokio::select! {
-        () = interrupt => {}
-        () = terminate => {}
-    }
+    StopSignals::listen().next().await;
 }

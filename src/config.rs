@@ -77,15 +77,22 @@ impl std::fmt::Debug for Secret {
 pub struct Sources {
     /// A file that was asked for: it must exist.
     pub file: Option<PathBuf>,
+    /// Leave [`DEFAULT_FILE`] alone.
+    pub no_default_file: bool,
     pub env: HashMap<String, String>,
 }
 
 impl Sources {
     /// The process's environment.
     #[must_use]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that reads the environment"
+    )]
     pub fn from_env(file: Option<PathBuf>) -> Self {
         Self {
             file,
+            no_default_file: false,
             env: std::env::vars().collect(),
         }
     }
@@ -124,7 +131,8 @@ fn merge(sources: &Sources, faults: &mut Vec<ConfigFault>) -> config::Config {
     let mut builder = config::Config::builder();
     let path = match &sources.file {
         Some(path) => Some(path.clone()),
-        None => Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.exists()),
+        None => Some(PathBuf::from(DEFAULT_FILE))
+            .filter(|path| !sources.no_default_file && path.exists()),
     };
     if let Some(path) = &path {
         match std::fs::read_to_string(path) {
@@ -214,6 +222,7 @@ mod tests {
             .collect();
         Config::load(&Sources {
             file: Some(path),
+            no_default_file: false,
             env,
         })
     }
@@ -260,7 +269,7 @@ mod tests {
     fn a_file_that_was_asked_for_must_be_there_and_be_toml() {
         let sources = Sources {
             file: Some("/nonexistent.toml".into()),
-            env: HashMap::new(),
+            ..Sources::default()
         };
         assert_eq!(Config::load(&sources).unwrap_err().len(), 1);
         assert!(!load("[worker", &[]).unwrap_err().is_empty());

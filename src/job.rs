@@ -310,6 +310,18 @@ pub struct Idempotency {
 }
 
 impl NewJob {
+    /// Whether the job there is what this request asks for. Moments are left out: who asks again
+    /// does so later. A cost that was left open may have been computed since.
+    #[must_use]
+    pub fn asks_for(&self, job: &Job) -> bool {
+        self.owner == job.owner
+            && self.params == job.params
+            && self.source == job.source
+            && self.output == job.output
+            && self.notify == job.notify
+            && (self.cost.is_none() || self.cost == job.credits.cost)
+    }
+
     /// The record as first written: due at once, held by nobody.
     #[must_use]
     pub fn into_job(self) -> Job {
@@ -357,11 +369,14 @@ impl Job {
     /// The intent that stands for the present submission, if any.
     #[must_use]
     pub fn current_intent(&self) -> Option<&Intent> {
+        // Another round decides anew, whatever became of the last one's.
+        let this_round = format!("{}-", self.round);
         self.intents.last().filter(|intent| {
-            matches!(
-                intent.state,
-                IntentState::Open | IntentState::Unknown | IntentState::Accepted
-            )
+            intent.id.starts_with(&this_round)
+                && matches!(
+                    intent.state,
+                    IntentState::Open | IntentState::Unknown | IntentState::Accepted
+                )
         })
     }
 

@@ -4,6 +4,7 @@
 //! no generic read-modify-write and no version token: the fence in the [`Claim`] guards owner
 //! writes, must-not-exist guards entries, and everything else is an increment.
 
+pub mod firestore;
 pub mod sqlite;
 
 use std::fmt::Debug;

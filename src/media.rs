@@ -11,7 +11,9 @@
 
 mod av;
 mod color;
+mod count;
 mod error;
+mod h264;
 mod head;
 mod input;
 mod limits;
@@ -27,9 +29,11 @@ pub mod synth;
 mod verify;
 mod watermark;
 
+pub use count::count_frames;
 pub use error::{ErrorContext, MediaCode, MediaError};
 pub use input::{FileInput, Input, ReadSeek};
 pub use limits::{Cancel, CancelReason, Limits};
+pub(crate) use output::hidden_beside;
 pub use output::{FileOutput, Output, WriteSeek};
 pub use picture::{PictureProbe, probe_picture};
 pub use plan::{AudioFrom, AudioPlan, Force, Plan, PlanRequest, VideoPlan, plan};

@@ -189,6 +189,12 @@ pub fn client(rules: &OutgoingRules) -> reqwest::ClientBuilder {
         .timeout(rules.total_timeout)
         .redirect(redirects)
         .referer(false)
+        // Bytes as they lie there: a length that was promised must be the length that comes, and
+        // a small body must not unpack into a large one.
+        .no_gzip()
+        .no_brotli()
+        .no_deflate()
+        .no_zstd()
         // A proxy would resolve names itself, behind the check.
         .no_proxy()
         .dns_resolver(Arc::new(PublicResolver { allow_loopback }))

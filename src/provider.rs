@@ -277,7 +277,8 @@ pub trait CallbackGate: Debug + Send + Sync {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::{Extend, Resolution, Upscale};
+    use crate::job::Resolution;
+    use crate::job::kinds::{Extend, Upscale};
 
     fn model() -> Model {
         Model {

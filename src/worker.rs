@@ -148,7 +148,7 @@ impl Worker {
         // and that must not happen between paying the provider and storing the answer.
         let task = self
             .tracker
-            .spawn(async move { worker.visit_inner(&id, seq).await }.instrument(span));
+            .spawn(async move { Box::pin(worker.visit_inner(&id, seq)).await }.instrument(span));
         match task.await {
             Ok(visit) => visit,
             // A stage's panic is caught and recorded; this one came from the visit's own frame.
@@ -203,7 +203,7 @@ impl Worker {
         let visits = self.visits.fetch_add(1, Ordering::Relaxed);
         let holder = format!("{}-{visits}", self.holder);
         match self.services.ledger.claim(id, &holder, now, lease).await {
-            Ok(Claimed::Taken { claim, job }) => visit::run(self, claim, *job).await,
+            Ok(Claimed::Taken { claim, job }) => Box::pin(visit::run(self, claim, *job)).await,
             Ok(Claimed::Held { until }) => Visit::Held { until },
             Ok(Claimed::Ended) => Visit::NothingToDo,
             Ok(Claimed::NotFound) => Visit::NotFound,
@@ -278,7 +278,7 @@ impl Worker {
             match self.services.queue.schedule(&task, now).await {
                 Ok(()) => swept.jobs += 1,
                 Err(error) => {
-                    tracing::warn!(%task, %error, "the overdue visit could not be planned")
+                    tracing::warn!(%task, %error, "the overdue visit could not be planned");
                 }
             }
         }
@@ -295,7 +295,7 @@ impl Worker {
             match self.services.queue.schedule(&task, now).await {
                 Ok(()) => swept.notifications += 1,
                 Err(error) => {
-                    tracing::warn!(%task, %error, "the overdue notice could not be planned")
+                    tracing::warn!(%task, %error, "the overdue notice could not be planned");
                 }
             }
         }

@@ -9,8 +9,9 @@ use super::invalid;
 use crate::clock::SharedClock;
 use crate::config::{self, Config, TasksAuth};
 use crate::google::{GoogleAccess, Identity};
-use crate::job::Failure;
+use crate::job::{Code, Failure};
 use crate::ledger::Ledger;
+use crate::ledger::firestore::{FirestoreConfig, FirestoreLedger};
 use crate::ledger::sqlite::SqliteLedger;
 use crate::notify::Notifier;
 use crate::notify::fcm::FcmNotifier;
@@ -49,7 +50,7 @@ pub(super) async fn open(
     let database = config.data_dir.join("filmlab.sqlite");
     let ledger: Arc<dyn Ledger> = match &config.ledger {
         config::Ledger::Sqlite => Arc::new(SqliteLedger::open(&database).map_err(said)?),
-        config::Ledger::Firestore(database) => firestore(database)?,
+        config::Ledger::Firestore(database) => firestore(database).await?,
     };
     let (queue, embedded): (Arc<dyn Queue>, _) = match &config.queue {
         config::Queue::Embedded => {
@@ -128,8 +129,16 @@ fn google(access: Option<&GoogleAccess>) -> Result<&GoogleAccess, Failure> {
     access.ok_or_else(|| invalid("there are no Google credentials"))
 }
 
-fn firestore(_: &config::Database) -> Result<Arc<dyn Ledger>, Failure> {
-    Err(invalid("ledger.backend: this build has no firestore"))
+async fn firestore(database: &config::Database) -> Result<Arc<dyn Ledger>, Failure> {
+    let config = FirestoreConfig {
+        database: database.name.clone(),
+        emulator: database.emulator.clone(),
+        ..FirestoreConfig::new(&database.project)
+    };
+    let ledger = FirestoreLedger::connect(config)
+        .await
+        .map_err(|error| Failure::new(Code::LedgerUnavailable, error.to_string()))?;
+    Ok(Arc::new(ledger))
 }
 
 /// What the tasks bring so that [`TasksAuth`] lets them in.

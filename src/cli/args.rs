@@ -1,6 +1,7 @@
 //! Reading a command line, with every fault told at once.
 
 use std::ffi::OsString;
+use std::io::IsTerminal as _;
 
 use clap::Parser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -11,7 +12,18 @@ pub(super) enum Parsed<T> {
     Command(Box<T>),
     /// Help or version were asked for: text for standard output.
     Shown(String),
-    Faults(Vec<String>),
+    Faults(Faults<T>),
+}
+
+/// What was wrong, and what else the command line says: a command that checks more than its
+/// parser does can tell those faults in the same breath.
+#[derive(Debug)]
+pub(super) struct Faults<T> {
+    pub(super) told: Vec<String>,
+    /// The arguments that were taken out, such as `--crf`.
+    pub(super) left_out: Vec<String>,
+    /// The command without them, where one remains.
+    pub(super) rest: Option<Box<T>>,
 }
 
 /// More faults than anybody reads.
@@ -23,15 +35,24 @@ pub(super) fn parse<T: Parser>(args: impl IntoIterator<Item = OsString>) -> Pars
     let mut args: Vec<OsString> = args.into_iter().collect();
     let mut faults: Vec<String> = Vec::new();
     let mut noted: Vec<String> = Vec::new();
+    let mut rest = None;
     while faults.len() < MOST_FAULTS {
         let error = match T::try_parse_from(&args) {
             Ok(command) if faults.is_empty() => return Parsed::Command(Box::new(command)),
-            Ok(_) => break,
+            Ok(command) => {
+                rest = Some(Box::new(command));
+                break;
+            }
             Err(error) => error,
         };
         match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-                return Parsed::Shown(error.render().ansi().to_string());
+                let text = error.render();
+                return Parsed::Shown(if std::io::stdout().is_terminal() {
+                    text.ansi().to_string()
+                } else {
+                    text.to_string()
+                });
             }
             ErrorKind::MissingRequiredArgument => {
                 for name in named(&error) {
@@ -54,7 +75,11 @@ pub(super) fn parse<T: Parser>(args: impl IntoIterator<Item = OsString>) -> Pars
             }
         }
     }
-    Parsed::Faults(faults)
+    Parsed::Faults(Faults {
+        told: faults,
+        left_out: noted,
+        rest,
+    })
 }
 
 /// The parser's message without its heading and its advice.
@@ -96,8 +121,10 @@ fn leave_out(args: &mut Vec<OsString>, error: &clap::Error, noted: &mut Vec<Stri
         })
     });
     match (found, value) {
-        (Some(at), Some(_)) if args[at].to_str() == Some(&flag) => {
-            args.drain(at..(at + 2).min(args.len()));
+        (Some(at), Some(value)) if args[at].to_str() == Some(&flag) => {
+            // Without a value, what follows is somebody else's.
+            let has_value = args.get(at + 1).is_some_and(|next| *next == *value);
+            args.drain(at..=at + usize::from(has_value));
             true
         }
         (Some(at), _) => {
@@ -128,7 +155,7 @@ mod tests {
 
     fn faults(line: &str) -> Vec<String> {
         match parse::<Test>(line.split(' ').map(OsString::from)) {
-            Parsed::Faults(faults) => faults,
+            Parsed::Faults(faults) => faults.told,
             other => panic!("{other:?}"),
         }
     }
@@ -145,6 +172,26 @@ mod tests {
             faults[2].contains("--colour") && faults[3].contains("--output"),
             "{faults:?}"
         );
+    }
+
+    #[test]
+    fn a_flag_without_its_value_takes_no_other_flag_along() {
+        let faults = faults("test --output --crf low");
+        assert_eq!(faults.len(), 2, "{faults:?}");
+        assert!(
+            faults[0].contains("--output") && faults[1].contains("low"),
+            "{faults:?}"
+        );
+    }
+
+    #[test]
+    fn what_remains_is_there_to_be_checked_further() {
+        let line = "test --output x --crf low --count 3";
+        let Parsed::Faults(faults) = parse::<Test>(line.split(' ').map(OsString::from)) else {
+            panic!("accepted");
+        };
+        assert_eq!(faults.left_out, ["--crf"]);
+        assert_eq!(faults.rest.map(|rest| rest.count), Some(Some(3)));
     }
 
     #[test]

@@ -47,8 +47,8 @@ pub enum Ledger {
 pub struct Database {
     pub project: String,
     pub name: String,
-    /// The emulator's address.
-    pub endpoint: Option<Url>,
+    /// An emulator's `host:port`.
+    pub emulator: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -160,7 +160,7 @@ pub(super) fn ledger(r: &mut Reader, cloud: &Cloud) -> Ledger {
     Ledger::Firestore(Database {
         project: project(r, "ledger", cloud, "ledger.backend = \"firestore\""),
         name: r.get_or("ledger.database", "(default)".to_owned()),
-        endpoint: r.parse("ledger.endpoint"),
+        emulator: r.get("ledger.emulator"),
     })
 }
 

@@ -51,9 +51,8 @@ pub(super) fn profiles(r: &mut Reader) -> BTreeMap<String, Profile> {
         let key = format!("profiles.{name}");
         if let Some(mut profile) = r.get::<Profile>(&key) {
             profile.name.clone_from(&name);
-            // x264's own range; 51 is the coarsest.
-            if !(0.0..=51.0).contains(&profile.video.crf) {
-                r.fault(&format!("{key}.video.crf"), "must lie between 0 and 51");
+            if !profile.video.crf_is_usable() {
+                r.fault(&format!("{key}.video.crf"), "must lie between 1 and 51");
             }
             profiles.insert(name, profile);
         }

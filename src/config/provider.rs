@@ -1,11 +1,12 @@
 //! `[provider]`: whom to pay for the video.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use url::Url;
 
 use super::{Reader, Secret};
+use crate::provider::wavespeed::{ModelOverrides, ModelTable};
 
 #[derive(Debug, Clone)]
 pub struct Provider {
@@ -20,8 +21,8 @@ pub struct Provider {
     /// Whether a callback's signature decides (`enforce`) or is only looked at (`log`).
     pub enforce_signature: bool,
     pub webhook_secret: Option<Secret>,
-    /// Changes to the model table, one table a kind, as written.
-    pub models: BTreeMap<String, serde_json::Value>,
+    /// Who makes each kind: the documented defaults, and what the settings say otherwise.
+    pub models: ModelTable,
 }
 
 /// `reachable`: whether the provider can call us, by what is known of the deployment.
@@ -61,7 +62,7 @@ pub(super) fn provider(
         callbacks: r.get_or("provider.callbacks", reachable),
         enforce_signature: r.get_or("provider.enforce_signature", false),
         webhook_secret: r.get("provider.webhook_secret"),
-        models: r.get_or("provider.models", BTreeMap::new()),
+        models: models(r),
     };
     if provider.poll_min > provider.poll_max {
         r.fault(
@@ -73,4 +74,14 @@ pub(super) fn provider(
         r.fault("provider.webhook_secret", "is needed to enforce signatures");
     }
     Some(provider)
+}
+
+fn models(r: &mut Reader) -> ModelTable {
+    let overrides: ModelOverrides = r.get_or("provider.models", ModelOverrides::default());
+    ModelTable::try_from(overrides).unwrap_or_else(|invalid| {
+        for fault in invalid.faults {
+            r.fault(&format!("provider.{}", fault.field), fault.message);
+        }
+        ModelTable::default()
+    })
 }

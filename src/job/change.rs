@@ -119,49 +119,11 @@ impl Change {
                 job.provider.inputs = Some((**inputs).clone());
             }
             Self::Priced(cost) => job.credits.cost = Some(*cost),
-            Self::Intended(intent) => {
-                // Refusals cost nothing and may be many while the provider is busy: only what
-                // may have been paid has to be remembered.
-                job.intents
-                    .retain(|known| known.state != IntentState::Refused);
-                let free = job.stage == Some(Stage::Submit)
-                    && job.current_intent().is_none()
-                    && job.intents.len() < MAX_INTENTS;
-                require(job, free, self)?;
-                job.intents.push(intent.clone());
-                job.provider.model = Some(intent.model.clone());
-            }
-            Self::Submitted {
-                intent,
-                prediction_id,
-                at,
-            } => {
-                self.enter(job, Stage::Generate)?;
-                let known = mark(job, intent, IntentState::Accepted);
-                require(job, known, self)?;
-                if let Some(intent) = job.intents.iter_mut().find(|i| i.id == *intent) {
-                    intent.prediction_id = Some(prediction_id.clone());
-                    intent.unknown_until = None;
-                }
-                job.provider.prediction_id = Some(prediction_id.clone());
-                job.provider.submitted_at = Some(*at);
-                job.provider.polls = 0;
-            }
-            Self::IntentRefused { intent } => {
-                let known = mark(job, intent, IntentState::Refused);
-                require(job, known, self)?;
-            }
-            Self::IntentUnknown { intent, until } => {
-                let known = mark(job, intent, IntentState::Unknown);
-                require(job, known, self)?;
-                if let Some(intent) = job.intents.iter_mut().find(|i| i.id == *intent) {
-                    intent.unknown_until = Some(*until);
-                }
-            }
-            Self::IntentWasted { intent } => {
-                let known = mark(job, intent, IntentState::Wasted);
-                require(job, known, self)?;
-            }
+            Self::Intended(_)
+            | Self::Submitted { .. }
+            | Self::IntentRefused { .. }
+            | Self::IntentUnknown { .. }
+            | Self::IntentWasted { .. } => self.apply_to_intents(job)?,
             Self::Polled => job.provider.polls = job.provider.polls.saturating_add(1),
             Self::OutputReady { url } => {
                 self.enter(job, Stage::Fetch)?;
@@ -217,24 +179,78 @@ impl Change {
                 require(job, !job.status.is_ended(), self)?;
                 job.leave(Some(*next_visit));
             }
-            Self::Ended(ending) => {
-                let allowed = job.status.may_become(ending.status) && ending.status.is_ended();
-                let complete = ending.status != Status::Completed || job.result.is_some();
-                require(job, allowed && complete, self)?;
-                job.status = ending.status;
-                job.error.clone_from(&ending.error);
-                job.credits.state = ending.credits;
-                job.completed_at = Some(ending.at);
-                if ending.status == Status::Completed {
-                    job.stage = None;
-                    job.progress = Progress::done();
-                } else {
-                    // The name of a result is what publishes it.
-                    job.result = None;
-                }
-                job.leave(None);
-            }
+            Self::Ended(ending) => self.end(job, ending)?,
         }
+        Ok(())
+    }
+
+    /// What becomes of decisions to pay.
+    fn apply_to_intents(&self, job: &mut Job) -> Result<(), IllegalChange> {
+        match self {
+            Self::Intended(intent) => {
+                // Refusals cost nothing and may be many while the provider is busy: only what
+                // may have been paid has to be remembered.
+                job.intents
+                    .retain(|known| known.state != IntentState::Refused);
+                let free = job.stage == Some(Stage::Submit)
+                    && job.current_intent().is_none()
+                    && job.intents.len() < MAX_INTENTS;
+                require(job, free, self)?;
+                job.intents.push(intent.clone());
+                job.provider.model = Some(intent.model.clone());
+            }
+            Self::Submitted {
+                intent,
+                prediction_id,
+                at,
+            } => {
+                self.enter(job, Stage::Generate)?;
+                let known = mark(job, intent, IntentState::Accepted);
+                require(job, known, self)?;
+                if let Some(intent) = job.intents.iter_mut().find(|i| i.id == *intent) {
+                    intent.prediction_id = Some(prediction_id.clone());
+                    intent.unknown_until = None;
+                }
+                job.provider.prediction_id = Some(prediction_id.clone());
+                job.provider.submitted_at = Some(*at);
+                job.provider.polls = 0;
+            }
+            Self::IntentRefused { intent } => {
+                let known = mark(job, intent, IntentState::Refused);
+                require(job, known, self)?;
+            }
+            Self::IntentUnknown { intent, until } => {
+                let known = mark(job, intent, IntentState::Unknown);
+                require(job, known, self)?;
+                if let Some(intent) = job.intents.iter_mut().find(|i| i.id == *intent) {
+                    intent.unknown_until = Some(*until);
+                }
+            }
+            Self::IntentWasted { intent } => {
+                let known = mark(job, intent, IntentState::Wasted);
+                require(job, known, self)?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn end(&self, job: &mut Job, ending: &Ending) -> Result<(), IllegalChange> {
+        let allowed = job.status.may_become(ending.status) && ending.status.is_ended();
+        let complete = ending.status != Status::Completed || job.result.is_some();
+        require(job, allowed && complete, self)?;
+        job.status = ending.status;
+        job.error.clone_from(&ending.error);
+        job.credits.state = ending.credits;
+        job.completed_at = Some(ending.at);
+        if ending.status == Status::Completed {
+            job.stage = None;
+            job.progress = Progress::done();
+        } else {
+            // The name of a result is what publishes it.
+            job.result = None;
+        }
+        job.leave(None);
         Ok(())
     }
 
@@ -243,6 +259,10 @@ impl Change {
             && job.stage.is_some_and(|stage| stage.may_become(next));
         require(job, allowed, self)?;
         job.stage = Some(next);
+        let begun = Progress::within(next, 0.0);
+        if begun.percent >= job.progress.percent {
+            job.progress = begun;
+        }
         Ok(())
     }
 }

@@ -18,6 +18,7 @@
 mod codec;
 mod decode;
 mod demux;
+mod dictionary;
 mod encode;
 mod error;
 mod filter;
@@ -26,16 +27,18 @@ mod io;
 pub(crate) mod log;
 mod mux;
 mod packet;
+mod stream;
 
 pub(crate) use codec::{CodecParams, decoder_name};
 pub(crate) use decode::{Decoder, DecoderOptions, Received};
-pub(crate) use demux::{Demuxer, Kind, OpenError, OpenOptions, StreamInfo};
+pub(crate) use demux::{Demuxer, OpenError, OpenOptions};
 pub(crate) use encode::{AacSettings, Encoder, X264Settings};
 pub(crate) use error::AvError;
 pub(crate) use filter::{Graph, Node, VideoSource};
 pub(crate) use frame::{Frame, pixel_format};
 pub(crate) use mux::Muxer;
 pub(crate) use packet::Packet;
+pub(crate) use stream::{Kind, StreamInfo};
 
 use std::ffi::CStr;
 use std::os::raw::{c_char, c_int, c_uint};

@@ -69,6 +69,8 @@ pub enum MediaCode {
     OutputUnwritable,
     /// The watermark's placement or picture cannot be used.
     InvalidWatermark,
+    /// The profile has settings that no player could use.
+    InvalidProfile,
     /// An encoder refused its settings or a frame.
     EncoderFailed,
     /// Verification: the file claims more than it holds.

@@ -14,6 +14,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::output::WriteSeek;
 
+/// Bytes of an index without samples: about 700 a track (`tkhd`, `mdhd`,
+/// `stsd` and the heads of eight tables) and 150 for the whole. Decoder
+/// configurations come on top; the muxer knows their sizes.
+const EMPTY_INDEX: u64 = 4 << 10;
+
 /// Bytes to reserve for the index of a video with so many samples.
 ///
 /// Measured 14–20 bytes a sample, 21 at worst; entry sizes bound it at 45
@@ -21,8 +26,7 @@ use super::output::WriteSeek;
 pub(crate) fn reservation(video_samples: u64, audio_samples: u64) -> u64 {
     // The muxer's option is an int and the free box a 32-bit size.
     const MOST: u64 = 1 << 30;
-    (64 << 10)
-        .min(MOST)
+    EMPTY_INDEX
         .saturating_add(video_samples.saturating_mul(48))
         .saturating_add(audio_samples.saturating_mul(32))
         .min(MOST)
@@ -183,8 +187,8 @@ mod tests {
 
     #[test]
     fn reservations_grow_with_samples_and_stay_bounded() {
-        assert_eq!(reservation(0, 0), 65_536);
-        assert_eq!(reservation(100, 100), 65_536 + 8_000);
+        assert_eq!(reservation(0, 0), 4096);
+        assert_eq!(reservation(100, 100), 4096 + 8_000);
         assert_eq!(reservation(u64::MAX, 1), 1 << 30);
     }
 }

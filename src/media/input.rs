@@ -12,6 +12,10 @@ impl<T: Read + Seek + Send> ReadSeek for T {}
 /// Seekable bytes: a local file today, ranged reads of an object store next.
 ///
 /// One input may be opened several times, also at once.
+#[allow(
+    clippy::len_without_is_empty,
+    reason = "emptiness is a refusal with a code of its own"
+)]
 pub trait Input: Send + Sync + Debug {
     /// A new, independent reader at offset 0.
     ///
@@ -23,10 +27,6 @@ pub trait Input: Send + Sync + Debug {
     ///
     /// # Errors
     /// As for [`Input::open`].
-    #[allow(
-        clippy::len_without_is_empty,
-        reason = "emptiness is a refusal with a code of its own"
-    )]
     fn len(&self) -> io::Result<u64>;
 
     /// A short name for messages and logs.

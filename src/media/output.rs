@@ -7,6 +7,8 @@ use std::io::{self, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tempfile::TempPath;
+
 use super::input::{FileInput, Input};
 
 /// A writable, seekable stream of bytes that may move to another thread.
@@ -38,24 +40,20 @@ pub trait Output: Send + Debug {
     fn describe(&self) -> String;
 }
 
-/// A local file, staged as `.<name>.part` beside its target (a rename is only
-/// atomic within one file system).
+/// A local file, staged under a hidden name of its own beside its target (a
+/// rename is only atomic within one file system).
 #[derive(Debug)]
 pub struct FileOutput {
     target: PathBuf,
-    staging: PathBuf,
-    open: bool,
+    hidden: Option<TempPath>,
 }
 
 impl FileOutput {
     /// Names the target; nothing is created yet.
     pub fn new(target: impl Into<PathBuf>) -> Self {
-        let target = target.into();
-        let staging = staging_path(&target);
         Self {
-            target,
-            staging,
-            open: false,
+            target: target.into(),
+            hidden: None,
         }
     }
 
@@ -66,12 +64,34 @@ impl FileOutput {
     }
 }
 
-/// `.<name>.part` beside `target`.
-pub(crate) fn staging_path(target: &Path) -> PathBuf {
-    let mut name = std::ffi::OsString::from(".");
-    name.push(target.file_name().unwrap_or_default());
-    name.push(".part");
-    target.with_file_name(name)
+/// A new file `.<name>.<random>.part` beside `target`: two writers to one
+/// place do not mix. Removed when its path is dropped.
+pub(crate) fn hidden_beside(target: &Path) -> io::Result<(File, TempPath)> {
+    // Whoever finds one after a power cut sees what it was to become. File
+    // systems allow names of 255 bytes; a character has up to four.
+    let name: String = target
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .chars()
+        .take(40)
+        .collect();
+    let prefix = format!(".{name}.");
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(&prefix).suffix(".part");
+    #[cfg(unix)]
+    {
+        // As any file that a program makes; the process's umask narrows it.
+        use std::os::unix::fs::PermissionsExt as _;
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    let folder = match target.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    builder
+        .tempfile_in(folder)
+        .map(tempfile::NamedTempFile::into_parts)
 }
 
 impl Output for FileOutput {
@@ -82,28 +102,29 @@ impl Output for FileOutput {
                 "is a directory",
             ));
         }
-        let file = File::create(&self.staging)?;
-        self.open = true;
+        let (file, hidden) = hidden_beside(&self.target)?;
+        self.hidden = Some(hidden);
         Ok(Box::new(file))
     }
 
     fn staged(&self) -> Arc<dyn Input> {
-        Arc::new(FileInput::new(&self.staging))
+        // Without a staged file: a name under which there is nothing.
+        let path = self.hidden.as_deref().unwrap_or(Path::new(""));
+        Arc::new(FileInput::new(path))
     }
 
     fn commit(&mut self) -> io::Result<()> {
+        let hidden = self
+            .hidden
+            .take()
+            .ok_or_else(|| io::Error::other("nothing was written"))?;
         // A rename may become durable before the bytes do.
-        File::open(&self.staging)?.sync_all()?;
-        std::fs::rename(&self.staging, &self.target)?;
-        self.open = false;
-        Ok(())
+        File::open(&hidden)?.sync_all()?;
+        hidden.persist(&self.target).map_err(|error| error.error)
     }
 
     fn discard(&mut self) {
-        if self.open {
-            let _ = std::fs::remove_file(&self.staging);
-            self.open = false;
-        }
+        self.hidden = None;
     }
 
     fn describe(&self) -> String {
@@ -112,11 +133,5 @@ impl Output for FileOutput {
             .unwrap_or_default()
             .to_string_lossy()
             .into_owned()
-    }
-}
-
-impl Drop for FileOutput {
-    fn drop(&mut self) {
-        self.discard();
     }
 }

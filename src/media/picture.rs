@@ -1,10 +1,13 @@
 //! Still pictures: watermark logos and character pictures.
 
+mod exif;
+
 use std::io::Read;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use self::exif::Orientation;
 use super::av::{self, Decoder, DecoderOptions, Frame, Graph, Packet, Received, VideoSource};
 use super::error::{MediaCode, MediaError};
 use super::input::Input;
@@ -17,9 +20,9 @@ use super::ratio::Ratio;
 pub struct PictureProbe {
     /// `png`, `jpeg` or `webp`.
     pub format: String,
-    /// Width in pixels.
+    /// Width in pixels, as shown: a camera's orientation is undone.
     pub width: u32,
-    /// Height in pixels.
+    /// Height in pixels, as shown.
     pub height: u32,
     /// Whether the format carries transparency.
     pub alpha: bool,
@@ -42,13 +45,19 @@ pub fn probe_picture(
 ) -> Result<PictureProbe, MediaError> {
     super::shielded(|| {
         let guard = Guard::new(cancel, limits);
-        let (frame, format, bytes) = decode(input, limits, &guard)?;
+        let decoded = decode(input, limits, &guard)?;
+        let frame = decoded.frame;
+        let (width, height) = if decoded.orientation.swaps_sides() {
+            (frame.height(), frame.width())
+        } else {
+            (frame.width(), frame.height())
+        };
         Ok(PictureProbe {
-            format: format.to_owned(),
-            width: frame.width(),
-            height: frame.height(),
+            format: decoded.format.to_owned(),
+            width,
+            height,
             alpha: frame.pixel_format().is_some_and(|format| format.has_alpha),
-            bytes,
+            bytes: decoded.bytes,
         })
     })
 }
@@ -74,28 +83,49 @@ pub(crate) struct Image {
     pub rgba: Vec<u8>,
 }
 
-/// Reads and decodes a picture into RGBA.
+impl Image {
+    fn turned(self, orientation: Orientation) -> Self {
+        let Self {
+            width,
+            height,
+            rgba,
+        } = self;
+        let (width, height, rgba) = orientation.apply(width, height, rgba);
+        Self {
+            width,
+            height,
+            rgba,
+        }
+    }
+}
+
+/// Reads and decodes a picture into RGBA, upright.
 pub(crate) fn load(
     input: &dyn Input,
     limits: &Limits,
     guard: &Arc<Guard>,
 ) -> Result<Image, MediaError> {
-    let (frame, _, _) = decode(input, limits, guard)?;
-    to_image(frame).map_err(|error| {
-        MediaError::new(
-            MediaCode::DamagedMedia,
-            format!("the picture cannot be used: {error}"),
-        )
-        .at("picture")
-        .with_log()
-    })
+    let decoded = decode(input, limits, guard)?;
+    to_image(decoded.frame)
+        .map(|image| image.turned(decoded.orientation))
+        .map_err(|error| {
+            MediaError::new(
+                MediaCode::DamagedMedia,
+                format!("the picture cannot be used: {error}"),
+            )
+            .at("picture")
+            .with_log()
+        })
 }
 
-fn decode(
-    input: &dyn Input,
-    limits: &Limits,
-    guard: &Arc<Guard>,
-) -> Result<(Frame, &'static str, u64), MediaError> {
+struct Decoded {
+    frame: Frame,
+    format: &'static str,
+    bytes: u64,
+    orientation: Orientation,
+}
+
+fn decode(input: &dyn Input, limits: &Limits, guard: &Arc<Guard>) -> Result<Decoded, MediaError> {
     av::init();
     av::log::clear();
     guard.check()?;
@@ -140,7 +170,16 @@ fn decode(
             "the picture has too many pixels",
         ));
     }
-    Ok((frame, format, length))
+    let orientation = match format {
+        "jpeg" => Orientation::of_jpeg(&bytes),
+        _ => Orientation::default(),
+    };
+    Ok(Decoded {
+        frame,
+        format,
+        bytes: length,
+        orientation,
+    })
 }
 
 fn decode_bytes(bytes: &[u8], decoder: &str, limits: &Limits) -> Result<Frame, av::AvError> {

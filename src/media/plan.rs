@@ -32,6 +32,14 @@ pub struct Force {
     pub video: bool,
     /// Encode the sound.
     pub audio: bool,
+    /// What the plan says about the picture; without it, that it was asked for.
+    pub because: Option<&'static str>,
+}
+
+impl Force {
+    fn reason(self) -> String {
+        self.because.unwrap_or("re-encoding was asked for").into()
+    }
 }
 
 /// What will be done and why; users can read it.
@@ -143,9 +151,18 @@ impl Plan {
 /// Decides what to do. No I/O, no clock, same answer every time.
 ///
 /// # Errors
-/// `no_video_stream`, `invalid_watermark`, `too_many_pixels`.
+/// `no_video_stream`, `invalid_profile`, `invalid_watermark`, `too_many_pixels`.
 pub fn plan(request: &PlanRequest<'_>) -> Result<Plan, MediaError> {
     let video = request.main.require_video()?;
+    if !request.profile.video.crf_is_usable() {
+        return Err(MediaError::new(
+            MediaCode::InvalidProfile,
+            format!(
+                "the profile's crf is {}, it must lie between 1 and 51",
+                request.profile.video.crf
+            ),
+        ));
+    }
     let (width, height) = output_size(video, request.profile.video.max_height);
     if u64::from(width) * u64::from(height) > request.limits.max_pixels {
         return Err(MediaError::new(
@@ -178,9 +195,6 @@ fn plan_video(
     let mut reasons: Vec<String> = Vec::new();
     if marked {
         reasons.push("a watermark is laid on".into());
-    }
-    if request.force.video {
-        reasons.push("re-encoding was asked for".into());
     }
     if video.codec != "h264" {
         reasons.push(format!("{} becomes h264", video.codec));
@@ -219,6 +233,10 @@ fn plan_video(
             most / 1000
         ));
     }
+    // Where something has to change anyway, that says more.
+    if request.force.video && (request.force.because.is_some() || reasons.is_empty()) {
+        reasons.push(request.force.reason());
+    }
     if reasons.is_empty() {
         return VideoPlan::Copy {
             reason: "it already is what the profile asks for".into(),
@@ -254,8 +272,8 @@ fn capped_rate(video: &VideoInfo, profile: Option<u64>, size: (u32, u32)) -> Opt
     // The rate falls slower than the pixel count; never scaled up.
     let scaled = (after / before.max(1.0)).min(1.0).powf(0.75);
     // An encoding of an encoding needs headroom to look the same, and very
-    // low rates say "easy content", not "needs little at a cut": 25 % and a floor.
-    let source = (video.bit_rate as f64 * factor * scaled * 1.25).max(400_000.0) as u64;
+    // low rates say "easy content", not "needs little at a cut": 10 % and a floor.
+    let source = (video.bit_rate as f64 * factor * scaled * 1.1).max(400_000.0) as u64;
     Some(profile.map_or(source, |most| most.min(source)))
 }
 

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Profile {
-    /// The name users choose it by.
+    /// The name users choose it by. In a settings file the table's name, hence
+    /// not demanded there.
+    #[serde(default)]
     pub name: String,
     /// Video settings.
     #[serde(default)]
@@ -20,7 +22,8 @@ pub struct Profile {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct VideoSettings {
-    /// Constant rate factor of x264: 0 (lossless) to 51; lower is better.
+    /// Constant rate factor of x264: 1 to 51; lower is better. Below 1 x264 is
+    /// lossless, in a profile of H.264 that browsers do not play.
     pub crf: f32,
     /// x264's preset, `ultrafast` to `veryslow`.
     pub preset: Preset,
@@ -31,6 +34,13 @@ pub struct VideoSettings {
     pub max_height: Option<u32>,
     /// Highest frame rate; faster videos lose frames.
     pub max_fps: Option<f64>,
+}
+
+impl VideoSettings {
+    /// What `crf` may be: below 1 x264 is lossless, 51 is the coarsest it knows.
+    pub(crate) fn crf_is_usable(&self) -> bool {
+        (1.0..=51.0).contains(&self.crf)
+    }
 }
 
 impl Default for VideoSettings {
@@ -178,6 +188,27 @@ impl Default for Profile {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_profile_of_a_settings_file_needs_no_name() {
+        let profile: Profile = toml::from_str("[video]\ncrf = 30.0\n").unwrap();
+        assert_eq!((profile.name.as_str(), profile.video.crf), ("", 30.0));
+    }
+
+    #[test]
+    fn quality_has_bounds() {
+        let usable = |crf| {
+            VideoSettings {
+                crf,
+                ..VideoSettings::default()
+            }
+            .crf_is_usable()
+        };
+        assert!(usable(1.0) && usable(51.0));
+        for crf in [0.0, 0.99, 51.5, f32::NAN, f32::INFINITY] {
+            assert!(!usable(crf), "{crf}");
+        }
+    }
 
     #[test]
     fn builtin_profiles_exist_and_the_default_is_web() {

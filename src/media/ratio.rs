@@ -81,7 +81,7 @@ mod tests {
             rescale(i64::MAX, Ratio::new(1, 1), Ratio::new(1, 90_000)),
             i64::MAX
         );
-        assert_eq!(rescale(7, Ratio::new(1, 0), Ratio::new(1, 10)), 0);
+        assert_eq!(rescale(7, Ratio::new(1, 0), Ratio::new(1, 10)), 7);
     }
 
     #[test]

@@ -32,7 +32,7 @@ use super::logo;
 use super::output::Output;
 use super::picture::{self, Image};
 use super::plan::{AudioFrom, AudioPlan, Force, Plan, PlanRequest, VideoPlan, plan};
-use super::probe::{Opened, open};
+use super::probe::{Opened, Probe, open};
 use super::profile::Profile;
 use super::ratio::Ratio;
 use super::verify::{AudioExpectation, Expectation, Verified, verify_guarded};
@@ -49,6 +49,8 @@ pub struct Render {
     pub profile: Profile,
     /// A picture laid over every frame.
     pub watermark: Option<Watermark>,
+    /// Encode even where a copy would do.
+    pub force: Force,
     /// Where a JPEG poster goes.
     pub poster: Option<PathBuf>,
     /// Bounds; the deadline covers the whole call.
@@ -61,11 +63,13 @@ pub struct Render {
 ///
 /// The result is staged, read back and verified (size, length, frames, sound,
 /// first and last group of pictures) before `output` is committed; on any
-/// failure neither video nor poster is left behind. Blocks until done;
+/// failure neither video nor poster is left behind. If the picture was to be
+/// copied and turns out not to allow it (damaged frames, a size that changes),
+/// it is encoded instead: a second [`Event::Planned`] says so. Blocks until done;
 /// `on_event` is called on this thread, about 20 times a second at most.
 ///
 /// # Errors
-/// Those of [`super::probe`], [`super::plan`] and [`super::verify`], and
+/// Those of [`super::probe()`], [`super::plan()`] and [`super::verify()`], and
 /// `output_unwritable`, `output_too_large`, `encoder_failed`,
 /// `hdr_not_supported`, `damaged_media`, `truncated`.
 pub fn render(
@@ -93,96 +97,50 @@ fn run(
     on_event: &mut dyn FnMut(Event),
 ) -> Result<Report, MediaError> {
     let started = Instant::now();
-    let limits = &render.limits;
-    let main = open(render.main.as_ref(), limits, guard)?;
-    let source = match &render.audio_source {
-        Some(input) if main.audio.is_none() => Some(open(input.as_ref(), limits, guard)?),
-        _ => None,
+    let done = match attempt(render, render.force, output, guard, on_event) {
+        Err(Setback::CannotCopy(reason)) => {
+            let force = Force {
+                video: true,
+                because: Some(reason),
+                ..render.force
+            };
+            attempt(render, force, output, guard, on_event)
+        }
+        other => other,
     };
-    let logo = render
-        .watermark
-        .as_ref()
-        .map(|mark| picture::load(mark.image.as_ref(), limits, guard).map_err(as_watermark))
-        .transpose()?;
-    let plan = plan(&PlanRequest {
-        main: &main.probe,
-        audio_from: source.as_ref().map(|source| &source.probe),
-        profile: &render.profile,
-        watermark: render
-            .watermark
-            .as_ref()
-            .zip(logo.as_ref())
-            .map(|(mark, logo)| (&mark.placement, (logo.width, logo.height))),
-        limits,
-        force: Force::default(),
-    })?;
-    on_event(Event::Planned(Box::new(plan.clone())));
-    let open_ms = elapsed(started);
-
-    let probe = main.probe.clone();
-    let mut narrator = Narrator::new(&probe, on_event);
-    let picker = render
-        .poster
-        .as_ref()
-        .map(|_| PosterPicker::new(probe.container.duration_ms));
-    let processing = Instant::now();
-    let outcome = match &plan.video {
-        VideoPlan::Encode { .. } => transcode(
-            render,
-            main,
-            source,
-            logo.as_ref(),
-            &plan,
-            picker,
-            output,
-            guard,
-            &mut narrator,
-        )?,
-        VideoPlan::Copy { .. } => remux::run(
-            render,
-            main,
-            source,
-            &plan,
-            picker,
-            output,
-            guard,
-            &mut narrator,
-        )?,
-    };
-    let process_ms = elapsed(processing);
-
-    let verifying = Instant::now();
-    let verified = check(
-        output,
-        &plan,
-        &outcome,
-        &probe.require_video()?.codec,
-        limits,
-        guard,
-    )?;
-    let verify_ms = elapsed(verifying);
+    let Done {
+        plan,
+        probe,
+        outcome,
+        verified,
+        mut timings,
+    } = done.map_err(Setback::into_error)?;
     guard.check()?;
-    let staged = match (&render.poster, outcome.poster) {
+
+    let mut staged = match (&render.poster, outcome.poster) {
         (Some(path), Some((frame, at_ms))) => {
             Some(stage_poster(path, frame, at_ms, outcome.color)?)
         }
         _ => None,
     };
+    // The poster first: it can be taken back, an earlier video could not.
+    if let Some((poster, _)) = &mut staged {
+        poster.publish()?;
+    }
     output.commit().map_err(|error| {
         MediaError::new(
             MediaCode::OutputUnwritable,
             format!("the result cannot be published: {error}"),
         )
     })?;
-    let poster = match staged {
-        Some((staged, info)) => {
-            staged.publish()?;
-            narrator.say(Event::PosterWritten(info.clone()));
-            Some(info)
-        }
-        None => None,
-    };
-    let report = Report {
+    let poster = staged.map(|(staged, info)| {
+        staged.keep();
+        on_event(Event::PosterWritten(info.clone()));
+        info
+    });
+    on_event(Event::Done);
+    timings.total_ms = elapsed(started);
+    Ok(Report {
         plan,
         source: probe,
         duration_ms: verified.duration_ms,
@@ -192,15 +150,143 @@ fn run(
         output: verified.probe,
         poster,
         damage: outcome.damage,
+        timings,
+    })
+}
+
+/// Why one attempt came to nothing.
+pub(crate) enum Setback {
+    Failed(MediaError),
+    /// The picture has to be encoded after all, for this reason.
+    CannotCopy(&'static str),
+}
+
+impl From<MediaError> for Setback {
+    fn from(error: MediaError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl Setback {
+    fn into_error(self) -> MediaError {
+        match self {
+            Self::Failed(error) => error,
+            Self::CannotCopy(reason) => MediaError::new(
+                MediaCode::Internal,
+                format!("encoding was no way out either: {reason}"),
+            ),
+        }
+    }
+}
+
+/// A staged and verified file and how it came about.
+struct Done {
+    plan: Plan,
+    probe: Probe,
+    outcome: Outcome,
+    verified: Verified,
+    timings: Timings,
+}
+
+fn attempt(
+    render: &Render,
+    force: Force,
+    output: &mut dyn Output,
+    guard: &Arc<Guard>,
+    on_event: &mut dyn FnMut(Event),
+) -> Result<Done, Setback> {
+    let started = Instant::now();
+    let job = Job::open(render, force, guard)?;
+    let (plan, probe) = (job.plan.clone(), job.main.probe.clone());
+    on_event(Event::Planned(Box::new(plan.clone())));
+    let open_ms = elapsed(started);
+
+    let mut narrator = Narrator::new(&probe, on_event);
+    let processing = Instant::now();
+    let copying = matches!(plan.video, VideoPlan::Copy { .. });
+    let outcome = if copying {
+        remux::run(job, output, &mut narrator)?
+    } else {
+        transcode(job, output, &mut narrator)?
+    };
+    let process_ms = elapsed(processing);
+
+    let verifying = Instant::now();
+    let codec = &probe.require_video()?.codec;
+    let verified = match check(output, &plan, &outcome, codec, &render.limits, guard) {
+        Ok(verified) => verified,
+        // Copied as it came: an encoder can make something whole of it.
+        Err(error) if copying && error.code == MediaCode::NotDecodable => {
+            return Err(Setback::CannotCopy("its damaged frames are mended"));
+        }
+        Err(error) if copying && error.code == MediaCode::WrongSize => {
+            return Err(Setback::CannotCopy(remux::CHANGES));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    Ok(Done {
+        plan,
+        probe,
+        outcome,
+        verified,
         timings: Timings {
             open_ms,
             process_ms,
-            verify_ms,
-            total_ms: elapsed(started),
+            verify_ms: elapsed(verifying),
+            total_ms: 0,
         },
-    };
-    narrator.say(Event::Done);
-    Ok(report)
+    })
+}
+
+/// Everything open and decided.
+pub(crate) struct Job<'a> {
+    pub render: &'a Render,
+    pub guard: &'a Arc<Guard>,
+    pub main: Opened,
+    pub source: Option<Opened>,
+    pub logo: Option<Image>,
+    pub plan: Plan,
+}
+
+impl<'a> Job<'a> {
+    fn open(render: &'a Render, force: Force, guard: &'a Arc<Guard>) -> Result<Self, MediaError> {
+        let limits = &render.limits;
+        let main = open(render.main.as_ref(), limits, guard)?;
+        let source = match &render.audio_source {
+            Some(input) if main.audio.is_none() => Some(open(input.as_ref(), limits, guard)?),
+            _ => None,
+        };
+        let logo = render
+            .watermark
+            .as_ref()
+            .map(|mark| picture::load(mark.image.as_ref(), limits, guard).map_err(as_watermark))
+            .transpose()?;
+        let placement = render.watermark.as_ref().map(|mark| &mark.placement);
+        let size = logo.as_ref().map(|logo| (logo.width, logo.height));
+        let plan = plan(&PlanRequest {
+            main: &main.probe,
+            audio_from: source.as_ref().map(|source| &source.probe),
+            profile: &render.profile,
+            watermark: placement.zip(size),
+            limits,
+            force,
+        })?;
+        Ok(Self {
+            render,
+            guard,
+            main,
+            source,
+            logo,
+            plan,
+        })
+    }
+
+    fn poster_picker(&self) -> Option<PosterPicker> {
+        self.render
+            .poster
+            .as_ref()
+            .map(|_| PosterPicker::new(self.main.probe.container.duration_ms))
+    }
 }
 
 /// What a pass leaves behind besides the staged file.
@@ -213,21 +299,20 @@ pub(crate) struct Outcome {
     pub frames: u64,
 }
 
-#[allow(
-    clippy::too_many_arguments,
-    reason = "one caller; a struct would only rename them"
-)]
 fn transcode(
-    render: &Render,
-    main: Opened,
-    source: Option<Opened>,
-    logo: Option<&Image>,
-    plan: &Plan,
-    poster: Option<PosterPicker>,
+    job: Job<'_>,
     output: &mut dyn Output,
-    guard: &Arc<Guard>,
     narrator: &mut Narrator<'_>,
 ) -> Result<Outcome, MediaError> {
+    let poster = job.poster_picker();
+    let Job {
+        render,
+        guard,
+        main,
+        source,
+        logo,
+        plan,
+    } = job;
     let VideoPlan::Encode {
         width,
         height,
@@ -241,17 +326,16 @@ fn transcode(
     else {
         return Err(MediaError::new(MediaCode::Internal, "nothing to encode"));
     };
-    let overlay =
-        render
-            .watermark
-            .as_ref()
-            .zip(logo)
-            .zip(plan.watermark)
-            .map(|((mark, logo), at)| Overlay {
-                image: logo::resize(logo, at.width, at.height),
-                opacity: mark.placement.opacity,
-                position: Position::Fixed(at.x, at.y),
-            });
+    let overlay = render
+        .watermark
+        .as_ref()
+        .zip(logo.as_ref())
+        .zip(plan.watermark)
+        .map(|((mark, logo), at)| Overlay {
+            image: logo::resize(logo, at.width, at.height),
+            opacity: mark.placement.opacity,
+            position: Position::Fixed(at.x, at.y),
+        });
     let spec = VideoSpec {
         overlay,
         fps: fps.map(Ratio::approximate),
@@ -317,8 +401,18 @@ pub(crate) fn spec_for(main: &Opened, width: u32, height: u32) -> Result<VideoSp
 /// Bytes reserved for the index, from what the headers promise.
 pub(crate) fn reserve_for(main: &Opened, source: Option<&Opened>) -> u64 {
     let count = |opened: &Opened| {
-        let seconds = opened.probe.container.duration_ms as f64 / 1000.0;
-        let fps = opened.probe.video.as_ref().map_or(0.0, |video| video.fps);
+        // A file that does not say how long it is gets room for ten minutes.
+        let seconds = match opened.probe.container.duration_ms {
+            0 => 600.0,
+            ms => ms as f64 / 1000.0,
+        };
+        let average = opened.probe.video.as_ref().map_or(0.0, |video| video.fps);
+        // Where frames are not counted, the average stems from the first
+        // seconds only; the base rate bounds it, up to what is no guess any more.
+        let fps = match opened.video.frames {
+            0 => average.max(opened.video.real_rate.as_f64().min(60.0)),
+            _ => average,
+        };
         let frames = opened.video.frames.max((seconds * fps).ceil() as u64);
         let sound = opened
             .probe

@@ -31,7 +31,7 @@ use super::{logo, picture};
 /// `audio` keeps the source's sound. Both sides of the result are even.
 ///
 /// # Errors
-/// Those of [`super::render`].
+/// Those of [`super::render()`].
 pub fn upscale(
     input: &dyn Input,
     target_height: u32,
@@ -55,7 +55,7 @@ pub fn upscale(
 /// a slow drift into the last frame. The new part is silent.
 ///
 /// # Errors
-/// Those of [`super::render`].
+/// Those of [`super::render()`].
 pub fn extend(
     input: &dyn Input,
     extra_seconds: f64,
@@ -77,7 +77,7 @@ pub fn extend(
 /// little. Size, length and frame count stay.
 ///
 /// # Errors
-/// Those of [`super::render`] and [`super::probe_picture`].
+/// Those of [`super::render()`] and [`super::probe_picture`].
 pub fn character_replace(
     input: &dyn Input,
     picture: &dyn Input,
@@ -267,6 +267,7 @@ fn fixed_plan(
         force: Force {
             video: true,
             audio: false,
+            because: None,
         },
     })?;
     plan.video = VideoPlan::Encode {

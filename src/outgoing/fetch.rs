@@ -61,7 +61,12 @@ impl WebFetcher {
     async fn get(&self, url: &Url, to: &Path, max_bytes: u64) -> Result<u64, FetchError> {
         check_url(url, self.allow_loopback)
             .map_err(|refused| FetchError::Refused(refused.to_string()))?;
-        let response = self.client.get(url.clone()).send().await.map_err(failed)?;
+        let response = self
+            .client
+            .get(url.clone())
+            .send()
+            .await
+            .map_err(|error| failed(&error))?;
         let status = response.status();
         if !status.is_success() {
             let message = format!("the address answers with status {status}");
@@ -80,7 +85,7 @@ impl WebFetcher {
         let mut body = response.bytes_stream();
         let mut bytes = 0_u64;
         while let Some(chunk) = body.next().await {
-            let chunk = chunk.map_err(failed)?;
+            let chunk = chunk.map_err(|error| failed(&error))?;
             bytes += chunk.len() as u64;
             if bytes > max_bytes {
                 return Err(FetchError::TooLarge { limit: max_bytes });
@@ -105,8 +110,8 @@ impl Fetcher for WebFetcher {
 }
 
 /// Says what failed without the address: it may carry a signature.
-fn failed(error: reqwest::Error) -> FetchError {
-    if let Some(refused) = refusal(&error) {
+fn failed(error: &reqwest::Error) -> FetchError {
+    if let Some(refused) = refusal(error) {
         return FetchError::Refused(refused.to_string());
     }
     let what = if error.is_timeout() {

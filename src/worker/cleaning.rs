@@ -44,7 +44,10 @@ pub(super) async fn sweep(services: &Services) -> Result<u32, StorageError> {
             // Running, or a document that cannot be read: a person may want to look at it.
             Ok(Some(_)) => {}
             Ok(None) => {
-                services.storage.delete_folder(&format!("work/{id}")).await?;
+                services
+                    .storage
+                    .delete_folder(&format!("work/{id}"))
+                    .await?;
                 cleaned += 1;
             }
             Err(error) => tracing::warn!(job = %id, %error, "its work files stay for now"),

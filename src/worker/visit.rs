@@ -14,6 +14,7 @@ use tracing::Instrument as _;
 use super::stop::{Stop, StopReason};
 use super::writer::Writer;
 use super::{Services, Settings, Visit, Worker, end, stages};
+use crate::clock::elapsed;
 use crate::job::{
     Change, Claim, Code, Disposition, Failure, Job, JobError, Party, Stage, Status, Timestamp,
 };
@@ -232,9 +233,16 @@ async fn go(context: &Context<'_>) -> Result<Job, Halt> {
             return end::completed(context).await;
         }
         let started = Instant::now();
+        let submitted_at = job.provider.submitted_at;
         let span = tracing::info_span!("stage", stage = stage.as_str(), attempt = job.attempt);
         let step = stages::run(context, stage, job).instrument(span).await;
-        let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        // What generating takes is the provider's time, not that of our questions.
+        let took = match (stage, &step, submitted_at) {
+            (Stage::Generate, Ok(Step::Next), Some(at)) => elapsed(at, context.now()),
+            (Stage::Generate, _, _) => Duration::ZERO,
+            _ => started.elapsed(),
+        };
+        let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         match step? {
             Step::Next => {
                 context.writer.record(&Change::Timed { stage, ms }).await?;
@@ -376,10 +384,10 @@ pub(super) async fn error_of(context: &Context<'_>, failure: &Failure) -> JobErr
 
 /// Plans what comes after the visit.
 async fn planned(worker: &Worker, job: &Job) -> Visit {
-    if matches!(job.status, Status::Queued | Status::Processing) {
-        if let Err(visit) = worker.plan_wake(job).await {
-            return visit;
-        }
+    if matches!(job.status, Status::Queued | Status::Processing)
+        && let Err(visit) = worker.plan_wake(job).await
+    {
+        return visit;
     }
     Visit::Advanced
 }
@@ -390,10 +398,22 @@ fn halted(halt: &Halt) -> Visit {
             tracing::info!("another claim was made; leaving the job to it");
             Visit::NothingToDo
         }
-        other => {
-            tracing::warn!(halt = ?other, "the visit ends unrecorded; its lease runs out");
+        Halt::Ledger(error) => {
+            tracing::warn!(%error, "the visit ends unrecorded; its lease runs out");
             Visit::Unavailable {
-                message: "the ledger does not answer".into(),
+                message: error.to_string(),
+            }
+        }
+        Halt::Failed(failure) => {
+            tracing::error!(%failure, "the visit's end could not be recorded; its lease runs out");
+            Visit::Unavailable {
+                message: failure.to_string(),
+            }
+        }
+        Halt::Stopped(reason) => {
+            tracing::warn!(?reason, "the visit was stopped while it ended");
+            Visit::Unavailable {
+                message: "the visit was stopped while it ended".into(),
             }
         }
     }

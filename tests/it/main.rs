@@ -16,14 +16,20 @@
 )]
 
 mod architecture;
+mod cli;
+mod demo;
+mod docs;
 mod gcp;
 mod http;
 mod ledger;
 mod links;
 mod media;
 mod notify;
+mod provider;
 mod queue;
 mod road;
+mod sandbox;
+mod service;
 mod submit;
 mod support;
 mod telemetry;

@@ -1,11 +1,12 @@
 //! The media core, judged by decoding what it made.
 
+mod copy;
 mod hostile;
 mod probe;
 mod render;
 mod sound;
 mod stop;
-mod support;
+pub(crate) mod support;
 mod synth;
 mod verify;
 mod watermark;

@@ -36,7 +36,7 @@ pub(super) fn create(
         }
     }
     if let Some(job) = load(tx, &new.id)? {
-        return Ok(if asks_for(&new, &job) {
+        return Ok(if new.asks_for(&job) {
             remember(tx, new.idempotency.as_ref(), &job)?;
             Created::Existing(Box::new(job))
         } else {
@@ -56,17 +56,6 @@ pub(super) fn create(
     insert(tx, &job)?;
     remember(tx, idempotency.as_ref(), &job)?;
     Ok(Created::New(Box::new(job)))
-}
-
-/// Whether the job there is what the request asks for. Moments are left out: who asks again does
-/// so later. A cost that was left open may have been computed since.
-fn asks_for(new: &NewJob, job: &Job) -> bool {
-    new.owner == job.owner
-        && new.params == job.params
-        && new.source == job.source
-        && new.output == job.output
-        && new.notify == job.notify
-        && (new.cost.is_none() || new.cost == job.credits.cost)
 }
 
 fn remember(tx: &Transaction<'_>, key: Option<&Idempotency>, job: &Job) -> Result<()> {

@@ -108,6 +108,19 @@ impl CodecParams {
         }
     }
 
+    /// The decoder's configuration as the container keeps it; may be empty.
+    pub(crate) fn configuration(&self) -> &[u8] {
+        // SAFETY: the parameters are ours and keep `extradata` as long as they
+        // live; it has `extradata_size` bytes.
+        unsafe {
+            let length = usize::try_from((*self.pointer).extradata_size).unwrap_or(0);
+            if (*self.pointer).extradata.is_null() || length == 0 {
+                return &[];
+            }
+            std::slice::from_raw_parts((*self.pointer).extradata, length)
+        }
+    }
+
     pub(super) fn as_ptr(&self) -> *mut ffi::AVCodecParameters {
         self.pointer
     }

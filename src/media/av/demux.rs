@@ -5,24 +5,21 @@
 //! a fixed list, the name of the file is never shown to libav, and every
 //! attempt to open something nested is refused.
 
-use std::ffi::{CStr, CString};
 use std::io::{self, Read};
 use std::os::raw::{c_char, c_int, c_void};
 use std::sync::Arc;
 
-use ffmpeg_next::codec::packet::side_data::Type as SideDataType;
 use ffmpeg_next::ffi;
 use ffmpeg_next::format::context::Input as OwnedInput;
 
-use super::codec::{CodecParams, describe, whitelist};
+use super::codec::{CodecParams, whitelist};
+use super::dictionary::Dictionary;
 use super::error::{AvError, check};
 use super::io::Io;
 use super::packet::Packet;
-use super::{int_field, log, ratio, text, timestamp};
-use crate::media::color::Color;
+use super::{int_field, log, text, timestamp};
 use crate::media::input::ReadSeek;
 use crate::media::limits::Guard;
-use crate::media::ratio::Ratio;
 
 /// Demuxers we let near untrusted bytes, by libav's names.
 const FORMATS: &str = "mov,matroska,avi,mpegts,gif";
@@ -54,42 +51,6 @@ impl From<AvError> for OpenError {
     fn from(error: AvError) -> Self {
         Self::Libav(error)
     }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Video,
-    Audio,
-    Subtitle,
-    Data,
-}
-
-/// Plain facts about one stream, copied out of libav.
-#[derive(Clone, Debug)]
-pub(crate) struct StreamInfo {
-    pub index: usize,
-    pub kind: Kind,
-    pub attached_picture: bool,
-    pub default: bool,
-    pub codec: String,
-    pub profile: Option<String>,
-    pub time_base: Ratio,
-    pub start: Option<i64>,
-    pub duration: Option<i64>,
-    pub frames: u64,
-    pub average_rate: Ratio,
-    pub real_rate: Ratio,
-    pub bit_rate: u64,
-    pub width: u32,
-    pub height: u32,
-    /// Number and meaning of the pixel or sample format; negative if unknown.
-    pub format: i32,
-    pub sample_aspect: Ratio,
-    pub color: Color,
-    pub display_matrix: Option<[i32; 9]>,
-    pub sample_rate: u32,
-    pub channels: u32,
-    pub channel_layout: String,
 }
 
 /// Recognises the container from its first bytes.
@@ -142,7 +103,7 @@ fn guess(head: &[u8]) -> (*const ffi::AVInputFormat, c_int) {
 /// An open container. Field order matters: the format context closes first,
 /// then the I/O it reads from, then the guard its callback looks at.
 pub(crate) struct Demuxer {
-    input: OwnedInput,
+    pub(super) input: OwnedInput,
     io: Io,
     guard: Arc<Guard>,
     format: String,
@@ -256,13 +217,13 @@ impl Demuxer {
             })
     }
 
-    fn context(&self) -> *mut ffi::AVFormatContext {
+    pub(super) fn context(&self) -> *mut ffi::AVFormatContext {
         // SAFETY: the wrapper owns the pointer; every use below stays within
         // the lifetime of self, on one thread.
         unsafe { self.input.as_ptr().cast_mut() }
     }
 
-    fn stream_count(&self) -> usize {
+    pub(super) fn stream_count(&self) -> usize {
         // SAFETY: see `context`.
         unsafe { (*self.context()).nb_streams as usize }
     }
@@ -292,100 +253,6 @@ impl Demuxer {
     /// A value of the container's metadata.
     pub(crate) fn metadata(&self, key: &str) -> Option<String> {
         self.input.metadata().get(key).map(str::to_owned)
-    }
-
-    /// Streams of the first program, or all when there are no programs.
-    ///
-    /// A transport stream may carry several programs; only one is taken.
-    pub(crate) fn streams(&self) -> Vec<StreamInfo> {
-        let wanted = self.first_program();
-        (0..self.stream_count())
-            .filter(|index| wanted.is_empty() || wanted.contains(index))
-            .map(|index| self.describe_stream(index))
-            .collect()
-    }
-
-    fn first_program(&self) -> Vec<usize> {
-        // SAFETY: see `context`; the arrays have the stated lengths.
-        unsafe {
-            let context = self.context();
-            for index in 0..(*context).nb_programs as usize {
-                let program = *(*context).programs.add(index);
-                let streams: Vec<usize> = (0..(*program).nb_stream_indexes as usize)
-                    .map(|at| *(*program).stream_index.add(at) as usize)
-                    .collect();
-                let video = i32::from(ffi::AVMediaType::AVMEDIA_TYPE_VIDEO as i8);
-                let has_video = streams.iter().any(|at| {
-                    *at < self.stream_count()
-                        && int_field!((**(*context).streams.add(*at)).codecpar, codec_type) == video
-                });
-                if has_video {
-                    return streams;
-                }
-            }
-        }
-        Vec::new()
-    }
-
-    fn describe_stream(&self, index: usize) -> StreamInfo {
-        let display_matrix = self.display_matrix(index);
-        // SAFETY: `index` is below nb_streams; streams and parameters live as
-        // long as the context. Enums are read as integers.
-        unsafe {
-            let stream = *(*self.context()).streams.add(index);
-            let par = (*stream).codecpar;
-            let (codec, profile) = describe(int_field!(par, codec_id), (*par).profile);
-            let kind = match int_field!(par, codec_type) {
-                0 => Kind::Video,
-                1 => Kind::Audio,
-                3 => Kind::Subtitle,
-                _ => Kind::Data,
-            };
-            let disposition = (*stream).disposition;
-            StreamInfo {
-                index,
-                kind,
-                attached_picture: disposition & ffi::AV_DISPOSITION_ATTACHED_PIC as c_int != 0,
-                default: disposition & ffi::AV_DISPOSITION_DEFAULT as c_int != 0,
-                codec,
-                profile,
-                time_base: ratio((*stream).time_base),
-                start: timestamp((*stream).start_time),
-                duration: timestamp((*stream).duration).filter(|duration| *duration > 0),
-                frames: u64::try_from((*stream).nb_frames).unwrap_or(0),
-                average_rate: ratio((*stream).avg_frame_rate),
-                real_rate: ratio((*stream).r_frame_rate),
-                bit_rate: u64::try_from((*par).bit_rate).unwrap_or(0),
-                width: u32::try_from((*par).width).unwrap_or(0),
-                height: u32::try_from((*par).height).unwrap_or(0),
-                format: (*par).format,
-                sample_aspect: aspect(stream, par),
-                color: Color {
-                    primaries: int_field!(par, color_primaries),
-                    transfer: int_field!(par, color_trc),
-                    matrix: int_field!(par, color_space),
-                    range: int_field!(par, color_range),
-                },
-                display_matrix,
-                sample_rate: u32::try_from((*par).sample_rate).unwrap_or(0),
-                channels: u32::try_from((*par).ch_layout.nb_channels).unwrap_or(0),
-                channel_layout: layout_name(&(*par).ch_layout),
-            }
-        }
-    }
-
-    fn display_matrix(&self, index: usize) -> Option<[i32; 9]> {
-        // ffmpeg-next knows where each FFmpeg version keeps a stream's side data.
-        let stream = self.input.stream(index)?;
-        let data = stream
-            .side_data()
-            .find(|data| data.kind() == SideDataType::DisplayMatrix)?;
-        let bytes = data.data();
-        let mut matrix = [0i32; 9];
-        for (value, chunk) in matrix.iter_mut().zip(bytes.chunks_exact(4)) {
-            *value = i32::from_ne_bytes(chunk.try_into().ok()?);
-        }
-        (bytes.len() >= 36).then_some(matrix)
     }
 
     /// A copy of a stream's codec parameters.
@@ -449,38 +316,6 @@ impl Demuxer {
     }
 }
 
-/// The container's aspect wins over the codec's: that is what players show.
-///
-/// # Safety
-/// Both pointers are valid.
-unsafe fn aspect(stream: *const ffi::AVStream, par: *const ffi::AVCodecParameters) -> Ratio {
-    // SAFETY: the caller's promise.
-    let (container, codec) = unsafe {
-        (
-            ratio((*stream).sample_aspect_ratio),
-            ratio((*par).sample_aspect_ratio),
-        )
-    };
-    match (container.is_valid(), codec.is_valid()) {
-        (true, _) => container,
-        (false, true) => codec,
-        _ => Ratio::new(1, 1),
-    }
-}
-
-fn layout_name(layout: &ffi::AVChannelLayout) -> String {
-    let mut buffer = [0u8; 128];
-    // SAFETY: a valid layout and a buffer of the stated length, terminated by the call.
-    let code = unsafe {
-        ffi::av_channel_layout_describe(layout, buffer.as_mut_ptr().cast::<c_char>(), buffer.len())
-    };
-    if code <= 0 {
-        return String::new();
-    }
-    let end = buffer.iter().position(|byte| *byte == 0).unwrap_or(0);
-    String::from_utf8_lossy(&buffer[..end]).into_owned()
-}
-
 unsafe extern "C" fn interrupt(opaque: *mut c_void) -> c_int {
     // SAFETY: `opaque` is the Guard of a Demuxer that is alive while libav
     // runs; Guard is Sync, so any thread may look.
@@ -496,41 +331,4 @@ unsafe extern "C" fn refuse_nested(
     _: *mut *mut ffi::AVDictionary,
 ) -> c_int {
     -(ffi::EPERM as c_int)
-}
-
-/// Owns an `AVDictionary`.
-#[derive(Debug)]
-pub(super) struct Dictionary(*mut ffi::AVDictionary);
-
-impl Default for Dictionary {
-    fn default() -> Self {
-        Self(std::ptr::null_mut())
-    }
-}
-
-impl Dictionary {
-    pub(super) fn set(&mut self, key: &CStr, value: &str) -> Result<(), AvError> {
-        let value = CString::new(value).map_err(|_| AvError::new(super::EINVAL, "av_dict_set"))?;
-        // SAFETY: both strings outlive the call, which copies them.
-        check(
-            unsafe { ffi::av_dict_set(&mut self.0, key.as_ptr(), value.as_ptr(), 0) },
-            "av_dict_set",
-        )?;
-        Ok(())
-    }
-
-    pub(super) fn as_mut(&mut self) -> *mut *mut ffi::AVDictionary {
-        &mut self.0
-    }
-
-    fn take(&mut self) -> *mut ffi::AVDictionary {
-        std::mem::replace(&mut self.0, std::ptr::null_mut())
-    }
-}
-
-impl Drop for Dictionary {
-    fn drop(&mut self) {
-        // SAFETY: null or ours.
-        unsafe { ffi::av_dict_free(&mut self.0) };
-    }
 }

@@ -23,7 +23,8 @@ pub(crate) struct X264Settings<'a> {
     pub color: Color,
     pub crf: f32,
     pub preset: &'a str,
-    /// Peak bits per second, with a buffer of two seconds.
+    /// Peak bits per second, over a buffer of one second: a longer one lets short
+    /// clips exceed the rate by what the buffer holds at the start.
     pub max_rate: Option<u64>,
     pub threads: usize,
 }
@@ -120,8 +121,7 @@ impl Encoder {
             (*encoder.context).flags |= ffi::AV_CODEC_FLAG_GLOBAL_HEADER as c_int;
             if let Some(rate) = settings.max_rate {
                 (*encoder.context).rc_max_rate = i64::try_from(rate).unwrap_or(i64::MAX);
-                (*encoder.context).rc_buffer_size =
-                    c_int::try_from(rate.saturating_mul(2)).unwrap_or(c_int::MAX);
+                (*encoder.context).rc_buffer_size = c_int::try_from(rate).unwrap_or(c_int::MAX);
             }
         }
         encoder.open(codec)

@@ -97,10 +97,8 @@ impl Graph {
 
     fn initialise(&mut self, context: *mut ffi::AVFilterContext) -> Result<Node, AvError> {
         // SAFETY: a context of this graph whose options are set.
-        check(
-            unsafe { ffi::avfilter_init_str(context, std::ptr::null()) },
-            "avfilter_init_str",
-        )?;
+        let code = unsafe { ffi::avfilter_init_str(context, std::ptr::null()) };
+        check(code, "avfilter_init_str")?;
         self.nodes.push(context);
         Ok(Node(self.nodes.len() - 1))
     }

@@ -90,7 +90,7 @@ impl Frame {
             for plane in 0..4 {
                 let buffer = (*frame.pointer).buf[plane];
                 if !buffer.is_null() {
-                    std::ptr::write_bytes((*buffer).data, 0, (*buffer).size as usize);
+                    std::ptr::write_bytes((*buffer).data, 0, (*buffer).size);
                 }
             }
         }
@@ -105,10 +105,8 @@ impl Frame {
     pub(crate) fn share(&self) -> Result<Self, AvError> {
         let copy = Self::new()?;
         // SAFETY: both frames are valid and `copy` is empty.
-        check(
-            unsafe { ffi::av_frame_ref(copy.pointer, self.pointer) },
-            "av_frame_ref",
-        )?;
+        let code = unsafe { ffi::av_frame_ref(copy.pointer, self.pointer) };
+        check(code, "av_frame_ref")?;
         Ok(copy)
     }
 
@@ -204,12 +202,11 @@ impl Frame {
         // SAFETY: see `set_sample_aspect`; 0 is AV_PICTURE_TYPE_NONE.
         unsafe {
             int_field!(self.pointer, pict_type = 0);
-            while (*self.pointer).nb_side_data > 0 {
-                let first = *(*self.pointer).side_data;
-                let before = (*self.pointer).nb_side_data;
-                ffi::av_frame_remove_side_data(self.pointer, (*first).type_);
-                if (*self.pointer).nb_side_data >= before {
-                    break;
+            // Each call removes all entries of one type, so this many rounds do.
+            for _ in 0..(*self.pointer).nb_side_data {
+                if (*self.pointer).nb_side_data > 0 {
+                    let first = *(*self.pointer).side_data;
+                    ffi::av_frame_remove_side_data(self.pointer, (*first).type_);
                 }
             }
         }
@@ -223,25 +220,19 @@ impl Frame {
         let (pointer, length, stride) = self.extent(index)?;
         // SAFETY: `extent` computed the length from the frame's own stride and
         // height; the buffer lives as long as `&self`.
-        Some((
-            unsafe { std::slice::from_raw_parts(pointer, length) },
-            stride,
-        ))
+        let bytes = unsafe { std::slice::from_raw_parts(pointer, length) };
+        Some((bytes, stride))
     }
 
     /// As [`Frame::plane`], for writing; copies the buffer first if it is shared.
     pub(crate) fn plane_mut(&mut self, index: usize) -> Result<(&mut [u8], usize), AvError> {
         // SAFETY: the frame is valid; afterwards its buffers are ours alone.
-        check(
-            unsafe { ffi::av_frame_make_writable(self.pointer) },
-            "av_frame_make_writable",
-        )?;
+        let code = unsafe { ffi::av_frame_make_writable(self.pointer) };
+        check(code, "av_frame_make_writable")?;
         let (pointer, length, stride) = self.extent(index).ok_or(AvError::new(EINVAL, "plane"))?;
         // SAFETY: as for `plane`, and unshared since make_writable.
-        Ok((
-            unsafe { std::slice::from_raw_parts_mut(pointer, length) },
-            stride,
-        ))
+        let bytes = unsafe { std::slice::from_raw_parts_mut(pointer, length) };
+        Ok((bytes, stride))
     }
 
     fn extent(&self, index: usize) -> Option<(*mut u8, usize, usize)> {

@@ -26,6 +26,9 @@ struct State {
     length: u64,
     guard: Arc<Guard>,
     failure: Option<io::Error>,
+    /// Where readers write to: libav's own memory is not initialised, and at
+    /// the end of the file it must stay as it is (see [`read`]).
+    scratch: Vec<u8>,
 }
 
 /// Owns an `AVIOContext`, its buffer and the stream behind it.
@@ -45,6 +48,7 @@ impl Io {
             length,
             guard,
             failure: None,
+            scratch: vec![0; BUFFER],
         })
     }
 
@@ -54,12 +58,21 @@ impl Io {
             length: 0,
             guard,
             failure: None,
+            scratch: Vec::new(),
         })
     }
 
     fn new(state: State) -> Result<Self, AvError> {
         let writes = matches!(state.stream, Stream::Writer(_));
         let state = Box::into_raw(Box::new(state));
+        // FFmpeg 7 made the written bytes const: the type of the callback is
+        // whatever the headers say, the ABI is one.
+        #[allow(
+            clippy::missing_transmute_annotations,
+            reason = "the target type differs between FFmpeg versions"
+        )]
+        // SAFETY: `*mut u8` and `*const u8` arguments are passed alike.
+        let write = unsafe { std::mem::transmute(write as *const c_void) };
         // SAFETY: the buffer comes from av_malloc as avio_alloc_context wants;
         // `state` stays valid until Drop, after the last callback.
         unsafe {
@@ -73,14 +86,7 @@ impl Io {
                     c_int::from(writes),
                     state.cast::<c_void>(),
                     if writes { None } else { Some(read) },
-                    // FFmpeg 7 made the written bytes const; both shapes are one ABI.
-                    if writes {
-                        Some(std::mem::transmute::<*const c_void, _>(
-                            write as *const c_void,
-                        ))
-                    } else {
-                        None
-                    },
+                    if writes { Some(write) } else { None },
                     Some(seek),
                 )
             };
@@ -155,6 +161,8 @@ fn guarded<T: From<i32>>(opaque: *mut c_void, body: impl FnOnce(&mut State) -> T
     }
 }
 
+/// A call that finds the end must not touch the buffer: libav keeps the file's
+/// last bytes in it and seeks back into them without reading again.
 unsafe extern "C" fn read(opaque: *mut c_void, buffer: *mut u8, size: c_int) -> c_int {
     guarded(opaque, |state| {
         if state.guard.tripped() {
@@ -166,16 +174,18 @@ unsafe extern "C" fn read(opaque: *mut c_void, buffer: *mut u8, size: c_int) -> 
         let Ok(length @ 1..) = usize::try_from(size) else {
             return EINVAL;
         };
-        // SAFETY: libav gives `size` writable bytes; zeroed first, since a
-        // slice of uninitialised memory must not reach a safe reader.
-        let target = unsafe {
-            std::ptr::write_bytes(buffer, 0, length);
-            std::slice::from_raw_parts_mut(buffer, length)
-        };
+        let most = length.min(state.scratch.len());
+        let scratch = &mut state.scratch[..most];
         loop {
-            match reader.read(target) {
+            match reader.read(scratch) {
                 Ok(0) => return ffi::AVERROR_EOF,
-                Ok(count) => return count.min(length) as c_int,
+                Ok(count) => {
+                    let count = count.min(most);
+                    // SAFETY: libav gives `size` writable bytes, `count` is no
+                    // more, and the scratch memory is ours alone.
+                    unsafe { std::ptr::copy_nonoverlapping(scratch.as_ptr(), buffer, count) };
+                    return count as c_int;
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
                     state.failure.get_or_insert(error);

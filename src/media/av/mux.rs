@@ -1,6 +1,5 @@
 //! Writing MP4.
 
-use std::ffi::CStr;
 use std::io;
 use std::os::raw::c_int;
 use std::sync::Arc;
@@ -8,7 +7,7 @@ use std::sync::Arc;
 use ffmpeg_next::ffi;
 
 use super::codec::CodecParams;
-use super::demux::Dictionary;
+use super::dictionary::Dictionary;
 use super::encode::Encoder;
 use super::error::{AvError, check};
 use super::io::Io;
@@ -105,26 +104,30 @@ impl Muxer {
         }
     }
 
-    /// Writes the header, with `reserve` bytes kept free for the index.
+    /// Writes the header, with `reserve` bytes and room for the decoder
+    /// configurations kept free for the index.
     ///
     /// Streams may have another time base afterwards: ask [`Muxer::time_base`].
     pub(crate) fn start(&mut self, reserve: u64) -> Result<(), AvError> {
         let mut options = Dictionary::default();
-        options.set(c"moov_size", &reserve.to_string())?;
-        self.set_metadata(c"encoder", "filmlab")?;
+        let room = reserve.saturating_add(self.configurations());
+        options.set(c"moov_size", &room.to_string())?;
         // SAFETY: all streams have parameters; the dictionary outlives the call.
         let code = unsafe { ffi::avformat_write_header(self.context, options.as_mut()) };
         check(code, "avformat_write_header")?;
         Ok(())
     }
 
-    fn set_metadata(&mut self, key: &CStr, value: &str) -> Result<(), AvError> {
-        let mut dictionary = Dictionary::default();
-        dictionary.set(key, value)?;
-        // SAFETY: both dictionaries are valid; entries are copied.
-        let code =
-            unsafe { ffi::av_dict_copy(&mut (*self.context).metadata, *dictionary.as_mut(), 0) };
-        check(code, "av_dict_copy").map(|_| ())
+    /// Bytes of all streams' decoder configurations. Twice: one given with
+    /// start codes grows when its lengths are written.
+    fn configurations(&self) -> u64 {
+        // SAFETY: the context is ours; its arrays have the stated lengths.
+        unsafe {
+            (0..(*self.context).nb_streams as usize)
+                .map(|index| (*(**(*self.context).streams.add(index)).codecpar).extradata_size)
+                .map(|size| u64::try_from(size).unwrap_or(0) * 2)
+                .sum()
+        }
     }
 
     pub(crate) fn time_base(&self, stream: usize) -> Ratio {

@@ -100,6 +100,21 @@ impl Packet {
         }
     }
 
+    /// A decoder configuration that begins with this packet.
+    pub(crate) fn new_configuration(&self) -> Option<&[u8]> {
+        let mut size = 0;
+        // SAFETY: the packet is valid; side data lives as long as its
+        // reference, and the call says how many bytes there are.
+        unsafe {
+            let data = ffi::av_packet_get_side_data(
+                self.pointer,
+                ffi::AVPacketSideDataType::AV_PKT_DATA_NEW_EXTRADATA,
+                &mut size,
+            );
+            (!data.is_null()).then(|| std::slice::from_raw_parts(data, size))
+        }
+    }
+
     /// Moves both timestamps by `-offset`.
     pub(crate) fn subtract(&mut self, offset: i64) {
         if let Some(pts) = self.pts() {

@@ -133,11 +133,11 @@ impl VideoGraph {
     }
 
     pub(crate) fn push(&mut self, frame: Option<&mut Frame>) -> Result<(), AvError> {
-        let frame = frame.map(|frame| {
-            frame.set_sample_aspect(Ratio::new(1, 1));
-            frame
-        });
-        self.graph.push(self.source, frame)
+        let Some(frame) = frame else {
+            return self.graph.push(self.source, None);
+        };
+        frame.set_sample_aspect(Ratio::new(1, 1));
+        self.graph.push(self.source, Some(frame))
     }
 
     pub(crate) fn pull(&mut self, frame: &mut Frame) -> Result<av::Received, AvError> {

@@ -165,6 +165,16 @@ impl Pass {
                 .on_stream(self.main.video.index)
                 .with_log()
         };
+        // First: what is missing explains what does not decode.
+        Truncation {
+            claimed_ms: self.main.probe.container.duration_ms,
+            reached_ms: self.video.reached_ms().max(audio_reached_ms),
+            claimed_frames: self.main.video.frames,
+            frames: counts.packets,
+            longest_ms: self.video.longest_ms(),
+        }
+        .check()
+        .map_err(stage)?;
         if counts.decoded == 0 {
             return Err(stage(MediaError::new(
                 MediaCode::DamagedMedia,
@@ -178,15 +188,7 @@ impl Pass {
                 format!("{bad} of {} packets are damaged", counts.packets),
             )));
         }
-        Truncation {
-            claimed_ms: self.main.probe.container.duration_ms,
-            reached_ms: self.video.reached_ms().max(audio_reached_ms),
-            claimed_frames: self.main.video.frames,
-            frames: counts.packets,
-            longest_ms: self.video.longest_ms(),
-        }
-        .check()
-        .map_err(stage)
+        Ok(())
     }
 
     /// Finishes sound and file after the video was finished. Returns the video

@@ -1,11 +1,14 @@
 //! Choosing a poster among the frames that pass by, and writing it as JPEG.
 
+use std::io::Write;
 use std::path::Path;
+
+use tempfile::TempPath;
 
 use crate::media::av::{AvError, Encoder, Frame, Graph, Packet, Received, VideoSource};
 use crate::media::color::{Color, FULL, SMPTE170M};
 use crate::media::error::{MediaCode, MediaError};
-use crate::media::output::staging_path;
+use crate::media::output::hidden_beside;
 use crate::media::ratio::Ratio;
 
 /// Below this mean luma (limited range, black is 16) a frame counts as black.
@@ -143,38 +146,50 @@ pub(crate) fn encode(frame: Frame, color: Color) -> Result<Vec<u8>, AvError> {
     Ok(packet.bytes().to_vec())
 }
 
-/// A poster under its staging name; removed on drop unless published.
+/// A poster on its way to its final name; removed on drop unless kept.
 pub(crate) struct StagedPoster<'a> {
     target: &'a Path,
-    published: bool,
+    /// Until it is published.
+    hidden: Option<TempPath>,
+    kept: bool,
 }
 
 impl<'a> StagedPoster<'a> {
     pub(crate) fn write(target: &'a Path, jpeg: &[u8]) -> Result<Self, MediaError> {
-        let staged = Self {
+        let (mut file, hidden) = hidden_beside(target).map_err(|error| unwritable(&error))?;
+        file.write_all(jpeg).map_err(|error| unwritable(&error))?;
+        Ok(Self {
             target,
-            published: false,
-        };
-        std::fs::write(staging_path(target), jpeg).map_err(unwritable)?;
-        Ok(staged)
+            hidden: Some(hidden),
+            kept: false,
+        })
     }
 
-    pub(crate) fn publish(mut self) -> Result<(), MediaError> {
-        std::fs::rename(staging_path(self.target), self.target).map_err(unwritable)?;
-        self.published = true;
-        Ok(())
+    /// Gives it its final name. It still goes away if the video does not follow.
+    pub(crate) fn publish(&mut self) -> Result<(), MediaError> {
+        match self.hidden.take() {
+            Some(hidden) => hidden
+                .persist(self.target)
+                .map_err(|error| unwritable(&error.error)),
+            None => Ok(()),
+        }
+    }
+
+    /// The video stands as well.
+    pub(crate) fn keep(mut self) {
+        self.kept = true;
     }
 }
 
 impl Drop for StagedPoster<'_> {
     fn drop(&mut self) {
-        if !self.published {
-            let _ = std::fs::remove_file(staging_path(self.target));
+        if !self.kept && self.hidden.is_none() {
+            let _ = std::fs::remove_file(self.target);
         }
     }
 }
 
-fn unwritable(error: std::io::Error) -> MediaError {
+fn unwritable(error: &std::io::Error) -> MediaError {
     MediaError::new(
         MediaCode::OutputUnwritable,
         format!("the poster cannot be written: {error}"),

@@ -9,35 +9,60 @@ use super::poster::PosterPicker;
 use super::report::Narrator;
 use super::sink::Sink;
 use super::video::{Counts, memory};
-use super::{Damage, Outcome, Render, reserve_for, spec_for};
+use super::{Damage, Job, Outcome, Render, Setback, reserve_for, spec_for};
 use crate::media::av::{Decoder, DecoderOptions, Frame, Packet, Received, decoder_name};
 use crate::media::color::Color;
 use crate::media::error::{MediaCode, MediaError};
+use crate::media::h264::ParameterSets;
 use crate::media::limits::Guard;
 use crate::media::output::Output;
-use crate::media::plan::Plan;
-use crate::media::probe::{Opened, frame_rate, open};
+use crate::media::probe::{frame_rate, open};
 use crate::media::ratio::{Ratio, rescale, to_millis};
 use crate::media::verify::Truncation;
 
-#[allow(
-    clippy::too_many_arguments,
-    reason = "one caller; a struct would only rename them"
-)]
+/// Why a stream that changes is not copied: an MP4 declares one size.
+pub(super) const CHANGES: &str = "it changes in mid-stream and becomes one";
+
+/// Whether a copied packet brings another size or profile with it.
+struct Changes(Option<ParameterSets>);
+
+impl Changes {
+    /// Only H.264 is ever copied.
+    fn new(codec: &str, configuration: &[u8]) -> Self {
+        Self((codec == "h264").then(|| ParameterSets::new(configuration)))
+    }
+
+    /// Parameters change at key frames only.
+    fn brought_by(&mut self, packet: &Packet) -> bool {
+        self.0.as_mut().is_some_and(|sets| {
+            sets.several()
+                || packet
+                    .new_configuration()
+                    .is_some_and(|configuration| sets.configuration_changes(configuration))
+                || (packet.is_key() && sets.packet_changes(packet.bytes()))
+        })
+    }
+}
+
 pub(super) fn run(
-    render: &Render,
-    mut main: Opened,
-    source: Option<Opened>,
-    plan: &Plan,
-    picker: Option<PosterPicker>,
+    job: Job<'_>,
     output: &mut dyn Output,
-    guard: &Arc<Guard>,
     narrator: &mut Narrator<'_>,
-) -> Result<Outcome, MediaError> {
+) -> Result<Outcome, Setback> {
+    let picker = job.poster_picker();
+    let Job {
+        render,
+        guard,
+        mut main,
+        source,
+        plan,
+        ..
+    } = job;
     let limits = &render.limits;
     let stream = main.video.clone();
     let mut sink = Sink::create(output, limits, guard)?;
     let params = main.demuxer.params(stream.index).map_err(memory)?;
+    let mut changes = Changes::new(&stream.codec, params.configuration());
     let index = sink.add_copied(
         &params,
         &stream.codec,
@@ -71,7 +96,11 @@ pub(super) fn run(
                 return Err(MediaError::new(
                     MediaCode::TooManyFrames,
                     "the video has too many frames",
-                ));
+                )
+                .into());
+            }
+            if changes.brought_by(&packet) {
+                return Err(Setback::CannotCopy(CHANGES));
             }
             packet.subtract(offset);
             let end = packet.pts().unwrap_or(0).saturating_add(packet.duration());
@@ -106,13 +135,7 @@ pub(super) fn run(
     .check()
     .map_err(|error| error.at("read").with_log())?;
     let faststart = sink.finish()?;
-    let video = main.probe.require_video()?;
-    let spec = spec_for(&main, video.display_width & !1, video.display_height & !1)?;
-    let color = spec.color;
-    let poster = match picker {
-        Some(picker) => find_poster(render, &spec, picker, guard)?,
-        None => None,
-    };
+    let (poster, color) = find_poster(render, picker, guard)?;
     Ok(Outcome {
         poster,
         color,
@@ -131,11 +154,16 @@ pub(super) fn run(
 /// Decodes from the key frame before the wanted place until a frame pleases.
 fn find_poster(
     render: &Render,
-    spec: &VideoSpec,
-    mut picker: PosterPicker,
+    picker: Option<PosterPicker>,
     guard: &Arc<Guard>,
-) -> Result<Option<(Frame, u64)>, MediaError> {
+) -> Result<(Option<(Frame, u64)>, Color), MediaError> {
+    let Some(mut picker) = picker else {
+        // Without a poster nobody asks for its colours.
+        return Ok((None, Color::SDR_HD));
+    };
     let mut main = open(render.main.as_ref(), &render.limits, guard)?;
+    let video = main.probe.require_video()?;
+    let spec = spec_for(&main, video.display_width & !1, video.display_height & !1)?;
     let stream = main.video.clone();
     main.demuxer.keep_only(&[stream.index]);
     let start = main.demuxer.start_us().unwrap_or(0);
@@ -170,13 +198,13 @@ fn find_poster(
         while matches!(decoder.receive(&mut frame), Ok(Received::Item)) && !picker.is_settled() {
             let pts = frame.best_effort().unwrap_or(0).saturating_sub(offset);
             frame.set_pts(pts);
-            let ready = through_graph(spec, &mut frame, stream.time_base)?;
+            let ready = through_graph(&spec, &mut frame, stream.time_base)?;
             picker
                 .consider(&ready, to_millis(pts, stream.time_base))
                 .map_err(memory)?;
         }
     }
-    Ok(picker.take())
+    Ok((picker.take(), spec.color))
 }
 
 fn through_graph(spec: &VideoSpec, frame: &mut Frame, base: Ratio) -> Result<Frame, MediaError> {

@@ -133,10 +133,6 @@ impl<'a> Narrator<'a> {
         }
     }
 
-    pub(super) fn say(&mut self, event: Event) {
-        (self.on_event)(event);
-    }
-
     pub(super) fn progress(&mut self, frames: u64, out_time_ms: u64) {
         if self.last.is_some_and(|last| last.elapsed() < PAUSE) {
             return;

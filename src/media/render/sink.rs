@@ -80,12 +80,11 @@ impl Sink {
         // times must grow, and showing cannot come before decoding.
         if let (Some(dts), Some(last)) =
             (packet.dts(), self.last_dts.get(stream).copied().flatten())
+            && dts <= last
         {
-            if dts <= last {
-                packet.set_dts(last + 1);
-                if packet.pts().is_some_and(|pts| pts < last + 1) {
-                    packet.set_pts(last + 1);
-                }
+            packet.set_dts(last + 1);
+            if packet.pts().is_some_and(|pts| pts < last + 1) {
+                packet.set_pts(last + 1);
             }
         }
         if let (Some(slot), Some(dts)) = (self.last_dts.get_mut(stream), packet.dts()) {
@@ -150,4 +149,64 @@ fn mux_error(error: AvError) -> MediaError {
     )
     .at("mux")
     .with_log()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::media::input::FileInput;
+    use crate::media::limits::Cancel;
+    use crate::media::output::FileOutput;
+    use crate::media::probe::open;
+    use crate::media::verify::{DecodeDepth, Expectation, verify};
+
+    /// Copies the video of the committed clip with `reserve` bytes for the index.
+    fn copied(reserve: u64, name: &str) -> (tempfile::TempDir, PathBuf, bool) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        let clip = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/bigbuckbunny.mp4");
+        let limits = Limits::default();
+        let guard = Guard::new(&Cancel::new(), &limits);
+        let mut main = open(&FileInput::new(clip), &limits, &guard).unwrap();
+        let mut output = FileOutput::new(&path);
+        let mut sink = Sink::create(&mut output, &limits, &guard).unwrap();
+        let base = main.video.time_base;
+        let params = main.demuxer.params(main.video.index).unwrap();
+        let stream = sink.add_copied(&params, "h264", base, None).unwrap();
+        sink.start(reserve).unwrap();
+        let mut packet = Packet::new().unwrap();
+        while main.demuxer.read(&mut packet).is_ok_and(|more| more) {
+            if packet.stream() == main.video.index {
+                sink.write(&mut packet, stream, base).unwrap();
+            }
+        }
+        let faststart = sink.finish().unwrap();
+        output.commit().unwrap();
+        (folder, path, faststart)
+    }
+
+    #[test]
+    fn an_index_too_large_for_its_reservation_goes_to_the_end_unharmed() {
+        // 132 frames need about 3 KB.
+        for (reserve, first) in [(200_000, true), (500, false)] {
+            let (_folder, path, faststart) = copied(reserve, "copy.mp4");
+            assert_eq!(faststart, first, "{reserve}");
+            let whole = Expectation {
+                frames: Some((132, 0)),
+                depth: DecodeDepth::Full,
+                ..Expectation::default()
+            };
+            let found = verify(
+                &FileInput::new(&path),
+                &whole,
+                &Limits::default(),
+                &Cancel::new(),
+            )
+            .unwrap();
+            assert_eq!(found.decoded_frames, 132, "{reserve}");
+            assert_eq!(found.probe.container.faststart, Some(first), "{reserve}");
+        }
+    }
 }

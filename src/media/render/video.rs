@@ -149,13 +149,13 @@ impl VideoLane {
         if packet.is_corrupt() {
             self.counts.bad_packets += 1;
         }
-        if let Some(pts) = packet.pts() {
-            if packet.duration() > 0 {
-                self.packet_durations.insert(pts, packet.duration());
-                // A decoder holds far fewer; more means their frames never came.
-                if self.packet_durations.len() > 512 {
-                    self.packet_durations.pop_first();
-                }
+        if let Some(pts) = packet.pts()
+            && packet.duration() > 0
+        {
+            self.packet_durations.insert(pts, packet.duration());
+            // A decoder holds far fewer; more means their frames never came.
+            if self.packet_durations.len() > 512 {
+                self.packet_durations.pop_first();
             }
         }
         match self.decoder.send(Some(packet)) {

@@ -169,7 +169,7 @@ pub(super) fn asked(
 /// A repeatable call's error by its status or envelope code.
 pub(super) fn failed(code: u16, retry_after: Option<Duration>, message: String) -> ProviderError {
     match code {
-        401 | 402 | 403 => ProviderError::Unauthorized { message },
+        401..=403 => ProviderError::Unauthorized { message },
         404 | 410 => ProviderError::NotFound { message },
         429 => ProviderError::Busy {
             message,

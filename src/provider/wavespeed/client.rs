@@ -72,7 +72,14 @@ impl WaveSpeed {
         }
         let callbacks = Callbacks::new(&config.callback);
         let common = || {
-            reqwest::Client::builder()
+            let builder = reqwest::Client::builder();
+            // A sandbox on this machine is not behind the proxy of its network.
+            let builder = if config.allow_loopback {
+                builder.no_proxy()
+            } else {
+                builder
+            };
+            builder
                 .user_agent(concat!("filmlab/", env!("CARGO_PKG_VERSION")))
                 .connect_timeout(config.connect_timeout)
                 .redirect(Policy::none())

@@ -252,140 +252,96 @@ mod tests {
         );
     }
 
-    #[test]
-    fn every_documented_state_and_the_odd_ones() {
-        let url: Url = "https://x.example/1.mp4".parse().expect("address");
-        let done = Prediction::Completed {
-            output: url.clone(),
-        };
-        let message = |text: &str| text.to_owned();
-        let table = [
-            (json!({"status": "created"}), Prediction::Running),
-            (json!({"status": "processing"}), Prediction::Running),
-            (json!({"status": "queued"}), Prediction::Running),
-            (json!({"status": "pondering"}), Prediction::Running),
-            (json!({"status": null, "id": "a"}), Prediction::Running),
-            (
-                json!({"status": "processing", "code": 5004, "error": "Sync mode timed out"}),
-                Prediction::Running,
-            ),
-            (
-                json!({"status": "completed", "outputs": [url]}),
-                done.clone(),
-            ),
-            (json!({"status": "succeeded", "outputs": url}), done.clone()),
-            (
-                json!({"status": "completed", "outputs": [{"url": url}]}),
-                done.clone(),
-            ),
-            (
-                json!({"status": "completed", "outputs": [{"video": {"url": url}}]}),
-                done.clone(),
-            ),
-            (
-                json!({"status": "completed", "outputs": ["words", url]}),
-                done,
-            ),
-            (
-                json!({"status": "completed", "outputs": []}),
-                Prediction::NoOutput,
-            ),
-            (
-                json!({"status": "completed", "outputs": null}),
-                Prediction::NoOutput,
-            ),
-            (
-                json!({"status": "completed", "outputs": ["aGVsbG8="]}),
-                Prediction::NoOutput,
-            ),
-            (
-                json!({"status": "completed", "outputs": ["file:///etc/passwd"]}),
-                Prediction::NoOutput,
-            ),
-            (
-                json!({"status": "completed", "outputs": [url], "has_nsfw_contents": [true], "error": "no"}),
-                Prediction::ContentRefused {
-                    message: message("no"),
-                },
-            ),
-            (
-                json!({"status": "failed", "code": 1200, "error": "no"}),
-                Prediction::ContentRefused {
-                    message: message("no"),
-                },
-            ),
-            (
-                json!({"status": "failed", "has_nsfw_contents": [false, true], "error": "no"}),
-                Prediction::ContentRefused {
-                    message: message("no"),
-                },
-            ),
-            (
-                json!({"status": "failed", "error": "NSFW content detected"}),
-                Prediction::ContentRefused {
-                    message: message("NSFW content detected"),
-                },
-            ),
-            (
-                json!({"status": "failed", "code": 1400, "error": "no"}),
-                Prediction::Rejected {
-                    message: message("no"),
-                },
-            ),
-            (
-                json!({"status": "failed", "code": "1401", "error": {"message": "no"}}),
-                Prediction::Rejected {
-                    message: message("no"),
-                },
-            ),
-            (
-                json!({"status": "failed", "code": 1402, "error": "no"}),
-                Prediction::InputUnreachable {
-                    message: message("no"),
-                },
-            ),
-            (
-                json!({"status": "failed", "code": 1403, "error": "no"}),
-                Prediction::Failed {
-                    message: message("no"),
-                },
-            ),
-            (
-                json!({"status": "failed", "code": 5004, "error": ""}),
-                Prediction::Failed {
-                    message: message("failed with code 5004"),
-                },
-            ),
-            (
-                json!({"status": "failed"}),
-                Prediction::Failed {
-                    message: message("failed with code 0"),
-                },
-            ),
-            (
-                json!({"status": "cancelled"}),
-                Prediction::Gone {
-                    message: message("cancelled"),
-                },
-            ),
-            (
-                json!({"status": "timeout"}),
-                Prediction::Gone {
-                    message: message("timeout"),
-                },
-            ),
-            (
-                json!({"status": "deleted"}),
-                Prediction::Gone {
-                    message: message("deleted"),
-                },
-            ),
-        ];
+    fn assert_states(table: impl IntoIterator<Item = (Value, Prediction)>) {
         for (value, expected) in table {
             assert_eq!(info(&value).state, expected, "{value}");
             let enveloped = json!({"code": 200, "message": "success", "data": value});
             assert_eq!(info(&enveloped).state, expected, "{enveloped}");
         }
+    }
+
+    #[test]
+    fn what_has_not_ended_is_running_whatever_it_is_called() {
+        assert_states(
+            [
+                json!({"status": "created"}),
+                json!({"status": "processing"}),
+                json!({"status": "queued"}),
+                json!({"status": "pondering"}),
+                json!({"status": null, "id": "a"}),
+                json!({"status": "processing", "code": 5004, "error": "Sync mode timed out"}),
+            ]
+            .map(|value| (value, Prediction::Running)),
+        );
+    }
+
+    #[test]
+    fn an_output_is_found_in_every_shape_or_said_to_be_missing() {
+        let url: Url = "https://x.example/1.mp4".parse().expect("address");
+        let done = |outputs: Value| json!({"status": "completed", "outputs": outputs});
+        let found = [
+            done(json!([url])),
+            done(json!([{"url": url}])),
+            done(json!([{"video": {"url": url}}])),
+            done(json!(["words", url])),
+            json!({"status": "succeeded", "outputs": url}),
+        ];
+        let output = url.clone();
+        assert_states(found.map(|value| {
+            let output = output.clone();
+            (value, Prediction::Completed { output })
+        }));
+        let missing = [
+            done(json!([])),
+            done(Value::Null),
+            done(json!(["aGVsbG8="])),
+            done(json!(["file:///etc/passwd"])),
+        ];
+        assert_states(missing.map(|value| (value, Prediction::NoOutput)));
+    }
+
+    #[test]
+    fn an_end_without_a_video_says_whose_it_is() {
+        let failed = |code: i64| json!({"status": "failed", "code": code, "error": "no"});
+        let no = || "no".to_owned();
+        let gone = |word: &str| {
+            let message = word.to_owned();
+            (json!({"status": word}), Prediction::Gone { message })
+        };
+        assert_states([
+            (failed(1200), Prediction::ContentRefused { message: no() }),
+            (
+                json!({"status": "failed", "has_nsfw_contents": [false, true], "error": "no"}),
+                Prediction::ContentRefused { message: no() },
+            ),
+            (
+                json!({"status": "completed", "outputs": ["https://x.example/1.mp4"],
+                    "has_nsfw_contents": [true], "error": "no"}),
+                Prediction::ContentRefused { message: no() },
+            ),
+            (
+                json!({"status": "failed", "error": "NSFW content detected"}),
+                Prediction::ContentRefused {
+                    message: "NSFW content detected".into(),
+                },
+            ),
+            (failed(1400), Prediction::Rejected { message: no() }),
+            (
+                json!({"status": "failed", "code": "1401", "error": {"message": "no"}}),
+                Prediction::Rejected { message: no() },
+            ),
+            (failed(1402), Prediction::InputUnreachable { message: no() }),
+            (failed(1403), Prediction::Failed { message: no() }),
+            (
+                json!({"status": "failed", "code": 5004, "error": ""}),
+                Prediction::Failed {
+                    message: "failed with code 5004".into(),
+                },
+            ),
+            gone("cancelled"),
+            gone("timeout"),
+            gone("deleted"),
+        ]);
     }
 
     #[test]

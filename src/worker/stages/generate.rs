@@ -13,13 +13,13 @@ pub(super) async fn run(context: &Context<'_>, job: Job) -> Result<Step, Halt> {
         return Err(Failure::new(Code::ProviderLostJob, Code::ProviderLostJob.about()).into());
     };
     let now = context.now();
-    if let Some(first) = first_poll(context, &job).filter(|first| now < *first) {
-        if !called_back(context, &job, &id).await? {
-            return Ok(Step::Wait {
-                until: first,
-                reason: None,
-            });
-        }
+    if let Some(first) = first_poll(context, &job).filter(|first| now < *first)
+        && !called_back(context, &job, &id).await?
+    {
+        return Ok(Step::Wait {
+            until: first,
+            reason: None,
+        });
     }
     let asked = context
         .interruptible(context.services.provider.prediction(&id))

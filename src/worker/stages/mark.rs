@@ -66,7 +66,7 @@ async fn own(context: &Context<'_>, reference: &crate::job::MediaRef) -> Result<
     }
     match reference {
         crate::job::MediaRef::Object(object) => {
-            prepare::get(context, object, &file, MAX_MARK_BYTES).await?
+            prepare::get(context, object, &file, MAX_MARK_BYTES).await?;
         }
         crate::job::MediaRef::Web(url) => {
             let fetch = context.services.fetcher.fetch(url, &file, MAX_MARK_BYTES);

@@ -35,15 +35,12 @@ pub(super) async fn run(context: &Context<'_>, job: Job) -> Result<Step, Halt> {
             .into());
     };
     let generated = generated_file(context, &job).await?;
-    let _slot = match slot(context).await? {
-        Some(slot) => slot,
-        None => {
-            let until = context.after(context.settings().busy_pause);
-            return Ok(Step::Wait {
-                until,
-                reason: None,
-            });
-        }
+    let Some(_slot) = slot(context).await? else {
+        let until = context.after(context.settings().busy_pause);
+        return Ok(Step::Wait {
+            until,
+            reason: None,
+        });
     };
     let probe = match check(context, &job, &facts, &generated).await? {
         Ok(probe) => probe,
@@ -189,6 +186,7 @@ async fn make(
         profile,
         watermark: mark::of(context, job).await?.map(|(mark, _)| mark),
         poster: Some(poster.clone()),
+        force: media::Force::default(),
         limits: settings.limits.clone(),
         threads: 0,
     };

@@ -126,19 +126,18 @@ async fn a_job_goes_its_road_over_bucket_and_queue() {
 #[tokio::test]
 async fn what_cannot_be_put_together_is_told() {
     let dir = tempfile::tempdir().unwrap();
+    let key = dir.path().join("key.json");
+    std::fs::write(&key, "{}").unwrap();
     let text = format!(
-        "[data]\ndir = \"{}\"\n[cloud]\nproject = \"demo\"\n[ledger]\nbackend = \"firestore\"\n\
-         [links]\nkey = \"0123456789abcdef\"\n[provider]\napi_key = \"k\"",
-        dir.path().display()
+        "[data]\ndir = \"{}\"\n[cloud]\ncredentials = \"{}\"\n[storage]\nbackend = \"gcs\"\n\
+         bucket = \"b\"\n[provider]\napi_key = \"k\"",
+        dir.path().display(),
+        key.display(),
     );
     let config = load(dir.path(), &text);
     let address = "127.0.0.1:1".parse().unwrap();
     let failure = App::build(&config, address, Arc::new(SystemClock))
         .await
         .unwrap_err();
-    assert!(
-        failure.message.contains("ledger.backend"),
-        "{}",
-        failure.message
-    );
+    assert!(failure.message.contains("key.json"), "{}", failure.message);
 }

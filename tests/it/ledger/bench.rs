@@ -15,6 +15,11 @@ use serde_json::{Value, json};
 /// A backend to try.
 #[async_trait]
 pub(crate) trait Bench: Sync {
+    /// Whether this machine has the backend; if not, the skip has been written down.
+    fn is_there(&self) -> bool {
+        true
+    }
+
     /// An empty ledger, shared with nobody.
     async fn fresh(&self) -> World;
 }

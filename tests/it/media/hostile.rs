@@ -195,3 +195,71 @@ fn errors_carry_stage_and_what_libav_said() {
         "{error:?}"
     );
 }
+
+/// Fails or panics after so many bytes.
+#[derive(Debug)]
+struct Broken {
+    bytes: Vec<u8>,
+    after: u64,
+    panics: bool,
+}
+
+struct BrokenReader {
+    inner: std::io::Cursor<Vec<u8>>,
+    after: u64,
+    panics: bool,
+}
+
+impl std::io::Read for BrokenReader {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if self.inner.position() >= self.after {
+            assert!(!self.panics, "a reader that panics");
+            return Err(std::io::Error::other("the store went away"));
+        }
+        self.inner.read(buffer)
+    }
+}
+
+impl std::io::Seek for BrokenReader {
+    fn seek(&mut self, to: std::io::SeekFrom) -> std::io::Result<u64> {
+        self.inner.seek(to)
+    }
+}
+
+impl filmlab::media::Input for Broken {
+    fn open(&self) -> std::io::Result<Box<dyn filmlab::media::ReadSeek>> {
+        Ok(Box::new(BrokenReader {
+            inner: std::io::Cursor::new(self.bytes.clone()),
+            after: self.after,
+            panics: self.panics,
+        }))
+    }
+
+    fn len(&self) -> std::io::Result<u64> {
+        Ok(self.bytes.len() as u64)
+    }
+
+    fn describe(&self) -> String {
+        "a broken store".to_owned()
+    }
+}
+
+#[test]
+fn a_store_that_fails_or_panics_is_an_unreadable_input_not_an_abort() {
+    let bytes = std::fs::read(plain()).unwrap();
+    // Beyond what recognising the container reads, so that libav is the one to ask.
+    let after = 300_000;
+    assert!(bytes.len() as u64 > after + 100_000, "{}", bytes.len());
+    for panics in [false, true] {
+        let out = fresh("out.mp4");
+        let mut render = encoding(&plain());
+        render.main = std::sync::Arc::new(Broken {
+            bytes: bytes.clone(),
+            after,
+            panics,
+        });
+        let error = run(&render, &out).unwrap_err();
+        assert_eq!(error.code, MediaCode::InputUnreadable, "{error:?}");
+        assert_alone(&out, &[]);
+    }
+}

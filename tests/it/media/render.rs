@@ -300,3 +300,28 @@ fn hdr_is_tone_mapped_to_the_standard_range() {
         );
     }
 }
+
+#[test]
+fn the_real_clip_gets_no_larger_than_it_has_to() {
+    let clip = std::path::PathBuf::from(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/fixtures/bigbuckbunny.mp4"
+    ));
+    let out = fresh("out.mp4");
+    let mut render = job(&clip);
+    render.watermark = Some(filmlab::media::Watermark {
+        image: input(&logo()),
+        placement: filmlab::media::Placement::default(),
+    });
+    let report = run(&render, &out).unwrap();
+    let rate = |probe: &filmlab::media::Probe| probe.video.as_ref().unwrap().bit_rate as f64;
+    assert!(
+        rate(&report.output) < rate(&report.source) * 1.5,
+        "{report:?}"
+    );
+    assert_eq!((report.frames, report.duration_ms), (132, 5280));
+    assert_eq!(ffprobe(&out, "a", "stream=channels"), ["2"]);
+    // Away from the mark, at the source's own rate.
+    let likeness = ssim(&clip, &out, "crop=1280:540:0:0");
+    assert!(likeness > 0.95, "{likeness}");
+}

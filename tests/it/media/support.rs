@@ -2,17 +2,12 @@
 //!
 //! The program is the reference here; the product never starts it.
 
-#![allow(
-    clippy::disallowed_methods,
-    reason = "tests may run the reference program"
-)]
-
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use filmlab::media::{
-    Cancel, Event, FileInput, FileOutput, Input, Limits, MediaError, Profile, Render, Report,
+    Cancel, Event, FileInput, FileOutput, Force, Input, Limits, MediaError, Profile, Render, Report,
 };
 
 /// A directory of this process, removed by the system's own cleaning.
@@ -135,6 +130,7 @@ pub(crate) fn job(main: &Path) -> Render {
         profile,
         watermark: None,
         poster: None,
+        force: Force::default(),
         limits: Limits::default(),
         threads: 1,
     }
@@ -143,7 +139,8 @@ pub(crate) fn job(main: &Path) -> Render {
 /// A profile that never copies the picture.
 pub(crate) fn encoding(main: &Path) -> Render {
     let mut render = job(main);
-    render.profile.video.max_rate = Some(1);
+    render.force.video = true;
+    render.profile.video.max_rate = None;
     render.profile.video.max_fps = None;
     render.profile.name = "test".to_owned();
     render.profile.video.crf = 16.0;
@@ -159,7 +156,7 @@ pub(crate) fn run_events(render: &Render, out: &Path) -> (Report, Vec<Event>) {
     let mut output = FileOutput::new(out);
     let mut events = Vec::new();
     let report = filmlab::media::render(render, &mut output, &Cancel::new(), &mut |event| {
-        events.push(event)
+        events.push(event);
     })
     .unwrap();
     (report, events)

@@ -6,6 +6,7 @@ use filmlab::media::{
 };
 
 use super::support::*;
+use crate::support::require;
 
 fn check(path: &std::path::Path, expect: &Expectation) -> Result<Verified, MediaCode> {
     verify(
@@ -14,7 +15,10 @@ fn check(path: &std::path::Path, expect: &Expectation) -> Result<Verified, Media
         &Limits::default(),
         &Cancel::new(),
     )
-    .map_err(|e| e.code)
+    .map_err(|error| {
+        eprintln!("{error} {:?}", error.context);
+        error.code
+    })
 }
 
 fn whole() -> Expectation {
@@ -82,16 +86,78 @@ fn each_wrong_expectation_has_its_code() {
 
 #[test]
 fn truncation_is_found() {
-    let bytes = std::fs::read(plain()).unwrap();
-    for share in [50, 80, 95] {
-        let cut = fresh("cut.mp4");
-        std::fs::write(&cut, &bytes[..bytes.len() * share / 100]).unwrap();
-        let code = check(&cut, &Expectation::default()).unwrap_err();
-        assert!(
-            matches!(code, MediaCode::Truncated | MediaCode::NotDecodable),
-            "{share} %: {code}"
-        );
+    // Several groups of pictures, and a single one that is broken by the cut.
+    let one_group = fixture(
+        "one-group.mp4",
+        "-f lavfi -i testsrc2=size=320x240:rate=25:duration=3 \
+         -f lavfi -i sine=frequency=440:sample_rate=48000:duration=3 \
+         -c:v libx264 -g 250 -pix_fmt yuv420p -c:a aac -movflags +faststart",
+    );
+    for whole in [plain(), one_group] {
+        let bytes = std::fs::read(&whole).unwrap();
+        for share in [50, 60, 80, 95] {
+            let cut = fresh("cut.mp4");
+            std::fs::write(&cut, &bytes[..bytes.len() * share / 100]).unwrap();
+            for depth in [DecodeDepth::Ends, DecodeDepth::Full] {
+                let expect = Expectation {
+                    depth,
+                    ..Expectation::default()
+                };
+                let code = check(&cut, &expect).unwrap_err();
+                assert_eq!(code, MediaCode::Truncated, "{whole:?} {share} %");
+            }
+        }
     }
+}
+
+#[test]
+fn healthy_files_of_every_container_pass() {
+    let names = [
+        "tiny.mp4",
+        "b-frames-open-gop.mp4",
+        "subtitle.mkv",
+        "yuv422.mkv",
+        "vp9-opus.webm",
+        "start-offset.ts",
+        "mpeg4-mp3.avi",
+        "location.mov",
+        "animation.gif",
+    ];
+    for name in names {
+        let Some(clip) = require::fixture(name) else {
+            return;
+        };
+        check(&clip, &Expectation::default()).unwrap_or_else(|code| panic!("{name}: {code}"));
+    }
+    // Matroska seeks by an index at its end, which nothing has read before.
+    for name in ["tiny", "b-frames-open-gop"] {
+        let Some(clip) = require::fixture(&format!("{name}.mp4")) else {
+            return;
+        };
+        let copy = fixture(
+            &format!("{name}.mkv"),
+            &format!("-i {} -c copy", clip.display()),
+        );
+        check(&copy, &Expectation::default()).unwrap_or_else(|code| panic!("{name}.mkv: {code}"));
+    }
+}
+
+#[test]
+fn what_verification_finds_is_told_from_what_opening_finds() {
+    let stage = |path: &std::path::Path| {
+        let error = verify(
+            &FileInput::new(path),
+            &Expectation::default(),
+            &Limits::default(),
+            &Cancel::new(),
+        )
+        .unwrap_err();
+        error.context.stage.unwrap()
+    };
+    let text = fresh("text.mp4");
+    std::fs::write(&text, "no video").unwrap();
+    assert_eq!(stage(&text), "verify");
+    assert_eq!(stage(&fresh("missing.mp4")), "verify");
 }
 
 #[test]
@@ -120,4 +186,50 @@ fn a_last_group_that_does_not_decode_is_found() {
         check(&damaged, &Expectation::default()).unwrap_err(),
         MediaCode::NotDecodable
     );
+}
+
+#[test]
+fn open_groups_of_pictures_are_not_taken_for_damage() {
+    let main = fixture(
+        "open.mp4",
+        "-f lavfi -i testsrc2=size=320x240:rate=25:duration=6 -c:v libx264 \
+         -x264-params open-gop=1:keyint=30:bframes=3 -pix_fmt yuv420p",
+    );
+    let hevc = fixture(
+        "openhevc.mp4",
+        "-f lavfi -i testsrc2=size=320x240:rate=25:duration=6 -c:v libx265 -preset ultrafast \
+         -x265-params log-level=error:open-gop=1:keyint=30:bframes=3 -pix_fmt yuv420p -tag:v hvc1",
+    );
+    for path in [main, hevc] {
+        check(&path, &Expectation::default()).unwrap();
+    }
+}
+
+#[test]
+fn a_size_that_changes_in_mid_stream_is_found() {
+    let Some(change) = require::fixture("size-change.ts") else {
+        return;
+    };
+    // In the middle only: three parts, of which the first and last agree.
+    let small = fixture(
+        "small.ts",
+        "-f lavfi -i testsrc2=size=240x240:rate=24:duration=1 -c:v libx264 -bf 0 -pix_fmt yuv420p \
+         -output_ts_offset 1",
+    );
+    let [first, last] = [("first.ts", 0), ("last.ts", 2)].map(|(name, offset)| {
+        fixture(
+            name,
+            &format!(
+                "-f lavfi -i testsrc2=size=320x180:rate=24:duration=1 -c:v libx264 -bf 0 \
+                 -pix_fmt yuv420p -output_ts_offset {offset}"
+            ),
+        )
+    });
+    let between = fresh("between.ts");
+    let parts = [first, small, last].map(|path| std::fs::read(path).unwrap());
+    std::fs::write(&between, parts.concat()).unwrap();
+    for path in [change, between] {
+        let wrong = check(&path, &Expectation::default()).unwrap_err();
+        assert_eq!(wrong, MediaCode::WrongSize, "{path:?}");
+    }
 }

@@ -116,7 +116,7 @@ async fn failed_predictions_are_bought_anew_three_times() {
         |script| {
             script
                 .predictions
-                .extend((0..9).map(|_| Ok(Prediction::NoOutput)))
+                .extend((0..9).map(|_| Ok(Prediction::NoOutput)));
         },
         "provider_no_output",
         Party::Provider,
@@ -303,7 +303,7 @@ async fn an_output_of_the_wrong_length_is_caught() {
 #[tokio::test]
 async fn an_output_that_is_no_video_is_caught() {
     let file = made("page.mp4", |_, target| {
-        std::fs::write(target, "<html>Bad gateway</html>").unwrap()
+        std::fs::write(target, "<html>Bad gateway</html>").unwrap();
     });
     let Some(file) = file.await else { return };
     bad_output(file, "unsupported_format").await;

@@ -113,14 +113,14 @@ async fn a_source_from_the_web_is_fetched_once_and_kept() {
         )
         .route(
             "/gone.mp4",
-            axum::routing::get(|| async { axum::http::StatusCode::GONE }),
+            axum::routing::get(|| async { http::StatusCode::GONE }),
         );
     tokio::spawn(async move { axum::serve(listener, app).await });
     let from = |path: &str| format!("http://{address}{path}").parse().unwrap();
     let (good, gone) = (from("/clip.mp4"), from("/gone.mp4"));
     let id = bench
         .create_as("j", Kind::CharacterReplace, json!({}), |new| {
-            new.source.video = good
+            new.source.video = good;
         })
         .await;
     let job = bench.drive(&bench.worker(), &id).await;
@@ -130,7 +130,7 @@ async fn a_source_from_the_web_is_fetched_once_and_kept() {
 
     let id = bench
         .create_as("j2", Kind::CharacterReplace, json!({}), |new| {
-            new.source.video = gone
+            new.source.video = gone;
         })
         .await;
     let job = bench.drive(&bench.worker(), &id).await;

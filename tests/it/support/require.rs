@@ -82,7 +82,7 @@ pub(crate) fn program(part: &str, name: &str) -> Option<PathBuf> {
     clippy::disallowed_methods,
     reason = "the demand comes from the environment by design"
 )]
-fn variable(name: &str) -> std::ffi::OsString {
+pub(super) fn variable(name: &str) -> std::ffi::OsString {
     std::env::var_os(name).unwrap_or_default()
 }
 

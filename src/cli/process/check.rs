@@ -1,0 +1,231 @@
+//! What is wrong with the flags when they are looked at together, with the settings and with
+//! the files they name.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::ProcessArgs;
+use crate::config::Config;
+use crate::media::{FileInput, Limits, Placement, Profile, Watermark};
+
+/// Flags and settings, found to be in order.
+#[derive(Debug)]
+pub(super) struct Task {
+    pub(super) input: PathBuf,
+    pub(super) output: PathBuf,
+    pub(super) poster: Option<PathBuf>,
+    pub(super) report: Option<PathBuf>,
+    pub(super) watermark: Option<Watermark>,
+    pub(super) profile: Profile,
+    pub(super) limits: Limits,
+    pub(super) threads: usize,
+    pub(super) overwrite: bool,
+    /// The quality was asked for by a flag.
+    pub(super) wants_encode: bool,
+}
+
+impl ProcessArgs {
+    /// Tells every fault at once. Those of an argument that is in `left_out` have been told.
+    pub(super) fn check(
+        &self,
+        settings: Result<Config, Vec<String>>,
+        left_out: &[String],
+    ) -> Result<Task, Vec<String>> {
+        let mut faults = Vec::new();
+        let known = |flag: &str| left_out.iter().any(|name| name == flag);
+        if self.input.is_none() && !known("<INPUT>") && !known("[INPUT]") {
+            faults.push("<INPUT> is required".to_owned());
+        }
+        if self.output.is_none() && !known("--output") {
+            faults.push("--output <FILE> is required".to_owned());
+        }
+        let config = settings.map_err(|more| faults.extend(more)).ok();
+        let profile = config
+            .as_ref()
+            .and_then(|config| self.find_profile(config, &mut faults));
+        self.check_targets(&mut faults);
+        let watermark = self.watermark(known("--watermark"), &mut faults);
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let (Some(config), Some(profile)) = (config, profile) else {
+            return Err(faults);
+        };
+        Ok(Task {
+            input: self.input.clone().unwrap_or_default(),
+            output: followed(self.output.as_deref().unwrap_or(Path::new(""))),
+            poster: self.poster.as_deref().map(followed),
+            report: self.report.as_deref().map(followed),
+            watermark,
+            profile,
+            limits: config.limits,
+            threads: self.threads.into(),
+            overwrite: self.overwrite,
+            wants_encode: self.crf.is_some() || self.preset.is_some(),
+        })
+    }
+
+    fn find_profile(&self, config: &Config, faults: &mut Vec<String>) -> Option<Profile> {
+        let Some(profile) = config.profiles.get(&self.profile) else {
+            let names: Vec<&str> = config.profiles.keys().map(String::as_str).collect();
+            faults.push(format!(
+                "--profile: there is no “{}”; there are {}",
+                self.profile,
+                names.join(", ")
+            ));
+            return None;
+        };
+        let mut profile = profile.clone();
+        profile.video.crf = self.crf.unwrap_or(profile.video.crf);
+        profile.video.preset = self.preset.unwrap_or(profile.video.preset);
+        Some(profile)
+    }
+
+    fn watermark(&self, left_out: bool, faults: &mut Vec<String>) -> Option<Watermark> {
+        let default = Placement::default();
+        let Some(image) = &self.watermark else {
+            let placed = [
+                ("--anchor", self.anchor.is_some()),
+                ("--opacity", self.opacity.is_some()),
+                ("--scale", self.scale.is_some()),
+                ("--offset-x", self.offset_x.is_some()),
+                ("--offset-y", self.offset_y.is_some()),
+            ];
+            for (flag, _) in placed.iter().filter(|(_, given)| *given && !left_out) {
+                faults.push(format!(
+                    "{flag} places a watermark: name it with --watermark <LOGO>"
+                ));
+            }
+            return None;
+        };
+        match fs::metadata(image) {
+            Ok(found) if found.is_file() => {}
+            Ok(_) => faults.push(format!("--watermark: {} is not a file", image.display())),
+            Err(error) => {
+                faults.push(format!(
+                    "--watermark: {} {}",
+                    image.display(),
+                    reason(&error)
+                ));
+            }
+        }
+        Some(Watermark {
+            image: Arc::new(FileInput::new(image)),
+            placement: Placement {
+                anchor: self.anchor.unwrap_or(default.anchor),
+                opacity: self.opacity.unwrap_or(default.opacity),
+                size: self.scale.unwrap_or(default.size),
+                offset_x: self.offset_x.unwrap_or(default.offset_x),
+                offset_y: self.offset_y.unwrap_or(default.offset_y),
+            },
+        })
+    }
+
+    /// Where files will be written: no two at one place, none over an input, each possible.
+    fn check_targets(&self, faults: &mut Vec<String>) {
+        let mut taken: Vec<(&str, PathBuf)> = [
+            ("the input", &self.input),
+            ("the watermark", &self.watermark),
+        ]
+        .into_iter()
+        .filter_map(|(name, path)| Some((name, place(path.as_deref()?)?)))
+        .collect();
+        let targets = [
+            ("--output", &self.output, &["mp4", "m4v"][..]),
+            ("--poster", &self.poster, &["jpg", "jpeg"]),
+            ("--report", &self.report, &["json"]),
+        ];
+        for (flag, path, endings) in targets {
+            let Some(path) = path else { continue };
+            let other = place(path).and_then(|place| {
+                let other = taken.iter().find(|(_, taken)| *taken == place);
+                let name = other.map(|(name, _)| *name);
+                taken.push((flag, place));
+                name
+            });
+            if let Some(other) = other {
+                faults.push(format!("{flag}: {} is {other} as well", path.display()));
+            } else if let Some(fault) = self.unfit(path, endings) {
+                faults.push(format!("{flag}: {fault}"));
+            }
+        }
+    }
+
+    /// Why `path` cannot be written.
+    fn unfit(&self, path: &Path, endings: &[&str]) -> Option<String> {
+        let shown = path.display();
+        if path.file_name().is_none() {
+            return Some(format!("{shown} names no file"));
+        }
+        match fs::metadata(path) {
+            Ok(found) if found.is_dir() => return Some(format!("{shown} is a directory")),
+            // A device or a pipe would be replaced by a file of that name.
+            Ok(found) if !found.is_file() => return Some(format!("{shown} is not a plain file")),
+            Ok(_) if !self.overwrite => {
+                return Some(format!("{shown} exists; --overwrite replaces it"));
+            }
+            Ok(_) => {}
+            Err(_) => match fs::metadata(directory(path)) {
+                Ok(found) if found.is_dir() => {}
+                Ok(_) => return Some(format!("{} is not a directory", directory(path).display())),
+                Err(error) => {
+                    let directory = directory(path).display();
+                    return Some(format!("the directory {directory} {}", reason(&error)));
+                }
+            },
+        }
+        // A name that promises another format would be a lie.
+        let ending = path.extension().map(OsStr::to_ascii_lowercase);
+        let fits = ending.is_none_or(|ending| endings.iter().any(|known| ending == *known));
+        (!fits).then(|| format!("{shown} must end in .{}", endings.join(" or .")))
+    }
+}
+
+/// An I/O error as the end of a sentence about a path.
+pub(super) fn reason(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "does not exist".to_owned(),
+        std::io::ErrorKind::PermissionDenied => "may not be used: permission denied".to_owned(),
+        _ => format!("cannot be used: {error}"),
+    }
+}
+
+pub(super) fn directory(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// One name for one place, whether or not a file is there.
+fn place(path: &Path) -> Option<PathBuf> {
+    fs::canonicalize(path).ok().or_else(|| {
+        let directory = fs::canonicalize(directory(path)).ok()?;
+        Some(directory.join(path.file_name().unwrap_or(OsStr::new(""))))
+    })
+}
+
+/// A link to a file is written through, not replaced.
+fn followed(path: &Path) -> PathBuf {
+    fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf())
+}
+
+#[cfg(test)]
+impl Task {
+    pub(super) fn of(input: &str, output: &str) -> Self {
+        Self {
+            input: input.into(),
+            output: output.into(),
+            poster: None,
+            report: None,
+            watermark: None,
+            profile: Profile::default(),
+            limits: Limits::default(),
+            threads: 0,
+            overwrite: false,
+            wants_encode: false,
+        }
+    }
+}

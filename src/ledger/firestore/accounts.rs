@@ -1,0 +1,85 @@
+//! Credits: balances change by increments, each with an entry that must not exist yet.
+
+use gcloud_sdk::google::firestore::v1::Write;
+
+use super::super::Result;
+use super::documents;
+use super::places::{ENTRIES, Place};
+use super::store::{Committed, Scan, Store, Tries};
+use super::writes::{Only, Version, create, increment};
+use crate::clock::whole_micros;
+use crate::job::{Account, CreditEntry, Owner};
+
+/// Where the account lies and where its entry of that name.
+pub(super) fn places(store: &Store, owner: &Owner, entry: &str) -> (Place, Place) {
+    let root = store.root();
+    (Place::user(root, owner), Place::entry(root, owner, entry))
+}
+
+/// The writes that move what the entry says, once. The account must exist, in the very state
+/// `seen` if that is given.
+pub(super) fn moves(
+    store: &Store,
+    owner: &Owner,
+    entry: &CreditEntry,
+    seen: Option<Version>,
+) -> Result<Vec<Write>> {
+    let only = seen.map_or(Only::IfPresent, Only::If);
+    writes(store, owner, entry, only)
+}
+
+fn writes(store: &Store, owner: &Owner, entry: &CreditEntry, only: Only) -> Result<Vec<Write>> {
+    let (user, place) = places(store, owner, &entry.id);
+    let (credits, held) = entry.kind.moves(entry.amount);
+    Ok(vec![
+        increment(&user, &[("credits", credits), ("credits_held", held)], only),
+        create(&place, documents::of_entry(entry)?),
+    ])
+}
+
+pub(super) async fn load(store: &Store, owner: &Owner) -> Result<Option<Account>> {
+    let found = store.get(&Place::user(store.root(), owner)).await?;
+    found.as_ref().map(documents::account).transpose()
+}
+
+pub(super) async fn grant(store: &Store, owner: &Owner, entry: &CreditEntry) -> Result<bool> {
+    let mut entry = entry.clone();
+    entry.at = whole_micros(entry.at);
+    let (_, place) = places(store, owner, &entry.id);
+    let mut tries = Tries::default();
+    loop {
+        // An increment of a document that is not there opens it.
+        let writes = writes(store, owner, &entry, Only::Always)?;
+        if store.commit(writes).await? == Committed::Done {
+            return Ok(true);
+        }
+        if store.has(&place).await? {
+            return Ok(false);
+        }
+        tries.again().await?;
+    }
+}
+
+pub(super) async fn entries(store: &Store, owner: &Owner, limit: u32) -> Result<Vec<CreditEntry>> {
+    let scan = Scan {
+        under: Some(&Place::user(store.root(), owner)),
+        collection: ENTRIES,
+        equal: Vec::new(),
+        at_most: None,
+        order: "at",
+        newest_first: true,
+        fields: None,
+        after: None,
+    };
+    store
+        .scan(scan, limit as usize, |found| {
+            match documents::entry(&found) {
+                Ok(entry) => Some(entry),
+                Err(error) => {
+                    tracing::error!(entry = found.id, %error, "a credit entry cannot be read");
+                    None
+                }
+            }
+        })
+        .await
+}

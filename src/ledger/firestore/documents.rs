@@ -1,0 +1,282 @@
+//! Jobs, notices and entries in and out of their documents.
+//!
+//! `docs/firestore-schema.md` is the contract; a test holds it against the tables here.
+
+use std::fmt::Display;
+
+use gcloud_sdk::google::firestore::v1::value::ValueType;
+use gcloud_sdk::google::firestore::v1::{MapValue, Value, Write};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value as Json};
+
+use super::super::{LedgerError, Result};
+use super::places::Place;
+use super::store::Found;
+use super::values::{self, Fields};
+use super::writes::{Only, update};
+use crate::job::{Account, CreditEntry, Job, JobId, Notification};
+
+/// What the creator of a job writes, and nobody after.
+const GIVEN: [&str; 9] = [
+    "id",
+    "owner",
+    "kind",
+    "params",
+    "source",
+    "output",
+    "notify",
+    "deadline_at",
+    "created_at",
+];
+
+/// What the holder of the lease writes.
+const OWNED: [&str; 19] = [
+    "status",
+    "stage",
+    "progress",
+    "attempt",
+    "attempt_failed",
+    "round",
+    "revision",
+    "lease",
+    "wake",
+    "next_visit_at",
+    "provider",
+    "intents",
+    "generated",
+    "result",
+    "error",
+    "credits",
+    "timings",
+    "updated_at",
+    "completed_at",
+];
+
+/// Written by anybody, never by the holder of the lease.
+pub(super) const CANCEL: &str = "cancel_requested";
+
+const JOB_MOMENTS: [&str; 12] = [
+    "created_at",
+    "deadline_at",
+    "updated_at",
+    "completed_at",
+    "next_visit_at",
+    "lease.expires_at",
+    "wake.at",
+    "provider.submitted_at",
+    "provider.inputs.expires_at",
+    "intents.at",
+    "intents.unknown_until",
+    "error.at",
+];
+const NOTICE_MOMENTS: [&str; 2] = ["next_at", "created_at"];
+const ENTRY_MOMENTS: [&str; 1] = ["at"];
+
+/// The whole document of a new job.
+pub(super) fn of_job(job: &Job) -> Result<Fields> {
+    typed(job, job.id.as_str(), &JOB_MOMENTS)
+}
+
+/// The job that a document holds, with defaults for what its creator need not write.
+pub(super) fn job(found: &Found) -> Result<Job> {
+    let mut object = values::object(&found.fields);
+    for name in GIVEN.iter().chain(&OWNED).chain(&[CANCEL]) {
+        if let Some(value) = object.remove(*name)
+            && !value.is_null()
+        {
+            object.insert((*name).to_owned(), values::lenient(value));
+        }
+    }
+    // The default of a moment that only we write is the creation.
+    if !object.contains_key("updated_at")
+        && let Some(created_at) = object.get("created_at").cloned()
+    {
+        object.insert("updated_at".into(), created_at);
+    }
+    named(object, &found.id)
+}
+
+pub(super) fn of_notice(notice: &Notification) -> Result<Fields> {
+    typed(notice, &notice.id, &NOTICE_MOMENTS)
+}
+
+pub(super) fn notice(found: &Found) -> Result<Notification> {
+    named(values::object(&found.fields), &found.id)
+}
+
+/// An entry's document without its id, which is the document's own.
+pub(super) fn of_entry(entry: &CreditEntry) -> Result<Fields> {
+    let mut fields = typed(entry, &entry.id, &ENTRY_MOMENTS)?;
+    fields.remove("id");
+    Ok(fields)
+}
+
+pub(super) fn entry(found: &Found) -> Result<CreditEntry> {
+    let Json::Object(object) = values::lenient(Json::Object(values::object(&found.fields))) else {
+        return Err(malformed(&found.id, "no fields"));
+    };
+    named(object, &found.id)
+}
+
+/// A user without credit fields has none: other programs keep more than credits there.
+pub(super) fn account(found: &Found) -> Result<Account> {
+    let number = |field: &str| match found.fields.get(field) {
+        None => Ok(0),
+        Some(value) => values::whole(value)
+            .ok_or_else(|| malformed(&found.id, format!("{field} is no whole number"))),
+    };
+    Ok(Account {
+        credits: number("credits")?,
+        credits_held: number("credits_held")?,
+    })
+}
+
+/// The write that turns what was found into `after`: owner fields that differ and no others, so
+/// that what somebody else wrote survives, be it inside one of our maps. `before` is the job as
+/// it was read from there.
+pub(super) fn change(place: &Place, found: &Found, before: &Job, after: &Job) -> Result<Write> {
+    let (before, after) = (of_job(before)?, of_job(after)?);
+    let mut difference = Difference::default();
+    for name in OWNED {
+        let states = (found.fields.get(name), before.get(name), after.get(name));
+        difference.note(&[name], states);
+    }
+    Ok(difference.into_write(place, Only::If(found.version)))
+}
+
+/// Fields to set and fields to remove, by their paths.
+#[derive(Debug, Default)]
+pub(super) struct Difference {
+    fields: Fields,
+    mask: Vec<String>,
+}
+
+impl Difference {
+    /// `there` is what the document holds, `before` what of it we understood.
+    fn note(
+        &mut self,
+        path: &[&str],
+        (there, before, after): (Option<&Value>, Option<&Value>, Option<&Value>),
+    ) {
+        let Some(after) = after else {
+            if before.is_some() {
+                self.remove(path);
+            }
+            return;
+        };
+        match (there.and_then(map), map(after)) {
+            (Some(there), Some(after)) => {
+                let before = before.and_then(map);
+                let gone = before.iter().flat_map(|map| map.keys());
+                let mut names: Vec<&String> = gone.chain(after.keys()).collect();
+                names.sort_unstable();
+                names.dedup();
+                for name in names {
+                    let path = [path, &[name.as_str()]].concat();
+                    let before = before.and_then(|map| map.get(name));
+                    self.note(&path, (there.get(name), before, after.get(name)));
+                }
+            }
+            _ if there.is_none() || before != Some(after) => self.set(path, after.clone()),
+            _ => {}
+        }
+    }
+
+    pub(super) fn remove(&mut self, path: &[&str]) {
+        self.mask.push(joined(path));
+    }
+
+    pub(super) fn set(&mut self, path: &[&str], value: Value) {
+        self.mask.push(joined(path));
+        insert(&mut self.fields, path, value);
+    }
+
+    pub(super) fn into_write(self, place: &Place, only: Only) -> Write {
+        update(place, self.fields, self.mask, only)
+    }
+}
+
+fn insert(fields: &mut Fields, path: &[&str], value: Value) {
+    match path {
+        [] => {}
+        [name] => {
+            fields.insert((*name).to_owned(), value);
+        }
+        [name, rest @ ..] => {
+            let inner = fields
+                .entry((*name).to_owned())
+                .or_insert_with(|| values::of(ValueType::MapValue(MapValue::default())));
+            if let Some(ValueType::MapValue(map)) = &mut inner.value_type {
+                insert(&mut map.fields, rest, value);
+            }
+        }
+    }
+}
+
+fn map(value: &Value) -> Option<&Fields> {
+    match &value.value_type {
+        Some(ValueType::MapValue(map)) => Some(&map.fields),
+        _ => None,
+    }
+}
+
+/// A path as masks name it: quoted where a name is more than letters, digits and `_`.
+fn joined(path: &[&str]) -> String {
+    let parts = path.iter().map(|name| {
+        let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+            && !name.starts_with(|first: char| first.is_ascii_digit());
+        if plain && !name.is_empty() {
+            (*name).to_owned()
+        } else {
+            format!("`{}`", name.replace('\\', "\\\\").replace('`', "\\`"))
+        }
+    });
+    parts.collect::<Vec<_>>().join(".")
+}
+
+/// A domain value as fields.
+pub(super) fn typed<T: Serialize>(value: &T, id: &str, moments: &[&str]) -> Result<Fields> {
+    match serde_json::to_value(value) {
+        Ok(Json::Object(object)) => Ok(values::fields(object, moments)),
+        Ok(_) => Err(malformed(id, "no fields")),
+        Err(error) => Err(malformed(id, error)),
+    }
+}
+
+/// Reads the object as the record of that name.
+fn named<T: DeserializeOwned>(mut object: Map<String, Json>, id: &str) -> Result<T> {
+    match object.get("id") {
+        None => {
+            object.insert("id".into(), id.into());
+        }
+        Some(says) if *says == id => {}
+        Some(says) => return Err(malformed(id, format!("it says its id is {says}"))),
+    }
+    serde_json::from_value(Json::Object(object)).map_err(|error| malformed(id, error))
+}
+
+pub(super) fn malformed(id: &str, reason: impl Display) -> LedgerError {
+    LedgerError::Malformed {
+        id: id.to_owned(),
+        reason: reason.to_string(),
+    }
+}
+
+/// The number of the wake-up, from a document that may be unreadable otherwise.
+pub(super) fn wake_seq(found: &Found) -> u64 {
+    let seq = found.fields.get("wake").and_then(map);
+    seq.and_then(|wake| wake.get("seq"))
+        .and_then(values::whole)
+        .and_then(|seq| u64::try_from(seq).ok())
+        .unwrap_or_default()
+}
+
+/// The id as a job's, if it can be one.
+pub(super) fn job_id(found: &Found) -> Option<JobId> {
+    let parsed = found.id.parse();
+    if let Err(error) = &parsed {
+        tracing::error!(job = found.id, %error, "a job is due under an unusable id");
+    }
+    parsed.ok()
+}

@@ -1,0 +1,159 @@
+//! Who has to be looked at, and what there is.
+
+use gcloud_sdk::google::firestore::v1::value::ValueType;
+use strum::IntoEnumIterator as _;
+
+use super::super::{Due, JobQuery, LedgerError, Result};
+use super::documents::{self, Difference};
+use super::owner::load;
+use super::places::{JOBS, Place};
+use super::store::{Committed, Found, Scan, Store, Tries};
+use super::values;
+use super::writes::Only;
+use crate::clock::whole_micros;
+use crate::job::{Code, Job, JobError, JobId, Kind, Owner, Status, Timestamp};
+
+pub(super) async fn list(store: &Store, query: &JobQuery) -> Result<Vec<Job>> {
+    let after = query.after.as_ref().map(|token| {
+        let name = Place::job(store.root(), &token.id).name();
+        (values::moment(token.created_at), name)
+    });
+    let equal = [
+        ("owner", query.owner.as_ref().map(Owner::as_str)),
+        ("status", query.status.map(Status::as_str)),
+        ("kind", query.kind.map(Kind::as_str)),
+    ];
+    let equal = equal
+        .into_iter()
+        .filter_map(|(field, value)| Some((field, values::text(value?))));
+    let scan = Scan {
+        under: None,
+        collection: JOBS,
+        equal: equal.collect(),
+        at_most: None,
+        order: "created_at",
+        newest_first: true,
+        fields: None,
+        after,
+    };
+    let limit = query.limit.clamp(1, 100) as usize;
+    store
+        .scan(scan, limit, |found| match documents::job(&found) {
+            Ok(job) => Some(job),
+            Err(error) => {
+                tracing::warn!(job = found.id, %error, "a job that cannot be read is not listed");
+                None
+            }
+        })
+        .await
+}
+
+pub(super) async fn due(store: &Store, before: Timestamp, limit: u32) -> Result<Vec<Due>> {
+    let scan = Scan {
+        under: None,
+        collection: JOBS,
+        equal: Vec::new(),
+        at_most: Some(values::moment(before)),
+        order: "next_visit_at",
+        newest_first: false,
+        // These two alone: a document that cannot be read is due like any other.
+        fields: Some(&["next_visit_at", "wake.seq"]),
+        after: None,
+    };
+    store
+        .scan(scan, limit as usize, |found| {
+            Some(Due {
+                id: documents::job_id(&found)?,
+                seq: documents::wake_seq(&found),
+            })
+        })
+        .await
+}
+
+pub(super) async fn rewake(
+    store: &Store,
+    id: &JobId,
+    seen: u64,
+    now: Timestamp,
+) -> Result<Option<u64>> {
+    let now = whole_micros(now);
+    let mut tries = Tries::default();
+    loop {
+        let Some(read) = load(store, id).await? else {
+            return Ok(None);
+        };
+        let mut job = read.job.clone();
+        if job.wake.seq != seen || job.next_visit_at.is_none_or(|at| at > now) {
+            return Ok(None);
+        }
+        // Not an owner's write: the revision stays, and so does the lease of somebody who died.
+        job.wake.seq = seen.saturating_add(1);
+        job.wake.at = Some(now);
+        job.next_visit_at = Some(now);
+        if store.commit(vec![read.to(&job)?]).await? == Committed::Done {
+            return Ok(Some(job.wake.seq));
+        }
+        tries.again().await?;
+    }
+}
+
+pub(super) async fn bury(store: &Store, id: &JobId, now: Timestamp) -> Result<bool> {
+    let now = whole_micros(now);
+    let place = Place::job(store.root(), id);
+    let mut tries = Tries::default();
+    loop {
+        let Some(found) = store.get(&place).await? else {
+            return Ok(false);
+        };
+        if documents::job(&found).is_ok() || has_ended(&found) {
+            return Ok(false);
+        }
+        let write = burial(&found, now)?.into_write(&place, Only::If(found.version));
+        if store.commit(vec![write]).await? == Committed::Done {
+            return Ok(true);
+        }
+        tries.again().await?;
+    }
+}
+
+fn has_ended(found: &Found) -> bool {
+    let status = found.fields.get("status").map(values::json);
+    Status::iter()
+        .filter(|known| known.is_ended())
+        .any(|known| status == Some(known.as_str().into()))
+}
+
+/// The end of a failed job, written over an unreadable one.
+fn burial(found: &Found, now: Timestamp) -> Result<Difference> {
+    let error = JobError {
+        code: Code::InvalidJob,
+        message: Code::InvalidJob.about().to_owned(),
+        party: Code::InvalidJob.party(),
+        stage: None,
+        attempt: 1,
+        at: now,
+    };
+    let error =
+        serde_json::to_value(error).map_err(|error| LedgerError::Unavailable(error.to_string()))?;
+    let mut fields = values::fields(
+        [("error".to_owned(), error)].into_iter().collect(),
+        &["error.at"],
+    );
+    let mut end = Difference::default();
+    if let Some(error) = fields.remove("error") {
+        end.set(&["error"], error);
+    }
+    end.set(&["status"], values::text(Status::Failed.as_str()));
+    end.set(&["completed_at"], values::moment(now));
+    end.set(&["updated_at"], values::moment(now));
+    end.remove(&["next_visit_at"]);
+    let lease = found
+        .fields
+        .get("lease")
+        .and_then(|lease| lease.value_type.as_ref());
+    if matches!(lease, Some(ValueType::MapValue(_))) {
+        end.remove(&["lease", "holder"]);
+        end.remove(&["lease", "expires_at"]);
+    }
+    Ok(end)
+}

@@ -1,0 +1,372 @@
+//! Reads, queries and atomic commits, with their time limits and what their failures mean.
+
+use std::fmt;
+use std::future::Future;
+use std::time::Duration;
+
+use firestore::errors::FirestoreError;
+use firestore::{
+    FirestoreDb, FirestoreQueryCursor, FirestoreQueryDirection, FirestoreQueryFilter,
+    FirestoreQueryFilterCompare, FirestoreQueryFilterComposite,
+    FirestoreQueryFilterCompositeOperator, FirestoreResult, FirestoreValue,
+};
+use gcloud_sdk::RequestTimeouts;
+use gcloud_sdk::google::firestore::v1::value::ValueType;
+use gcloud_sdk::google::firestore::v1::{CommitRequest, Document, Value, Write};
+use gcloud_sdk::google_cloud_auth::errors::CredentialsError;
+use gcloud_sdk::tonic::{Code, ConnectError, Request, Status};
+use rand::RngExt as _;
+
+use super::super::{LedgerError, Result};
+use super::places::{JOBS, Place, id_of};
+use super::values::{self, Fields};
+use super::writes::Version;
+
+/// How often a commit is sent again when nothing of it can have been sent.
+const SENDS: u32 = 3;
+
+/// The database, behind one time limit for every call.
+#[derive(Clone)]
+pub(super) struct Store {
+    db: FirestoreDb,
+    timeout: Duration,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store")
+            .field("database", self.db.get_database_path())
+            .field("timeout", &self.timeout)
+            .finish()
+    }
+}
+
+/// A document as read.
+#[derive(Debug, Clone)]
+pub(super) struct Found {
+    /// The last part of its name, decoded.
+    pub(super) id: String,
+    pub(super) fields: Fields,
+    pub(super) version: Version,
+    name: String,
+}
+
+/// What became of a commit that was answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Committed {
+    Done,
+    /// A condition did not hold, or somebody else wrote at this moment: nothing was written.
+    Conflict,
+}
+
+/// A query over one collection, in the order of one field and then of the document's name.
+#[derive(Debug, Clone)]
+pub(super) struct Scan<'a> {
+    /// The document that the collection lies under; none for one at the top.
+    pub(super) under: Option<&'a Place>,
+    pub(super) collection: &'static str,
+    pub(super) equal: Vec<(&'static str, Value)>,
+    pub(super) at_most: Option<Value>,
+    pub(super) order: &'static str,
+    pub(super) newest_first: bool,
+    /// Reads these fields alone.
+    pub(super) fields: Option<&'static [&'static str]>,
+    /// Begins behind this value of the ordering field and this document.
+    pub(super) after: Option<(Value, String)>,
+}
+
+impl Store {
+    pub(super) fn new(db: FirestoreDb, timeout: Duration) -> Self {
+        Self { db, timeout }
+    }
+
+    /// `projects/…/documents`: what every document's name begins with.
+    pub(super) fn root(&self) -> &str {
+        self.db.get_documents_path()
+    }
+
+    /// Whether there is such a database and we may read it. A missing one looks like a missing
+    /// document to everything but a query.
+    pub(super) async fn check(&self) -> Result<()> {
+        let scan = Scan {
+            under: None,
+            collection: JOBS,
+            equal: Vec::new(),
+            at_most: None,
+            order: "created_at",
+            newest_first: true,
+            fields: Some(&["created_at"]),
+            after: None,
+        };
+        self.scan(scan, 1, Some).await.map(drop)
+    }
+
+    pub(super) async fn ping(&self) -> Result<()> {
+        self.limited(self.db.ping()).await
+    }
+
+    pub(super) async fn get(&self, place: &Place) -> Result<Option<Found>> {
+        let read = self
+            .db
+            .fluent()
+            .select()
+            .by_id_in(place.collection)
+            .parent(&place.parent)
+            .one(&place.id);
+        self.limited(read).await?.map(Found::try_from).transpose()
+    }
+
+    /// Whether there is such a document.
+    pub(super) async fn has(&self, place: &Place) -> Result<bool> {
+        Ok(self.get(place).await?.is_some())
+    }
+
+    /// Up to `limit` of what `read` makes of the documents; it is asked for more as long as it
+    /// makes nothing of some.
+    pub(super) async fn scan<T>(
+        &self,
+        mut scan: Scan<'_>,
+        limit: usize,
+        mut read: impl FnMut(Found) -> Option<T> + Send,
+    ) -> Result<Vec<T>> {
+        let mut found = Vec::new();
+        while found.len() < limit {
+            let wanted = limit - found.len();
+            let page = self.limited(self.page(&scan, wanted)).await?;
+            let last_page = page.len() < wanted;
+            for document in page {
+                let document = Found::try_from(document)?;
+                if let Some(value) = document.fields.get(scan.order) {
+                    scan.after = Some((value.clone(), document.name.clone()));
+                }
+                found.extend(read(document));
+            }
+            if last_page {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    async fn page(&self, scan: &Scan<'_>, limit: usize) -> FirestoreResult<Vec<Document>> {
+        let select = self.db.fluent().select();
+        let select = match scan.fields {
+            Some(fields) => select.fields(fields),
+            None => select,
+        };
+        let mut query = select.from(scan.collection);
+        if let Some(place) = scan.under {
+            query = query.parent(place.name());
+        }
+        let direction = if scan.newest_first {
+            FirestoreQueryDirection::Descending
+        } else {
+            FirestoreQueryDirection::Ascending
+        };
+        let mut query = query
+            .filter(|_| filter(scan))
+            .order(|_| {
+                [scan.order, "__name__"]
+                    .map(|field| (field, direction.clone()).into())
+                    .to_vec()
+            })
+            .limit(u32::try_from(limit).unwrap_or(u32::MAX));
+        if let Some((value, name)) = &scan.after {
+            query = query.start_at(FirestoreQueryCursor::AfterValue(vec![
+                FirestoreValue::from(value.clone()),
+                FirestoreValue::from(values::of(ValueType::ReferenceValue(name.clone()))),
+            ]));
+        }
+        query.query().await
+    }
+
+    /// All of the writes or none. A commit without a transaction holds no locks between calls
+    /// and takes one round trip; its preconditions do what reads inside one would.
+    pub(super) async fn commit(&self, writes: Vec<Write>) -> Result<Committed> {
+        let mut sends = 0;
+        loop {
+            let mut request = Request::new(CommitRequest {
+                database: self.db.get_database_path().clone(),
+                writes: writes.clone(),
+                ..CommitRequest::default()
+            });
+            let limits = RequestTimeouts::new().with_total(self.timeout);
+            request.extensions_mut().insert(limits);
+            let Err(status) = self.db.client().get().commit(request).await else {
+                return Ok(Committed::Done);
+            };
+            sends += 1;
+            match meaning(&status) {
+                Meaning::Conflict => return Ok(Committed::Conflict),
+                Meaning::NotSent if sends < SENDS => {
+                    tokio::time::sleep(jittered(Duration::from_millis(100))).await;
+                }
+                Meaning::NotSent | Meaning::Refused => return Err(unavailable(&status)),
+                Meaning::Unknown => return Err(LedgerError::Unknown(described(&status))),
+            }
+        }
+    }
+
+    /// The client tries reads again by itself; this bounds all its tries together.
+    async fn limited<T>(&self, call: impl Future<Output = FirestoreResult<T>> + Send) -> Result<T> {
+        match tokio::time::timeout(self.timeout, call).await {
+            Ok(answer) => answer.map_err(|error| unreadable(&error)),
+            Err(_) => Err(LedgerError::Unavailable(format!(
+                "Firestore gave no answer within {:?}",
+                self.timeout
+            ))),
+        }
+    }
+}
+
+fn filter(scan: &Scan<'_>) -> Option<FirestoreQueryFilter> {
+    let value = |value: &Value| FirestoreValue::from(value.clone());
+    let equal = scan
+        .equal
+        .iter()
+        .map(|(field, is)| FirestoreQueryFilterCompare::Equal((*field).to_owned(), value(is)));
+    let at_most = scan.at_most.iter().map(|most| {
+        FirestoreQueryFilterCompare::LessThanOrEqual(scan.order.to_owned(), value(most))
+    });
+    let all: Vec<_> = equal
+        .chain(at_most)
+        .map(|compare| FirestoreQueryFilter::Compare(Some(compare)))
+        .collect();
+    if all.is_empty() {
+        return None;
+    }
+    let and = FirestoreQueryFilterCompositeOperator::And;
+    let all = FirestoreQueryFilterComposite::new(all, and);
+    Some(FirestoreQueryFilter::Composite(all))
+}
+
+impl TryFrom<Document> for Found {
+    type Error = LedgerError;
+
+    fn try_from(document: Document) -> Result<Self> {
+        // The server sets it on every document that exists.
+        let Some(version) = document.update_time else {
+            return Err(LedgerError::Unavailable(format!(
+                "{} came without its update time",
+                document.name
+            )));
+        };
+        Ok(Self {
+            id: id_of(&document.name),
+            fields: document.fields,
+            version: Version(version),
+            name: document.name,
+        })
+    }
+}
+
+/// What a failed commit means for what is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Meaning {
+    Conflict,
+    /// The request never left.
+    NotSent,
+    /// The server read it and wrote nothing.
+    Refused,
+    Unknown,
+}
+
+fn meaning(status: &Status) -> Meaning {
+    let mut cause = std::error::Error::source(status);
+    while let Some(error) = cause {
+        if error.is::<ConnectError>() || error.is::<CredentialsError>() {
+            return Meaning::NotSent;
+        }
+        cause = error.source();
+    }
+    match status.code() {
+        Code::AlreadyExists | Code::NotFound | Code::FailedPrecondition | Code::Aborted => {
+            Meaning::Conflict
+        }
+        Code::InvalidArgument
+        | Code::PermissionDenied
+        | Code::Unauthenticated
+        | Code::ResourceExhausted
+        | Code::OutOfRange
+        | Code::Unimplemented => Meaning::Refused,
+        _ => Meaning::Unknown,
+    }
+}
+
+fn described(status: &Status) -> String {
+    let mut text = format!("{:?}: {}", status.code(), status.message());
+    let mut cause = std::error::Error::source(status);
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+fn unavailable(status: &Status) -> LedgerError {
+    LedgerError::Unavailable(described(status))
+}
+
+pub(super) fn unreadable(error: &FirestoreError) -> LedgerError {
+    LedgerError::Unavailable(error.to_string())
+}
+
+/// Paces writers that want the same document.
+#[derive(Debug, Default)]
+pub(super) struct Tries(u32);
+
+impl Tries {
+    /// Well above what any number of our own instances cause; past it something else is wrong.
+    const MOST: u32 = 60;
+
+    /// Whether a try failed before.
+    pub(super) fn begun(&self) -> bool {
+        self.0 > 0
+    }
+
+    /// Waits a moment of chance before another try; fails once there were too many.
+    pub(super) async fn again(&mut self) -> Result<()> {
+        self.0 += 1;
+        if self.0 > Self::MOST {
+            return Err(LedgerError::Unavailable(
+                "too many others write to the same document".into(),
+            ));
+        }
+        let most = Duration::from_millis(10 << self.0.min(5));
+        tokio::time::sleep(jittered(most)).await;
+        Ok(())
+    }
+}
+
+/// From nothing up to `most`.
+fn jittered(most: Duration) -> Duration {
+    most.mul_f64(rand::rng().random_range(0.0..1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_sure_is_called_unwritten() {
+        let of = |code| meaning(&Status::new(code, "x"));
+        assert_eq!(of(Code::Aborted), Meaning::Conflict);
+        assert_eq!(of(Code::PermissionDenied), Meaning::Refused);
+        for code in [
+            Code::DeadlineExceeded,
+            Code::Unavailable,
+            Code::Internal,
+            Code::Unknown,
+            Code::Cancelled,
+        ] {
+            assert_eq!(of(code), Meaning::Unknown, "{code:?}");
+        }
+        let refused = ConnectError("connection refused".into());
+        let status = Status::from_error(Box::new(refused));
+        assert_eq!(
+            (status.code(), meaning(&status)),
+            (Code::Unavailable, Meaning::NotSent)
+        );
+    }
+}

@@ -1,0 +1,176 @@
+//! Plain facts about the streams of an open container.
+
+use std::os::raw::{c_char, c_int};
+
+use ffmpeg_next::codec::packet::side_data::Type as SideDataType;
+use ffmpeg_next::ffi;
+
+use super::codec::describe;
+use super::demux::Demuxer;
+use super::{int_field, ratio, timestamp};
+use crate::media::color::Color;
+use crate::media::ratio::Ratio;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Video,
+    Audio,
+    Subtitle,
+    Data,
+}
+
+/// Plain facts about one stream, copied out of libav.
+#[derive(Clone, Debug)]
+pub(crate) struct StreamInfo {
+    pub index: usize,
+    pub kind: Kind,
+    pub attached_picture: bool,
+    pub default: bool,
+    pub codec: String,
+    pub profile: Option<String>,
+    pub time_base: Ratio,
+    pub start: Option<i64>,
+    pub duration: Option<i64>,
+    pub frames: u64,
+    pub average_rate: Ratio,
+    pub real_rate: Ratio,
+    pub bit_rate: u64,
+    pub width: u32,
+    pub height: u32,
+    /// Number and meaning of the pixel or sample format; negative if unknown.
+    pub format: i32,
+    pub sample_aspect: Ratio,
+    pub color: Color,
+    pub display_matrix: Option<[i32; 9]>,
+    pub sample_rate: u32,
+    pub channels: u32,
+    pub channel_layout: String,
+}
+
+impl Demuxer {
+    /// Streams of the first program, or all when there are no programs.
+    ///
+    /// A transport stream may carry several programs; only one is taken.
+    pub(crate) fn streams(&self) -> Vec<StreamInfo> {
+        let wanted = self.first_program();
+        (0..self.stream_count())
+            .filter(|index| wanted.is_empty() || wanted.contains(index))
+            .map(|index| self.describe_stream(index))
+            .collect()
+    }
+
+    fn first_program(&self) -> Vec<usize> {
+        // SAFETY: see `context`; the arrays have the stated lengths.
+        unsafe {
+            let context = self.context();
+            for index in 0..(*context).nb_programs as usize {
+                let program = *(*context).programs.add(index);
+                let streams: Vec<usize> = (0..(*program).nb_stream_indexes as usize)
+                    .map(|at| *(*program).stream_index.add(at) as usize)
+                    .collect();
+                let video = i32::from(ffi::AVMediaType::AVMEDIA_TYPE_VIDEO as i8);
+                let has_video = streams.iter().any(|at| {
+                    *at < self.stream_count()
+                        && int_field!((**(*context).streams.add(*at)).codecpar, codec_type) == video
+                });
+                if has_video {
+                    return streams;
+                }
+            }
+        }
+        Vec::new()
+    }
+
+    fn describe_stream(&self, index: usize) -> StreamInfo {
+        let display_matrix = self.display_matrix(index);
+        // SAFETY: `index` is below nb_streams; streams and parameters live as
+        // long as the context. Enums are read as integers.
+        unsafe {
+            let stream = *(*self.context()).streams.add(index);
+            let par = (*stream).codecpar;
+            let (codec, profile) = describe(int_field!(par, codec_id), (*par).profile);
+            let kind = match int_field!(par, codec_type) {
+                0 => Kind::Video,
+                1 => Kind::Audio,
+                3 => Kind::Subtitle,
+                _ => Kind::Data,
+            };
+            let disposition = (*stream).disposition;
+            StreamInfo {
+                index,
+                kind,
+                attached_picture: disposition & ffi::AV_DISPOSITION_ATTACHED_PIC as c_int != 0,
+                default: disposition & ffi::AV_DISPOSITION_DEFAULT as c_int != 0,
+                codec,
+                profile,
+                time_base: ratio((*stream).time_base),
+                start: timestamp((*stream).start_time),
+                duration: timestamp((*stream).duration).filter(|duration| *duration > 0),
+                frames: u64::try_from((*stream).nb_frames).unwrap_or(0),
+                average_rate: ratio((*stream).avg_frame_rate),
+                real_rate: ratio((*stream).r_frame_rate),
+                bit_rate: u64::try_from((*par).bit_rate).unwrap_or(0),
+                width: u32::try_from((*par).width).unwrap_or(0),
+                height: u32::try_from((*par).height).unwrap_or(0),
+                format: (*par).format,
+                sample_aspect: aspect(stream, par),
+                color: Color {
+                    primaries: int_field!(par, color_primaries),
+                    transfer: int_field!(par, color_trc),
+                    matrix: int_field!(par, color_space),
+                    range: int_field!(par, color_range),
+                },
+                display_matrix,
+                sample_rate: u32::try_from((*par).sample_rate).unwrap_or(0),
+                channels: u32::try_from((*par).ch_layout.nb_channels).unwrap_or(0),
+                channel_layout: layout_name(&(*par).ch_layout),
+            }
+        }
+    }
+
+    fn display_matrix(&self, index: usize) -> Option<[i32; 9]> {
+        // ffmpeg-next knows where each FFmpeg version keeps a stream's side data.
+        let stream = self.input.stream(index)?;
+        let data = stream
+            .side_data()
+            .find(|data| data.kind() == SideDataType::DisplayMatrix)?;
+        let bytes = data.data();
+        let mut matrix = [0i32; 9];
+        for (value, chunk) in matrix.iter_mut().zip(bytes.chunks_exact(4)) {
+            *value = i32::from_ne_bytes(chunk.try_into().ok()?);
+        }
+        (bytes.len() >= 36).then_some(matrix)
+    }
+}
+
+/// The container's aspect wins over the codec's: that is what players show.
+///
+/// # Safety
+/// Both pointers are valid.
+unsafe fn aspect(stream: *const ffi::AVStream, par: *const ffi::AVCodecParameters) -> Ratio {
+    // SAFETY: the caller's promise.
+    let (container, codec) = unsafe {
+        (
+            ratio((*stream).sample_aspect_ratio),
+            ratio((*par).sample_aspect_ratio),
+        )
+    };
+    match (container.is_valid(), codec.is_valid()) {
+        (true, _) => container,
+        (false, true) => codec,
+        _ => Ratio::new(1, 1),
+    }
+}
+
+fn layout_name(layout: &ffi::AVChannelLayout) -> String {
+    let mut buffer = [0u8; 128];
+    // SAFETY: a valid layout and a buffer of the stated length, terminated by the call.
+    let code = unsafe {
+        ffi::av_channel_layout_describe(layout, buffer.as_mut_ptr().cast::<c_char>(), buffer.len())
+    };
+    if code <= 0 {
+        return String::new();
+    }
+    let end = buffer.iter().position(|byte| *byte == 0).unwrap_or(0);
+    String::from_utf8_lossy(&buffer[..end]).into_owned()
+}

@@ -1,0 +1,127 @@
+//! The stable fields of a probe.
+
+use serde::{Deserialize, Serialize};
+
+use crate::media::error::{MediaCode, MediaError};
+
+/// Everything we say about a file. The field names are stable.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Probe {
+    /// The file as a whole.
+    pub container: ContainerInfo,
+    /// The video stream we work with.
+    pub video: Option<VideoInfo>,
+    /// The audio stream we work with.
+    pub audio: Option<AudioInfo>,
+    /// Streams we leave alone.
+    pub other: OtherStreams,
+}
+
+/// The file as a whole.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ContainerInfo {
+    /// `mp4`, `mov`, `matroska`, `webm`, `avi`, `mpegts` or `gif`.
+    pub format: String,
+    /// Claimed length in milliseconds.
+    pub duration_ms: u64,
+    /// Size in bytes.
+    pub bytes: u64,
+    /// Bits per second, all streams.
+    pub bit_rate: u64,
+    /// For MP4 and MOV: whether playback can start before all is downloaded.
+    pub faststart: Option<bool>,
+}
+
+/// The video stream.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct VideoInfo {
+    /// libav's codec name, such as `h264`.
+    pub codec: String,
+    /// Codec profile, such as `High`.
+    pub profile: Option<String>,
+    /// Coded width in pixels.
+    pub width: u32,
+    /// Coded height in pixels.
+    pub height: u32,
+    /// Width as shown: after squaring pixels and rotating.
+    pub display_width: u32,
+    /// Height as shown.
+    pub display_height: u32,
+    /// Clockwise degrees to turn for display: 0, 90, 180 or 270.
+    pub rotation: u16,
+    /// Mirrored left to right before the rotation.
+    pub flipped: bool,
+    /// Average frames per second.
+    pub fps: f64,
+    /// Frames, where the container says so.
+    pub frames: Option<u64>,
+    /// Length in milliseconds.
+    pub duration_ms: u64,
+    /// Bits per second; 0 if unknown.
+    pub bit_rate: u64,
+    /// libav's pixel format name.
+    pub pixel_format: String,
+    /// Bits per colour component.
+    pub bit_depth: u32,
+    /// Shape of one pixel, `1:1` when square.
+    pub sample_aspect_ratio: String,
+    /// Colour description by libav's names; `unknown` where nothing is said.
+    pub color: ColorInfo,
+}
+
+/// Colour description.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ColorInfo {
+    /// Such as `bt709`.
+    pub primaries: String,
+    /// Such as `bt709`, `smpte2084` (PQ), `arib-std-b67` (HLG).
+    pub transfer: String,
+    /// Such as `bt709`.
+    pub matrix: String,
+    /// `tv` or `pc`.
+    pub range: String,
+}
+
+/// The audio stream.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AudioInfo {
+    /// libav's codec name, such as `aac`.
+    pub codec: String,
+    /// Samples per second.
+    pub sample_rate: u32,
+    /// Number of channels.
+    pub channels: u32,
+    /// Such as `stereo` or `5.1`.
+    pub channel_layout: String,
+    /// Length in milliseconds.
+    pub duration_ms: u64,
+    /// Bits per second; 0 if unknown.
+    pub bit_rate: u64,
+}
+
+/// Streams nobody asked for: they are never copied.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OtherStreams {
+    /// Further video streams.
+    pub video: u32,
+    /// Further audio streams.
+    pub audio: u32,
+    /// Subtitle streams.
+    pub subtitle: u32,
+    /// Data, timecode, attachments.
+    pub data: u32,
+    /// Cover pictures.
+    pub attached_pictures: u32,
+}
+
+impl Probe {
+    /// The video, or `no_video_stream`.
+    ///
+    /// # Errors
+    /// [`MediaCode::NoVideoStream`].
+    pub fn require_video(&self) -> Result<&VideoInfo, MediaError> {
+        self.video.as_ref().ok_or_else(|| {
+            MediaError::new(MediaCode::NoVideoStream, "there is no video in the file")
+        })
+    }
+}

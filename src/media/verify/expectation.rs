@@ -1,0 +1,167 @@
+//! What a file must be, and holding what was found against it.
+
+use serde::{Deserialize, Serialize};
+
+use super::Verified;
+use crate::media::error::{MediaCode, MediaError};
+
+/// How much is decoded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DecodeDepth {
+    /// The first and the last group of pictures.
+    #[default]
+    Ends,
+    /// Every frame.
+    Full,
+}
+
+/// What is expected of the sound.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AudioExpectation {
+    /// There must be sound.
+    Required,
+    /// There must be none.
+    Absent,
+    /// Either will do.
+    #[default]
+    Any,
+}
+
+/// What a file must be. `Default` expects only that it is whole and decodes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Expectation {
+    /// Length of the video and tolerance, both in milliseconds.
+    pub duration_ms: Option<(u64, u64)>,
+    /// Shortest accepted length in milliseconds.
+    pub min_duration_ms: Option<u64>,
+    /// Frames and tolerance.
+    pub frames: Option<(u64, u64)>,
+    /// Width as shown.
+    pub width: Option<u32>,
+    /// Height as shown.
+    pub height: Option<u32>,
+    /// Sound.
+    pub audio: AudioExpectation,
+    /// Codec of the video by libav's name.
+    pub video_codec: Option<String>,
+    /// Codec of the sound by libav's name, if there is sound.
+    pub audio_codec: Option<String>,
+    /// How much is decoded.
+    pub depth: DecodeDepth,
+}
+
+/// What a file claims against what it holds.
+pub(crate) struct Truncation {
+    pub claimed_ms: u64,
+    pub reached_ms: u64,
+    /// 0 where the container does not say.
+    pub claimed_frames: u64,
+    pub frames: u64,
+    /// The longest time a frame is shown.
+    pub longest_ms: u64,
+}
+
+impl Truncation {
+    /// Frames decide where they are counted; elsewhere time does, generously:
+    /// containers round, and a last frame may stand as long as any before it.
+    pub(crate) fn check(&self) -> Result<(), MediaError> {
+        let cut = if self.claimed_frames > 0 {
+            // One may be an empty entry: AVI writes them for delayed frames.
+            let spare = (self.claimed_frames / 50).max(1);
+            self.frames == 0 || self.claimed_frames > self.frames + spare
+        } else {
+            let tolerance = 1000
+                .max(self.claimed_ms / 50)
+                .max(self.longest_ms.saturating_mul(2));
+            self.claimed_ms.saturating_sub(self.reached_ms) > tolerance
+        };
+        if !cut {
+            return Ok(());
+        }
+        Err(MediaError::new(
+            MediaCode::Truncated,
+            format!(
+                "the file claims {} ms and {} frames, but holds {} ms and {}",
+                self.claimed_ms, self.claimed_frames, self.reached_ms, self.frames
+            ),
+        ))
+    }
+}
+
+pub(super) fn compare(found: &Verified, expect: &Expectation) -> Result<(), MediaError> {
+    let fail = |code, message: String| Err(MediaError::new(code, message));
+    let video = found.probe.require_video()?;
+    if let Some((wanted, tolerance)) = expect.duration_ms
+        && found.duration_ms.abs_diff(wanted) > tolerance
+    {
+        return fail(
+            MediaCode::WrongDuration,
+            format!(
+                "{} ms long, expected {wanted} ± {tolerance}",
+                found.duration_ms
+            ),
+        );
+    }
+    if let Some(least) = expect
+        .min_duration_ms
+        .filter(|least| found.duration_ms < *least)
+    {
+        return fail(
+            MediaCode::WrongDuration,
+            format!("{} ms long, expected at least {least}", found.duration_ms),
+        );
+    }
+    if let Some((wanted, tolerance)) = expect.frames
+        && found.frames.abs_diff(wanted) > tolerance
+    {
+        return fail(
+            MediaCode::FramesMissing,
+            format!("{} frames, expected {wanted} ± {tolerance}", found.frames),
+        );
+    }
+    let size = (video.display_width, video.display_height);
+    if expect.width.is_some_and(|width| width != size.0)
+        || expect.height.is_some_and(|height| height != size.1)
+    {
+        return fail(
+            MediaCode::WrongSize,
+            format!(
+                "{}×{}, expected {:?}×{:?}",
+                size.0, size.1, expect.width, expect.height
+            ),
+        );
+    }
+    match (expect.audio, &found.probe.audio) {
+        (AudioExpectation::Required, None) => {
+            return fail(MediaCode::AudioMissing, "there is no sound".to_owned());
+        }
+        (AudioExpectation::Absent, Some(_)) => {
+            return fail(MediaCode::AudioUnexpected, "there is sound".to_owned());
+        }
+        _ => {}
+    }
+    let wrong = |expected: &Option<String>, found: &str| {
+        expected
+            .as_ref()
+            .filter(|expected| *expected != found)
+            .cloned()
+    };
+    if let Some(expected) = wrong(&expect.video_codec, &video.codec) {
+        return fail(
+            MediaCode::WrongCodec,
+            format!("{}, expected {expected}", video.codec),
+        );
+    }
+    if let Some(audio) = &found.probe.audio
+        && let Some(expected) = wrong(&expect.audio_codec, &audio.codec)
+    {
+        return fail(
+            MediaCode::WrongCodec,
+            format!("{}, expected {expected}", audio.codec),
+        );
+    }
+    Ok(())
+}

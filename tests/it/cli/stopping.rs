@@ -1,0 +1,68 @@
+//! Ctrl-C and SIGTERM in the middle of the work.
+#![cfg(unix)]
+
+use super::{Place, committed};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+fn stopped_by(signal: &str, status: i32) {
+    let place = Place::new();
+    let input = committed("bigbuckbunny.mp4");
+    let logo = committed("logo.png");
+    let mut child = place
+        .filmlab(["process", input.to_str().unwrap(), "--preset", "veryslow"])
+        .args([
+            "-o",
+            "out.mp4",
+            "--poster",
+            "out.jpg",
+            "--report",
+            "out.json",
+            "--watermark",
+        ])
+        .arg(logo)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let begun = Instant::now();
+    // The work is on when the video has bytes.
+    let mid_way = || {
+        place.entries().iter().any(|name| {
+            name.starts_with(".out.mp4.")
+                && place.path(name).metadata().is_ok_and(|file| file.len() > 0)
+        })
+    };
+    while !mid_way() {
+        assert!(
+            begun.elapsed() < Duration::from_secs(60),
+            "the work never began"
+        );
+        assert_eq!(
+            child.try_wait().unwrap(),
+            None,
+            "it ended before it could be stopped"
+        );
+        std::thread::yield_now();
+    }
+    let sent = Command::new("sh")
+        .args(["-c", &format!("kill -{signal} {}", child.id())])
+        .status()
+        .unwrap();
+    assert!(sent.success());
+    let ran = child.wait_with_output().unwrap();
+    let err = String::from_utf8(ran.stderr).unwrap();
+    assert_eq!(ran.status.code(), Some(status), "{err}");
+    assert!(err.starts_with("filmlab: cancelled: "), "{err}");
+    assert!(place.entries().is_empty(), "left {:?}", place.entries());
+}
+
+#[test]
+fn sigterm_leaves_nothing_behind() {
+    stopped_by("TERM", 143);
+}
+
+#[test]
+fn ctrl_c_leaves_nothing_behind() {
+    stopped_by("INT", 130);
+}

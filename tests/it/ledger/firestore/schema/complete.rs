@@ -1,0 +1,145 @@
+//! A job with every field there is, written out so that a new one does not go unnoticed.
+
+use filmlab::job::{
+    CharacterReplace, Code, CreditState, Credits, Extend, Fence, Generated, Intent, IntentState,
+    Job, JobCredits, JobError, Lease, Notify, Output, Params, Party, Progress, ProviderInputs,
+    ProviderState, Published, Resolution, Source, SourceFacts, Stage, Status, Timings, Upscale,
+    Wake, WatermarkSpec,
+};
+
+use super::super::super::bench::at;
+
+/// One of each kind.
+pub(super) fn params() -> [Params; 3] {
+    [
+        Params::CharacterReplace(CharacterReplace {
+            prompt: Some("2026-01-02T03:04:05Z is no moment here".into()),
+            resolution: Resolution::P720,
+            seed: Some(7),
+        }),
+        Params::Extend(Extend {
+            prompt: "2026-01-02T03:04:05Z".into(),
+            seconds: 5,
+            resolution: Resolution::P720,
+            seed: Some(-1),
+        }),
+        Params::Upscale(Upscale {
+            target: Resolution::K4,
+        }),
+    ]
+}
+
+pub(super) fn job() -> Job {
+    let [params, ..] = params();
+    Job {
+        id: "j0".parse().unwrap(),
+        owner: "u1".parse().unwrap(),
+        params,
+        source: Source {
+            video: "sources/u1/v.mp4".parse().unwrap(),
+            image: Some("https://pictures.example/c.png".parse().unwrap()),
+        },
+        output: Output {
+            profile: "web".into(),
+            watermark: Some(WatermarkSpec {
+                image: Some("sources/u1/logo.png".parse().unwrap()),
+                anchor: Some("bottom-right".into()),
+                scale: Some("15%".into()),
+                opacity: Some(0.3),
+            }),
+        },
+        notify: Notify {
+            webhook: Some("https://hooks.example/x".parse().unwrap()),
+            fcm_token: Some("device-1".into()),
+        },
+        status: Status::Processing,
+        stage: Some(Stage::Submit),
+        progress: Progress {
+            percent: 0.0,
+            phase: Some(Stage::Submit),
+            eta_s: Some(3),
+        },
+        attempt: 1,
+        attempt_failed: false,
+        round: 1,
+        revision: 0,
+        lease: Lease {
+            holder: Some("a".into()),
+            fence: Fence(1),
+            expires_at: Some(at(61)),
+        },
+        wake: Wake {
+            seq: 1,
+            at: Some(at(0)),
+        },
+        next_visit_at: Some(at(61)),
+        deadline_at: at(7200),
+        provider: provider(),
+        intents: vec![Intent {
+            id: "1-1".into(),
+            model: "m".into(),
+            at: at(1),
+            state: IntentState::Unknown,
+            prediction_id: Some("p1".into()),
+            unknown_until: Some(at(50)),
+        }],
+        generated: Some(Generated {
+            object: "work/g.mp4".into(),
+            bytes: 9,
+        }),
+        result: Some(Published {
+            video: "results/v.mp4".into(),
+            poster: "results/p.jpg".into(),
+            metadata: "results/m.json".into(),
+            bytes: 7,
+            duration_ms: 5,
+            width: 4,
+            height: 2,
+        }),
+        error: Some(JobError {
+            code: Code::InvalidJob,
+            message: "x".into(),
+            party: Party::Caller,
+            stage: Some(Stage::Submit),
+            attempt: 1,
+            at: at(1),
+        }),
+        credits: JobCredits {
+            cost: Some(Credits(4)),
+            state: CreditState::Held,
+        },
+        timings: Timings {
+            stages_ms: [("submit".to_owned(), 5)].into(),
+        },
+        cancel_requested: false,
+        created_at: at(0),
+        updated_at: at(0),
+        completed_at: Some(at(9)),
+        extra: [].into(),
+    }
+}
+
+fn provider() -> ProviderState {
+    ProviderState {
+        model: Some("m".into()),
+        prediction_id: Some("p1".into()),
+        submitted_at: Some(at(1)),
+        polls: 0,
+        inputs: Some(ProviderInputs {
+            video: "https://cdn.example/v.mp4".into(),
+            image: Some("https://cdn.example/c.png".into()),
+            expires_at: at(3600),
+            facts: SourceFacts {
+                video_object: "sources/u1/v.mp4".into(),
+                image_object: Some("sources/u1/c.png".into()),
+                duration_ms: 5_000,
+                width: 640,
+                height: 360,
+                fps: 30.0,
+                frames: Some(150),
+                has_audio: true,
+            },
+        }),
+        output_url: Some("https://cdn.example/o.mp4".into()),
+    }
+}

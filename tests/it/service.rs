@@ -1,0 +1,5 @@
+//! The whole service as `filmlab serve` builds it, with the sandbox as its provider, over HTTP.
+
+mod faults;
+mod lab;
+mod stops;

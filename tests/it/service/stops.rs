@@ -1,0 +1,95 @@
+//! Clients that go away, and services that are stopped and started again.
+
+use std::time::Duration;
+
+use filmlab::job::{Job, Stage, Status};
+use filmlab::sandbox::SandboxConfig;
+use tokio::io::AsyncWriteExt as _;
+
+use super::lab::{Lab, TASK_TOKEN};
+
+#[tokio::test]
+async fn a_client_that_goes_away_right_after_the_provider_accepted_loses_nothing() {
+    // One visit at a time and only those we ask for: the queue's own are held back.
+    let Some(lab) = Lab::new(SandboxConfig::default()).await else {
+        return;
+    };
+    let service = lab.start().await;
+    let id = lab.create(&service).await;
+    let body = r#"{"seq":1,"why":"wake"}"#;
+    let mut visits = Vec::new();
+    // Whoever comes first visits; every connection is dropped without reading an answer.
+    while lab.sandbox.submissions().is_empty() {
+        let mut client = tokio::net::TcpStream::connect(service.address)
+            .await
+            .unwrap();
+        let request = format!(
+            "POST /tasks/jobs/{id} HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {TASK_TOKEN}\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            service.address,
+            body.len()
+        );
+        client.write_all(request.as_bytes()).await.unwrap();
+        visits.push(client);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    drop(visits);
+    let accepted = lab.sandbox.submissions()[0].prediction_id.clone();
+    let job = lab
+        .until(&service, &id, |job| job.provider.prediction_id.is_some())
+        .await;
+    assert_eq!(job.provider.prediction_id, Some(accepted));
+    lab.assert_completed_once(&service, &id).await;
+    service.stop().await;
+}
+
+/// Stops the service as soon as the job is as wanted, starts another, and lets that one finish.
+async fn stopped_when(wanted: impl Fn(&Job) -> bool, sandbox: SandboxConfig) {
+    let Some(lab) = Lab::new(sandbox).await else {
+        return;
+    };
+    let service = lab.start().await;
+    let id = lab.create(&service).await;
+    let job = lab
+        .until(&service, &id, |job| wanted(job) || job.status.is_ended())
+        .await;
+    assert!(
+        !job.status.is_ended(),
+        "it was too quick to be stopped there"
+    );
+    let took = service.stop().await;
+    assert!(took < Duration::from_secs(10), "{took:?}");
+
+    let service = lab.start().await;
+    lab.assert_completed_once(&service, &id).await;
+    let job = lab.ended(&service, &id).await;
+    assert_eq!(job.attempt, 1, "a shutdown uses no attempt");
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn a_service_stopped_while_generating_goes_on_later() {
+    let slow = SandboxConfig {
+        min_time: Duration::from_millis(1500),
+        ..SandboxConfig::default()
+    };
+    stopped_when(|job| job.stage == Some(Stage::Generate), slow).await;
+}
+
+#[tokio::test]
+async fn a_service_stopped_while_processing_goes_on_later() {
+    stopped_when(
+        |job| job.stage == Some(Stage::Process),
+        SandboxConfig::default(),
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_service_stopped_before_it_began_goes_on_later() {
+    stopped_when(
+        |job| job.status == Status::Queued || job.stage == Some(Stage::Submit),
+        SandboxConfig::default(),
+    )
+    .await;
+}
