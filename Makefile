@@ -10,10 +10,10 @@ FILMLAB = cargo run --locked --quiet --profile $(PROFILE) --
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup fixtures build run demo test lint clean
+.PHONY: help setup fixtures build run demo test test-cloud lint clean
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
 
 setup: ## install what is missing to build and test (says what; needs root or prints the line)
 	@scripts/setup.sh test
@@ -40,6 +40,11 @@ test: ## format, clippy, docs, all tests; ends with what was skipped
 	@scripts/setup.sh test
 	@scripts/fixtures.sh
 	@scripts/check.sh test
+
+test-cloud: ## the tests of the cloud deployment alone, with the Firestore emulator
+	@scripts/setup.sh test
+	@scripts/fixtures.sh
+	@scripts/check.sh test-cloud
 
 lint: ## format, clippy, licences and sources of dependencies, shell scripts
 	@scripts/setup.sh lint

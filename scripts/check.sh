@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Runs the checks of `make test` or `make lint`, all of them even if one fails,
+# Runs the checks of `make test`, `make test-cloud` or `make lint`, all of them even if one fails,
 # then prints the time of each, and what was skipped for want of something.
 #
 #   scripts/check.sh test     format, clippy, docs, doc tests, tests
+#   scripts/check.sh test-cloud   the tests of the cloud deployment alone
 #   scripts/check.sh lint     format, clippy, dependencies, shell scripts
 #
 # FILMLAB_REQUIRE: comma list of parts whose absence is a failure, not a skip
@@ -55,8 +56,10 @@ tests() {
     local profile=default
     [[ -z ${CI:-} ]] || profile=ci
     emulator
-    cargo nextest run --locked --profile "$profile"
+    cargo nextest run --locked --profile "$profile" "$@"
 }
+# What is about the cloud: its adapters against stand-ins, whole workers on the emulator.
+cloud_tests() { tests --test it cloud:: gcp:: ledger::firestore; }
 dependencies() { cargo deny --locked --log-level error check --hide-inclusion-graph bans licenses sources; }
 advisories() { cargo deny --locked check --disable-fetch advisories; }
 
@@ -67,6 +70,9 @@ case ${1:-} in
         step docs docs
         step doc-tests doc_tests
         step tests tests
+        ;;
+    test-cloud)
+        step cloud-tests cloud_tests
         ;;
     lint)
         step format format
@@ -89,7 +95,7 @@ case ${1:-} in
         fi
         ;;
     *)
-        echo "usage: scripts/check.sh test|lint" >&2
+        echo "usage: scripts/check.sh test|test-cloud|lint" >&2
         exit 64
         ;;
 esac

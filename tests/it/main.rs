@@ -17,6 +17,7 @@
 
 mod architecture;
 mod cli;
+mod cloud;
 mod demo;
 mod docs;
 mod gcp;
