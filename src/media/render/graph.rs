@@ -5,6 +5,7 @@ use crate::media::color::{Color, transfer_name};
 use crate::media::error::{MediaCode, MediaError};
 use crate::media::logo;
 use crate::media::picture::Image;
+use crate::media::plan::nearest_even;
 use crate::media::probe::display_size;
 use crate::media::ratio::Ratio;
 
@@ -250,7 +251,8 @@ fn fit(
     if (width, height) == (spec.width, spec.height) && same_format && same_color {
         return Ok(node);
     }
-    let (w, h) = (spec.width.to_string(), spec.height.to_string());
+    let (inner_width, inner_height) = inside((shown_width, shown_height), spec);
+    let (w, h) = (inner_width.to_string(), inner_height.to_string());
     let mut options = vec![
         (c"w", w.as_str()),
         (c"h", h.as_str()),
@@ -271,7 +273,32 @@ fn fit(
     }
     node = graph.then(node, c"scale", &options)?;
     node = graph.then(node, c"format", &[(c"pix_fmts", "yuv420p")])?;
+    if (inner_width, inner_height) != (spec.width, spec.height) {
+        let (w, h) = (spec.width.to_string(), spec.height.to_string());
+        let middle = |outer: u32, inner: u32| ((outer - inner) / 4 * 2).to_string();
+        let (x, y) = (
+            middle(spec.width, inner_width),
+            middle(spec.height, inner_height),
+        );
+        let options = [(c"w", &*w), (c"h", &*h), (c"x", &*x), (c"y", &*y)];
+        node = graph.then(node, c"pad", &options)?;
+    }
     graph.then(node, c"setsar", &[(c"sar", "1")])
+}
+
+/// The size a picture gets within the result: all of it, unless its shape is
+/// another (it changed in mid-stream), which gets bars rather than be stretched.
+fn inside((width, height): (u32, u32), spec: &VideoSpec) -> (u32, u32) {
+    let factor = (f64::from(spec.width) / f64::from(width.max(1)))
+        .min(f64::from(spec.height) / f64::from(height.max(1)));
+    let fitted = |side: u32, most: u32| nearest_even(f64::from(side) * factor).min(most);
+    let (w, h) = (fitted(width, spec.width), fitted(height, spec.height));
+    // Even sizes leave two pixels to rounding.
+    if spec.width - w <= 2 && spec.height - h <= 2 {
+        (spec.width, spec.height)
+    } else {
+        (w, h)
+    }
 }
 
 /// Returns the overlay and the source its picture goes into.

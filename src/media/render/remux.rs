@@ -113,7 +113,11 @@ pub(super) fn run(
                 source.feed(Some(at.saturating_add(500_000)), lane, &mut sink, guard)?;
             }
             narrator.progress(counts.packets, reached_ms);
-        } else if let Some(lane) = sound.as_mut().filter(|_| source.is_none()) {
+        } else if let Some(lane) = sound
+            .as_mut()
+            // Streams that are left out may still show packets read while probing.
+            .filter(|_| source.is_none() && Some(packet.stream()) == audio)
+        {
             audio_reached_ms = audio_reached_ms.max(audio_end_ms(&main, &packet));
             lane.packet(&mut packet, &mut sink)?;
         }
