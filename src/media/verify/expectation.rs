@@ -49,8 +49,28 @@ pub struct Expectation {
     pub video_codec: Option<String>,
     /// Codec of the sound by libav's name, if there is sound.
     pub audio_codec: Option<String>,
+    /// Longest time the picture may stay black, in milliseconds. Looked at in
+    /// every frame: this and the next ask for full depth.
+    pub max_black_ms: Option<u64>,
+    /// Longest time nothing may move, in milliseconds.
+    pub max_frozen_ms: Option<u64>,
     /// How much is decoded.
     pub depth: DecodeDepth,
+}
+
+impl Expectation {
+    /// Whether frames are looked at, not only decoded.
+    pub(super) fn looks(&self) -> bool {
+        self.max_black_ms.is_some() || self.max_frozen_ms.is_some()
+    }
+
+    pub(super) fn depth(&self) -> DecodeDepth {
+        if self.looks() {
+            DecodeDepth::Full
+        } else {
+            self.depth
+        }
+    }
 }
 
 /// What a file claims against what it holds.
@@ -121,6 +141,29 @@ pub(super) fn compare(found: &Verified, expect: &Expectation) -> Result<(), Medi
             MediaCode::FramesMissing,
             format!("{} frames, expected {wanted} ± {tolerance}", found.frames),
         );
+    }
+    for (what, code, found, most) in [
+        (
+            "black",
+            MediaCode::PictureBlack,
+            found.black_ms,
+            expect.max_black_ms,
+        ),
+        (
+            "still",
+            MediaCode::PictureFrozen,
+            found.frozen_ms,
+            expect.max_frozen_ms,
+        ),
+    ] {
+        if let (Some(found), Some(most)) = (found, most)
+            && found > most
+        {
+            return fail(
+                code,
+                format!("the picture stays {what} for {found} ms, {most} are allowed"),
+            );
+        }
     }
     let size = (video.display_width, video.display_height);
     if expect.width.is_some_and(|width| width != size.0)

@@ -363,7 +363,7 @@ fn no_sound_stays_no_sound() {
 }
 
 #[test]
-fn pq_becomes_standard_range() {
+fn hdr_becomes_standard_range() {
     let Some(main) = require::fixture("hdr-pq.mp4") else {
         return;
     };
@@ -372,13 +372,69 @@ fn pq_becomes_standard_range() {
         assert_eq!(error.code, MediaCode::HdrNotSupported);
         return;
     }
-    all(&[Case {
-        name: "hdr-pq.mp4",
-        filter: "zscale=t=linear:npl=100,format=gbrpf32le,zscale=p=bt709,\
-                 tonemap=tonemap=hable:desat=0,zscale=t=bt709:m=bt709:r=tv",
-        tags: HD,
-        ..PLAIN
-    }]);
+    let filter = "zscale=t=linear:npl=100,format=gbrpf32le,zscale=p=bt709,\
+                  tonemap=tonemap=hable:desat=0,zscale=t=bt709:m=bt709:r=tv";
+    all(&[
+        Case {
+            name: "hdr-pq.mp4",
+            filter,
+            tags: HD,
+            ..PLAIN
+        },
+        Case {
+            name: "hdr-hlg.mp4",
+            filter,
+            tags: HD,
+            ..PLAIN
+        },
+    ]);
+}
+
+#[test]
+fn natural_hdr_keeps_its_colours() {
+    let Some(clip) = require::fixture("bigbuckbunny.mp4") else {
+        return;
+    };
+    if !filmlab::media::build_info().zscale {
+        return;
+    }
+    for curve in ["smpte2084", "arib-std-b67"] {
+        // As graded for a screen: white at 203 cd/m², the reference of BT.2408.
+        let graded = format!(
+            "-i {} -t 1 -an -vf scale=320:180:in_color_matrix=bt709:in_range=tv,format=gbrp10le,\
+             zscale=min=gbr:tin=709:pin=709:rin=full:t=linear:p=709:m=gbr:npl=203,format=gbrpf32le,\
+             zscale=p=2020:t={curve}:m=2020_ncl:r=tv:npl=203,format=yuv420p10le \
+             -c:v libx265 -preset ultrafast -tag:v hvc1 -x265-params \
+             log-level=error:colorprim=bt2020:transfer={curve}:colormatrix=bt2020nc",
+            clip.display()
+        );
+        let main = fixture(
+            &format!("{curve}.mp4"),
+            &graded.replace(",             ", ","),
+        );
+        let out = fresh("out.mp4");
+        run(&job(&main), &out).unwrap();
+        let plain = fixture(
+            "sdr.mp4",
+            &format!(
+                "-i {} -t 1 -an -vf scale=320:180:in_color_matrix=bt709:out_color_matrix=bt709 \
+                 -colorspace bt709 -c:v libx264 -pix_fmt yuv420p",
+                clip.display()
+            ),
+        );
+        // Grass, sky and shade: darker, since highlights need room, of the same hue.
+        for part in [(200, 100, 100, 60), (260, 20, 50, 40), (0, 40, 60, 60)] {
+            let (before, after) = (mean_rgb(&plain, 0.5, part), mean_rgb(&out, 0.5, part));
+            let factors = [0, 1, 2].map(|channel| after[channel] / before[channel].max(1.0));
+            let (least, most) = factors.iter().fold((f64::MAX, 0f64), |(low, high), f| {
+                (low.min(*f), high.max(*f))
+            });
+            assert!(
+                least > 0.6 && most < 1.15 && most / least < 1.35,
+                "{curve} {part:?}: {before:?} became {after:?}"
+            );
+        }
+    }
 }
 
 #[test]
