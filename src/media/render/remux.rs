@@ -129,14 +129,14 @@ pub(super) fn run(
         lane.finish(&mut sink)?;
     }
     counts.bad_packets = u64::from(reader.bad);
-    Truncation {
+    counts.truncated = Truncation {
         claimed_ms: main.probe.container.duration_ms,
         reached_ms: reached_ms.max(audio_reached_ms),
         claimed_frames: stream.frames,
         frames: counts.packets,
         longest_ms: 0,
     }
-    .check()
+    .judge(limits)
     .map_err(|error| error.at("read").with_log())?;
     let faststart = sink.finish()?;
     let (poster, color) = find_poster(render, picker, guard)?;

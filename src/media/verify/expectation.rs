@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Verified;
 use crate::media::error::{MediaCode, MediaError};
+use crate::media::limits::Limits;
 
 /// How much is decoded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,6 +86,14 @@ pub(crate) struct Truncation {
 }
 
 impl Truncation {
+    /// As [`Truncation::check`]; says whether it is cut where that is allowed.
+    pub(crate) fn judge(&self, limits: &Limits) -> Result<bool, MediaError> {
+        match self.check() {
+            Err(_) if limits.allow_truncated => Ok(true),
+            checked => checked.map(|()| false),
+        }
+    }
+
     /// Frames decide where they are counted; elsewhere time does, generously:
     /// containers round, and a last frame may stand as long as any before it.
     pub(crate) fn check(&self) -> Result<(), MediaError> {

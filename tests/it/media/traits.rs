@@ -468,3 +468,27 @@ fn a_file_that_breaks_off_is_refused() {
         assert_alone(&out, &[]);
     }
 }
+
+#[test]
+fn a_file_that_breaks_off_is_taken_as_far_as_it_goes_where_that_is_allowed() {
+    let Some(main) = require::fixture("truncated.mp4") else {
+        return;
+    };
+    for mut render in [job(&main), encoding(&main)] {
+        render.limits.allow_truncated = true;
+        let out = fresh("out.mp4");
+        let report = run(&render, &out).unwrap();
+        assert!(report.damage.truncated, "{report:?}");
+        // 60 % of the bytes hold about as many of the 48 frames.
+        assert!((20..=36).contains(&report.frames), "{}", report.frames);
+        assert_eq!(frame_count(&out), report.frames);
+        let (_, ends) = heard(&out).unwrap();
+        let shown = report.duration_ms as f64 / 1000.0;
+        assert!(
+            (ends - shown).abs() < 0.25,
+            "sound to {ends}, picture to {shown}"
+        );
+    }
+    let out = fresh("out.mp4");
+    assert!(!run(&job(&plain()), &out).unwrap().damage.truncated);
+}
