@@ -34,6 +34,8 @@ pub(crate) struct Overlay {
     pub image: Image,
     pub opacity: f32,
     pub position: Position,
+    /// Seconds from and until which it is shown; `None` is always.
+    pub span: Option<(f64, f64)>,
 }
 
 /// Where an overlay lies. Expressions are constants of ours with numbers in
@@ -324,17 +326,22 @@ fn lay_over(
         Position::Fixed(x, y) => (x.to_string(), y.to_string(), "init"),
         Position::Moving { x, y } => (x.clone(), y.clone(), "frame"),
     };
-    let mark = graph.filter(
-        c"overlay",
-        &[
-            (c"x", &x),
-            (c"y", &y),
-            (c"eval", eval),
-            (c"format", "yuv420"),
-            (c"eof_action", "repeat"),
-            (c"alpha", "straight"),
-        ],
-    )?;
+    // Half open, so that two marks may follow one another.
+    let shown = overlay
+        .span
+        .map(|(from, until)| format!("gte(t,{from:.3})*lt(t,{until:.3})"));
+    let mut options = vec![
+        (c"x", x.as_str()),
+        (c"y", y.as_str()),
+        (c"eval", eval),
+        (c"format", "yuv420"),
+        (c"eof_action", "repeat"),
+        (c"alpha", "straight"),
+    ];
+    if let Some(shown) = &shown {
+        options.push((c"enable", shown));
+    }
+    let mark = graph.filter(c"overlay", &options)?;
     graph.link(node, mark, 0)?;
     graph.link(source, mark, 1)?;
     Ok((mark, source))

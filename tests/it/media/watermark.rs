@@ -76,6 +76,7 @@ fn opacity_blends_with_what_is_below() {
         offset_y: Length::Pixels(0.0),
         size: Length::Percent(30.0),
         opacity: 0.5,
+        ..Placement::default()
     };
     let (out, rectangle) = marked(&main, &red(), placement);
     for at in [0.5, 3.0] {
@@ -275,4 +276,40 @@ fn transparency_of_webp_is_kept() {
     for (a, b) in with.iter().zip(&without) {
         assert!((a - b).abs() < 3.0, "{with:?} {without:?}");
     }
+}
+
+#[test]
+fn a_mark_is_shown_in_its_time_only() {
+    let placement = Placement {
+        opacity: 1.0,
+        size: Length::Percent(40.0),
+        from_ms: 1000,
+        until_ms: Some(3000),
+        ..Placement::default()
+    };
+    let (out, rectangle) = marked(&plain(), &red(), placement);
+    // 25 frames a second: the last before and the first after each change.
+    for (at, shown) in [
+        (0.0, false),
+        (0.96, false),
+        (1.0, true),
+        (2.96, true),
+        (3.0, false),
+        (3.96, false),
+    ] {
+        let [r, g, b] = mean_rgb(&out, at, inner(rectangle));
+        let red = r > 240.0 && g < 15.0 && b < 15.0;
+        assert_eq!(red, shown, "at {at}: {r} {g} {b}");
+    }
+    let mut render = encoding(&plain());
+    render.watermark = Some(Watermark {
+        image: input(&red()),
+        placement: Placement {
+            from_ms: 2000,
+            until_ms: Some(2000),
+            ..Placement::default()
+        },
+    });
+    let error = run(&render, &fresh("out.mp4")).unwrap_err();
+    assert_eq!(error.code, MediaCode::InvalidWatermark);
 }
