@@ -109,8 +109,11 @@ if has_encoder libx265; then
     ff hdr-pq.mp4 "${input[@]}" -vf format=yuv420p10le "${x265[@]}" "${aac[@]}" \
         -color_primaries bt2020 -color_trc smpte2084 -colorspace bt2020nc \
         -x265-params log-level=error:info=0:pools=2:frame-threads=1:colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc
+    ff hdr-hlg.mp4 "${input[@]}" -vf format=yuv420p10le "${x265[@]}" "${aac[@]}" \
+        -color_primaries bt2020 -color_trc arib-std-b67 -colorspace bt2020nc \
+        -x265-params log-level=error:info=0:pools=2:frame-threads=1:colorprim=bt2020:transfer=arib-std-b67:colormatrix=bt2020nc
 else
-    skipped+=("hevc-10bit.mp4 and hdr-pq.mp4 (this ffmpeg has no libx265)")
+    skipped+=("hevc-10bit.mp4, hdr-pq.mp4 and hdr-hlg.mp4 (this ffmpeg has no libx265)")
 fi
 if has_encoder libaom-av1; then
     ff av1.mp4 "${input[@]}" -c:v libaom-av1 -cpu-used 8 -usage realtime -row-mt 0 -b:v 200k "${aac[@]}"

@@ -74,5 +74,6 @@ pub(super) fn limits(r: &mut Reader) -> Limits {
         max_output_bytes: r.bytes("limits.max_output_bytes", default.max_output_bytes),
         deadline_ms: r.get("limits.deadline_ms").or(default.deadline_ms),
         max_damage: r.get_or("limits.max_damage", default.max_damage),
+        allow_truncated: r.get_or("limits.allow_truncated", default.allow_truncated),
     }
 }

@@ -146,6 +146,8 @@ codes! {
     WrongCodec Provider Retry "The video uses another codec than it should.";
     AudioUnexpected Provider Retry "The video has sound where it should be silent.";
     FramesMissing Provider Retry "The video has fewer frames than it should.";
+    PictureBlack Provider Retry "The video stays black for longer than it should.";
+    PictureFrozen Provider Retry "The video stands still for longer than it should.";
     NotDecodable Provider Retry "The video cannot be decoded.";
 
     // This service.

@@ -87,6 +87,10 @@ pub enum MediaCode {
     AudioUnexpected,
     /// Verification: fewer or more frames than expected.
     FramesMissing,
+    /// Verification: the picture stays black for longer than it may.
+    PictureBlack,
+    /// Verification: nothing moves for longer than it may.
+    PictureFrozen,
     /// Verification: the first or last group of pictures does not decode.
     NotDecodable,
     /// A fault of ours: a panic was caught, or libav ran out of memory.

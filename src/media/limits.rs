@@ -36,6 +36,9 @@ pub struct Limits {
     pub deadline_ms: Option<u64>,
     /// Share of damaged packets and frames above which the input is refused.
     pub max_damage: f64,
+    /// Whether a file that breaks off is taken as far as it goes. The report
+    /// says so then; otherwise it is refused as `truncated`.
+    pub allow_truncated: bool,
 }
 
 impl Default for Limits {
@@ -54,6 +57,7 @@ impl Default for Limits {
             max_output_bytes: 16 << 30,
             deadline_ms: None,
             max_damage: 0.1,
+            allow_truncated: false,
         }
     }
 }

@@ -334,6 +334,7 @@ fn transcode(
         .map(|((mark, logo), at)| Overlay {
             image: logo::resize(logo, at.width, at.height),
             opacity: mark.placement.opacity,
+            span: mark.placement.span(),
             position: Position::Fixed(at.x, at.y),
         });
     let spec = VideoSpec {

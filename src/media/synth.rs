@@ -96,6 +96,7 @@ pub fn character_replace(
         let overlay = Overlay {
             image: logo::resize(&image, w, h),
             opacity: 1.0,
+            span: None,
             position: Position::Moving {
                 x: format!("2*round(((W-w)/2+{sway}*sin(2*t))/2)"),
                 y: format!("2*round((H-h-{}*abs(sin(3*t)))/2)", height / 40),

@@ -5,12 +5,14 @@
 
 mod ends;
 mod expectation;
+mod watch;
 
 pub use expectation::{AudioExpectation, DecodeDepth, Expectation};
 
 use ends::Ends;
 pub(crate) use expectation::Truncation;
 use expectation::compare;
+use watch::Watch;
 
 use std::sync::Arc;
 
@@ -36,6 +38,12 @@ pub struct Verified {
     pub audio_duration_ms: Option<u64>,
     /// Frames decoded.
     pub decoded_frames: u64,
+    /// Longest time the picture stays black, if that was looked at.
+    #[serde(default)]
+    pub black_ms: Option<u64>,
+    /// Longest time nothing moves, if that was looked at.
+    #[serde(default)]
+    pub frozen_ms: Option<u64>,
 }
 
 /// Reads a file to its end and compares it with what is expected.
@@ -43,7 +51,7 @@ pub struct Verified {
 /// # Errors
 /// Those of [`super::probe()`], and `truncated`, `wrong_duration`, `wrong_size`,
 /// `wrong_codec`, `audio_missing`, `audio_unexpected`, `frames_missing`,
-/// `not_decodable`.
+/// `picture_black`, `picture_frozen`, `not_decodable`.
 pub fn verify(
     input: &dyn Input,
     expect: &Expectation,
@@ -65,7 +73,7 @@ pub(crate) fn verify_guarded(
     // Not "open": whoever wrote this file is to blame for what is wrong with it,
     // not the author of what it was made from.
     let mut opened = open_at("verify", input, limits, guard)?;
-    let verified = read_through(&mut opened, input, expect.depth, limits, guard)
+    let verified = read_through(&mut opened, input, expect, limits, guard)
         .map_err(|error| error.at("verify").with_log())?;
     compare(&verified, expect).map_err(|error| error.at("verify"))?;
     Ok(verified)
@@ -97,13 +105,15 @@ impl Read {
 fn read_through(
     opened: &mut Opened,
     input: &dyn Input,
-    depth: DecodeDepth,
+    expect: &Expectation,
     limits: &Limits,
     guard: &Arc<Guard>,
 ) -> Result<Verified, MediaError> {
     let video = opened.video.clone();
     let audio = opened.audio.clone();
+    let depth = expect.depth();
     let mut ends = Ends::open(opened, depth, limits)?;
+    ends.watch = expect.looks().then(Watch::default);
     let mut wanted = vec![video.index];
     wanted.extend(audio.as_ref().map(|audio| audio.index));
     opened.demuxer.keep_only(&wanted);
@@ -289,11 +299,17 @@ fn conclude(
             "the audio stream is empty",
         ));
     }
+    let looked = ends
+        .watch
+        .as_ref()
+        .map(|watch| watch.longest_ms(base, nominal));
     Ok(Verified {
         probe: opened.probe.clone(),
         frames: read.frames,
         duration_ms,
         audio_duration_ms: has_audio.then(|| to_millis(read.audio_end_us, Ratio::MICROS)),
         decoded_frames: ends.decoded,
+        black_ms: looked.map(|(black, _)| black),
+        frozen_ms: looked.map(|(_, frozen)| frozen),
     })
 }

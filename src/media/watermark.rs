@@ -35,6 +35,10 @@ pub struct Placement {
     pub size: Length,
     /// 0 (invisible) to 1.
     pub opacity: f32,
+    /// Shown from here on, in milliseconds of the result.
+    pub from_ms: u64,
+    /// Shown until before this; to the end without it.
+    pub until_ms: Option<u64>,
 }
 
 impl Default for Placement {
@@ -45,6 +49,8 @@ impl Default for Placement {
             offset_y: Length::Percent(3.0),
             size: Length::Percent(20.0),
             opacity: 0.85,
+            from_ms: 0,
+            until_ms: None,
         }
     }
 }
@@ -192,11 +198,14 @@ impl Placement {
     ///
     /// # Errors
     /// `invalid_watermark`: a size of zero or less, an opacity outside 0–1,
-    /// a logo or frame without pixels.
+    /// a time that ends before it begins, a logo or frame without pixels.
     pub fn rectangle(&self, frame: (u32, u32), logo: (u32, u32)) -> Result<Rectangle, MediaError> {
         let invalid = |message: &str| MediaError::new(MediaCode::InvalidWatermark, message);
         if !(0.0..=1.0).contains(&self.opacity) {
             return Err(invalid("the watermark's opacity must be between 0 and 1"));
+        }
+        if self.until_ms.is_some_and(|until| until <= self.from_ms) {
+            return Err(invalid("the watermark's time ends before it begins"));
         }
         if logo.0 == 0 || logo.1 == 0 {
             return Err(invalid("the watermark has no pixels"));
@@ -223,6 +232,16 @@ impl Placement {
             width: width_px,
             height: height_px,
         })
+    }
+}
+
+impl Placement {
+    /// When it is shown, in seconds; `None` is always.
+    pub(crate) fn span(&self) -> Option<(f64, f64)> {
+        let seconds = |ms: u64| ms as f64 / 1000.0;
+        // Later than any video ends.
+        let end = self.until_ms.map_or(1e9, seconds);
+        (self.from_ms > 0 || self.until_ms.is_some()).then(|| (seconds(self.from_ms), end))
     }
 }
 
@@ -346,6 +365,7 @@ mod tests {
                 offset_y: Length::Pixels(20.0),
                 size: Length::Pixels(100.0),
                 opacity: 1.0,
+                ..Placement::default()
             };
             let r = placement.rectangle((640, 360), (100, 50)).unwrap();
             (r.x, r.y)
@@ -373,6 +393,7 @@ mod tests {
                 offset_y: length(offset.1),
                 size: length(size),
                 opacity: 0.5,
+                ..Placement::default()
             };
             let r = placement.rectangle(frame, logo).unwrap();
             prop_assert!(r.width >= 2 && r.height >= 2);

@@ -3,10 +3,12 @@
 mod copy;
 mod hostile;
 mod probe;
+mod reference;
 mod render;
 mod sound;
 mod stop;
 pub(crate) mod support;
 mod synth;
+mod traits;
 mod verify;
 mod watermark;

@@ -119,6 +119,7 @@ impl ProcessArgs {
                 size: self.scale.unwrap_or(default.size),
                 offset_x: self.offset_x.unwrap_or(default.offset_x),
                 offset_y: self.offset_y.unwrap_or(default.offset_y),
+                ..default
             },
         })
     }

@@ -145,6 +145,10 @@ impl Demuxer {
 
 /// The container's aspect wins over the codec's: that is what players show.
 ///
+/// Closer to square than 0.5 % is square: encoders write such shapes to make up
+/// for a rounded size, nobody sees them, and honouring them would mean to scale
+/// every frame by a pixel or two.
+///
 /// # Safety
 /// Both pointers are valid.
 unsafe fn aspect(stream: *const ffi::AVStream, par: *const ffi::AVCodecParameters) -> Ratio {
@@ -155,10 +159,15 @@ unsafe fn aspect(stream: *const ffi::AVStream, par: *const ffi::AVCodecParameter
             ratio((*par).sample_aspect_ratio),
         )
     };
-    match (container.is_valid(), codec.is_valid()) {
+    let aspect = match (container.is_valid(), codec.is_valid()) {
         (true, _) => container,
         (false, true) => codec,
-        _ => Ratio::new(1, 1),
+        _ => return Ratio::new(1, 1),
+    };
+    if (aspect.as_f64() - 1.0).abs() < 0.005 {
+        Ratio::new(1, 1)
+    } else {
+        aspect
     }
 }
 

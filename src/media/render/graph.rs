@@ -5,6 +5,7 @@ use crate::media::color::{Color, transfer_name};
 use crate::media::error::{MediaCode, MediaError};
 use crate::media::logo;
 use crate::media::picture::Image;
+use crate::media::plan::nearest_even;
 use crate::media::probe::display_size;
 use crate::media::ratio::Ratio;
 
@@ -33,6 +34,8 @@ pub(crate) struct Overlay {
     pub image: Image,
     pub opacity: f32,
     pub position: Position,
+    /// Seconds from and until which it is shown; `None` is always.
+    pub span: Option<(f64, f64)>,
 }
 
 /// Where an overlay lies. Expressions are constants of ours with numbers in
@@ -250,7 +253,8 @@ fn fit(
     if (width, height) == (spec.width, spec.height) && same_format && same_color {
         return Ok(node);
     }
-    let (w, h) = (spec.width.to_string(), spec.height.to_string());
+    let (inner_width, inner_height) = inside((shown_width, shown_height), spec);
+    let (w, h) = (inner_width.to_string(), inner_height.to_string());
     let mut options = vec![
         (c"w", w.as_str()),
         (c"h", h.as_str()),
@@ -271,7 +275,32 @@ fn fit(
     }
     node = graph.then(node, c"scale", &options)?;
     node = graph.then(node, c"format", &[(c"pix_fmts", "yuv420p")])?;
+    if (inner_width, inner_height) != (spec.width, spec.height) {
+        let (w, h) = (spec.width.to_string(), spec.height.to_string());
+        let middle = |outer: u32, inner: u32| ((outer - inner) / 4 * 2).to_string();
+        let (x, y) = (
+            middle(spec.width, inner_width),
+            middle(spec.height, inner_height),
+        );
+        let options = [(c"w", &*w), (c"h", &*h), (c"x", &*x), (c"y", &*y)];
+        node = graph.then(node, c"pad", &options)?;
+    }
     graph.then(node, c"setsar", &[(c"sar", "1")])
+}
+
+/// The size a picture gets within the result: all of it, unless its shape is
+/// another (it changed in mid-stream), which gets bars rather than be stretched.
+fn inside((width, height): (u32, u32), spec: &VideoSpec) -> (u32, u32) {
+    let factor = (f64::from(spec.width) / f64::from(width.max(1)))
+        .min(f64::from(spec.height) / f64::from(height.max(1)));
+    let fitted = |side: u32, most: u32| nearest_even(f64::from(side) * factor).min(most);
+    let (w, h) = (fitted(width, spec.width), fitted(height, spec.height));
+    // Even sizes leave two pixels to rounding.
+    if spec.width - w <= 2 && spec.height - h <= 2 {
+        (spec.width, spec.height)
+    } else {
+        (w, h)
+    }
 }
 
 /// Returns the overlay and the source its picture goes into.
@@ -297,17 +326,22 @@ fn lay_over(
         Position::Fixed(x, y) => (x.to_string(), y.to_string(), "init"),
         Position::Moving { x, y } => (x.clone(), y.clone(), "frame"),
     };
-    let mark = graph.filter(
-        c"overlay",
-        &[
-            (c"x", &x),
-            (c"y", &y),
-            (c"eval", eval),
-            (c"format", "yuv420"),
-            (c"eof_action", "repeat"),
-            (c"alpha", "straight"),
-        ],
-    )?;
+    // Half open, so that two marks may follow one another.
+    let shown = overlay
+        .span
+        .map(|(from, until)| format!("gte(t,{from:.3})*lt(t,{until:.3})"));
+    let mut options = vec![
+        (c"x", x.as_str()),
+        (c"y", y.as_str()),
+        (c"eval", eval),
+        (c"format", "yuv420"),
+        (c"eof_action", "repeat"),
+        (c"alpha", "straight"),
+    ];
+    if let Some(shown) = &shown {
+        options.push((c"enable", shown));
+    }
+    let mark = graph.filter(c"overlay", &options)?;
     graph.link(node, mark, 0)?;
     graph.link(source, mark, 1)?;
     Ok((mark, source))

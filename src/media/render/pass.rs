@@ -157,23 +157,19 @@ impl Pass {
     }
 
     /// Whether what was decoded is enough to go on with.
-    fn judge(&self, audio_reached_ms: u64) -> Result<(), MediaError> {
+    fn judge(&mut self, audio_reached_ms: u64) -> Result<(), MediaError> {
         let counts = self.video.counts;
-        let stage = |error: MediaError| {
-            error
-                .at("decode")
-                .on_stream(self.main.video.index)
-                .with_log()
-        };
+        let index = self.main.video.index;
+        let stage = |error: MediaError| error.at("decode").on_stream(index).with_log();
         // First: what is missing explains what does not decode.
-        Truncation {
+        self.video.counts.truncated = Truncation {
             claimed_ms: self.main.probe.container.duration_ms,
             reached_ms: self.video.reached_ms().max(audio_reached_ms),
             claimed_frames: self.main.video.frames,
             frames: counts.packets,
             longest_ms: self.video.longest_ms(),
         }
-        .check()
+        .judge(&self.limits)
         .map_err(stage)?;
         if counts.decoded == 0 {
             return Err(stage(MediaError::new(

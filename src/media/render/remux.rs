@@ -113,7 +113,11 @@ pub(super) fn run(
                 source.feed(Some(at.saturating_add(500_000)), lane, &mut sink, guard)?;
             }
             narrator.progress(counts.packets, reached_ms);
-        } else if let Some(lane) = sound.as_mut().filter(|_| source.is_none()) {
+        } else if let Some(lane) = sound
+            .as_mut()
+            // Streams that are left out may still show packets read while probing.
+            .filter(|_| source.is_none() && Some(packet.stream()) == audio)
+        {
             audio_reached_ms = audio_reached_ms.max(audio_end_ms(&main, &packet));
             lane.packet(&mut packet, &mut sink)?;
         }
@@ -125,14 +129,14 @@ pub(super) fn run(
         lane.finish(&mut sink)?;
     }
     counts.bad_packets = u64::from(reader.bad);
-    Truncation {
+    counts.truncated = Truncation {
         claimed_ms: main.probe.container.duration_ms,
         reached_ms: reached_ms.max(audio_reached_ms),
         claimed_frames: stream.frames,
         frames: counts.packets,
         longest_ms: 0,
     }
-    .check()
+    .judge(limits)
     .map_err(|error| error.at("read").with_log())?;
     let faststart = sink.finish()?;
     let (poster, color) = find_poster(render, picker, guard)?;

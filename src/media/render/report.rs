@@ -60,6 +60,9 @@ pub struct Damage {
     pub bad_frames: u64,
     /// Frames left out because their time did not grow.
     pub dropped_frames: u64,
+    /// The input breaks off, and what there was of it was taken.
+    #[serde(default)]
+    pub truncated: bool,
 }
 
 impl Damage {
@@ -68,6 +71,7 @@ impl Damage {
             bad_packets: video.bad_packets + sound.bad_packets,
             bad_frames: video.bad_frames + sound.bad_frames,
             dropped_frames: video.dropped,
+            truncated: video.truncated,
         }
     }
 }

@@ -23,6 +23,8 @@ pub(crate) struct Counts {
     pub bad_frames: u64,
     /// Frames whose time did not grow.
     pub dropped: u64,
+    /// The file claims more than it holds, and that is allowed.
+    pub truncated: bool,
 }
 
 /// Encoder settings beyond the graph's.

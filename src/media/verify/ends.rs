@@ -1,6 +1,7 @@
 //! Decoding some groups of pictures of a file that is read to its end.
 
 use super::DecodeDepth;
+use super::watch::Watch;
 use crate::media::av::{Decoder, DecoderOptions, Frame, Packet, Received, decoder_name};
 use crate::media::error::{MediaCode, MediaError};
 use crate::media::h264::ParameterSets;
@@ -16,6 +17,8 @@ pub(super) struct Ends {
     decoder: Decoder,
     frame: Frame,
     depth: DecodeDepth,
+    /// Looks at the frames, where that was asked for.
+    pub watch: Option<Watch>,
     /// Of H.264, the parameters seen so far.
     sets: Option<ParameterSets>,
     /// Whether the current group is decoded, and what had been when it began.
@@ -55,6 +58,7 @@ impl Ends {
                 .map_err(broken)?,
             frame: Frame::new().map_err(broken)?,
             depth,
+            watch: None,
             sets: (stream.codec == "h264").then(|| ParameterSets::new(params.configuration())),
             within: true,
             before: 0,
@@ -113,6 +117,10 @@ impl Ends {
                 Ok(Received::Item) => {
                     self.decoded += 1;
                     self.bad += u64::from(self.frame.is_damaged());
+                    if let Some(watch) = &mut self.watch {
+                        let at = self.frame.best_effort().unwrap_or(0);
+                        watch.see(&self.frame, at);
+                    }
                     let size = (self.frame.width(), self.frame.height());
                     if let Some(known) = self.size.filter(|known| *known != size) {
                         self.change.get_or_insert([known, size]);

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Verified;
 use crate::media::error::{MediaCode, MediaError};
+use crate::media::limits::Limits;
 
 /// How much is decoded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,8 +50,28 @@ pub struct Expectation {
     pub video_codec: Option<String>,
     /// Codec of the sound by libav's name, if there is sound.
     pub audio_codec: Option<String>,
+    /// Longest time the picture may stay black, in milliseconds. Looked at in
+    /// every frame: this and the next ask for full depth.
+    pub max_black_ms: Option<u64>,
+    /// Longest time nothing may move, in milliseconds.
+    pub max_frozen_ms: Option<u64>,
     /// How much is decoded.
     pub depth: DecodeDepth,
+}
+
+impl Expectation {
+    /// Whether frames are looked at, not only decoded.
+    pub(super) fn looks(&self) -> bool {
+        self.max_black_ms.is_some() || self.max_frozen_ms.is_some()
+    }
+
+    pub(super) fn depth(&self) -> DecodeDepth {
+        if self.looks() {
+            DecodeDepth::Full
+        } else {
+            self.depth
+        }
+    }
 }
 
 /// What a file claims against what it holds.
@@ -65,6 +86,14 @@ pub(crate) struct Truncation {
 }
 
 impl Truncation {
+    /// As [`Truncation::check`]; says whether it is cut where that is allowed.
+    pub(crate) fn judge(&self, limits: &Limits) -> Result<bool, MediaError> {
+        match self.check() {
+            Err(_) if limits.allow_truncated => Ok(true),
+            checked => checked.map(|()| false),
+        }
+    }
+
     /// Frames decide where they are counted; elsewhere time does, generously:
     /// containers round, and a last frame may stand as long as any before it.
     pub(crate) fn check(&self) -> Result<(), MediaError> {
@@ -121,6 +150,29 @@ pub(super) fn compare(found: &Verified, expect: &Expectation) -> Result<(), Medi
             MediaCode::FramesMissing,
             format!("{} frames, expected {wanted} ± {tolerance}", found.frames),
         );
+    }
+    for (what, code, found, most) in [
+        (
+            "black",
+            MediaCode::PictureBlack,
+            found.black_ms,
+            expect.max_black_ms,
+        ),
+        (
+            "still",
+            MediaCode::PictureFrozen,
+            found.frozen_ms,
+            expect.max_frozen_ms,
+        ),
+    ] {
+        if let (Some(found), Some(most)) = (found, most)
+            && found > most
+        {
+            return fail(
+                code,
+                format!("the picture stays {what} for {found} ms, {most} are allowed"),
+            );
+        }
     }
     let size = (video.display_width, video.display_height);
     if expect.width.is_some_and(|width| width != size.0)

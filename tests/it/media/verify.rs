@@ -31,7 +31,7 @@ fn whole() -> Expectation {
         audio: AudioExpectation::Required,
         video_codec: Some("h264".to_owned()),
         audio_codec: Some("aac".to_owned()),
-        depth: DecodeDepth::Ends,
+        ..Expectation::default()
     }
 }
 
@@ -232,4 +232,29 @@ fn a_size_that_changes_in_mid_stream_is_found() {
         let wrong = check(&path, &Expectation::default()).unwrap_err();
         assert_eq!(wrong, MediaCode::WrongSize, "{path:?}");
     }
+}
+
+#[test]
+fn pictures_that_stay_black_or_still_are_found() {
+    // Moves for a second, stands still for two, is black for two.
+    let main = fixture(
+        "dull.mp4",
+        "-f lavfi -i testsrc2=size=320x180:rate=25:duration=1 \
+         -vf tpad=stop_mode=clone:stop_duration=2,tpad=stop_mode=add:stop_duration=2:color=black -c:v libx264 -g 25 -pix_fmt yuv420p",
+    );
+    let expect = |black: Option<u64>, frozen: Option<u64>| Expectation {
+        max_black_ms: black,
+        max_frozen_ms: frozen,
+        ..Expectation::default()
+    };
+    let black = check(&main, &expect(Some(1500), None)).unwrap_err();
+    assert_eq!(black, MediaCode::PictureBlack);
+    let frozen = check(&main, &expect(None, Some(1500))).unwrap_err();
+    assert_eq!(frozen, MediaCode::PictureFrozen);
+    let found = check(&main, &expect(Some(2500), Some(2500))).unwrap();
+    assert!(found.black_ms.unwrap().abs_diff(2000) <= 120, "{found:?}");
+    assert!(found.frozen_ms.unwrap().abs_diff(2000) <= 120, "{found:?}");
+    // Nobody looks unless asked to, and a lively picture passes.
+    assert_eq!(check(&main, &expect(None, None)).unwrap().black_ms, None);
+    check(&plain(), &expect(Some(0), Some(300))).unwrap();
 }
