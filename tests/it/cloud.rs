@@ -5,3 +5,4 @@ mod front;
 mod kinds;
 mod plant;
 mod sharing;
+mod stopping;

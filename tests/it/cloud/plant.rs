@@ -30,6 +30,7 @@ pub(super) struct Plant {
     tasks: FakeCloudTasks,
     tasks_url: url::Url,
     workers: Vec<Option<Child>>,
+    addresses: Vec<SocketAddr>,
     pub(super) client: reqwest::Client,
     _dir: tempfile::TempDir,
 }
@@ -138,6 +139,24 @@ impl Drop for Plant {
     }
 }
 
+/// The real binary, with the settings written for it.
+fn start_worker(dir: &tempfile::TempDir, number: usize, emulator: &str) -> Child {
+    let file = dir.path().join(format!("worker-{number}.toml"));
+    let log = std::fs::File::options()
+        .create(true)
+        .append(true)
+        .open(dir.path().join(format!("worker-{number}.log")))
+        .unwrap();
+    Command::new(env!("CARGO_BIN_EXE_filmlab"))
+        .args(["--config", file.to_str().unwrap(), "serve"])
+        .env("FIRESTORE_EMULATOR_HOST", emulator)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .unwrap()
+}
+
 /// A port that was free a moment ago.
 fn free_port() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0")
@@ -206,17 +225,7 @@ impl Plant {
             let settings = wiring.settings();
             let file = dir.path().join(format!("worker-{number}.toml"));
             std::fs::write(&file, settings).unwrap();
-            let log =
-                std::fs::File::create(dir.path().join(format!("worker-{number}.log"))).unwrap();
-            let child = Command::new(env!("CARGO_BIN_EXE_filmlab"))
-                .args(["--config", file.to_str().unwrap(), "serve"])
-                .env("FIRESTORE_EMULATOR_HOST", &host)
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(log)
-                .spawn()
-                .unwrap();
-            started.push(Some(child));
+            started.push(Some(start_worker(&dir, number, &host)));
         }
         let plant = Self {
             emulator,
@@ -226,6 +235,7 @@ impl Plant {
             tasks,
             tasks_url,
             workers: started,
+            addresses: addresses.clone(),
             client,
             _dir: dir,
         };
@@ -349,6 +359,25 @@ impl Plant {
         let got = self.client.get(link).send().await.unwrap();
         assert_eq!(got.status(), 200, "{link}");
         got.bytes().await.unwrap()
+    }
+
+    /// SIGTERM; gives how long the process took to end, and its exit status.
+    pub(super) fn terminate(&mut self, worker: usize) -> (Duration, Option<i32>) {
+        let mut child = self.workers[worker].take().unwrap();
+        let began = std::time::Instant::now();
+        let told = Command::new("kill")
+            .args(["-TERM", &child.id().to_string()])
+            .status();
+        assert!(told.unwrap().success());
+        let status = child.wait().unwrap();
+        (began.elapsed(), status.code())
+    }
+
+    /// Another process with the same settings.
+    pub(super) async fn restart(&mut self, worker: usize) {
+        let host = self.emulator.host.clone();
+        self.workers[worker] = Some(start_worker(&self._dir, worker, &host));
+        self.ready(&self.addresses[worker].clone()).await;
     }
 
     /// `kill -9`.
