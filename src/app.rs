@@ -72,7 +72,7 @@ impl App {
             .map_err(|error| invalid(&format!("{} cannot be made: {error}", scratch.display())))?;
         remove_stale(&scratch).await;
         let key = match &config.links.key {
-            Some(key) => key.reveal().as_bytes().to_vec(),
+            Some(key) => key.expose().as_bytes().to_vec(),
             None => keys::load_or_make(&dir.join("secret.key")).await?,
         };
         let public_url = match &config.server.public_url {
@@ -81,7 +81,7 @@ impl App {
         };
 
         let webhook_secret = match &config.notify.webhook_secret {
-            Some(secret) => secret.reveal().to_owned(),
+            Some(secret) => secret.expose().to_owned(),
             None => keys::webhook_secret(&key),
         };
         let Adapters {
@@ -214,7 +214,7 @@ fn wavespeed(config: &Config, public_url: &Url, key: &[u8]) -> Result<WaveSpeed,
     })?;
     let mut wavespeed = WaveSpeedConfig::new(
         config.provider.base_url.clone(),
-        Secret::new(api_key.reveal()),
+        api_key.clone(),
     );
     wavespeed.submit_timeout = config.provider.submit_timeout;
     wavespeed.models = config.provider.models.clone();
@@ -233,8 +233,7 @@ fn wavespeed(config: &Config, public_url: &Url, key: &[u8]) -> Result<WaveSpeed,
         webhook_secret: config
             .provider
             .webhook_secret
-            .as_ref()
-            .map(|secret| Secret::new(secret.reveal())),
+            .clone(),
     };
     WaveSpeed::new(wavespeed).map_err(|error| invalid(&error.to_string()))
 }

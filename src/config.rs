@@ -17,6 +17,7 @@ use config::{Environment, File, FileFormat};
 
 use crate::media::{Limits, Profile};
 
+pub use crate::secret::Secret;
 pub use cloud::{Bucket, Cloud, Database, Ledger, Queue, Storage, TaskQueue};
 pub use picture::Watermark;
 pub use provider::Provider;
@@ -47,29 +48,6 @@ pub struct Config {
     pub notify: Notify,
     pub links: Links,
     pub log: Log,
-}
-
-/// Text that never shows in logs.
-#[derive(Clone, PartialEq, Eq, serde::Deserialize)]
-#[serde(transparent)]
-pub struct Secret(String);
-
-impl Secret {
-    #[must_use]
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    #[must_use]
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Secret(…)")
-    }
 }
 
 /// Where settings come from. Tests fill it without touching the process's environment.

@@ -23,6 +23,7 @@ pub mod provider;
 pub mod queue;
 pub mod retry;
 pub mod sandbox;
+pub mod secret;
 mod sqlite;
 pub mod storage;
 pub mod telemetry;

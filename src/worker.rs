@@ -8,6 +8,7 @@
 //! provider's work.
 
 mod cleaning;
+mod context;
 mod end;
 mod outbox;
 mod running;

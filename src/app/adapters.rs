@@ -145,7 +145,7 @@ async fn firestore(database: &config::Database) -> Result<Arc<dyn Ledger>, Failu
 fn credentials(auth: &TasksAuth) -> Result<TaskCredentials, Failure> {
     match auth {
         TasksAuth::Closed => Err(invalid("server.tasks_auth: tasks could not come in")),
-        TasksAuth::Token(token) => Ok(TaskCredentials::Bearer(token.reveal().to_owned())),
+        TasksAuth::Token(token) => Ok(TaskCredentials::Bearer(token.expose().to_owned())),
         TasksAuth::Verify {
             audience,
             service_account,

@@ -54,7 +54,7 @@ pub(super) fn http(config: &Config) -> Result<HttpSettings, Failure> {
             .api_tokens
             .iter()
             .map(|known| ApiToken {
-                token: known.token.reveal().to_owned(),
+                token: known.token.expose().to_owned(),
                 owner: known.owner.clone(),
             })
             .collect(),
@@ -72,7 +72,7 @@ pub(super) fn http(config: &Config) -> Result<HttpSettings, Failure> {
 fn tasks_auth(auth: &config::TasksAuth) -> Result<TasksAuth, Failure> {
     Ok(match auth {
         config::TasksAuth::Closed => TasksAuth::Closed,
-        config::TasksAuth::Token(token) => TasksAuth::Token(token.reveal().to_owned()),
+        config::TasksAuth::Token(token) => TasksAuth::Token(token.expose().to_owned()),
         config::TasksAuth::Verify {
             audience,
             service_account,

@@ -115,7 +115,7 @@ fn tasks_auth(r: &mut Reader, public_url: Option<&Url>) -> TasksAuth {
         "closed" => TasksAuth::Closed,
         "token" => {
             let token = needs(
-                token.map(|token| token.reveal().to_owned()),
+                token.map(|token| token.expose().to_owned()),
                 "server.task_token",
             );
             if !token.is_empty() && token.len() < SHORTEST_TOKEN {
@@ -151,7 +151,7 @@ fn api_tokens(r: &mut Reader) -> Vec<ApiToken> {
     }
     if tokens
         .iter()
-        .any(|known| known.token.reveal().len() < SHORTEST_TOKEN)
+        .any(|known| known.token.expose().len() < SHORTEST_TOKEN)
     {
         r.fault(
             "server.api_tokens",

@@ -76,7 +76,7 @@ pub(super) fn links(r: &mut Reader, cloud: &Cloud, shared: bool, by_bucket: bool
             "links.key",
             "is required where instances share jobs: all of them must know the same",
         ),
-        Some(key) if key.reveal().len() < 16 => {
+        Some(key) if key.expose().len() < 16 => {
             r.fault("links.key", "must have at least 16 characters");
         }
         _ => {}

@@ -17,50 +17,17 @@ mod models;
 mod upload;
 mod wire;
 
-use std::fmt;
 use std::time::Duration;
 
-use serde::Deserialize;
 use url::Url;
 
 use crate::job::Fault;
 
 pub use crate::retry::RetryLimits;
+pub use crate::secret::Secret;
 pub use callback::{CallbackConfig, Callbacks, SignatureCheck};
 pub use client::WaveSpeed;
 pub use models::{ModelOverride, ModelOverrides, ModelTable};
-
-/// Text that never reaches a log.
-#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
-pub struct Secret(String);
-
-impl Secret {
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The text itself, for the one place that sends or checks it.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_empty() {
-            "Secret(empty)"
-        } else {
-            "Secret(…)"
-        })
-    }
-}
 
 /// Everything the client needs. [`WaveSpeedConfig::new`] fills in what most want.
 #[derive(Debug, Clone)]

@@ -1,7 +1,7 @@
 //! The end of a round: one commit, then what may be lost without harm.
 
 use super::cleaning;
-use super::visit::{Context, Halt, error_of};
+use super::context::{Context, Halt, error_of};
 use crate::job::credits::CancelAfterSubmit;
 use crate::job::{
     Code, CreditEntry, CreditState, Credits, CreditsMode, Ending, EntryKind, Failure, Job,

@@ -7,7 +7,7 @@ mod prepare;
 mod process;
 mod submit;
 
-use super::visit::{Context, Halt, Step};
+use super::context::{Context, Halt, Step};
 use crate::job::{Job, Stage};
 
 /// Runs one stage. `settle` is not here: it ends the round, see `end`.

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::Services;
 use super::stop::{Stop, StopReason};
-use super::visit::Halt;
+use super::context::Halt;
 use crate::job::{Change, Claim, Credits, Job, JobId, Progress};
 use crate::ledger::{Commit, Held, LedgerError, Settled, Settlement};
 

@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::super::visit::{Context, Halt, Step};
+use super::super::context::{Context, Halt, Step};
 use crate::job::{Change, Code, Failure, Generated, Job, OrFailure as _, Progress, Stage};
 use crate::provider::ProviderError;
 
@@ -13,7 +13,7 @@ pub(super) async fn run(context: &Context<'_>, job: Job) -> Result<Step, Halt> {
     let url = job.provider.output_url.as_deref().unwrap_or_default();
     let url: Url = url.parse().abort(Code::ProviderProtocol)?;
     context.writer.progress(Progress::within(Stage::Fetch, 0.0));
-    let file = context.scratch().join(GENERATED_FILE);
+    let file = context.folder().join(GENERATED_FILE);
     let max_bytes = context.settings().limits.max_bytes;
     let download = context.services.provider.download(&url, &file, max_bytes);
     match context.interruptible(download).await? {

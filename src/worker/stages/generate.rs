@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::visit::{Context, Halt, Step};
+use super::super::context::{Context, Halt, Step};
 use crate::clock::{elapsed, later};
 use crate::job::{Change, Code, Failure, Job, Progress, Stage, Timestamp};
 use crate::provider::{Prediction, ProviderError};

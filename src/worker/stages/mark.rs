@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::super::visit::{Context, Halt, media_failure};
+use super::super::context::{Context, Halt, media_failure};
 use super::prepare;
 use crate::job::{Code, Failure, Job, Party, WatermarkSpec};
 use crate::media::{self, FileInput, Placement, Watermark};
@@ -60,7 +60,7 @@ pub(super) async fn of(
 }
 
 async fn own(context: &Context<'_>, reference: &crate::job::MediaRef) -> Result<PathBuf, Halt> {
-    let file = context.scratch().join("watermark");
+    let file = context.folder().join("watermark");
     if tokio::fs::try_exists(&file).await.unwrap_or(false) {
         return Ok(file);
     }

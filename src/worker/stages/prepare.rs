@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::super::visit::{Context, Halt, media_failure};
+use super::super::context::{Context, Halt, media_failure};
 use super::mark;
 use crate::clock::later;
 use crate::job::{
@@ -100,7 +100,7 @@ async fn obtain(
     role: &str,
     max_bytes: u64,
 ) -> Result<Obtained, Halt> {
-    let file = context.scratch().join(format!("source-{role}"));
+    let file = context.folder().join(format!("source-{role}"));
     match reference {
         MediaRef::Object(object) => {
             get(context, object, &file, max_bytes).await?;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::super::visit::{Context, Halt, Step, media_failure};
+use super::super::context::{Context, Halt, Step, media_failure};
 use super::{fetch, mark, prepare};
 use crate::job::{
     Change, Code, Failure, Job, OrFailure as _, Params, Party, Progress, Published, SourceFacts,
@@ -51,7 +51,7 @@ pub(super) async fn run(context: &Context<'_>, job: Job) -> Result<Step, Halt> {
         }
     };
     let source = if probe.audio.is_none() && facts.has_audio {
-        let file = context.scratch().join("source-video");
+        let file = context.folder().join("source-video");
         if !tokio::fs::try_exists(&file).await.unwrap_or(false) {
             prepare::get(
                 context,
@@ -77,7 +77,7 @@ pub(super) async fn run(context: &Context<'_>, job: Job) -> Result<Step, Halt> {
 
 /// The generated file: of this visit's download, or out of our store.
 async fn generated_file(context: &Context<'_>, job: &Job) -> Result<PathBuf, Halt> {
-    let file = context.scratch().join(fetch::GENERATED_FILE);
+    let file = context.folder().join(fetch::GENERATED_FILE);
     if !tokio::fs::try_exists(&file).await.unwrap_or(false) {
         let object = job
             .generated
@@ -178,8 +178,8 @@ async fn make(
                 format!("There is no profile “{}”.", job.output.profile),
             )
         })?;
-    let video = context.scratch().join("video.mp4");
-    let poster = context.scratch().join("poster.jpg");
+    let video = context.folder().join("video.mp4");
+    let poster = context.folder().join("poster.jpg");
     let render = Render {
         main: Arc::new(FileInput::new(generated)),
         audio_source: source.map(|file| Arc::new(FileInput::new(file)) as Arc<dyn Input>),

@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::super::visit::{Context, Halt, Step};
+use super::super::context::{Context, Halt, Step};
 use super::prepare;
 use crate::clock::later;
 use crate::job::{

@@ -18,6 +18,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("job", &[]),
     ("clock", &[]),
     ("telemetry", &["job", "clock"]),
+    ("secret", &[]),
     // One SQLite file serves ledger and queue: opening and migrating it is the same for both.
     ("sqlite", &[]),
     ("outgoing", &["clock", "telemetry"]),
@@ -60,6 +61,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "config",
             "outgoing",
             "retry",
+            "secret",
         ],
     ),
     // The built-in queue asks the ledger what is due, through the trait.

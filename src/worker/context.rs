@@ -1,0 +1,164 @@
+//! What stages work with, and how they say what became of them.
+
+use std::future::Future;
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::stop::{Stop, StopReason};
+use super::writer::Writer;
+use super::{Services, Settings, Worker};
+use crate::job::{Code, Disposition, Failure, JobError, Party, Timestamp};
+use crate::ledger::LedgerError;
+use crate::media::{MediaCode, MediaError};
+
+/// Why a visit does not go on to its next stage.
+#[derive(Debug)]
+pub(super) enum Halt {
+    Failed(Failure),
+    /// The visit was told to stop.
+    Stopped(StopReason),
+    /// Another claim has been made: nothing more may be written.
+    Lost,
+    Ledger(LedgerError),
+}
+
+impl From<Failure> for Halt {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl From<LedgerError> for Halt {
+    fn from(error: LedgerError) -> Self {
+        match error {
+            // A defect of ours: it ends as a failed attempt, which names the stage.
+            LedgerError::Illegal(illegal) => {
+                Self::Failed(Failure::new(Code::Internal, Code::Internal.about()).because(illegal))
+            }
+            other => Self::Ledger(other),
+        }
+    }
+}
+
+/// What a stage says when it has done its part.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// The next stage is recorded; go on.
+    Next,
+    /// Nothing to do before `until`.
+    Wait {
+        until: Timestamp,
+        reason: Option<Failure>,
+    },
+}
+
+/// What a stage works with.
+#[derive(Debug)]
+pub(super) struct Context<'a> {
+    pub(super) worker: &'a Worker,
+    pub(super) services: &'a Services,
+    pub(super) writer: Writer<'a>,
+    pub(super) stop: Stop,
+    pub(super) scratch: tempfile::TempDir,
+    pub(super) started: Instant,
+}
+
+impl Context<'_> {
+    pub(super) fn settings(&self) -> &Settings {
+        &self.services.settings
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.services.clock.now()
+    }
+
+    pub(super) fn after(&self, by: Duration) -> Timestamp {
+        self.worker.after(by)
+    }
+
+    /// A folder of this visit's own, gone with it.
+    pub(super) fn folder(&self) -> &Path {
+        self.scratch.path()
+    }
+
+    /// Waits for `work` unless the visit has to stop first. Not for paying.
+    pub(super) async fn interruptible<F: Future>(&self, work: F) -> Result<F::Output, Halt> {
+        tokio::select! {
+            biased;
+            reason = self.stop.stopped() => Err(Halt::Stopped(reason)),
+            output = work => Ok(output),
+        }
+    }
+
+    /// Runs native work on a blocking thread and waits for it, stopped or not: its files are
+    /// in our folder. It looks at the visit's stop by itself.
+    pub(super) async fn blocking<T, F>(&self, work: F) -> Result<Result<T, MediaError>, Halt>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> Result<T, MediaError> + Send + 'static,
+    {
+        // Its lines belong to this visit too.
+        let span = tracing::Span::current();
+        match tokio::task::spawn_blocking(move || span.in_scope(work)).await {
+            Ok(Err(error)) => match self.stop.reason() {
+                Some(reason)
+                    if matches!(
+                        error.code,
+                        MediaCode::Cancelled | MediaCode::DeadlineExceeded
+                    ) =>
+                {
+                    Err(Halt::Stopped(reason))
+                }
+                _ => Ok(Err(error)),
+            },
+            Ok(result) => Ok(result),
+            Err(error) => Err(internal(&error).into()),
+        }
+    }
+}
+
+fn internal(error: &dyn std::error::Error) -> Failure {
+    Failure::new(Code::Internal, Code::Internal.about()).because(error.to_string())
+}
+
+/// The failure that a media error stands for, laid at the door of whoever made the file.
+pub(super) fn media_failure(error: MediaError, made_by: Party) -> Failure {
+    let code = error.code.as_str().parse().unwrap_or(Code::Internal);
+    let message = error.message.clone();
+    // What the caller gave will not get better; what the provider or we made may.
+    let disposition = match (made_by, code.disposition()) {
+        (Party::Caller, Disposition::Retry) if code.party() == Party::Provider => {
+            Disposition::Abort
+        }
+        (Party::Provider | Party::Service, Disposition::Abort) => Disposition::Retry,
+        (_, usual) => usual,
+    };
+    // An encoder that fails, or a full disk, is ours whoever made the input.
+    let party = if code.party() == Party::Service {
+        Party::Service
+    } else {
+        made_by
+    };
+    Failure::new(code, message)
+        .by(party)
+        .with(disposition)
+        .because(error)
+}
+
+/// The failure as the job's document shows it.
+pub(super) async fn error_of(context: &Context<'_>, failure: &Failure) -> JobError {
+    let job = context.writer.job().await;
+    // Bounded: a document stays far below Firestore's 1 MiB whatever a library says.
+    let message = failure.message.chars().take(500).collect();
+    JobError {
+        code: failure.code,
+        message,
+        party: failure.party,
+        stage: job.stage,
+        attempt: job.attempt,
+        at: context.now(),
+    }
+}
+
