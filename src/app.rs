@@ -212,10 +212,7 @@ fn wavespeed(config: &Config, public_url: &Url, key: &[u8]) -> Result<WaveSpeed,
     let api_key = config.provider.api_key.as_ref().ok_or_else(|| {
         invalid("provider.api_key: is required; set WAVESPEED_API_KEY, or try the sandbox with `filmlab demo`")
     })?;
-    let mut wavespeed = WaveSpeedConfig::new(
-        config.provider.base_url.clone(),
-        api_key.clone(),
-    );
+    let mut wavespeed = WaveSpeedConfig::new(config.provider.base_url.clone(), api_key.clone());
     wavespeed.submit_timeout = config.provider.submit_timeout;
     wavespeed.models = config.provider.models.clone();
     // A provider on this machine is the sandbox: its outputs lie here too.
@@ -230,10 +227,7 @@ fn wavespeed(config: &Config, public_url: &Url, key: &[u8]) -> Result<WaveSpeed,
         } else {
             SignatureCheck::Log
         },
-        webhook_secret: config
-            .provider
-            .webhook_secret
-            .clone(),
+        webhook_secret: config.provider.webhook_secret.clone(),
     };
     WaveSpeed::new(wavespeed).map_err(|error| invalid(&error.to_string()))
 }

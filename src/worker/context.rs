@@ -161,4 +161,3 @@ pub(super) async fn error_of(context: &Context<'_>, failure: &Failure) -> JobErr
         at: context.now(),
     }
 }
-

@@ -1,9 +1,7 @@
 //! One visit: stages in order, a heartbeat beside them, and an orderly leave.
 
 use std::any::Any;
-use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,15 +9,12 @@ use futures::FutureExt as _;
 use tokio::time::{Instant, MissedTickBehavior};
 use tracing::Instrument as _;
 
+use super::context::{Context, Halt, Step, error_of};
 use super::stop::{Stop, StopReason};
 use super::writer::Writer;
-use super::{Services, Settings, Visit, Worker, end, stages};
+use super::{Visit, Worker, end, stages};
 use crate::clock::elapsed;
-use crate::job::{
-    Change, Claim, Code, Disposition, Failure, Job, JobError, Party, Stage, Status, Timestamp,
-};
-use crate::ledger::LedgerError;
-use crate::media::{MediaCode, MediaError};
+use crate::job::{Change, Claim, Code, Disposition, Failure, Job, Party, Stage, Status};
 
 /// Runs a claimed job as far as it goes.
 pub(super) async fn run(worker: &Arc<Worker>, claim: Claim, job: Job) -> Visit {

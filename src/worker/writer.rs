@@ -7,8 +7,8 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::Services;
-use super::stop::{Stop, StopReason};
 use super::context::Halt;
+use super::stop::{Stop, StopReason};
 use crate::job::{Change, Claim, Credits, Job, JobId, Progress};
 use crate::ledger::{Commit, Held, LedgerError, Settled, Settlement};
 
