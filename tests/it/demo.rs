@@ -206,7 +206,7 @@ fn assert_marked(marked: &Path, plain: &Path, kind: &str) {
     for (found, wanted) in found.iter().zip(wanted) {
         assert!(
             (found - wanted).abs() <= 12.0,
-            "{kind}: {found:?} inside the mark, not {wanted:?}"
+            "{kind}: {found:?} inside the mark at {inside:?}, not {wanted:?}"
         );
     }
     let bare = mean_rgb(&plain, 1.0, inside);

@@ -14,7 +14,7 @@ use crate::media::av::{Decoder, DecoderOptions, Frame, Packet, Received, decoder
 use crate::media::color::Color;
 use crate::media::error::{MediaCode, MediaError};
 use crate::media::h264::ParameterSets;
-use crate::media::limits::Guard;
+use crate::media::limits::{Guard, Limits};
 use crate::media::output::Output;
 use crate::media::probe::{frame_rate, open};
 use crate::media::ratio::{Ratio, rescale, to_millis};
@@ -42,6 +42,16 @@ impl Changes {
                 || (packet.is_key() && sets.packet_changes(packet.bytes()))
         })
     }
+}
+
+fn within(frames: u64, limits: &Limits) -> Result<(), MediaError> {
+    if frames <= limits.max_frames {
+        return Ok(());
+    }
+    Err(MediaError::new(
+        MediaCode::TooManyFrames,
+        "the video has too many frames",
+    ))
 }
 
 pub(super) fn run(
@@ -92,13 +102,7 @@ pub(super) fn run(
     while reader.next(&mut main, &mut packet, &name, guard)? {
         if packet.stream() == stream.index {
             counts.packets += 1;
-            if counts.packets > limits.max_frames {
-                return Err(MediaError::new(
-                    MediaCode::TooManyFrames,
-                    "the video has too many frames",
-                )
-                .into());
-            }
+            within(counts.packets, limits)?;
             if changes.brought_by(&packet) {
                 return Err(Setback::CannotCopy(CHANGES));
             }
