@@ -64,6 +64,8 @@ impl App {
         listening: SocketAddr,
         clock: SharedClock,
     ) -> Result<Self, Failure> {
+        // Before anything is made on disk.
+        api_key(config)?;
         media::init().map_err(|error| invalid(&error.message))?;
         let dir = &config.data_dir;
         let scratch = dir.join("scratch");
@@ -208,10 +210,14 @@ fn own_address(listening: SocketAddr) -> Result<Url, Failure> {
         .map_err(|error: url::ParseError| invalid(&error.to_string()))
 }
 
-fn wavespeed(config: &Config, public_url: &Url, key: &[u8]) -> Result<WaveSpeed, Failure> {
-    let api_key = config.provider.api_key.as_ref().ok_or_else(|| {
+fn api_key(config: &Config) -> Result<&Secret, Failure> {
+    config.provider.api_key.as_ref().ok_or_else(|| {
         invalid("provider.api_key: is required; set WAVESPEED_API_KEY, or try the sandbox with `filmlab demo`")
-    })?;
+    })
+}
+
+fn wavespeed(config: &Config, public_url: &Url, key: &[u8]) -> Result<WaveSpeed, Failure> {
+    let api_key = api_key(config)?;
     let mut wavespeed = WaveSpeedConfig::new(config.provider.base_url.clone(), api_key.clone());
     wavespeed.submit_timeout = config.provider.submit_timeout;
     wavespeed.models = config.provider.models.clone();

@@ -207,3 +207,19 @@ fn devices_are_never_replaced() {
         ran.err
     );
 }
+
+#[test]
+fn a_service_without_a_key_says_so_and_makes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let ran = std::process::Command::new(env!("CARGO_BIN_EXE_filmlab"))
+        .arg("serve")
+        .current_dir(folder.path())
+        .env_remove("WAVESPEED_API_KEY")
+        .env_remove("FILMLAB_PROVIDER__API_KEY")
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&ran.stderr);
+    assert_eq!(ran.status.code(), Some(70), "{told}");
+    assert!(told.contains("invalid_config: provider.api_key"), "{told}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
