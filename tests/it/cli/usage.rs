@@ -221,5 +221,5 @@ fn a_service_without_a_key_says_so_and_makes_nothing() {
     let told = String::from_utf8_lossy(&ran.stderr);
     assert_eq!(ran.status.code(), Some(70), "{told}");
     assert!(told.contains("invalid_config: provider.api_key"), "{told}");
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }
