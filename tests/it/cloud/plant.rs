@@ -47,6 +47,8 @@ struct Wiring<'a> {
     provider: url::Url,
     logo: &'a Path,
     listen: SocketAddr,
+    /// In seconds; a heartbeat is a third of it.
+    lease: u32,
 }
 
 impl Wiring<'_> {
@@ -110,8 +112,8 @@ impl Wiring<'_> {
                 usual_base_s = 0.0
                 usual_per_second_s = 0.0
                 [worker]
-                lease = "6s"
-                heartbeat = "2s"
+                lease = "{lease}s"
+                heartbeat = "{heartbeat}s"
                 backoff_min = "100ms"
                 backoff_max = "500ms"
                 media_slots = 2
@@ -126,6 +128,8 @@ impl Wiring<'_> {
                 "#,
             data = self.data.display(),
             logo = self.logo.display(),
+            lease = self.lease,
+            heartbeat = self.lease / 3,
         )
     }
 }
@@ -221,6 +225,9 @@ impl Plant {
                 provider: sandbox.base_url(),
                 logo: &logo,
                 listen: *listen,
+                // Short where one of several may be killed and the others wait for its end; a
+                // worker alone on a busy machine must not lose its own.
+                lease: if workers > 1 { 9 } else { 60 },
             };
             let settings = wiring.settings();
             let file = dir.path().join(format!("worker-{number}.toml"));

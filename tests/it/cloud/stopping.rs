@@ -88,7 +88,8 @@ async fn while_generating() {
 async fn while_fetching() {
     // The bucket does not take the provider's file yet: the worker goes on trying.
     let stall = |plant: &Plant| {
-        for _ in 0..5 {
+        // Fewer than one attempt bears, so that stopping late costs none either.
+        for _ in 0..3 {
             plant.gcs.fail_next(Op::Put, StoreFault::Unavailable);
         }
     };
