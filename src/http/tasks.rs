@@ -15,11 +15,7 @@ use serde_json::json;
 use super::{HttpState, Problem, api, auth};
 use crate::job::{Code, JobId};
 use crate::queue::Why;
-use crate::worker::{OutboxVisit, Visit};
-
-/// How often an unknown job is brought again: it may have been created by a transaction that a
-/// replica does not show yet. Afterwards it is nobody's.
-const NOT_FOUND_DELIVERIES: u32 = 5;
+use crate::worker::{OutboxVisit, UNKNOWN_JOB_DELIVERIES, Visit};
 
 pub(super) fn routes(state: &HttpState) -> Router<HttpState> {
     Router::new()
@@ -116,7 +112,7 @@ fn done(outcome: &str) -> Response {
 }
 
 fn unknown(what: &str, id: &str, deliveries: u32) -> Result<Response, Problem> {
-    if deliveries <= NOT_FOUND_DELIVERIES {
+    if deliveries <= UNKNOWN_JOB_DELIVERIES {
         return Err(Problem::new(Code::NotFound));
     }
     let id: String = id.chars().take(200).collect();
