@@ -12,6 +12,7 @@ mod files;
 mod health;
 mod jobs;
 mod oidc;
+mod openapi;
 mod problem;
 mod tasks;
 
@@ -133,7 +134,10 @@ impl std::fmt::Debug for HttpSettings {
 
 /// All routes, framed. Serve it with a graceful shutdown: open visits are the worker's to drain.
 pub fn router(state: HttpState) -> Router {
-    let mut routes = health::routes().merge(callbacks::routes());
+    let mut routes = openapi::about()
+        .merge(health::routes())
+        .merge(openapi::routes())
+        .merge(callbacks::routes());
     if !matches!(state.settings.tasks_auth, TasksAuth::Closed) {
         routes = routes.merge(tasks::routes(&state));
     }
@@ -143,5 +147,8 @@ pub fn router(state: HttpState) -> Router {
     if state.links.is_some() {
         routes = routes.merge(files::routes());
     }
+    let (routes, described) = routes.split_for_parts();
+    let document = openapi::finish(&described, &state.settings).to_string();
+    let routes = routes.layer(axum::Extension(openapi::Document(document.into())));
     api::frame(routes).with_state(state)
 }

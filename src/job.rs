@@ -20,6 +20,7 @@ pub mod status;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 pub use jiff::Timestamp;
 
@@ -116,7 +117,7 @@ fn one() -> u32 {
 pub const MAX_INTENTS: usize = 16;
 
 /// What the user gave.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Source {
     pub video: MediaRef,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -124,7 +125,7 @@ pub struct Source {
 }
 
 /// How the result is to be made.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Output {
     /// The name of a profile.
     pub profile: String,
@@ -143,7 +144,7 @@ impl Default for Output {
 }
 
 /// A watermark as asked for. The media engine gives the words their meaning.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct WatermarkSpec {
     /// Absent: the operator's logo.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -280,7 +281,7 @@ pub struct JobError {
 }
 
 /// How long each stage took in total over all visits, in milliseconds.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Timings {
     #[serde(default)]
     pub stages_ms: BTreeMap<String, u64>,

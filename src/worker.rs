@@ -98,7 +98,7 @@ pub enum OutboxVisit {
 }
 
 /// What a sweep found.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub struct Swept {
     pub jobs: u32,
     pub notifications: u32,

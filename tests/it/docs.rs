@@ -75,3 +75,30 @@ pub(crate) fn assert_exact(name: &str, wanted: &str) {
 fn the_errors_page_lists_every_code() {
     assert_exact("errors.md", &errors());
 }
+
+/// The document's parts in the order a person reads them; within them by name.
+#[derive(serde::Serialize)]
+struct InOrder<'a> {
+    openapi: &'a serde_json::Value,
+    info: &'a serde_json::Value,
+    tags: &'a serde_json::Value,
+    paths: &'a serde_json::Value,
+    components: &'a serde_json::Value,
+}
+
+#[tokio::test]
+async fn the_openapi_file_is_what_a_service_serves() {
+    let document = crate::http::openapi::document().await;
+    let parts = document.as_object().unwrap();
+    assert_eq!(parts.len(), 5, "{:?}", parts.keys());
+    let text = yaml_serde::to_string(&InOrder {
+        openapi: &parts["openapi"],
+        info: &parts["info"],
+        tags: &parts["tags"],
+        paths: &parts["paths"],
+        components: &parts["components"],
+    })
+    .unwrap();
+    let head = "# Made from the code: `FILMLAB_BLESS=1 cargo nextest run --test it docs::` writes it anew.\n";
+    assert_exact("openapi.yaml", &format!("{head}{text}"));
+}

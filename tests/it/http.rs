@@ -5,6 +5,7 @@ mod double;
 mod files;
 mod frame;
 mod jobs;
+pub(crate) mod openapi;
 mod tasks;
 mod uploads;
 

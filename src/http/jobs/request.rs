@@ -8,9 +8,13 @@ use http::HeaderMap;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 use strum::IntoEnumIterator;
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::{ObjectBuilder, Required, Type};
 
+use super::shape;
 use crate::http::auth::Caller;
 use crate::http::{HttpState, LOCAL_OWNER};
+use crate::job::kinds;
 use crate::job::{Fault, Kind, MediaRef, Notify, Output, Owner, Params, Source, WatermarkSpec};
 use crate::outgoing;
 
@@ -27,7 +31,7 @@ pub(super) struct Wanted {
 
 /// A job shorter than this could not even be polled; one longer than a day outlives its uploads
 /// at the provider.
-const DEADLINE_S: std::ops::RangeInclusive<u64> = 10..=86_400;
+pub(super) const DEADLINE_S: std::ops::RangeInclusive<u64> = 10..=86_400;
 /// As in the IETF draft's examples and other services: enough for any UUID with a prefix.
 const MAX_KEY_CHARS: usize = 255;
 
@@ -35,6 +39,28 @@ const MAX_KEY_CHARS: usize = 255;
 pub(super) fn one_of<T: IntoEnumIterator + Into<&'static str>>() -> String {
     let names: Vec<&'static str> = T::iter().map(Into::into).collect();
     format!("must be one of {}", names.join(", "))
+}
+
+/// The header, for the document.
+pub(super) struct IdempotencyKey;
+
+impl utoipa::IntoParams for IdempotencyKey {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let text = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .pattern(Some(shape::IDEMPOTENCY_KEY));
+        let about = "Names this request: sent again with the same key, by the same owner, it \
+                     gives the job that is there (200); the same key with another request is \
+                     refused (422). Kept as long as the job.";
+        let parameter = ParameterBuilder::new()
+            .name("Idempotency-Key")
+            .parameter_in(ParameterIn::Header)
+            .required(Required::False)
+            .description(Some(about))
+            .schema(Some(text))
+            .example(Some(Value::from("order-4711")));
+        vec![parameter.build()]
+    }
 }
 
 /// The `Idempotency-Key`, bare or as the draft's quoted string.
@@ -47,9 +73,7 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Fau
         .strip_prefix('"')
         .and_then(|text| text.strip_suffix('"'))
         .unwrap_or(text);
-    let fits = (1..=MAX_KEY_CHARS).contains(&key.len())
-        && key.bytes().all(|byte| (0x20..0x7f).contains(&byte));
-    if fits {
+    if shape::fits_idempotency_key(text) {
         Ok(Some(key.to_owned()))
     } else {
         Err(Fault::new(
@@ -169,6 +193,7 @@ impl Reader {
         owner: &Owner,
         state: &HttpState,
     ) -> Option<MediaRef> {
+        let text = self.text(object, at, name)?;
         let reference: MediaRef = self.parsed(object, at, name)?;
         let fault = match &reference {
             MediaRef::Web(url) => outgoing::check_url(url, state.settings.allow_loopback)
@@ -180,6 +205,12 @@ impl Reader {
                     .then(|| format!("must be an upload of yours, under {own}"))
             }
         };
+        // The wrong place is told in words of its own; then the form is held to the letter.
+        let fault = fault.or_else(|| {
+            (!shape::fits_input(text)).then(|| {
+                "must be an address without spaces and backslashes, or an upload's name".to_owned()
+            })
+        });
         match fault {
             Some(message) => {
                 self.fault(path(at, name), message);
@@ -316,13 +347,23 @@ fn output(reader: &mut Reader, body: &Object, owner: &Owner, state: &HttpState) 
         let words = WatermarkSpec {
             image: reader.input(object, at, "image", owner, state),
             anchor: reader.text(object, at, "anchor").map(str::to_owned),
-            scale: reader.text(object, at, "scale").map(str::to_owned),
+            scale: scale(reader, object, at),
             opacity: opacity(reader, object, at),
         };
         reader.faults.extend((state.check_watermark)(&words));
         output.watermark = Some(words);
     }
     output
+}
+
+fn scale(reader: &mut Reader, object: &Object, at: &str) -> Option<String> {
+    let scale = reader.text(object, at, "scale")?;
+    if !shape::fits_scale(scale) {
+        let message = "must be a width like 15%, 24px or 24, of up to 999.999% or 9999.999px";
+        reader.fault(path(at, "scale"), message);
+        return None;
+    }
+    Some(scale.to_owned())
 }
 
 fn opacity(reader: &mut Reader, object: &Object, at: &str) -> Option<f32> {
@@ -343,20 +384,13 @@ fn notify(reader: &mut Reader, body: &Object, state: &HttpState) -> Notify {
     else {
         return notify;
     };
-    if let Some(webhook) = reader.parsed::<url::Url>(object, "notify", "webhook") {
-        match outgoing::check_url(&webhook, state.settings.allow_loopback) {
-            Ok(()) if webhook.as_str().len() <= 2048 => notify.webhook = Some(webhook),
-            Ok(()) => reader.fault(
-                "notify.webhook".into(),
-                "an address is at most 2048 characters long",
-            ),
-            Err(refused) => reader.fault("notify.webhook".into(), refused.to_string()),
-        }
-    }
+    notify.webhook = webhook(reader, object, state);
     if let Some(token) = get(object, "fcm_token") {
         // FCM's own tokens have some 160 characters; how many there may be it does not say.
         match token.as_str() {
-            Some(token) if (1..=4096).contains(&token.len()) && token.is_ascii() => {
+            Some(token)
+                if token.len() <= shape::MAX_FCM_TOKEN_CHARS && shape::fits_fcm_token(token) =>
+            {
                 notify.fcm_token = Some(token.to_owned());
             }
             _ => reader.fault(
@@ -371,10 +405,29 @@ fn notify(reader: &mut Reader, body: &Object, state: &HttpState) -> Notify {
     notify
 }
 
+fn webhook(reader: &mut Reader, object: &Object, state: &HttpState) -> Option<url::Url> {
+    let text = reader.text(object, "notify", "webhook")?;
+    let webhook = reader.parsed::<url::Url>(object, "notify", "webhook")?;
+    let fault = if text.chars().count() > shape::MAX_ADDRESS_CHARS {
+        format!(
+            "an address is at most {} characters long",
+            shape::MAX_ADDRESS_CHARS
+        )
+    } else if let Err(refused) = outgoing::check_url(&webhook, state.settings.allow_loopback) {
+        refused.to_string()
+    } else if !shape::fits_address(text) {
+        "must be an address without spaces and backslashes".to_owned()
+    } else {
+        return Some(webhook);
+    };
+    reader.fault("notify.webhook".into(), fault);
+    None
+}
+
 fn deadline(reader: &mut Reader, body: &Object) -> Option<Duration> {
     let value = get(body, "deadline_s")?;
-    let seconds = value
-        .as_u64()
+    let seconds = kinds::whole(value)
+        .and_then(|seconds| u64::try_from(seconds).ok())
         .filter(|seconds| DEADLINE_S.contains(seconds));
     if seconds.is_none() {
         let message = format!(
