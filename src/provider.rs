@@ -240,6 +240,10 @@ pub trait Provider: Debug + Send + Sync {
     async fn download(&self, output: &Url, to: &Path, max_bytes: u64)
     -> Result<u64, ProviderError>;
 
+    /// Has the provider delete its copies, for good. Repeatable: an id it does not know, or no
+    /// longer knows, is no error.
+    async fn delete(&self, prediction_ids: &[String]) -> Result<(), ProviderError>;
+
     /// Whether it answers and takes our key; for `doctor` and readiness, never on a job's road.
     async fn ping(&self) -> Result<(), ProviderError>;
 }

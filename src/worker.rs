@@ -11,6 +11,7 @@ mod cleaning;
 mod context;
 mod end;
 mod outbox;
+mod placement;
 mod running;
 mod settings;
 mod stages;
@@ -38,6 +39,7 @@ use crate::provider::{CallbackGate, Provider};
 use crate::queue::{Delivery, Queue, Receiver, Task, Why};
 use crate::storage::{Storage, StorageError};
 
+pub use placement::layer_faults;
 use running::Running;
 pub use settings::{BrandWatermark, Settings};
 pub use stop::StopReason;

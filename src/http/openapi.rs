@@ -109,7 +109,7 @@ fn security_schemes() -> Value {
             "scheme": "bearer",
             "bearerFormat": "JWT",
             "description": "The OIDC token that the queue signs for its service account, or the \
-                            secret of `tasks.token`.",
+                            secret of `server.task_token`.",
         },
         "callbackToken": {
             "type": "apiKey",

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use strum::IntoEnumIterator as _;
 
-use super::request::DEADLINE_S;
+use super::request::{DEADLINE_S, MOST_MILLIS};
 use super::shape;
 use crate::http::HttpSettings;
 use crate::job::kinds::{
@@ -12,7 +12,7 @@ use crate::job::kinds::{
     UPSCALE_TARGETS,
 };
 use crate::job::{Kind, Resolution};
-use crate::media::Anchor;
+use crate::media::{Anchor, MAX_LAYERS};
 
 /// Rust's `trim` takes these off (Unicode's White_Space); a prompt of nothing else is empty.
 const NOT_BLANK: &str =
@@ -204,7 +204,19 @@ fn output(settings: &HttpSettings) -> Value {
                 "enum": settings.profiles,
                 "description": "How the result is compressed. Default `web`.",
             })),
-            "watermark": optional(reference("NewWatermark")),
+            "watermark": {
+                "anyOf": [
+                    reference("NewWatermark"),
+                    {
+                        "type": "array",
+                        "minItems": 1,
+                        "maxItems": MAX_LAYERS,
+                        "items": reference("NewWatermark"),
+                    },
+                    {"type": "null"},
+                ],
+                "description": "One layer, or several, drawn in order.",
+            },
         },
     })
 }
@@ -214,7 +226,7 @@ fn watermark() -> Value {
     json!({
         "type": "object",
         "additionalProperties": false,
-        "description": "What is left out is the operator's own.",
+        "description": "A layer of the watermark. What is left out is the operator's own.",
         "properties": {
             "image": optional(reference("Input")),
             "anchor": optional(json!({"type": "string", "enum": anchors})),
@@ -224,9 +236,33 @@ fn watermark() -> Value {
                 "description": "Width of the mark: percent of the frame's short side (`15%`), \
                                 or pixels of the result (`24px`, `24`).",
             })),
+            "offset_x": offset("left or right"),
+            "offset_y": offset("top or bottom"),
             "opacity": optional(json!({"type": "number", "minimum": 0, "maximum": 1})),
+            "from_ms": millis(0, "Shown from here on, in milliseconds of the result."),
+            "until_ms": millis(1, "Shown until before this, which lies behind `from_ms` by no \
+                                   less than the fades take. Left out: to the end."),
+            "fade_in_ms": millis(0, "Fades in over this time."),
+            "fade_out_ms": millis(0, "Fades out over this time."),
         },
     })
+}
+
+fn offset(edge: &str) -> Value {
+    optional(json!({
+        "type": "string",
+        "pattern": shape::OFFSET,
+        "description": format!("Distance from the anchored {edge} edge, like `scale`."),
+    }))
+}
+
+fn millis(least: u64, about: &str) -> Value {
+    optional(json!({
+        "type": "integer",
+        "minimum": least,
+        "maximum": MOST_MILLIS,
+        "description": about,
+    }))
 }
 
 fn notify(settings: &HttpSettings) -> Value {

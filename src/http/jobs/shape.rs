@@ -20,6 +20,9 @@ const PART: &str = r"(?:[^/.\x00-\x1f\x7f-\x9f][^/\x00-\x1f\x7f-\x9f]*|\.[^/.\x0
 pub(super) const FCM_TOKEN: &str = "^[!-~]+$";
 /// Percent of the frame's short side, or pixels; more than nothing.
 pub(super) const SCALE: &str = r"^(?:(?:[1-9][0-9]{0,2}(?:\.[0-9]{1,3})?|0\.[0-9]{0,2}[1-9])%|[1-9][0-9]{0,3}(?:\.[0-9]{1,3})?(?:px)?)$";
+/// As `SCALE`, in either direction and zero too.
+pub(super) const OFFSET: &str =
+    r"^-?(?:[0-9]{1,3}(?:\.[0-9]{1,3})?%|[0-9]{1,4}(?:\.[0-9]{1,3})?(?:px)?)$";
 /// Bare, or the quoted string of the IETF's draft.
 pub(super) const IDEMPOTENCY_KEY: &str = r#"^(?:"[ -~]{1,255}"|[!#-~]|[!#-~][ -~]{0,253}[!-~])$"#;
 
@@ -56,6 +59,7 @@ macro_rules! fits {
 }
 
 fits!(fits_scale, SCALE);
+fits!(fits_offset, OFFSET);
 fits!(fits_fcm_token, FCM_TOKEN);
 fits!(fits_idempotency_key, IDEMPOTENCY_KEY);
 // Which scheme is allowed is told in words of its own, so both are let through here.
@@ -69,7 +73,12 @@ mod tests {
     #[test]
     fn every_pattern_takes_what_it_should_and_nothing_else() {
         type Fits = fn(&str) -> bool;
-        let cases: [(Fits, &[&str], &[&str]); 4] = [
+        let cases: [(Fits, &[&str], &[&str]); 5] = [
+            (
+                fits_offset,
+                &["0", "-3%", "0.5px", "9999"],
+                &["", "-", "+3", "1e3", "3 %", "10000"],
+            ),
             (
                 fits_scale,
                 &["15%", "0.5%", "999.999%", "24", "24px", "9999.5px", "1"],

@@ -10,6 +10,7 @@ use http::HeaderValue;
 use http::header::AUTHORIZATION;
 use reqwest::redirect::Policy;
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware};
+use serde_json::{Value, json};
 use url::Url;
 
 use super::{Callbacks, InvalidConfig, WaveSpeedConfig, answer, wire};
@@ -20,6 +21,8 @@ use crate::retry::{RetryPassing, retry_after};
 
 /// Longer answers are not read: a prediction is a few KiB.
 const MAX_ANSWER_BYTES: usize = 1024 * 1024;
+/// No limit is documented; the history's pages hold as many.
+const MAX_DELETED_AT_ONCE: usize = 100;
 const MAX_DOWNLOAD_REDIRECTS: usize = 3;
 /// Uploads and outputs alike are kept for 7 days (WaveSpeed's documentation on predictions).
 const KEPT_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -32,6 +35,8 @@ pub struct WaveSpeed {
     callbacks: Callbacks,
     /// Repeats what may be repeated; to the API only.
     repeating: ClientWithMiddleware,
+    /// Repeats every request, POSTs too: for those that cost nothing and change nothing twice.
+    free: ClientWithMiddleware,
     /// Sends once; to the API only.
     once: reqwest::Client,
     /// Never sees the key; to addresses out of answers.
@@ -125,6 +130,9 @@ impl WaveSpeed {
             (Some(authorization), Ok(callbacks)) if faults.is_empty() => Ok(Self {
                 authorization,
                 callbacks,
+                free: ClientBuilder::new(api.clone())
+                    .with(RetryPassing::everything(config.retry))
+                    .build(),
                 repeating: ClientBuilder::new(api).with(retry).build(),
                 once,
                 uploads,
@@ -164,6 +172,20 @@ impl WaveSpeed {
             .get(url)
             .header(AUTHORIZATION, self.authorization.clone())
             .timeout(self.config.get_timeout)
+            .send()
+            .await
+            .map_err(|error| unavailable(&error))?;
+        read_asked(response).await
+    }
+
+    /// Posts something that may be posted again.
+    async fn ask_by_post(&self, path: &str, body: &Value) -> Result<wire::Answer, ProviderError> {
+        let response = self
+            .free
+            .post(self.endpoint(path))
+            .header(AUTHORIZATION, self.authorization.clone())
+            .timeout(self.config.get_timeout)
+            .json(body)
             .send()
             .await
             .map_err(|error| unavailable(&error))?;
@@ -266,6 +288,25 @@ impl Provider for WaveSpeed {
         max_bytes: u64,
     ) -> Result<u64, ProviderError> {
         super::download::download(self, output, to, max_bytes).await
+    }
+
+    async fn delete(&self, prediction_ids: &[String]) -> Result<(), ProviderError> {
+        // What cannot be an id names nothing that could be deleted.
+        let ids: Vec<_> = prediction_ids
+            .iter()
+            .filter(|id| wire::is_prediction_id(id))
+            .collect();
+        for ids in ids.chunks(MAX_DELETED_AT_ONCE) {
+            match self
+                .ask_by_post("predictions/delete", &json!({"ids": ids}))
+                .await
+            {
+                // Deleted already, by us or by the provider's own clock.
+                Ok(_) | Err(ProviderError::NotFound { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     async fn ping(&self) -> Result<(), ProviderError> {

@@ -34,6 +34,8 @@ pub(super) struct Studio {
     pub(super) script: Mutex<Script>,
     pub(super) submissions: Mutex<Vec<Submission>>,
     pub(super) polls: Mutex<u32>,
+    /// The predictions that were to be deleted, in order.
+    pub(super) deleted: Mutex<Vec<String>>,
     output: PathBuf,
     models: [Model; 3],
     clock: ManualClock,
@@ -61,6 +63,7 @@ impl Studio {
             script: Mutex::default(),
             submissions: Mutex::default(),
             polls: Mutex::default(),
+            deleted: Mutex::default(),
             output,
             models: [
                 model(Kind::CharacterReplace),
@@ -141,6 +144,14 @@ impl Provider for Studio {
         let next = self.script.lock().unwrap().downloads.pop_front();
         let file = next.unwrap_or_else(|| Ok(self.output.clone()))?;
         Ok(std::fs::copy(file, to)?)
+    }
+
+    async fn delete(&self, prediction_ids: &[String]) -> Result<(), ProviderError> {
+        self.deleted
+            .lock()
+            .unwrap()
+            .extend_from_slice(prediction_ids);
+        Ok(())
     }
 
     async fn ping(&self) -> Result<(), ProviderError> {

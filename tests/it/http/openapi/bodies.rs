@@ -3,8 +3,6 @@
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::Request;
-use filmlab::job::{Fault, WatermarkSpec};
-use filmlab::media::{Anchor, Length};
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::{Config, TestRunner};
@@ -12,26 +10,6 @@ use serde_json::{Map, Value, json};
 use tower::ServiceExt as _;
 
 use super::{App, served};
-
-/// As `app` puts it together.
-fn check_watermark(spec: &WatermarkSpec) -> Vec<Fault> {
-    let mut faults = Vec::new();
-    if spec
-        .anchor
-        .as_ref()
-        .is_some_and(|anchor| anchor.parse::<Anchor>().is_err())
-    {
-        faults.push(Fault::new("output.watermark.anchor", "is no anchor"));
-    }
-    if spec
-        .scale
-        .as_ref()
-        .is_some_and(|scale| scale.parse::<Length>().is_err())
-    {
-        faults.push(Fault::new("output.watermark.scale", "is no length"));
-    }
-    faults
-}
 
 struct Contract {
     runtime: tokio::runtime::Runtime,
@@ -48,7 +26,8 @@ impl Contract {
             .build()
             .unwrap();
         let mut app = App::new();
-        app.state.check_watermark = check_watermark;
+        // As `app` puts it together.
+        app.state.check_watermark = filmlab::worker::layer_faults;
         let document = runtime.block_on(served(&app));
         let validator = jsonschema::options()
             .with_draft(jsonschema::Draft::Draft202012)
@@ -127,6 +106,12 @@ fn values_of(schema: &Value, document: &Value) -> BoxedStrategy<Value> {
             .boxed(),
         "string" => texts_of(schema),
         "object" => objects_of(schema, document),
+        "array" => {
+            let most = schema["maxItems"].as_u64().unwrap() as usize;
+            proptest::collection::vec(values_of(&schema["items"], document), 1..=most)
+                .prop_map(Value::from)
+                .boxed()
+        }
         other => panic!("no strategy for {other}"),
     }
 }
@@ -200,7 +185,15 @@ fn objects_of(schema: &Value, document: &Value) -> BoxedStrategy<Value> {
 /// What a schema cannot say: where an address leads, whose an upload is, that there are not two
 /// ways to be told (which `values_of` does not look at).
 fn is_about_meaning(field: &str, message: &str) -> bool {
-    match field {
+    let field = field
+        .split_once('[')
+        .map_or(field.to_owned(), |(before, after)| {
+            format!("{before}{}", after.split_once(']').unwrap().1)
+        });
+    match field.as_str() {
+        "output.watermark.until_ms" => {
+            message.contains("behind from_ms") || message.contains("than the fades take")
+        }
         "owner" => message == "is not the owner of your token",
         "notify" => message.starts_with("names one way"),
         "source.video" | "source.image" | "output.watermark.image" | "notify.webhook" => {
@@ -244,8 +237,14 @@ fn the_parser_takes_what_the_schema_makes() {
                     body["source"][place] = json!("sources/alice/1/a.bin");
                 }
             }
-            if body["output"]["watermark"]["image"].is_string() {
-                body["output"]["watermark"]["image"] = json!("https://a.example/logo.png");
+            let layers = match &mut body["output"]["watermark"] {
+                Value::Array(layers) => layers.iter_mut().collect(),
+                layer @ Value::Object(_) => vec![layer],
+                _ => Vec::new(),
+            };
+            for layer in layers {
+                layer["image"] = json!("https://a.example/logo.png");
+                layer["until_ms"] = Value::Null;
             }
             if !body["notify"].is_null() {
                 body["notify"] = json!({"webhook": "https://a.example/hook?x=1"});
@@ -265,7 +264,8 @@ fn full(kind: &str) -> Value {
         "params": {},
         "source": {"video": "https://a.example/v.mp4"},
         "output": {"profile": "web", "watermark": {
-            "image": "sources/alice/1/logo.png", "anchor": "top", "scale": "15%", "opacity": 0.5}},
+            "image": "sources/alice/1/logo.png", "anchor": "top", "scale": "15%", "opacity": 0.5,
+            "offset_x": "3%", "from_ms": 5, "until_ms": 80_000_000}},
         "notify": {"webhook": "https://a.example/hook"},
         "deadline_s": 600,
     });
@@ -288,7 +288,7 @@ fn belongs_to_another(body: &Value) -> bool {
     owner != "alice" && owner.parse::<filmlab::job::Owner>().is_ok()
 }
 
-const PLACES: [&str; 21] = [
+const PLACES: [&str; 26] = [
     "/kind",
     "/owner",
     "/params",
@@ -307,6 +307,11 @@ const PLACES: [&str; 21] = [
     "/output/watermark/anchor",
     "/output/watermark/scale",
     "/output/watermark/opacity",
+    "/output/watermark/offset_x",
+    "/output/watermark/offset_y",
+    "/output/watermark/from_ms",
+    "/output/watermark/fade_in_ms",
+    "/output/watermark/fade_out_ms",
     "/notify/webhook",
     "/notify/fcm_token",
     "/deadline_s",
@@ -344,6 +349,12 @@ fn odd_values() -> Vec<Value> {
         json!(format!("https://a.example/{}", long(2031, "x"))),
         json!(format!("sources/alice/{}", long(2034, "x"))),
         json!(long(4096, "t")),
+        json!(86_400_001),
+        json!([{}]),
+        json!([null]),
+        json!([{"anchor": "top"}, {"scale": "24px", "odd": 1}]),
+        json!(vec![json!({}); 8]),
+        json!(vec![json!({}); 9]),
     ];
     for text in [
         "",
