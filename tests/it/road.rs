@@ -10,5 +10,6 @@ mod credits;
 mod faults;
 mod inputs;
 mod lines;
+mod outputs;
 mod paying;
 mod studio;
