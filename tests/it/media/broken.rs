@@ -94,7 +94,7 @@ fn a_silent_track_gives_way_to_the_sources_sound() {
         );
         assert!((seconds(&out, "a") - 2.0).abs() < 0.05);
         // Nothing is put back where the source has no sound either.
-        render.audio_source = Some(input(&super::support::silent()));
+        render.audio_source = Some(input(&silent()));
         let out = fresh("out.mp4");
         run(&render, &out).unwrap();
         let kept = packet_hashes(&out, "a");
