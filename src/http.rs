@@ -80,8 +80,9 @@ pub struct HttpState {
     /// Absent: `/files` is not served, since links lead to a cloud's own signer.
     pub links: Option<Arc<dyn LinkVerifier>>,
     pub clock: SharedClock,
-    /// What is wrong with a watermark's words; fields as `output.watermark.anchor`.
-    pub check_watermark: fn(&WatermarkSpec) -> Vec<Fault>,
+    /// What is wrong with a watermark's layers; fields are what follows `output.watermark`:
+    /// `.anchor` of the only one, `[1].anchor` of several.
+    pub check_watermark: fn(&[WatermarkSpec]) -> Vec<Fault>,
     pub settings: Arc<HttpSettings>,
 }
 

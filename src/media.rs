@@ -41,7 +41,7 @@ pub use probe::{AudioInfo, ColorInfo, ContainerInfo, OtherStreams, Probe, VideoI
 pub use profile::{AudioSettings, Preset, Profile, VideoSettings};
 pub use render::{Damage, Event, PosterInfo, Progress, Render, Report, Timings, render};
 pub use verify::{AudioExpectation, DecodeDepth, Expectation, Verified, verify};
-pub use watermark::{Anchor, Length, LengthError, Placement, Rectangle, Watermark};
+pub use watermark::{Anchor, Length, LengthError, MAX_LAYERS, Placement, Rectangle, Watermark};
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

@@ -12,6 +12,7 @@ mod cleaning;
 mod context;
 mod end;
 mod outbox;
+mod placement;
 mod quote;
 mod running;
 mod settings;
@@ -40,6 +41,7 @@ use crate::provider::{CallbackGate, Provider};
 use crate::queue::{Delivery, Queue, Receiver, Task, Why};
 use crate::storage::{Storage, StorageError};
 
+pub use placement::layer_faults;
 pub use quote::{ProviderQuote, Quote, QuoteError, QuoteRequest};
 use running::Running;
 pub use settings::{BrandWatermark, Settings};

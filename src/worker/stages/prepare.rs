@@ -275,12 +275,15 @@ async fn check(
     }
     // The same plan that will be made of the generated video, on the source: an unusable mark or
     // profile shows now.
-    let mark = mark::of(context, job).await?;
+    let marks = mark::of(context, job).await?;
     let request = media::PlanRequest {
         main: probe,
         audio_from: None,
         profile,
-        watermark: mark.as_ref().map(|(mark, size)| (&mark.placement, *size)),
+        watermarks: marks
+            .iter()
+            .map(|(mark, size)| (&mark.placement, *size))
+            .collect(),
         limits: &settings.limits,
         force: media::Force::default(),
     };

@@ -309,10 +309,10 @@ fn the_real_clip_gets_no_larger_than_it_has_to() {
     ));
     let out = fresh("out.mp4");
     let mut render = job(&clip);
-    render.watermark = Some(filmlab::media::Watermark {
+    render.watermarks = vec![filmlab::media::Watermark {
         image: input(&logo()),
         placement: filmlab::media::Placement::default(),
-    });
+    }];
     let report = run(&render, &out).unwrap();
     let rate = |probe: &filmlab::media::Probe| probe.video.as_ref().unwrap().bit_rate as f64;
     assert!(

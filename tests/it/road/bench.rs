@@ -15,7 +15,7 @@ use filmlab::job::{
 };
 use filmlab::ledger::sqlite::SqliteLedger;
 use filmlab::ledger::{Created, Ledger};
-use filmlab::media::{self, Cancel, FileInput, Limits, Profile};
+use filmlab::media::{self, Cancel, FileInput, Limits, Placement, Profile};
 use filmlab::notify::{Notifier, NotifyError};
 use filmlab::outgoing::WebFetcher;
 use filmlab::queue::embedded::EmbeddedQueue;
@@ -355,15 +355,10 @@ fn settings(scratch: PathBuf, logo: PathBuf) -> Settings {
         media_time_factor: 2.0,
         limits: Limits::default(),
         profiles,
-        watermark: Some(BrandWatermark {
+        watermark: vec![BrandWatermark {
             image: logo,
-            spec: filmlab::job::WatermarkSpec {
-                image: None,
-                anchor: None,
-                scale: None,
-                opacity: None,
-            },
-        }),
+            placement: Placement::default(),
+        }],
         credits: CreditsMode::Hold,
         cancel_after_submit: CancelAfterSubmit::Release,
         prices: PriceTable::default(),
