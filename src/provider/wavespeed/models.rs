@@ -238,23 +238,6 @@ fn overridden(kind: Kind, given: ModelOverride, faults: &mut Vec<Fault>) -> Entr
         0.0,
         &mut model.least_billed_s,
     );
-    if let Some(pixels) = given.max_source_pixels {
-        if pixels == 0 {
-            fault("max_source_pixels", "must be more than nothing".into());
-        } else {
-            model.max_source_pixels = pixels;
-        }
-    }
-    if let Some(prices) = given.usd_per_second {
-        if prices
-            .values()
-            .all(|price| price.is_finite() && *price >= 0.0)
-        {
-            model.usd_per_second = prices;
-        } else {
-            fault("usd_per_second", "must not be negative".into());
-        }
-    }
     if let Some((least, most)) = given.seconds {
         if kind != Kind::Extend {
             fault("seconds", "belongs to extend only".into());
@@ -280,6 +263,12 @@ fn overridden(kind: Kind, given: ModelOverride, faults: &mut Vec<Fault>) -> Entr
             fault("returns", "belongs to extend only".into());
         }
     }
+    size_and_price(
+        given.max_source_pixels,
+        given.usd_per_second,
+        model,
+        &mut fault,
+    );
     for name in ["video", "image"] {
         if given.extra.contains_key(name) {
             fault("extra", format!("must not set {name}"));
@@ -287,6 +276,31 @@ fn overridden(kind: Kind, given: ModelOverride, faults: &mut Vec<Fault>) -> Entr
     }
     entry.extra = given.extra;
     entry
+}
+
+fn size_and_price(
+    pixels: Option<u64>,
+    prices: Option<BTreeMap<Resolution, f64>>,
+    model: &mut Model,
+    fault: &mut impl FnMut(&str, String),
+) {
+    if let Some(pixels) = pixels {
+        if pixels == 0 {
+            fault("max_source_pixels", "must be more than nothing".into());
+        } else {
+            model.max_source_pixels = pixels;
+        }
+    }
+    if let Some(prices) = prices {
+        if prices
+            .values()
+            .all(|price| price.is_finite() && *price >= 0.0)
+        {
+            model.usd_per_second = prices;
+        } else {
+            fault("usd_per_second", "must not be negative".into());
+        }
+    }
 }
 
 /// Whether an id can stand in the path of a submission as it is.
@@ -432,10 +446,10 @@ mod tests {
                 "models.upscale.id",
                 "models.upscale.max_source_s",
                 "models.upscale.least_billed_s",
-                "models.upscale.max_source_pixels",
-                "models.upscale.usd_per_second",
                 "models.upscale.seconds",
                 "models.upscale.resolutions",
+                "models.upscale.max_source_pixels",
+                "models.upscale.usd_per_second",
             ]
         );
     }
