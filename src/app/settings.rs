@@ -23,6 +23,7 @@ pub(super) fn worker(config: &Config, scratch: PathBuf) -> Settings {
         attempts: worker.attempts,
         max_resubmissions: config.provider.max_resubmissions,
         busy_pause: config.provider.busy_pause,
+        low_balance: config.provider.low_balance,
         poll_min: config.provider.poll_min,
         poll_max: config.provider.poll_max,
         media_slots: worker.media_slots,

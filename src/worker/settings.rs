@@ -24,6 +24,8 @@ pub struct Settings {
     pub max_resubmissions: u32,
     /// Pause before asking again when the provider is busy, or does not take our key.
     pub busy_pause: Duration,
+    /// US dollars at the provider below which the log warns.
+    pub low_balance: Option<f64>,
     /// Polls are never closer than `poll_min`, and grow up to `poll_max`.
     pub poll_min: Duration,
     pub poll_max: Duration,

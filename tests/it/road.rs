@@ -12,4 +12,5 @@ mod inputs;
 mod lines;
 mod outputs;
 mod paying;
+mod quotes;
 mod studio;

@@ -347,6 +347,7 @@ fn settings(scratch: PathBuf, logo: PathBuf) -> Settings {
         attempts: Attempts::default(),
         max_resubmissions: 1,
         busy_pause: secs(30),
+        low_balance: None,
         poll_min: secs(5),
         poll_max: secs(60),
         media_slots: 1,
