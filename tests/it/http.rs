@@ -6,6 +6,7 @@ mod files;
 mod frame;
 mod jobs;
 pub(crate) mod openapi;
+mod quotes;
 mod tasks;
 mod uploads;
 
