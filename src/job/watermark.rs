@@ -42,7 +42,7 @@ pub struct WatermarkSpec {
 #[serde(untagged)]
 #[expect(dead_code, reason = "only its schema is used")]
 pub(super) enum OneOrMany {
-    One(WatermarkSpec),
+    One(Box<WatermarkSpec>),
     Many(Vec<WatermarkSpec>),
 }
 
