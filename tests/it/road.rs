@@ -11,4 +11,5 @@ mod faults;
 mod inputs;
 mod lines;
 mod paying;
+mod rounds;
 mod studio;

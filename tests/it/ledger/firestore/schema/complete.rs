@@ -2,9 +2,9 @@
 
 use filmlab::job::{
     CharacterReplace, Code, CreditState, Credits, Extend, Fence, Generated, Intent, IntentState,
-    Job, JobCredits, JobError, Lease, Notify, Output, Params, Party, Progress, ProviderInputs,
-    ProviderState, Published, Resolution, Source, SourceFacts, Stage, Status, Timings, Upscale,
-    Wake, WatermarkSpec,
+    Job, JobCredits, JobError, Kept, Lease, Notify, Output, Params, Party, Progress,
+    ProviderInputs, ProviderState, Published, Resolution, Source, SourceFacts, Stage, Status,
+    Timings, Upscale, Wake, WatermarkSpec,
 };
 
 use super::super::super::bench::at;
@@ -96,6 +96,11 @@ pub(super) fn job() -> Job {
             width: 4,
             height: 2,
         }),
+        result_expired_at: Some(at(99)),
+        kept: Kept {
+            results: Some(at(9)),
+            generated: Some(at(9)),
+        },
         error: Some(JobError {
             code: Code::InvalidJob,
             message: "x".into(),
