@@ -10,7 +10,7 @@ FILMLAB = cargo run --locked --quiet --profile $(PROFILE) --
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup fixtures build run demo test test-cloud lint clean
+.PHONY: help setup fixtures build vendor run demo test test-cloud test-vendor lint clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -25,6 +25,10 @@ fixtures: ## make the test inputs in fixtures/generated
 build: ## the release binary: target/release/filmlab
 	@scripts/setup.sh
 	cargo build --locked --release
+
+vendor: ## the binary to deploy, with a small static FFmpeg: target/vendor/release/filmlab
+	@scripts/setup.sh vendor
+	@scripts/vendor.sh cargo build --locked --release
 
 run: ## filmlab serve
 	@scripts/setup.sh
@@ -45,6 +49,12 @@ test-cloud: ## the tests of the cloud deployment alone, with the Firestore emula
 	@scripts/setup.sh test
 	@scripts/fixtures.sh
 	@scripts/check.sh test-cloud
+
+test-vendor: ## what touches media, with the FFmpeg of `make vendor`
+	@scripts/setup.sh test
+	@scripts/setup.sh vendor
+	@scripts/fixtures.sh
+	@scripts/check.sh test-vendor
 
 lint: ## format, clippy, licences and sources of dependencies, shell scripts
 	@scripts/setup.sh lint

@@ -1,8 +1,9 @@
 //! Looks at the FFmpeg libraries that are about to be linked, so that a machine
 //! without them gets one clear message, and stamps version and revision.
 //!
-//! - `FFMPEG_DIR` set: a static build of our own is linked; its recipe answers for
-//!   what is in it, and nothing is checked here.
+//! - `FFMPEG_DIR` set: the static build of `vendor/ffmpeg` is linked. It is one
+//!   archive with all it needs, so ffmpeg-sys-next's own flags do; its recipe
+//!   answers for what is in it.
 //! - Cross builds: versions are checked, libx264 is not (the probe has to run).
 #![allow(
     clippy::disallowed_methods,
@@ -33,16 +34,34 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=build/encoders.c");
     println!("cargo::rerun-if-env-changed=FFMPEG_DIR");
+    // Tests of the deployed build are in no other.
+    println!("cargo::rustc-check-cfg=cfg(vendored)");
     stamp();
-    if env::var_os("FFMPEG_DIR").is_none()
-        && let Err(faults) = check_libraries()
-    {
+    if let Some(folder) = env::var_os("FFMPEG_DIR") {
+        check_folder(Path::new(&folder));
+        println!("cargo::rustc-cfg=vendored");
+        return;
+    }
+    if let Err(faults) = check_libraries() {
         println!("cargo::error=filmlab cannot be built with the FFmpeg libraries of this machine:");
         for fault in faults {
             println!("cargo::error=  - {fault}");
         }
         println!("cargo::error=Debian 12 or newer: {DEBIAN}");
         println!("cargo::error=or run `make setup`, which says what is missing.");
+    }
+}
+
+/// A folder without the archive would make the linker take the system's libraries
+/// with the other version's headers.
+fn check_folder(folder: &Path) {
+    let archive = folder.join("lib/libavcodec.a");
+    println!("cargo::rerun-if-changed={}", archive.display());
+    if !archive.is_file() {
+        println!(
+            "cargo::error=FFMPEG_DIR: there is no {}; `make vendor` builds it",
+            archive.display()
+        );
     }
 }
 

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Runs the checks of `make test`, `make test-cloud` or `make lint`, all of them even if one fails,
-# then prints the time of each, and what was skipped for want of something.
+# Runs the checks of `make test`, `make test-cloud`, `make test-vendor` or `make lint`, all of them
+# even if one fails, then prints the time of each, and what was skipped for want of something.
 #
 #   scripts/check.sh test     format, clippy, docs, doc tests, tests
 #   scripts/check.sh test-cloud   the tests of the cloud deployment alone
+#   scripts/check.sh test-vendor  what touches media, with the FFmpeg of vendor/ffmpeg
 #   scripts/check.sh lint     format, clippy, dependencies, shell scripts
 #
 # FILMLAB_REQUIRE: comma list of parts whose absence is a failure, not a skip
@@ -60,6 +61,24 @@ tests() {
 }
 # What is about the cloud: its adapters against stand-ins, whole workers on the emulator.
 cloud_tests() { tests --test it cloud:: gcp:: ledger::firestore; }
+# The same media tests with the build that is deployed. Its folder for tests is another.
+vendor_tests() {
+    tmp="${CARGO_TARGET_DIR:-target}/vendor/tmp"
+    skips="$tmp/skipped.txt"
+    mkdir -p "$tmp"
+    rm -f "$skips"
+    local ready=0
+    vendor/ffmpeg/build.sh >/dev/null || ready=$?
+    if ((ready == 69)); then
+        skip vendor "media tests with the deployed FFmpeg" "its sources or tools cannot be had, see above"
+        return 0
+    fi
+    ((ready == 0)) || return 1
+    local profile=default
+    [[ -z ${CI:-} ]] || profile=ci
+    scripts/vendor.sh cargo nextest run --locked --profile "$profile" \
+        media:: vendor:: sandbox:: cli::probe cli::process road::
+}
 dependencies() { cargo deny --locked --log-level error check --hide-inclusion-graph bans licenses sources; }
 advisories() { cargo deny --locked check --disable-fetch advisories; }
 
@@ -73,6 +92,9 @@ case ${1:-} in
         ;;
     test-cloud)
         step cloud-tests cloud_tests
+        ;;
+    test-vendor)
+        step vendor-tests vendor_tests
         ;;
     lint)
         step format format
@@ -89,13 +111,13 @@ case ${1:-} in
             skip deny "dependencies" "no cargo-deny: run \`scripts/setup.sh lint\`"
         fi
         if command -v shellcheck >/dev/null; then
-            step shell shellcheck scripts/*.sh .ci/run
+            step shell shellcheck scripts/*.sh vendor/ffmpeg/build.sh .ci/run
         else
             skip shellcheck "shell scripts" "no shellcheck: apt-get install shellcheck"
         fi
         ;;
     *)
-        echo "usage: scripts/check.sh test|test-cloud|lint" >&2
+        echo "usage: scripts/check.sh test|test-cloud|test-vendor|lint" >&2
         exit 64
         ;;
 esac

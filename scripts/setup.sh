@@ -5,6 +5,7 @@
 #   scripts/setup.sh          to build and run (what `make demo` needs)
 #   scripts/setup.sh fixtures also to make fixtures: the ffmpeg program
 #   scripts/setup.sh test     also to test: the ffmpeg program, cargo-nextest
+#   scripts/setup.sh vendor   also for the static FFmpeg of vendor/ffmpeg
 #   scripts/setup.sh lint     also to lint: shellcheck, cargo-deny
 #
 # Exit codes: 0 ready; 64 wrong use; 69 something is missing that this script may
@@ -30,9 +31,10 @@ case $purpose in
     build) ;;
     fixtures) packages+=(ffmpeg) ;;
     test) packages+=(ffmpeg) tools=("$nextest") ;;
+    vendor) packages+=(g++ nasm meson ninja-build libx264-dev libzimg-dev zlib1g-dev xz-utils curl) ;;
     lint) packages+=(shellcheck) tools=("$deny") ;;
     *)
-        echo "usage: scripts/setup.sh [build|fixtures|test|lint]" >&2
+        echo "usage: scripts/setup.sh [build|fixtures|test|vendor|lint]" >&2
         exit 64
         ;;
 esac

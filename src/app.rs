@@ -118,7 +118,7 @@ impl App {
             callbacks,
             links,
             clock: Arc::clone(&clock),
-            check_watermark: settings::check_watermark,
+            check_watermark: crate::worker::layer_faults,
             settings: Arc::new(settings::http(config)?),
         });
         Ok(Self {

@@ -42,7 +42,8 @@ pub struct Config {
     pub provider: Provider,
     pub worker: Worker,
     pub credits: Credits,
-    pub watermark: Option<Watermark>,
+    /// The operator's layers, drawn in order.
+    pub watermark: Vec<Watermark>,
     pub profiles: BTreeMap<String, Profile>,
     pub limits: Limits,
     pub notify: Notify,

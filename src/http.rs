@@ -13,6 +13,7 @@ mod health;
 mod jobs;
 mod oidc;
 mod problem;
+mod quotes;
 mod tasks;
 
 use std::sync::Arc;
@@ -32,7 +33,7 @@ use crate::ledger::{Deleted, Ledger, LedgerError};
 use crate::provider::CallbackGate;
 use crate::queue::Queue;
 use crate::storage::{LinkVerifier, Storage};
-use crate::worker::{OutboxVisit, Swept, Visit, Worker};
+use crate::worker::{OutboxVisit, Quote, QuoteError, QuoteRequest, Swept, Visit, Worker};
 
 /// The worker, as far as tasks need it. Visits go on to their end when the caller stops waiting.
 #[async_trait]
@@ -41,6 +42,8 @@ pub trait Visits: std::fmt::Debug + Send + Sync {
     async fn deliver(self: Arc<Self>, id: String) -> OutboxVisit;
     async fn sweep(self: Arc<Self>) -> Result<Swept, LedgerError>;
     async fn delete(self: Arc<Self>, id: JobId) -> Result<Deleted, Failure>;
+    /// What a job would cost; may be dropped at any time.
+    async fn quote(&self, asked: QuoteRequest) -> Result<Quote, QuoteError>;
     fn is_draining(&self) -> bool;
 }
 
@@ -62,6 +65,10 @@ impl Visits for Worker {
         Worker::delete(&self, id).await
     }
 
+    async fn quote(&self, asked: QuoteRequest) -> Result<Quote, QuoteError> {
+        Worker::quote(self, asked).await
+    }
+
     fn is_draining(&self) -> bool {
         Worker::is_draining(self)
     }
@@ -78,8 +85,9 @@ pub struct HttpState {
     /// Absent: `/files` is not served, since links lead to a cloud's own signer.
     pub links: Option<Arc<dyn LinkVerifier>>,
     pub clock: SharedClock,
-    /// What is wrong with a watermark's words; fields as `output.watermark.anchor`.
-    pub check_watermark: fn(&WatermarkSpec) -> Vec<Fault>,
+    /// What is wrong with a watermark's layers; fields are what follows `output.watermark`:
+    /// `.anchor` of the only one, `[1].anchor` of several.
+    pub check_watermark: fn(&[WatermarkSpec]) -> Vec<Fault>,
     pub settings: Arc<HttpSettings>,
 }
 
@@ -143,7 +151,7 @@ pub fn router(state: HttpState) -> Router {
         routes = routes.merge(tasks::routes(&state));
     }
     if state.settings.jobs_api {
-        routes = routes.merge(jobs::routes());
+        routes = routes.merge(jobs::routes()).merge(quotes::routes());
     }
     if state.links.is_some() {
         routes = routes.merge(files::routes());

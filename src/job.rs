@@ -17,6 +17,7 @@ pub mod notification;
 pub mod progress;
 pub mod round;
 pub mod status;
+mod watermark;
 
 use std::collections::BTreeMap;
 
@@ -36,6 +37,7 @@ pub use notification::{Channel, Event, Notification, Notify};
 pub use progress::Progress;
 pub use round::{Keeping, Kept};
 pub use status::{Stage, Status};
+pub use watermark::WatermarkSpec;
 
 /// A job, as it is recorded.
 ///
@@ -136,33 +138,23 @@ pub struct Source {
 pub struct Output {
     /// The name of a profile.
     pub profile: String,
-    /// Absent: the operator's own watermark, if one is configured.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub watermark: Option<WatermarkSpec>,
+    /// Layers, drawn in order; none: the operator's own watermark, if one is configured. One
+    /// layer is written without a list around it, and either is read.
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        with = "watermark::one_or_many"
+    )]
+    pub watermark: Vec<WatermarkSpec>,
 }
 
 impl Default for Output {
     fn default() -> Self {
         Self {
             profile: "web".into(),
-            watermark: None,
+            watermark: Vec::new(),
         }
     }
-}
-
-/// A watermark as asked for. The media engine gives the words their meaning.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct WatermarkSpec {
-    /// Absent: the operator's logo.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub image: Option<MediaRef>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub anchor: Option<String>,
-    /// Width of the logo: `15%` of the short side, or pixels.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scale: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub opacity: Option<f32>,
 }
 
 /// The planned later visit.

@@ -41,7 +41,7 @@ pub use probe::{AudioInfo, ColorInfo, ContainerInfo, OtherStreams, Probe, VideoI
 pub use profile::{AudioSettings, Preset, Profile, VideoSettings};
 pub use render::{Damage, Event, PosterInfo, Progress, Render, Report, Timings, render};
 pub use verify::{AudioExpectation, DecodeDepth, Expectation, Verified, verify};
-pub use watermark::{Anchor, Length, LengthError, Placement, Rectangle, Watermark};
+pub use watermark::{Anchor, Length, LengthError, MAX_LAYERS, Placement, Rectangle, Watermark};
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -50,17 +50,18 @@ use serde::{Deserialize, Serialize};
 /// Prepares libav once; every operation calls it by itself. Racing callers are fine.
 ///
 /// # Errors
-/// [`MediaCode::Internal`] when the linked libav lacks the H.264 encoder.
+/// [`MediaCode::Internal`] when the linked libav lacks something that cannot be
+/// done without, by name.
 pub fn init() -> Result<(), MediaError> {
     av::init();
-    if av::has_encoder(c"libx264") {
-        Ok(())
-    } else {
-        Err(MediaError::new(
-            MediaCode::Internal,
-            "the linked libav has no libx264",
-        ))
+    let (_, needed) = av::missing();
+    if needed.is_empty() {
+        return Ok(());
     }
+    Err(MediaError::new(
+        MediaCode::Internal,
+        format!("the linked libav lacks {}", needed.join(", ")),
+    ))
 }
 
 /// What this process is linked with.
@@ -78,6 +79,8 @@ pub struct BuildInfo {
     pub x264: bool,
     /// Whether HDR can be tone-mapped.
     pub zscale: bool,
+    /// What filmlab can use and this build lacks, as `kind name`.
+    pub missing: Vec<String>,
     /// Licence of the linked libraries as a whole.
     pub license: String,
 }
@@ -94,6 +97,7 @@ pub fn build_info() -> BuildInfo {
         libavfilter: build.avfilter,
         x264: av::has_encoder(c"libx264"),
         zscale: av::has_filter(c"zscale") && av::has_filter(c"tonemap"),
+        missing: av::missing().0,
         license: build.license,
     }
 }

@@ -7,8 +7,7 @@ use std::time::Duration;
 use super::invalid;
 use crate::config::{self, Config};
 use crate::http::{ApiToken, HttpSettings, OidcCheck, TasksAuth};
-use crate::job::{Channel, Failure, Fault, WatermarkSpec};
-use crate::media;
+use crate::job::{Channel, Failure};
 use crate::worker::{BrandWatermark, Settings};
 
 /// How long a visit waits for a media slot before it leaves and comes back.
@@ -24,6 +23,7 @@ pub(super) fn worker(config: &Config, scratch: PathBuf) -> Settings {
         attempts: worker.attempts,
         max_resubmissions: config.provider.max_resubmissions,
         busy_pause: config.provider.busy_pause,
+        low_balance: config.provider.low_balance,
         poll_min: config.provider.poll_min,
         poll_max: config.provider.poll_max,
         media_slots: worker.media_slots,
@@ -31,10 +31,14 @@ pub(super) fn worker(config: &Config, scratch: PathBuf) -> Settings {
         media_time_factor: worker.media_time_factor,
         limits: config.limits.clone(),
         profiles: config.profiles.clone(),
-        watermark: config.watermark.clone().map(|mark| BrandWatermark {
-            image: mark.image,
-            spec: mark.spec,
-        }),
+        watermark: config
+            .watermark
+            .iter()
+            .map(|layer| BrandWatermark {
+                image: layer.image.clone(),
+                placement: layer.placement.clone(),
+            })
+            .collect(),
         credits: config.credits.mode,
         cancel_after_submit: config.credits.cancel_after_submit,
         prices: config.credits.prices.clone(),
@@ -88,34 +92,4 @@ fn tasks_auth(auth: &config::TasksAuth) -> Result<TasksAuth, Failure> {
             service_account: service_account.clone(),
         },
     })
-}
-
-/// What is wrong with a watermark's words, as the media engine reads them.
-pub(super) fn check_watermark(spec: &WatermarkSpec) -> Vec<Fault> {
-    let mut faults = Vec::new();
-    if let Some(anchor) = &spec.anchor
-        && anchor.parse::<media::Anchor>().is_err()
-    {
-        faults.push(Fault::new(
-            "output.watermark.anchor",
-            format!("there is no anchor “{anchor}”"),
-        ));
-    }
-    if let Some(Err(error)) = spec
-        .scale
-        .as_ref()
-        .map(|scale| scale.parse::<media::Length>())
-    {
-        faults.push(Fault::new("output.watermark.scale", error.to_string()));
-    }
-    if spec
-        .opacity
-        .is_some_and(|opacity| !(0.0..=1.0).contains(&opacity))
-    {
-        faults.push(Fault::new(
-            "output.watermark.opacity",
-            "must lie between 0 and 1",
-        ));
-    }
-    faults
 }

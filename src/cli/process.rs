@@ -1,6 +1,7 @@
 //! `filmlab process`: the media core alone, on one file.
 
 mod check;
+mod marks;
 mod publish;
 pub(super) mod show;
 
@@ -16,10 +17,10 @@ use super::{Exit, say};
 use crate::config::Config;
 use crate::job::{Code, Failure, Party};
 use crate::media::{
-    self, Anchor, Cancel, CancelReason, Event, Force, Length, MediaCode, MediaError, Preset,
-    Render, Report,
+    self, Cancel, CancelReason, Event, Force, MediaCode, MediaError, Preset, Render, Report,
 };
 use check::Task;
+use marks::Marks;
 use publish::Staged;
 use show::Bar;
 
@@ -36,34 +37,8 @@ pub(super) struct ProcessArgs {
     /// Where the result goes: an MP4 of H.264 and AAC that starts fast.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Picture to lay over every frame: PNG, JPEG or WebP.
-    #[arg(long, value_name = "LOGO", help_heading = "Watermark")]
-    watermark: Option<PathBuf>,
-    /// Corner, edge or centre the mark is tied to [default: bottom-right].
-    #[arg(long, value_name = "PLACE", value_parser = anchor(), help_heading = "Watermark")]
-    anchor: Option<Anchor>,
-    /// 0 (invisible) to 1 [default: 0.85].
-    #[arg(long, value_name = "0-1", value_parser = opacity, help_heading = "Watermark")]
-    opacity: Option<f32>,
-    /// Width of the mark: 15% of the frame's short side, or 240px [default: 20%].
-    #[arg(long, value_name = "LENGTH", value_parser = scale, help_heading = "Watermark")]
-    scale: Option<Length>,
-    /// Distance from the anchored left or right edge [default: 3%].
-    #[arg(
-        long,
-        value_name = "LENGTH",
-        allow_hyphen_values = true,
-        help_heading = "Watermark"
-    )]
-    offset_x: Option<Length>,
-    /// Distance from the anchored top or bottom edge [default: 3%].
-    #[arg(
-        long,
-        value_name = "LENGTH",
-        allow_hyphen_values = true,
-        help_heading = "Watermark"
-    )]
-    offset_y: Option<Length>,
+    #[command(flatten)]
+    marks: Marks,
     /// Encoding settings: web, small, archive, or one of the settings file.
     #[arg(
         long,
@@ -109,22 +84,6 @@ Exit status: 0 done; 64 flags or settings are wrong; 65 the input is not usable;
 this program or machine; 130 or 143 stopped by Ctrl-C or SIGTERM. Whatever it is but 0, no file \
 was written or replaced.";
 
-/// The names of `Anchor`, in help and in faults.
-fn anchor() -> impl clap::builder::TypedValueParser<Value = Anchor> {
-    PossibleValuesParser::new([
-        "top-left",
-        "top",
-        "top-right",
-        "left",
-        "center",
-        "right",
-        "bottom-left",
-        "bottom",
-        "bottom-right",
-    ])
-    .try_map(|name| name.parse::<Anchor>())
-}
-
 fn preset() -> impl clap::builder::TypedValueParser<Value = Preset> {
     PossibleValuesParser::new([
         "ultrafast",
@@ -140,10 +99,6 @@ fn preset() -> impl clap::builder::TypedValueParser<Value = Preset> {
     .try_map(|name| name.parse::<Preset>())
 }
 
-fn opacity(text: &str) -> Result<f32, String> {
-    within(text, 0.0, 1.0)
-}
-
 /// Below 1, x264 is lossless, which the H.264 that browsers play (High) does not know.
 fn crf(text: &str) -> Result<f32, String> {
     within(text, 1.0, 51.0)
@@ -155,18 +110,6 @@ fn within(text: &str, least: f32, most: f32) -> Result<f32, String> {
         .ok()
         .filter(|number| (least..=most).contains(number))
         .ok_or_else(|| format!("write a number from {least} to {most}"))
-}
-
-fn scale(text: &str) -> Result<Length, String> {
-    let length: Length = text
-        .parse()
-        .map_err(|error: media::LengthError| error.to_string())?;
-    let (Length::Percent(value) | Length::Pixels(value)) = length;
-    if value > 0.0 {
-        Ok(length)
-    } else {
-        Err("it must be more than 0".to_owned())
-    }
 }
 
 pub(super) async fn run(
@@ -212,7 +155,7 @@ pub(super) async fn run(
 
 /// Makes all files under hidden names, then publishes them together. Blocks.
 fn work(task: &Task, cancel: &Cancel) -> Result<Report, Failure> {
-    if let Some(mark) = &task.watermark {
+    for mark in &task.watermarks {
         check_logo(task, mark, cancel)?;
     }
     // All of them first: a place that cannot be written to is told before the work.
@@ -223,7 +166,7 @@ fn work(task: &Task, cancel: &Cancel) -> Result<Report, Failure> {
         main: Arc::new(media::FileInput::new(&task.input)),
         audio_source: None,
         profile: task.profile.clone(),
-        watermark: task.watermark.clone(),
+        watermarks: task.watermarks.clone(),
         poster: poster.as_ref().map(|staged| staged.path().to_path_buf()),
         // Who asks for a quality does not want the input's.
         force: Force {
@@ -285,15 +228,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_name_that_help_offers_is_one_and_no_anchor_is_missing() {
-        use strum::IntoEnumIterator as _;
+    fn every_preset_that_help_offers_is_one() {
         let presets = offered(&preset());
         assert_eq!(presets.len(), 9);
         for name in presets {
             assert_eq!(name.parse().map(Preset::as_str), Ok(name.as_str()));
         }
-        let anchors: Vec<String> = Anchor::iter().map(|anchor| anchor.to_string()).collect();
-        assert_eq!(offered(&anchor()), anchors);
     }
 
     fn offered(parser: &impl clap::builder::TypedValueParser) -> Vec<String> {
@@ -304,12 +244,9 @@ mod tests {
     #[test]
     fn numbers_have_bounds() {
         assert_eq!(crf("18.5"), Ok(18.5));
-        assert_eq!(opacity("0"), Ok(0.0));
         for bad in ["52", "0", "nan", "", "low"] {
             assert!(crf(bad).is_err(), "{bad}");
         }
-        assert!(scale("0%").is_err() && scale("-3px").is_err());
-        assert_eq!(scale("15%"), Ok(Length::Percent(15.0)));
     }
 
     #[test]

@@ -135,6 +135,21 @@ impl Reader {
         }
     }
 
+    /// How many items the list at `key` has; `None` where it is not set.
+    pub(super) fn items(&mut self, key: &str) -> Option<usize> {
+        self.get::<Vec<Value>>(key).map(|items| items.len())
+    }
+
+    /// Whether something is set at `key`.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.config.get::<Value>(key).is_ok()
+    }
+
+    /// How many faults there are so far.
+    pub(super) fn count(&self) -> usize {
+        self.faults.len()
+    }
+
     /// Every fault, keys that nobody reads among them.
     pub(super) fn finish(mut self) -> Vec<ConfigFault> {
         let mut leaves = Vec::new();

@@ -1,7 +1,7 @@
 //! `/v1`: jobs from their creation to their deletion, and uploading their inputs.
 
 mod notifications;
-mod request;
+pub(super) mod request;
 mod rounds;
 mod sources;
 mod view;

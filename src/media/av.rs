@@ -16,6 +16,7 @@
 #![allow(unsafe_code)]
 
 mod codec;
+mod components;
 mod decode;
 mod demux;
 mod dictionary;
@@ -30,6 +31,7 @@ mod packet;
 mod stream;
 
 pub(crate) use codec::{CodecParams, decoder_name};
+pub(crate) use components::missing;
 pub(crate) use decode::{Decoder, DecoderOptions, Received};
 pub(crate) use demux::{Demuxer, OpenError, OpenOptions};
 pub(crate) use encode::{AacSettings, Encoder, X264Settings};

@@ -124,17 +124,28 @@ pub(crate) fn to_ycbcr(rgb: [f32; 3], color: Color) -> [f32; 3] {
     ]
 }
 
-/// The logo as a `yuva420p` frame in the video's colours, `opacity` applied.
+/// A picture in a video's colours: 8-bit 4:2:0, straight alpha, no padding.
+#[derive(Clone)]
+pub(crate) struct Planes {
+    pub width: usize,
+    pub height: usize,
+    pub luma: Vec<u8>,
+    /// Cb and Cr, each half as wide and high (rounded up).
+    pub chroma: [Vec<u8>; 2],
+    pub alpha: Vec<u8>,
+}
+
+/// The logo in the video's colours.
 ///
 /// Chroma is the mean of four pixels weighted by their alpha, so transparent
-/// neighbours do not tint the edge. Width and height must be even.
-pub(crate) fn to_frame(image: &Image, opacity: f32, color: Color) -> Result<Frame, AvError> {
+/// neighbours do not tint the edge.
+pub(crate) fn to_planes(image: &Image, color: Color) -> Planes {
     let (w, h) = (image.width as usize, image.height as usize);
     let mut luma = vec![0u8; w * h];
     let mut alpha = vec![0u8; w * h];
     let (cw, ch) = (w.div_ceil(2), h.div_ceil(2));
     // Sums of Cb, Cr and weight for each chroma sample.
-    let mut chroma = vec![[0f32; 3]; cw * ch];
+    let mut sums = vec![[0f32; 3]; cw * ch];
     for (at, pixel) in image.rgba.chunks_exact(4).enumerate().take(w * h) {
         let rgb = [
             f32::from(pixel[0]),
@@ -143,22 +154,34 @@ pub(crate) fn to_frame(image: &Image, opacity: f32, color: Color) -> Result<Fram
         ];
         let [y, cb, cr] = to_ycbcr(rgb, color);
         luma[at] = y.round().clamp(0.0, 255.0) as u8;
-        alpha[at] = (f32::from(pixel[3]) * opacity.clamp(0.0, 1.0)).round() as u8;
+        alpha[at] = pixel[3];
         let weight = f32::from(pixel[3]) + 1e-3;
-        let sum = &mut chroma[(at / w / 2) * cw + (at % w) / 2];
+        let sum = &mut sums[(at / w / 2) * cw + (at % w) / 2];
         *sum = [sum[0] + cb * weight, sum[1] + cr * weight, sum[2] + weight];
     }
     let plane = |index: usize| -> Vec<u8> {
-        chroma
-            .iter()
+        sums.iter()
             .map(|sum| (sum[index] / sum[2].max(1e-6)).round().clamp(0.0, 255.0) as u8)
             .collect()
     };
+    Planes {
+        width: w,
+        height: h,
+        luma,
+        chroma: [plane(0), plane(1)],
+        alpha,
+    }
+}
+
+/// The same as a `yuva420p` frame. Width and height must be even.
+pub(crate) fn to_frame(image: &Image, color: Color) -> Result<Frame, AvError> {
+    let planes = to_planes(image, color);
     let mut frame = Frame::video("yuva420p", image.width, image.height)?;
-    copy(&mut frame, 0, &luma, w)?;
-    copy(&mut frame, 1, &plane(0), cw)?;
-    copy(&mut frame, 2, &plane(1), cw)?;
-    copy(&mut frame, 3, &alpha, w)?;
+    copy(&mut frame, 0, &planes.luma, planes.width)?;
+    for (index, plane) in planes.chroma.iter().enumerate() {
+        copy(&mut frame, index + 1, plane, planes.width.div_ceil(2))?;
+    }
+    copy(&mut frame, 3, &planes.alpha, planes.width)?;
     frame.set_color(color);
     Ok(frame)
 }
@@ -243,14 +266,14 @@ mod tests {
     }
 
     #[test]
-    fn the_frame_carries_opacity_in_its_alpha() {
+    fn the_frame_carries_colour_and_alpha() {
         let image = Image {
             width: 4,
             height: 4,
             rgba: [255, 0, 0, 200].repeat(16),
         };
-        let frame = to_frame(&image, 0.5, color(BT709)).unwrap();
-        assert_eq!(frame.plane(3).unwrap().0[0], 100);
+        let frame = to_frame(&image, color(BT709)).unwrap();
+        assert_eq!(frame.plane(3).unwrap().0[0], 200);
         assert_eq!(frame.plane(0).unwrap().0[0], 63);
         assert_eq!(frame.plane(2).unwrap().0[0], 240);
     }

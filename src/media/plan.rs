@@ -6,7 +6,7 @@ use super::error::{MediaCode, MediaError};
 use super::limits::Limits;
 use super::probe::{AudioInfo, Probe, VideoInfo};
 use super::profile::Profile;
-use super::watermark::{Placement, Rectangle};
+use super::watermark::{MAX_LAYERS, Placement, Rectangle};
 
 /// Everything a plan depends on.
 #[derive(Clone, Debug)]
@@ -17,8 +17,8 @@ pub struct PlanRequest<'a> {
     pub audio_from: Option<&'a Probe>,
     /// Encoding settings.
     pub profile: &'a Profile,
-    /// Placement of a watermark and its picture's width and height.
-    pub watermark: Option<(&'a Placement, (u32, u32))>,
+    /// Placements of watermarks and their pictures' width and height.
+    pub watermarks: Vec<(&'a Placement, (u32, u32))>,
     /// Bounds of the result.
     pub limits: &'a Limits,
     /// Re-encode even where a copy would do.
@@ -53,8 +53,8 @@ pub struct Plan {
     pub video: VideoPlan,
     /// The sound.
     pub audio: AudioPlan,
-    /// Where the watermark lands, in pixels of the result.
-    pub watermark: Option<Rectangle>,
+    /// Where each watermark lands, in pixels of the result.
+    pub watermarks: Vec<Rectangle>,
 }
 
 /// What happens to the picture.
@@ -170,16 +170,23 @@ pub fn plan(request: &PlanRequest<'_>) -> Result<Plan, MediaError> {
             format!("the result would have {width}×{height} pixels"),
         ));
     }
-    let watermark = request
-        .watermark
-        .map(|(placement, logo)| placement.rectangle((width, height), logo))
-        .transpose()?;
+    if request.watermarks.len() > MAX_LAYERS {
+        return Err(MediaError::new(
+            MediaCode::InvalidWatermark,
+            format!("there are more than {MAX_LAYERS} watermarks"),
+        ));
+    }
+    let watermarks = request
+        .watermarks
+        .iter()
+        .map(|(placement, logo)| placement.rectangle((width, height), *logo))
+        .collect::<Result<Vec<_>, _>>()?;
     Ok(Plan {
         container: "mp4".to_owned(),
         profile: request.profile.name.clone(),
-        video: plan_video(request, video, (width, height), watermark.is_some()),
+        video: plan_video(request, video, (width, height), !watermarks.is_empty()),
         audio: plan_audio(request),
-        watermark,
+        watermarks,
     })
 }
 

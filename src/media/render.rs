@@ -2,6 +2,7 @@
 //! write a file that starts fast, verify it, publish it.
 
 mod graph;
+mod marks;
 mod pass;
 mod poster;
 mod remux;
@@ -10,7 +11,7 @@ mod sink;
 mod sound;
 mod video;
 
-pub(crate) use graph::{Overlay, Position, VideoSpec};
+pub(crate) use graph::{Overlay, VideoSpec};
 pub(crate) use pass::{Pass, SoundSource, sound_lane};
 pub(crate) use sink::Sink;
 pub(crate) use video::{EncodeSettings, VideoLane, memory};
@@ -28,7 +29,6 @@ use super::error::{MediaCode, MediaError};
 use super::head::reservation;
 use super::input::Input;
 use super::limits::{Cancel, Guard, Limits};
-use super::logo;
 use super::output::Output;
 use super::picture::{self, Image};
 use super::plan::{AudioFrom, AudioPlan, Force, Plan, PlanRequest, VideoPlan, plan};
@@ -36,7 +36,7 @@ use super::probe::{Opened, Probe, open};
 use super::profile::Profile;
 use super::ratio::Ratio;
 use super::verify::{AudioExpectation, Expectation, Verified, verify_guarded};
-use super::watermark::Watermark;
+use super::watermark::{MAX_LAYERS, Watermark};
 
 /// One video to process.
 #[derive(Clone, Debug)]
@@ -47,8 +47,8 @@ pub struct Render {
     pub audio_source: Option<Arc<dyn Input>>,
     /// Encoding settings.
     pub profile: Profile,
-    /// A picture laid over every frame.
-    pub watermark: Option<Watermark>,
+    /// Pictures laid over the frames, in this order.
+    pub watermarks: Vec<Watermark>,
     /// Encode even where a copy would do.
     pub force: Force,
     /// Where a JPEG poster goes.
@@ -244,7 +244,8 @@ pub(crate) struct Job<'a> {
     pub guard: &'a Arc<Guard>,
     pub main: Opened,
     pub source: Option<Opened>,
-    pub logo: Option<Image>,
+    /// The pictures of the watermarks, in their order.
+    pub logos: Vec<Image>,
     pub plan: Plan,
 }
 
@@ -256,18 +257,21 @@ impl<'a> Job<'a> {
             Some(input) if main.audio.is_none() => Some(open(input.as_ref(), limits, guard)?),
             _ => None,
         };
-        let logo = render
-            .watermark
-            .as_ref()
+        let logos = render
+            .watermarks
+            .iter()
+            // A plan refuses more; there is no need to read them.
+            .take(MAX_LAYERS + 1)
             .map(|mark| picture::load(mark.image.as_ref(), limits, guard).map_err(as_watermark))
-            .transpose()?;
-        let placement = render.watermark.as_ref().map(|mark| &mark.placement);
-        let size = logo.as_ref().map(|logo| (logo.width, logo.height));
+            .collect::<Result<Vec<_>, _>>()?;
+        let watermarks = render.watermarks.iter().zip(&logos);
         let plan = plan(&PlanRequest {
             main: &main.probe,
             audio_from: source.as_ref().map(|source| &source.probe),
             profile: &render.profile,
-            watermark: placement.zip(size),
+            watermarks: watermarks
+                .map(|(mark, logo)| (&mark.placement, (logo.width, logo.height)))
+                .collect(),
             limits,
             force,
         })?;
@@ -276,7 +280,7 @@ impl<'a> Job<'a> {
             guard,
             main,
             source,
-            logo,
+            logos,
             plan,
         })
     }
@@ -310,7 +314,7 @@ fn transcode(
         guard,
         main,
         source,
-        logo,
+        logos,
         plan,
     } = job;
     let VideoPlan::Encode {
@@ -326,19 +330,7 @@ fn transcode(
     else {
         return Err(MediaError::new(MediaCode::Internal, "nothing to encode"));
     };
-    let overlay = render
-        .watermark
-        .as_ref()
-        .zip(logo.as_ref())
-        .zip(plan.watermark)
-        .map(|((mark, logo), at)| Overlay {
-            image: logo::resize(logo, at.width, at.height),
-            opacity: mark.placement.opacity,
-            span: mark.placement.span(),
-            position: Position::Fixed(at.x, at.y),
-        });
     let spec = VideoSpec {
-        overlay,
         fps: fps.map(Ratio::approximate),
         tone_map: *tone_map,
         threads: render.threads,
@@ -353,6 +345,12 @@ fn transcode(
     let mut sink = Sink::create(output, &render.limits, guard)?;
     let mut video = VideoLane::open(&main, spec, &settings, &render.limits, &mut sink)?;
     video.poster = poster;
+    let end_ms = Some(main.probe.container.duration_ms).filter(|ms| *ms > 0);
+    let layers = render.watermarks.iter().zip(&logos).zip(&plan.watermarks);
+    for ((mark, logo), at) in layers {
+        let end_ms = end_ms.map(|ms| ms as f64);
+        video.marks.add(logo, &mark.placement, *at, color, end_ms);
+    }
     let sound = sound_lane(&plan.audio, &main, source.as_ref(), &mut sink)?;
     sink.start(reserve_for(&main, source.as_ref()))?;
     let mut pass = Pass {

@@ -20,8 +20,8 @@ use super::plan::{AudioFrom, AudioPlan, Force, Plan, PlanRequest, VideoPlan, nea
 use super::probe::{Opened, open};
 use super::profile::Profile;
 use super::render::{
-    Damage, EncodeSettings, Overlay, Pass, Position, Report, Sink, Timings, VideoLane, VideoSpec,
-    memory, reserve_for, sound_lane, spec_for,
+    Damage, EncodeSettings, Overlay, Pass, Report, Sink, Timings, VideoLane, VideoSpec, memory,
+    reserve_for, sound_lane, spec_for,
 };
 use super::verify::{Expectation, verify_guarded};
 use super::{logo, picture};
@@ -95,12 +95,8 @@ pub fn character_replace(
         let sway = width / 40;
         let overlay = Overlay {
             image: logo::resize(&image, w, h),
-            opacity: 1.0,
-            span: None,
-            position: Position::Moving {
-                x: format!("2*round(((W-w)/2+{sway}*sin(2*t))/2)"),
-                y: format!("2*round((H-h-{}*abs(sin(3*t)))/2)", height / 40),
-            },
+            x: format!("2*round(((W-w)/2+{sway}*sin(2*t))/2)"),
+            y: format!("2*round((H-h-{}*abs(sin(3*t)))/2)", height / 40),
         };
         Ok(Work {
             spec: VideoSpec {
@@ -263,7 +259,7 @@ fn fixed_plan(
         main: &main.probe,
         audio_from: None,
         profile: &profile,
-        watermark: None,
+        watermarks: Vec::new(),
         limits,
         force: Force {
             video: true,

@@ -9,7 +9,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::error::{MediaCode, MediaError};
 use super::input::Input;
 
-/// A picture laid over every frame.
+/// Layers one video may get. Each is blended into every frame it is shown in.
+pub const MAX_LAYERS: usize = 8;
+
+/// A picture laid over the frames; several are drawn in order.
 #[derive(Clone, Debug)]
 pub struct Watermark {
     /// PNG, JPEG or WebP; straight alpha.
@@ -39,6 +42,10 @@ pub struct Placement {
     pub from_ms: u64,
     /// Shown until before this; to the end without it.
     pub until_ms: Option<u64>,
+    /// Fades in over this time, from `from_ms` on.
+    pub fade_in_ms: u64,
+    /// Fades out over this time, up to `until_ms` or the end of the result.
+    pub fade_out_ms: u64,
 }
 
 impl Default for Placement {
@@ -51,6 +58,8 @@ impl Default for Placement {
             opacity: 0.85,
             from_ms: 0,
             until_ms: None,
+            fade_in_ms: 0,
+            fade_out_ms: 0,
         }
     }
 }
@@ -198,14 +207,12 @@ impl Placement {
     ///
     /// # Errors
     /// `invalid_watermark`: a size of zero or less, an opacity outside 0–1,
-    /// a time that ends before it begins, a logo or frame without pixels.
+    /// a time that ends before it begins or is shorter than its fades, a logo or
+    /// frame without pixels.
     pub fn rectangle(&self, frame: (u32, u32), logo: (u32, u32)) -> Result<Rectangle, MediaError> {
         let invalid = |message: &str| MediaError::new(MediaCode::InvalidWatermark, message);
-        if !(0.0..=1.0).contains(&self.opacity) {
-            return Err(invalid("the watermark's opacity must be between 0 and 1"));
-        }
-        if self.until_ms.is_some_and(|until| until <= self.from_ms) {
-            return Err(invalid("the watermark's time ends before it begins"));
+        if let Some((field, why)) = self.faults().first() {
+            return Err(invalid(&format!("the watermark's {field} {why}")));
         }
         if logo.0 == 0 || logo.1 == 0 {
             return Err(invalid("the watermark has no pixels"));
@@ -236,12 +243,48 @@ impl Placement {
 }
 
 impl Placement {
-    /// When it is shown, in seconds; `None` is always.
-    pub(crate) fn span(&self) -> Option<(f64, f64)> {
-        let seconds = |ms: u64| ms as f64 / 1000.0;
-        // Later than any video ends.
-        let end = self.until_ms.map_or(1e9, seconds);
-        (self.from_ms > 0 || self.until_ms.is_some()).then(|| (seconds(self.from_ms), end))
+    /// What is wrong whatever the frame: fields as settings and requests name
+    /// them, and the end of a sentence about each.
+    #[must_use]
+    pub fn faults(&self) -> Vec<(&'static str, &'static str)> {
+        let mut faults = Vec::new();
+        let (Length::Percent(size) | Length::Pixels(size)) = self.size;
+        if size.is_nan() || size <= 0.0 {
+            faults.push(("scale", "must be more than 0"));
+        }
+        if !(0.0..=1.0).contains(&self.opacity) {
+            faults.push(("opacity", "must lie between 0 and 1"));
+        }
+        let fades = self.fade_in_ms.saturating_add(self.fade_out_ms);
+        match self.until_ms {
+            Some(until) if until <= self.from_ms => {
+                faults.push(("until_ms", "must lie behind from_ms"));
+            }
+            Some(until) if until - self.from_ms < fades => {
+                faults.push(("until_ms", "leaves less time than the fades take"));
+            }
+            _ => {}
+        }
+        faults
+    }
+
+    /// Its opacity at a time of the result, which ends at `end_ms` if that is known.
+    pub(crate) fn opacity_at(&self, at_ms: f64, end_ms: Option<f64>) -> f32 {
+        let from = self.from_ms as f64;
+        let until = self.until_ms.map(|until| until as f64);
+        // Half open, so that two marks may follow one another.
+        if at_ms < from || until.is_some_and(|until| at_ms >= until) {
+            return 0.0;
+        }
+        let part = |passed: f64, fade: u64| match fade {
+            0 => 1.0,
+            fade => (passed / fade as f64).clamp(0.0, 1.0),
+        };
+        let rise = part(at_ms - from, self.fade_in_ms);
+        let fall = until
+            .or(end_ms)
+            .map_or(1.0, |end| part(end - at_ms, self.fade_out_ms));
+        self.opacity * rise.min(fall) as f32
     }
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::job::attempt::Attempts;
 use crate::job::credits::CancelAfterSubmit;
-use crate::job::{Channel, CreditsMode, PriceTable, WatermarkSpec};
-use crate::media::{Limits, Profile};
+use crate::job::{Channel, CreditsMode, PriceTable};
+use crate::media::{Limits, Placement, Profile};
 
 /// How the worker works. Durations are checked against each other by the configuration.
 #[derive(Debug, Clone)]
@@ -24,6 +24,8 @@ pub struct Settings {
     pub max_resubmissions: u32,
     /// Pause before asking again when the provider is busy, or does not take our key.
     pub busy_pause: Duration,
+    /// US dollars at the provider below which the log warns.
+    pub low_balance: Option<f64>,
     /// Polls are never closer than `poll_min`, and grow up to `poll_max`.
     pub poll_min: Duration,
     pub poll_max: Duration,
@@ -36,8 +38,8 @@ pub struct Settings {
     pub media_time_factor: f64,
     pub limits: Limits,
     pub profiles: BTreeMap<String, Profile>,
-    /// The operator's own mark, for jobs that name none.
-    pub watermark: Option<BrandWatermark>,
+    /// The operator's own layers, for jobs that name none.
+    pub watermark: Vec<BrandWatermark>,
     pub credits: CreditsMode,
     pub cancel_after_submit: CancelAfterSubmit,
     pub prices: PriceTable,
@@ -49,9 +51,9 @@ pub struct Settings {
     pub scratch: PathBuf,
 }
 
-/// The operator's logo and where it goes.
+/// One of the operator's logos and where it goes.
 #[derive(Debug, Clone)]
 pub struct BrandWatermark {
     pub image: PathBuf,
-    pub spec: WatermarkSpec,
+    pub placement: Placement,
 }

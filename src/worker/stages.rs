@@ -3,7 +3,7 @@
 mod fetch;
 mod generate;
 mod mark;
-mod prepare;
+pub(super) mod prepare;
 mod process;
 mod submit;
 

@@ -151,7 +151,7 @@ fn assert_deliverable(folder: &Path, kind: &str) {
 /// Outside the mark the picture is that of the same encode without it; inside it is the logo,
 /// blended.
 fn assert_marked(marked: &Path, plain: &Path, kind: &str) {
-    let mark = &json(&marked.join("metadata.json"))["processing"]["plan"]["watermark"];
+    let mark = &json(&marked.join("metadata.json"))["processing"]["plan"]["watermarks"][0];
     let edge = |name: &str| u32::try_from(mark[name].as_u64().unwrap()).unwrap();
     let (x, y, width, height) = (edge("x"), edge("y"), edge("width"), edge("height"));
     let (marked, plain) = (marked.join("result.mp4"), plain.join("result.mp4"));

@@ -5,6 +5,7 @@ mod double;
 mod files;
 mod frame;
 mod jobs;
+mod quotes;
 mod rounds;
 mod tasks;
 mod uploads;
@@ -74,12 +75,16 @@ impl Answer {
     }
 }
 
-fn check_watermark(spec: &WatermarkSpec) -> Vec<Fault> {
+fn check_watermark(layers: &[WatermarkSpec]) -> Vec<Fault> {
     let known = ["top-left", "bottom-right"];
-    spec.anchor
+    let wrong = |spec: &&WatermarkSpec| {
+        let mut anchor = spec.anchor.iter();
+        anchor.any(|anchor| !known.contains(&anchor.as_str()))
+    };
+    layers
         .iter()
-        .filter(|anchor| !known.contains(&anchor.as_str()))
-        .map(|_| Fault::new("output.watermark.anchor", "is not a known place"))
+        .filter(wrong)
+        .map(|_| Fault::new(".anchor", "is not a known place"))
         .collect()
 }
 

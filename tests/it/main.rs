@@ -34,3 +34,5 @@ mod service;
 mod submit;
 mod support;
 mod telemetry;
+#[cfg(vendored)]
+mod vendor;

@@ -2,6 +2,7 @@
 
 mod copy;
 mod hostile;
+mod layers;
 mod probe;
 mod reference;
 mod render;

@@ -11,5 +11,6 @@ mod faults;
 mod inputs;
 mod lines;
 mod paying;
+mod quotes;
 mod rounds;
 mod studio;

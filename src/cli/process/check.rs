@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::ProcessArgs;
 use crate::config::Config;
-use crate::media::{FileInput, Limits, Placement, Profile, Watermark};
+use crate::media::{FileInput, Limits, Profile, Watermark};
 
 /// Flags and settings, found to be in order.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ pub(super) struct Task {
     pub(super) output: PathBuf,
     pub(super) poster: Option<PathBuf>,
     pub(super) report: Option<PathBuf>,
-    pub(super) watermark: Option<Watermark>,
+    pub(super) watermarks: Vec<Watermark>,
     pub(super) profile: Profile,
     pub(super) limits: Limits,
     pub(super) threads: usize,
@@ -46,7 +46,7 @@ impl ProcessArgs {
             .as_ref()
             .and_then(|config| self.find_profile(config, &mut faults));
         self.check_targets(&mut faults);
-        let watermark = self.watermark(known("--watermark"), &mut faults);
+        let watermarks = self.watermarks(known("--watermark"), &mut faults);
         if !faults.is_empty() {
             return Err(faults);
         }
@@ -58,7 +58,7 @@ impl ProcessArgs {
             output: followed(self.output.as_deref().unwrap_or(Path::new(""))),
             poster: self.poster.as_deref().map(followed),
             report: self.report.as_deref().map(followed),
-            watermark,
+            watermarks,
             profile,
             limits: config.limits,
             threads: self.threads.into(),
@@ -83,56 +83,49 @@ impl ProcessArgs {
         Some(profile)
     }
 
-    fn watermark(&self, left_out: bool, faults: &mut Vec<String>) -> Option<Watermark> {
-        let default = Placement::default();
-        let Some(image) = &self.watermark else {
-            let placed = [
-                ("--anchor", self.anchor.is_some()),
-                ("--opacity", self.opacity.is_some()),
-                ("--scale", self.scale.is_some()),
-                ("--offset-x", self.offset_x.is_some()),
-                ("--offset-y", self.offset_y.is_some()),
-            ];
-            for (flag, _) in placed.iter().filter(|(_, given)| *given && !left_out) {
-                faults.push(format!(
-                    "{flag} places a watermark: name it with --watermark <LOGO>"
-                ));
+    fn watermarks(&self, left_out: bool, faults: &mut Vec<String>) -> Vec<Watermark> {
+        for flag in self.marks.loose.iter().filter(|_| !left_out) {
+            faults.push(format!(
+                "{flag} places a watermark: name it with --watermark <LOGO>"
+            ));
+        }
+        faults.extend(self.marks.faults.iter().cloned());
+        let mut looked_at: Vec<&Path> = Vec::new();
+        for (image, _) in &self.marks.layers {
+            // One logo may stand in several places.
+            if looked_at.contains(&image.as_path()) {
+                continue;
             }
-            return None;
-        };
-        match fs::metadata(image) {
-            Ok(found) if found.is_file() => {}
-            Ok(_) => faults.push(format!("--watermark: {} is not a file", image.display())),
-            Err(error) => {
-                faults.push(format!(
+            looked_at.push(image);
+            match fs::metadata(image) {
+                Ok(found) if found.is_file() => {}
+                Ok(_) => faults.push(format!("--watermark: {} is not a file", image.display())),
+                Err(error) => faults.push(format!(
                     "--watermark: {} {}",
                     image.display(),
                     reason(&error)
-                ));
+                )),
             }
         }
-        Some(Watermark {
-            image: Arc::new(FileInput::new(image)),
-            placement: Placement {
-                anchor: self.anchor.unwrap_or(default.anchor),
-                opacity: self.opacity.unwrap_or(default.opacity),
-                size: self.scale.unwrap_or(default.size),
-                offset_x: self.offset_x.unwrap_or(default.offset_x),
-                offset_y: self.offset_y.unwrap_or(default.offset_y),
-                ..default
-            },
-        })
+        let layers = self.marks.layers.iter();
+        layers
+            .map(|(image, placement)| Watermark {
+                image: Arc::new(FileInput::new(image)),
+                placement: placement.clone(),
+            })
+            .collect()
     }
 
     /// Where files will be written: no two at one place, none over an input, each possible.
     fn check_targets(&self, faults: &mut Vec<String>) {
-        let mut taken: Vec<(&str, PathBuf)> = [
-            ("the input", &self.input),
-            ("the watermark", &self.watermark),
-        ]
-        .into_iter()
-        .filter_map(|(name, path)| Some((name, place(path.as_deref()?)?)))
-        .collect();
+        let logos = self.marks.layers.iter();
+        let mut taken: Vec<(&str, PathBuf)> = self
+            .input
+            .iter()
+            .map(|input| ("the input", input))
+            .chain(logos.map(|(image, _)| ("the watermark", image)))
+            .filter_map(|(name, path)| Some((name, place(path)?)))
+            .collect();
         let targets = [
             ("--output", &self.output, &["mp4", "m4v"][..]),
             ("--poster", &self.poster, &["jpg", "jpeg"]),
@@ -221,7 +214,7 @@ impl Task {
             output: output.into(),
             poster: None,
             report: None,
-            watermark: None,
+            watermarks: Vec::new(),
             profile: Profile::default(),
             limits: Limits::default(),
             threads: 0,

@@ -16,13 +16,13 @@ use crate::outgoing;
 
 /// A job as asked for, checked.
 #[derive(Debug)]
-pub(super) struct Wanted {
-    pub(super) owner: Owner,
-    pub(super) params: Params,
-    pub(super) source: Source,
-    pub(super) output: Output,
-    pub(super) notify: Notify,
-    pub(super) deadline: Option<Duration>,
+pub(in crate::http) struct Wanted {
+    pub(in crate::http) owner: Owner,
+    pub(in crate::http) params: Params,
+    pub(in crate::http) source: Source,
+    pub(in crate::http) output: Output,
+    pub(in crate::http) notify: Notify,
+    pub(in crate::http) deadline: Option<Duration>,
 }
 
 /// A job shorter than this could not even be polled; one longer than a day outlives its uploads
@@ -30,6 +30,11 @@ pub(super) struct Wanted {
 const DEADLINE_S: std::ops::RangeInclusive<u64> = 10..=86_400;
 /// As in the IETF draft's examples and other services: enough for any UUID with a prefix.
 const MAX_KEY_CHARS: usize = 255;
+
+/// A day: no video is longer.
+const MOST_MILLIS: u64 = 86_400_000;
+/// More layers than anybody may have, and fewer than would fill an answer with faults.
+const MOST_LAYERS_READ: usize = 32;
 
 /// The names of an enumeration, for a message.
 pub(super) fn one_of<T: IntoEnumIterator + Into<&'static str>>() -> String {
@@ -209,7 +214,11 @@ impl Reader {
 }
 
 /// Reads a creation's body.
-pub(super) fn read(body: &Value, caller: &Caller, state: &HttpState) -> Result<Wanted, Vec<Fault>> {
+pub(in crate::http) fn read(
+    body: &Value,
+    caller: &Caller,
+    state: &HttpState,
+) -> Result<Wanted, Vec<Fault>> {
     let mut reader = Reader::default();
     let known = [
         "owner",
@@ -328,19 +337,88 @@ fn output(reader: &mut Reader, body: &Object, owner: &Owner, state: &HttpState) 
             reader.fault("output.profile".into(), message);
         }
     }
-    let at = "output.watermark";
-    let known = ["image", "anchor", "scale", "opacity"];
-    if let Some(object) = reader.object(get(object, "watermark"), at, &known) {
-        let words = WatermarkSpec {
-            image: reader.input(object, at, "image", owner, state),
-            anchor: reader.text(object, at, "anchor").map(str::to_owned),
-            scale: reader.text(object, at, "scale").map(str::to_owned),
-            opacity: opacity(reader, object, at),
-        };
-        reader.faults.extend((state.check_watermark)(&words));
-        output.watermark = Some(words);
+    if let Some(given) = get(object, "watermark") {
+        output.watermark = watermark(reader, given, owner, state);
     }
     output
+}
+
+/// One layer, or a list of them.
+fn watermark(
+    reader: &mut Reader,
+    given: &Value,
+    owner: &Owner,
+    state: &HttpState,
+) -> Vec<WatermarkSpec> {
+    let at = "output.watermark";
+    let mut layers = Vec::new();
+    match given {
+        Value::Array(given) if given.is_empty() => {
+            reader.fault(at.to_owned(), "must have at least one layer");
+        }
+        // How many there may be is said below; no more is read than would be told.
+        Value::Array(given) => {
+            let several = given.len() > 1;
+            for (index, layer) in given.iter().enumerate().take(MOST_LAYERS_READ) {
+                let at = if several {
+                    format!("{at}[{index}]")
+                } else {
+                    at.to_owned()
+                };
+                layers.extend(watermark_layer(reader, layer, &at, owner, state));
+            }
+        }
+        one => layers.extend(watermark_layer(reader, one, at, owner, state)),
+    }
+    for fault in (state.check_watermark)(&layers) {
+        reader.fault(format!("{at}{}", fault.field), fault.message);
+    }
+    layers
+}
+
+fn watermark_layer(
+    reader: &mut Reader,
+    given: &Value,
+    at: &str,
+    owner: &Owner,
+    state: &HttpState,
+) -> Option<WatermarkSpec> {
+    let known = [
+        "image",
+        "anchor",
+        "scale",
+        "offset_x",
+        "offset_y",
+        "opacity",
+        "from_ms",
+        "until_ms",
+        "fade_in_ms",
+        "fade_out_ms",
+    ];
+    let object = reader.object(Some(given), at, &known)?;
+    let text = |reader: &mut Reader, name| reader.text(object, at, name).map(str::to_owned);
+    Some(WatermarkSpec {
+        image: reader.input(object, at, "image", owner, state),
+        anchor: text(reader, "anchor"),
+        scale: text(reader, "scale"),
+        offset_x: text(reader, "offset_x"),
+        offset_y: text(reader, "offset_y"),
+        opacity: opacity(reader, object, at),
+        from_ms: millis(reader, object, at, "from_ms"),
+        until_ms: millis(reader, object, at, "until_ms"),
+        fade_in_ms: millis(reader, object, at, "fade_in_ms"),
+        fade_out_ms: millis(reader, object, at, "fade_out_ms"),
+    })
+}
+
+fn millis(reader: &mut Reader, object: &Object, at: &str, name: &str) -> Option<u64> {
+    let value = get(object, name)?;
+    let number = value.as_u64().filter(|number| *number <= MOST_MILLIS);
+    if number.is_none() {
+        let message = format!("must be a whole number from 0 to {MOST_MILLIS}");
+        reader.fault(path(at, name), message);
+    }
+    number
 }
 
 fn opacity(reader: &mut Reader, object: &Object, at: &str) -> Option<f32> {

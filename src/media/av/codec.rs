@@ -47,6 +47,15 @@ pub(crate) fn decoder_name(codec: &str) -> Option<&'static str> {
         .map(|(_, decoder)| *decoder)
 }
 
+/// Still pictures; their format is told by their first bytes.
+const PICTURES: &[&str] = &["png", "webp"];
+
+/// Every decoder that may be opened.
+pub(super) fn decoders() -> impl Iterator<Item = &'static str> {
+    let streams = DECODERS.iter().map(|(_, decoder)| *decoder);
+    streams.chain(PICTURES.iter().copied())
+}
+
 /// The list libav's `codec_whitelist` option takes.
 pub(super) fn whitelist() -> String {
     let names: Vec<&str> = DECODERS.iter().map(|(_, decoder)| *decoder).collect();

@@ -22,7 +22,7 @@ use crate::media::input::ReadSeek;
 use crate::media::limits::Guard;
 
 /// Demuxers we let near untrusted bytes, by libav's names.
-const FORMATS: &str = "mov,matroska,avi,mpegts,gif";
+pub(super) const FORMATS: &str = "mov,matroska,avi,mpegts,gif";
 /// Bytes looked at to recognise the container. Long enough for an ID3 tag or
 /// a transport stream with junk in front.
 const SNIFFED: u64 = 256 << 10;

@@ -9,6 +9,7 @@ use std::os::raw::c_int;
 
 use ffmpeg_next::ffi;
 
+use super::components;
 use super::decode::Received;
 use super::error::{AvError, check};
 use super::frame::Frame;
@@ -75,6 +76,10 @@ impl Graph {
     }
 
     fn allocate(&mut self, filter: &CStr) -> Result<*mut ffi::AVFilterContext, AvError> {
+        debug_assert!(
+            components::is_listed(filter),
+            "list {filter:?} in media::av::components and in vendor/ffmpeg/components"
+        );
         let name = CString::new(format!("n{}", self.nodes.len()))
             .map_err(|_| AvError::new(EINVAL, "avfilter_graph_alloc_filter"))?;
         // SAFETY: the filter is looked up in static tables and checked; the

@@ -28,22 +28,15 @@ pub(crate) struct VideoSpec {
     pub threads: usize,
 }
 
-/// A picture laid over each frame, already at its final size.
+/// A picture that moves over the frames, already at its final size. Marks that
+/// stand still are blended later, see [`super::marks`].
 #[derive(Clone)]
 pub(crate) struct Overlay {
     pub image: Image,
-    pub opacity: f32,
-    pub position: Position,
-    /// Seconds from and until which it is shown; `None` is always.
-    pub span: Option<(f64, f64)>,
-}
-
-/// Where an overlay lies. Expressions are constants of ours with numbers in
-/// them, never text from outside.
-#[derive(Clone)]
-pub(crate) enum Position {
-    Fixed(u32, u32),
-    Moving { x: String, y: String },
+    /// Expressions are constants of ours with numbers in them, never text from
+    /// outside.
+    pub x: String,
+    pub y: String,
 }
 
 /// A configured graph and what it was built for.
@@ -114,7 +107,7 @@ impl VideoGraph {
         graph.configure()?;
         if let Some((overlay, source)) = logo {
             // One frame, then the end: the overlay filter repeats it for ever.
-            let mut picture = logo::to_frame(&overlay.image, overlay.opacity, spec.color)?;
+            let mut picture = logo::to_frame(&overlay.image, spec.color)?;
             // Not later than the first frame, which would go without otherwise.
             picture.set_pts(frame.pts().unwrap_or(0).min(0));
             graph.push(source, Some(&mut picture))?;
@@ -322,25 +315,14 @@ fn lay_over(
         frame_rate: None,
         color: spec.color,
     })?;
-    let (x, y, eval) = match &overlay.position {
-        Position::Fixed(x, y) => (x.to_string(), y.to_string(), "init"),
-        Position::Moving { x, y } => (x.clone(), y.clone(), "frame"),
-    };
-    // Half open, so that two marks may follow one another.
-    let shown = overlay
-        .span
-        .map(|(from, until)| format!("gte(t,{from:.3})*lt(t,{until:.3})"));
-    let mut options = vec![
-        (c"x", x.as_str()),
-        (c"y", y.as_str()),
-        (c"eval", eval),
+    let options = [
+        (c"x", overlay.x.as_str()),
+        (c"y", overlay.y.as_str()),
+        (c"eval", "frame"),
         (c"format", "yuv420"),
         (c"eof_action", "repeat"),
         (c"alpha", "straight"),
     ];
-    if let Some(shown) = &shown {
-        options.push((c"enable", shown));
-    }
     let mark = graph.filter(c"overlay", &options)?;
     graph.link(node, mark, 0)?;
     graph.link(source, mark, 1)?;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::graph::{VideoGraph, VideoSpec};
+use super::marks::Marks;
 use super::poster::PosterPicker;
 use super::sink::Sink;
 use crate::media::av::{
@@ -61,6 +62,8 @@ pub(crate) struct VideoLane {
     limits: Limits,
     pub(crate) counts: Counts,
     pub(crate) poster: Option<PosterPicker>,
+    /// Drawn on every frame of the result.
+    pub(crate) marks: Marks,
 }
 
 impl VideoLane {
@@ -141,6 +144,7 @@ impl VideoLane {
             limits: limits.clone(),
             counts: Counts::default(),
             poster: None,
+            marks: Marks::default(),
             spec,
         })
     }
@@ -342,6 +346,9 @@ impl VideoLane {
         frame.set_sample_aspect(Ratio::new(1, 1));
         frame.forget_origin();
         let pts = frame.pts().unwrap_or(0);
+        let base = self.encoder_base;
+        let at_ms = pts as f64 * f64::from(base.num) * 1000.0 / f64::from(base.den.max(1));
+        self.marks.draw(&mut frame, at_ms).map_err(memory)?;
         if let Some(poster) = &mut self.poster {
             poster
                 .consider(&frame, to_millis(pts, self.encoder_base))

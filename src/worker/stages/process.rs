@@ -184,7 +184,11 @@ async fn make(
         main: Arc::new(FileInput::new(generated)),
         audio_source: source.map(|file| Arc::new(FileInput::new(file)) as Arc<dyn Input>),
         profile,
-        watermark: mark::of(context, job).await?.map(|(mark, _)| mark),
+        watermarks: mark::of(context, job)
+            .await?
+            .into_iter()
+            .map(|(mark, _)| mark)
+            .collect(),
         poster: Some(poster.clone()),
         force: media::Force::default(),
         limits: settings.limits.clone(),

@@ -109,7 +109,7 @@ fn the_real_clip_is_marked_compressed_and_reported() {
         return;
     };
     // The left edge of the mark is flat red, laid over grass, on video and poster.
-    let mark = &report["plan"]["watermark"];
+    let mark = &report["plan"]["watermarks"][0];
     let at = |name: &str, plus: u64| mark[name].as_u64().unwrap() + plus;
     let crop = format!("4:10:{}:{}", at("x", 2), at("y", 10));
     for (file, index) in [("out.mp4", 50), ("out.jpg", 0)] {
@@ -117,6 +117,63 @@ fn the_real_clip_is_marked_compressed_and_reported() {
         assert!(
             red > 190.0 && green < 90.0 && blue < 90.0,
             "{file}: {red} {green} {blue}"
+        );
+    }
+}
+
+#[test]
+fn each_watermark_has_the_flags_behind_it() {
+    let Some(ffmpeg) = require::ffmpeg() else {
+        return;
+    };
+    let Some(input) = require::fixture("tiny.mp4") else {
+        return;
+    };
+    let place = Place::new();
+    let logo = committed("logo.png");
+    let logo = logo.to_str().unwrap();
+    let first = [
+        "--watermark",
+        logo,
+        "--anchor",
+        "top-left",
+        "--until-ms",
+        "1000",
+    ];
+    let second = [
+        "--watermark",
+        logo,
+        "--from-ms",
+        "1000",
+        "--scale",
+        "50%",
+        "--opacity",
+        "1",
+    ];
+    let args = [
+        "process",
+        input.to_str().unwrap(),
+        "-o",
+        "out.mp4",
+        "--report",
+        "out.json",
+    ];
+    place
+        .run(args.into_iter().chain(first).chain(second))
+        .succeeded();
+    let marks = place.json("out.json")["plan"]["watermarks"].clone();
+    let at = |index: usize, name: &str| marks[index][name].as_u64().unwrap();
+    assert_eq!((at(0, "x"), at(0, "y"), at(0, "width")), (6, 6, 36));
+    assert_eq!(at(1, "width"), 90);
+    assert!(at(1, "x") > 160 && at(1, "y") > 90, "{marks}");
+    // The left edge of the logo is flat red.
+    for (index, frame, shown) in [(0, 23, true), (0, 24, false), (1, 23, false), (1, 24, true)] {
+        let crop = format!("2:2:{}:{}", at(index, "x") + 2, at(index, "y") + 6);
+        let [red, green, blue] = mean_colour(&ffmpeg, &place.path("out.mp4"), frame, &crop);
+        let is_red = red > 180.0 && green < 110.0 && blue < 110.0;
+        assert_eq!(
+            is_red, shown,
+            "layer {index}, frame {frame}: {red} {green} {blue}"
         );
     }
 }

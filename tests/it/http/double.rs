@@ -21,7 +21,7 @@ use filmlab::ledger::{
 };
 use filmlab::provider::{CallbackError, CallbackGate};
 use filmlab::queue::{Queue, QueueError, Task};
-use filmlab::worker::{OutboxVisit, Swept, Visit};
+use filmlab::worker::{OutboxVisit, Quote, QuoteError, QuoteRequest, Swept, Visit};
 use url::Url;
 
 /// Keeps what the routes write; the worker's own calls are never made by them.
@@ -304,6 +304,9 @@ pub(crate) struct FakeWorker {
     pub(crate) deleted: Mutex<Vec<String>>,
     /// What deletions give; else they are done.
     pub(crate) deletion: Mutex<Option<std::result::Result<Deleted, Failure>>>,
+    /// What was to be quoted, and what it is answered with.
+    pub(crate) quoted: Mutex<Vec<QuoteRequest>>,
+    pub(crate) quote: Mutex<Option<std::result::Result<Quote, QuoteError>>>,
 }
 
 #[async_trait]
@@ -341,6 +344,11 @@ impl Visits for FakeWorker {
         self.deleted.lock().unwrap().push(id.to_string());
         let outcome = self.deletion.lock().unwrap().take();
         outcome.unwrap_or(Ok(Deleted::Done))
+    }
+
+    async fn quote(&self, asked: QuoteRequest) -> std::result::Result<Quote, QuoteError> {
+        self.quoted.lock().unwrap().push(asked);
+        self.quote.lock().unwrap().take().expect("an answer")
     }
 
     fn is_draining(&self) -> bool {

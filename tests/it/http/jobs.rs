@@ -34,7 +34,7 @@ async fn a_job_is_created_recorded_and_woken() {
         job.notify.webhook.unwrap().as_str(),
         "https://hooks.example.com/x"
     );
-    assert_eq!(job.output.watermark.unwrap().opacity, Some(0.5));
+    assert_eq!(job.output.watermark[0].opacity, Some(0.5));
     // What is read back is the same.
     let read = app.get(&format!("/v1/jobs/{}", view.id)).await;
     assert_eq!((read.status.as_u16(), read.json()), (200, answer.json()));
@@ -60,6 +60,56 @@ fn fields(problem: &Value) -> Vec<(String, String)> {
         .iter()
         .map(|fault| (text(fault, "field"), text(fault, "message")))
         .collect()
+}
+
+#[tokio::test]
+async fn a_watermark_is_one_layer_or_a_list_of_them() {
+    let app = App::new();
+    let mut body = upscale();
+    body["output"] = json!({"watermark": [
+        {"anchor": "top-left", "offset_x": "8px", "from_ms": 500, "until_ms": 900},
+        {"image": "sources/alice/1/logo.png", "fade_out_ms": 100},
+    ]});
+    let answer = app.post("/v1/jobs", body.clone()).await;
+    assert_eq!(answer.status, 201);
+    assert_eq!(
+        answer.json()["output"]["watermark"],
+        body["output"]["watermark"]
+    );
+    let view: JobView = serde_json::from_value(answer.json()).unwrap();
+    let layers = app.ledger.job(&view.id).output.watermark;
+    assert_eq!(
+        (layers[0].until_ms, layers[1].fade_out_ms),
+        (Some(900), Some(100))
+    );
+
+    body["output"] = json!({"watermark": [
+        {"opacity": "thick", "offset_y": 3},
+        {"fade_in_ms": -1, "image": "sources/bob/1/logo.png", "size": "3%"},
+        "logo.png",
+    ]});
+    let problem = app
+        .post("/v1/jobs", body.clone())
+        .await
+        .problem(400, "invalid_request");
+    let mut got: Vec<String> = fields(&problem)
+        .into_iter()
+        .map(|(field, _)| field)
+        .collect();
+    got.sort();
+    let expected = [
+        "output.watermark[0].offset_y",
+        "output.watermark[0].opacity",
+        "output.watermark[1].fade_in_ms",
+        "output.watermark[1].image",
+        "output.watermark[1].size",
+        "output.watermark[2]",
+    ];
+    assert_eq!(got, expected);
+    body["output"] = json!({"watermark": []});
+    app.post("/v1/jobs", body)
+        .await
+        .problem(400, "invalid_request");
 }
 
 #[tokio::test]

@@ -234,7 +234,9 @@ fn the_poster_is_not_a_black_frame() {
     render.poster = Some(poster.clone());
     let report = run(&render, &out).unwrap();
     assert!(report.poster.unwrap().time_ms > 1000);
-    assert!(mean_rgb(&poster, 0.0, (0, 0, 320, 240)).iter().sum::<f64>() > 60.0);
+    // Picked as soon as there is a picture, still dim: FFmpeg 5.1 gives 61 here and
+    // 8.1 gives 60, black gives 0.
+    assert!(mean_rgb(&poster, 0.0, (0, 0, 320, 240)).iter().sum::<f64>() > 45.0);
 }
 
 #[test]
@@ -309,10 +311,10 @@ fn the_real_clip_gets_no_larger_than_it_has_to() {
     ));
     let out = fresh("out.mp4");
     let mut render = job(&clip);
-    render.watermark = Some(filmlab::media::Watermark {
+    render.watermarks = vec![filmlab::media::Watermark {
         image: input(&logo()),
         placement: filmlab::media::Placement::default(),
-    });
+    }];
     let report = run(&render, &out).unwrap();
     let rate = |probe: &filmlab::media::Probe| probe.video.as_ref().unwrap().bit_rate as f64;
     assert!(

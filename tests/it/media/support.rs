@@ -128,7 +128,7 @@ pub(crate) fn job(main: &Path) -> Render {
         main: input(main),
         audio_source: None,
         profile,
-        watermark: None,
+        watermarks: Vec::new(),
         poster: None,
         force: Force::default(),
         limits: Limits::default(),

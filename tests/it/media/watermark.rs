@@ -11,13 +11,13 @@ fn marked(
 ) -> (std::path::PathBuf, Rectangle) {
     let out = fresh("marked.mp4");
     let mut render = encoding(main);
-    render.watermark = Some(Watermark {
+    render.watermarks = vec![Watermark {
         image: input(logo),
         placement,
-    });
+    }];
     let report = run(&render, &out).unwrap();
     assert_eq!(report.frames, 100);
-    (out, report.plan.watermark.unwrap())
+    (out, report.plan.watermarks[0])
 }
 
 fn unmarked(main: &std::path::Path) -> std::path::PathBuf {
@@ -165,21 +165,21 @@ fn every_anchor_lands_in_its_third() {
 fn an_unusable_watermark_is_the_watermarks_fault() {
     let out = fresh("out.mp4");
     let mut render = encoding(&plain());
-    render.watermark = Some(Watermark {
+    render.watermarks = vec![Watermark {
         image: input(&plain()),
         placement: Placement::default(),
-    });
+    }];
     assert_eq!(
         run(&render, &out).unwrap_err().code,
         MediaCode::InvalidWatermark
     );
-    render.watermark = Some(Watermark {
+    render.watermarks = vec![Watermark {
         image: input(&red()),
         placement: Placement {
             opacity: 7.0,
             ..Placement::default()
         },
-    });
+    }];
     assert_eq!(
         run(&render, &out).unwrap_err().code,
         MediaCode::InvalidWatermark
@@ -302,14 +302,14 @@ fn a_mark_is_shown_in_its_time_only() {
         assert_eq!(red, shown, "at {at}: {r} {g} {b}");
     }
     let mut render = encoding(&plain());
-    render.watermark = Some(Watermark {
+    render.watermarks = vec![Watermark {
         image: input(&red()),
         placement: Placement {
             from_ms: 2000,
             until_ms: Some(2000),
             ..Placement::default()
         },
-    });
+    }];
     let error = run(&render, &fresh("out.mp4")).unwrap_err();
     assert_eq!(error.code, MediaCode::InvalidWatermark);
 }

@@ -15,7 +15,7 @@ use filmlab::job::{
 };
 use filmlab::ledger::sqlite::SqliteLedger;
 use filmlab::ledger::{Created, Ledger, Retried};
-use filmlab::media::{self, Cancel, FileInput, Limits, Profile};
+use filmlab::media::{self, Cancel, FileInput, Limits, Placement, Profile};
 use filmlab::notify::{Notifier, NotifyError};
 use filmlab::outgoing::WebFetcher;
 use filmlab::queue::embedded::EmbeddedQueue;
@@ -382,6 +382,7 @@ fn settings(scratch: PathBuf, logo: PathBuf) -> Settings {
         attempts: Attempts::default(),
         max_resubmissions: 1,
         busy_pause: secs(30),
+        low_balance: None,
         poll_min: secs(5),
         poll_max: secs(60),
         media_slots: 1,
@@ -389,15 +390,10 @@ fn settings(scratch: PathBuf, logo: PathBuf) -> Settings {
         media_time_factor: 2.0,
         limits: Limits::default(),
         profiles,
-        watermark: Some(BrandWatermark {
+        watermark: vec![BrandWatermark {
             image: logo,
-            spec: filmlab::job::WatermarkSpec {
-                image: None,
-                anchor: None,
-                scale: None,
-                opacity: None,
-            },
-        }),
+            placement: Placement::default(),
+        }],
         credits: CreditsMode::Hold,
         cancel_after_submit: CancelAfterSubmit::Release,
         prices: PriceTable::default(),

@@ -171,15 +171,15 @@ async fn what_cannot_be_processed_in_a_visit_is_refused() {
 #[tokio::test]
 async fn an_unusable_watermark_or_profile_is_refused() {
     let spec = |scale: &str| WatermarkSpec {
-        image: None,
-        anchor: None,
         scale: Some(scale.into()),
-        opacity: None,
+        ..WatermarkSpec::default()
     };
     for (profile, mark, code) in [
-        ("cinema", None, "invalid_profile"),
-        ("web", Some(spec("wide")), "invalid_watermark"),
-        ("web", Some(spec("0%")), "invalid_watermark"),
+        ("cinema", vec![], "invalid_profile"),
+        ("web", vec![spec("wide")], "invalid_watermark"),
+        ("web", vec![spec("0%")], "invalid_watermark"),
+        ("web", vec![spec("9%"), spec("wide")], "invalid_watermark"),
+        ("web", vec![spec("9%"); 9], "invalid_watermark"),
     ] {
         let Some(bench) = Bench::new().await else {
             return;

@@ -41,12 +41,24 @@ pub(super) fn job() -> Job {
         },
         output: Output {
             profile: "web".into(),
-            watermark: Some(WatermarkSpec {
-                image: Some("sources/u1/logo.png".parse().unwrap()),
-                anchor: Some("bottom-right".into()),
-                scale: Some("15%".into()),
-                opacity: Some(0.3),
-            }),
+            watermark: vec![
+                WatermarkSpec {
+                    image: Some("sources/u1/logo.png".parse().unwrap()),
+                    anchor: Some("bottom-right".into()),
+                    scale: Some("15%".into()),
+                    offset_x: Some("3%".into()),
+                    offset_y: Some("24px".into()),
+                    opacity: Some(0.3),
+                    from_ms: Some(500),
+                    until_ms: Some(4500),
+                    fade_in_ms: Some(200),
+                    fade_out_ms: Some(300),
+                },
+                WatermarkSpec {
+                    anchor: Some("top".into()),
+                    ..WatermarkSpec::default()
+                },
+            ],
         },
         notify: Notify {
             webhook: Some("https://hooks.example/x".parse().unwrap()),

@@ -1,0 +1,262 @@
+//! Watermarks of a command line: each `--watermark` begins a layer, and the flags behind it are
+//! that layer's. Those before the first one are the first one's too.
+
+use std::path::PathBuf;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+use clap::{ArgMatches, Args, Command, FromArgMatches};
+
+use crate::media::{Anchor, Length, LengthError, MAX_LAYERS, Placement};
+
+/// The flags as the parser sees them.
+#[derive(Debug, Args)]
+struct Flags {
+    /// Picture to lay over the frames: PNG, JPEG or WebP. Again for a further layer; the flags
+    /// below belong to the watermark named before them.
+    #[arg(long, value_name = "LOGO", help_heading = "Watermark")]
+    watermark: Vec<PathBuf>,
+    /// Corner, edge or centre the mark is tied to [default: bottom-right].
+    #[arg(long, value_name = "PLACE", value_parser = anchor(), help_heading = "Watermark")]
+    anchor: Vec<Anchor>,
+    /// 0 (invisible) to 1 [default: 0.85].
+    #[arg(long, value_name = "0-1", value_parser = opacity, help_heading = "Watermark")]
+    opacity: Vec<f32>,
+    /// Width of the mark: 15% of the frame's short side, or 240px [default: 20%].
+    #[arg(long, value_name = "LENGTH", value_parser = scale, help_heading = "Watermark")]
+    scale: Vec<Length>,
+    /// Distance from the anchored left or right edge [default: 3%].
+    #[arg(
+        long,
+        value_name = "LENGTH",
+        allow_hyphen_values = true,
+        help_heading = "Watermark"
+    )]
+    offset_x: Vec<Length>,
+    /// Distance from the anchored top or bottom edge [default: 3%].
+    #[arg(
+        long,
+        value_name = "LENGTH",
+        allow_hyphen_values = true,
+        help_heading = "Watermark"
+    )]
+    offset_y: Vec<Length>,
+    /// Shown from here on, in milliseconds of the result.
+    #[arg(long, value_name = "MS", help_heading = "Watermark")]
+    from_ms: Vec<u64>,
+    /// Shown until before this [default: to the end].
+    #[arg(long, value_name = "MS", help_heading = "Watermark")]
+    until_ms: Vec<u64>,
+    /// Fades in over this time.
+    #[arg(long, value_name = "MS", help_heading = "Watermark")]
+    fade_in_ms: Vec<u64>,
+    /// Fades out over this time.
+    #[arg(long, value_name = "MS", help_heading = "Watermark")]
+    fade_out_ms: Vec<u64>,
+}
+
+/// The layers, in the order they are drawn.
+#[derive(Debug, Default)]
+pub(super) struct Marks {
+    pub(super) layers: Vec<(PathBuf, Placement)>,
+    /// Flags of a layer where no layer is named.
+    pub(super) loose: Vec<String>,
+    /// What is wrong besides.
+    pub(super) faults: Vec<String>,
+}
+
+impl Args for Marks {
+    fn augment_args(command: Command) -> Command {
+        Flags::augment_args(command)
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Flags::augment_args_for_update(command)
+    }
+}
+
+impl FromArgMatches for Marks {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        Ok(Self::of(matches))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::of(matches);
+        Ok(())
+    }
+}
+
+impl Marks {
+    fn of(matches: &ArgMatches) -> Self {
+        let mut marks = Self::default();
+        let mut begins = Vec::new();
+        for (at, image) in values::<PathBuf>(matches, "watermark") {
+            begins.push(at);
+            marks.layers.push((image, Placement::default()));
+        }
+        marks.set(matches, "anchor", &begins, |mark, to| mark.anchor = to);
+        marks.set(matches, "opacity", &begins, |mark, to| mark.opacity = to);
+        marks.set(matches, "scale", &begins, |mark, to| mark.size = to);
+        marks.set(matches, "offset_x", &begins, |mark, to| mark.offset_x = to);
+        marks.set(matches, "offset_y", &begins, |mark, to| mark.offset_y = to);
+        marks.set(matches, "from_ms", &begins, |mark, to| mark.from_ms = to);
+        marks.set(matches, "until_ms", &begins, |mark, to| {
+            mark.until_ms = Some(to);
+        });
+        marks.set(matches, "fade_in_ms", &begins, |mark, to| {
+            mark.fade_in_ms = to;
+        });
+        marks.set(matches, "fade_out_ms", &begins, |mark, to| {
+            mark.fade_out_ms = to;
+        });
+        for (image, placement) in &marks.layers {
+            for (field, why) in placement.faults() {
+                let (flag, image) = (flag(field), image.display());
+                marks.faults.push(format!("{flag} of {image} {why}"));
+            }
+        }
+        if marks.layers.len() > MAX_LAYERS {
+            marks
+                .faults
+                .push(format!("--watermark: there are more than {MAX_LAYERS}"));
+        }
+        marks
+    }
+
+    fn set<T: Clone + Send + Sync + 'static>(
+        &mut self,
+        matches: &ArgMatches,
+        id: &str,
+        begins: &[usize],
+        apply: impl Fn(&mut Placement, T),
+    ) {
+        let mut given = Vec::new();
+        for (at, value) in values::<T>(matches, id) {
+            let layer = begins
+                .iter()
+                .rposition(|begin| *begin < at)
+                .unwrap_or_default();
+            let flag = flag(id);
+            match self.layers.get_mut(layer) {
+                None => {
+                    if !self.loose.contains(&flag) {
+                        self.loose.push(flag);
+                    }
+                }
+                Some((image, _)) if given.contains(&layer) => {
+                    let image = image.display();
+                    self.faults
+                        .push(format!("{flag} is there twice for {image}"));
+                }
+                Some((_, placement)) => apply(placement, value),
+            }
+            given.push(layer);
+        }
+    }
+}
+
+/// The values of an argument, and where each stands on the command line.
+fn values<T: Clone + Send + Sync + 'static>(matches: &ArgMatches, id: &str) -> Vec<(usize, T)> {
+    let places = matches.indices_of(id).into_iter().flatten();
+    let values = matches.get_many::<T>(id).into_iter().flatten();
+    places.zip(values.cloned()).collect()
+}
+
+fn flag(id: &str) -> String {
+    format!("--{}", id.replace('_', "-"))
+}
+
+/// The names of `Anchor`, in help and in faults.
+fn anchor() -> impl clap::builder::TypedValueParser<Value = Anchor> {
+    PossibleValuesParser::new([
+        "top-left",
+        "top",
+        "top-right",
+        "left",
+        "center",
+        "right",
+        "bottom-left",
+        "bottom",
+        "bottom-right",
+    ])
+    .try_map(|name| name.parse::<Anchor>())
+}
+
+fn opacity(text: &str) -> Result<f32, String> {
+    super::within(text, 0.0, 1.0)
+}
+
+fn scale(text: &str) -> Result<Length, String> {
+    let length: Length = text
+        .parse()
+        .map_err(|error: LengthError| error.to_string())?;
+    let (Length::Percent(value) | Length::Pixels(value)) = length;
+    if value > 0.0 {
+        Ok(length)
+    } else {
+        Err("it must be more than 0".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn marks(args: &str) -> Marks {
+        let command = Marks::augment_args(Command::new("x").no_binary_name(true));
+        let matches = command.try_get_matches_from(args.split(' ')).unwrap();
+        Marks::from_arg_matches(&matches).unwrap()
+    }
+
+    #[test]
+    fn flags_belong_to_the_watermark_before_them() {
+        let marks = marks(
+            "--opacity 0.5 --watermark a.png --anchor top --watermark=b.png --scale 10% \
+             --from-ms 500 --watermark c.png",
+        );
+        assert!(
+            marks.faults.is_empty() && marks.loose.is_empty(),
+            "{marks:?}"
+        );
+        let [a, b, c] = &marks.layers[..] else {
+            panic!("{marks:?}")
+        };
+        assert_eq!((a.0.to_str(), a.1.anchor), (Some("a.png"), Anchor::Top));
+        assert!((a.1.opacity - 0.5).abs() < f32::EPSILON);
+        assert_eq!(
+            (b.1.size, b.1.from_ms, b.1.anchor),
+            (Length::Percent(10.0), 500, Anchor::BottomRight)
+        );
+        assert_eq!(c.1, Placement::default());
+    }
+
+    #[test]
+    fn what_does_not_go_together_is_told() {
+        let twice = marks("--watermark a.png --anchor top --anchor left --until-ms 0");
+        assert_eq!(twice.faults.len(), 2, "{twice:?}");
+        let loose = marks("--anchor top --offset-x -8px");
+        assert_eq!(loose.loose, ["--anchor", "--offset-x"]);
+        let many = marks(&["--watermark a"; MAX_LAYERS + 1].join(" "));
+        assert_eq!(many.faults.len(), 1, "{many:?}");
+    }
+
+    #[test]
+    fn every_anchor_that_help_offers_is_one_and_none_is_missing() {
+        use strum::IntoEnumIterator as _;
+        let anchors: Vec<String> = Anchor::iter().map(|anchor| anchor.to_string()).collect();
+        let values = anchor();
+        let offered = clap::builder::TypedValueParser::possible_values(&values);
+        let offered: Vec<String> = offered
+            .into_iter()
+            .flatten()
+            .map(|value| value.get_name().to_owned())
+            .collect();
+        assert_eq!(offered, anchors);
+    }
+
+    #[test]
+    fn numbers_have_bounds() {
+        assert_eq!(opacity("0"), Ok(0.0));
+        assert!(scale("0%").is_err() && scale("-3px").is_err());
+        assert_eq!(scale("15%"), Ok(Length::Percent(15.0)));
+    }
+}

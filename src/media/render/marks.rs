@@ -1,0 +1,143 @@
+//! Marks: pictures that stand still on finished frames.
+//!
+//! Blended here rather than by a filter: the opacity of a fade is exact for
+//! every frame, several layers cost one graph no more, and each is scaled and
+//! converted once.
+
+use crate::media::av::{AvError, Frame};
+use crate::media::color::Color;
+use crate::media::logo::{self, Planes};
+use crate::media::picture::Image;
+use crate::media::watermark::{Placement, Rectangle};
+
+/// The layers of one result, in the order they are drawn.
+#[derive(Clone, Default)]
+pub(crate) struct Marks(Vec<Mark>);
+
+#[derive(Clone)]
+struct Mark {
+    placement: Placement,
+    /// Position of the left upper corner; even.
+    at: (usize, usize),
+    planes: Planes,
+    /// Alpha of each chroma sample: the mean of its four pixels.
+    chroma_alpha: Vec<u8>,
+    /// Where the result ends, if that is known: a fade out needs it.
+    end_ms: Option<f64>,
+}
+
+impl Marks {
+    pub(crate) fn add(
+        &mut self,
+        picture: &Image,
+        placement: &Placement,
+        at: Rectangle,
+        color: Color,
+        end_ms: Option<f64>,
+    ) {
+        let planes = logo::to_planes(&logo::resize(picture, at.width, at.height), color);
+        self.0.push(Mark {
+            placement: placement.clone(),
+            at: (at.x as usize, at.y as usize),
+            chroma_alpha: quarter(&planes.alpha, planes.width),
+            planes,
+            end_ms,
+        });
+    }
+
+    /// Draws every layer that is shown at a time of the result.
+    pub(crate) fn draw(&self, frame: &mut Frame, at_ms: f64) -> Result<(), AvError> {
+        for mark in &self.0 {
+            let opacity = mark.placement.opacity_at(at_ms, mark.end_ms);
+            // In 1/256: finer than eight bits can show.
+            let strength = (opacity.clamp(0.0, 1.0) * 256.0).round() as u32;
+            if strength > 0 {
+                mark.draw(frame, strength)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Mark {
+    fn draw(&self, frame: &mut Frame, strength: u32) -> Result<(), AvError> {
+        let (w, h) = (self.planes.width, self.planes.height);
+        let (x, y) = self.at;
+        let (cw, ch) = (w / 2, h / 2);
+        let [cb, cr] = &self.planes.chroma;
+        let layers = [
+            (&self.planes.luma, &self.planes.alpha, (x, y), (w, h)),
+            (cb, &self.chroma_alpha, (x / 2, y / 2), (cw, ch)),
+            (cr, &self.chroma_alpha, (x / 2, y / 2), (cw, ch)),
+        ];
+        for (plane, (source, alpha, (x, y), (w, h))) in layers.into_iter().enumerate() {
+            let (target, stride) = frame.plane_mut(plane)?;
+            let rows = target.chunks_mut(stride).skip(y).take(h);
+            for ((row, source), alpha) in
+                rows.zip(source.chunks_exact(w)).zip(alpha.chunks_exact(w))
+            {
+                let Some(row) = row.get_mut(x..x + w) else {
+                    return Err(AvError::invalid("a mark outside the frame"));
+                };
+                blend(row, source, alpha, strength);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn blend(row: &mut [u8], source: &[u8], alpha: &[u8], strength: u32) {
+    const WHOLE: u32 = 255 * 256;
+    for ((target, source), alpha) in row.iter_mut().zip(source).zip(alpha) {
+        let weight = u32::from(*alpha) * strength;
+        let mixed = u32::from(*target) * (WHOLE - weight) + u32::from(*source) * weight;
+        *target = ((mixed + WHOLE / 2) / WHOLE) as u8;
+    }
+}
+
+/// The mean of each square of four; sides are even.
+fn quarter(alpha: &[u8], width: usize) -> Vec<u8> {
+    alpha
+        .chunks_exact(width * 2)
+        .flat_map(|rows| {
+            let (upper, lower) = rows.split_at(width);
+            upper
+                .chunks_exact(2)
+                .zip(lower.chunks_exact(2))
+                .map(|(a, b)| {
+                    let sum = [a[0], a[1], b[0], b[1]].map(u32::from).iter().sum::<u32>();
+                    ((sum + 2) / 4) as u8
+                })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blending_is_exact_at_both_ends_and_in_the_middle() {
+        for (alpha, strength, wanted) in [
+            (255, 256, 200),
+            (0, 256, 100),
+            (255, 0, 100),
+            (255, 128, 150),
+            (128, 256, 150),
+            (128, 128, 125),
+        ] {
+            let mut row = [100u8];
+            blend(&mut row, &[200], &[alpha], strength);
+            assert!(row[0].abs_diff(wanted) <= 1, "{alpha} {strength}: {row:?}");
+        }
+        let mut row = [255u8, 0];
+        blend(&mut row, &[255, 0], &[255, 255], 256);
+        assert_eq!(row, [255, 0]);
+    }
+
+    #[test]
+    fn chroma_takes_the_mean_of_four() {
+        let alpha = [255, 255, 0, 0, 255, 255, 0, 4];
+        assert_eq!(quarter(&alpha, 4), [255, 1]);
+    }
+}
