@@ -5,6 +5,7 @@ mod generate;
 mod mark;
 pub(super) mod prepare;
 mod process;
+mod recipe;
 mod submit;
 
 use super::context::{Context, Halt, Step};

@@ -15,7 +15,7 @@ use filmlab::job::{
 };
 use filmlab::ledger::sqlite::SqliteLedger;
 use filmlab::ledger::{Created, Ledger, Retried};
-use filmlab::media::{self, Cancel, FileInput, Limits, Placement, Profile};
+use filmlab::media::{self, Cancel, Checks, FileInput, Limits, Placement, Profile};
 use filmlab::notify::{Notifier, NotifyError};
 use filmlab::outgoing::WebFetcher;
 use filmlab::queue::embedded::EmbeddedQueue;
@@ -389,6 +389,8 @@ fn settings(scratch: PathBuf, logo: PathBuf) -> Settings {
         media_slot_patience: secs(60),
         media_time_factor: 2.0,
         limits: Limits::default(),
+        checks: Checks::default(),
+        audible: true,
         profiles,
         watermark: vec![BrandWatermark {
             image: logo,
