@@ -26,12 +26,14 @@ pub(super) async fn due(store: &Store, before: Timestamp, limit: u32) -> Result<
         at_most: Some(values::moment(before)),
         ..Scan::over(OUTBOX, "next_at")
     };
-    store.scan(scan, limit as usize, readable).await
+    store
+        .scan(scan, limit as usize, |found| readable(&found))
+        .await
 }
 
 /// One bad notice must not keep the others from being delivered.
-fn readable(found: Found) -> Option<Notification> {
-    documents::notice(&found)
+fn readable(found: &Found) -> Option<Notification> {
+    documents::notice(found)
         .inspect_err(
             |error| tracing::error!(notification = found.id, %error, "a notice cannot be read"),
         )
@@ -52,7 +54,7 @@ const MOST_NOTICES: usize = 400;
 
 pub(super) async fn of_job(store: &Store, job: &JobId) -> Result<Vec<Notification>> {
     let found = documents_of(store, job).await?;
-    let mut notices: Vec<_> = found.into_iter().filter_map(readable).collect();
+    let mut notices: Vec<_> = found.iter().filter_map(readable).collect();
     notices.sort_by_key(Notification::round);
     Ok(notices)
 }
