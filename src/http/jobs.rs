@@ -1,6 +1,8 @@
-//! `/v1`: creating, reading, listing and cancelling jobs, and uploading their inputs.
+//! `/v1`: jobs from their creation to their deletion, and uploading their inputs.
 
+mod notifications;
 pub(super) mod request;
+mod rounds;
 mod schema;
 mod shape;
 mod sources;
@@ -15,6 +17,7 @@ use http::{HeaderValue, StatusCode, header};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub use notifications::{NotificationList, NotificationView};
 pub(super) use schema::schemas;
 pub use view::{JobPage, JobView, ResultView};
 
@@ -31,6 +34,8 @@ pub(super) fn routes() -> Routes {
         .routes(routes!(create, list))
         .routes(routes!(read))
         .routes(routes!(cancel))
+        .merge(rounds::routes())
+        .merge(notifications::routes())
         .layer(middleware::from_fn(api::in_time))
         // An upload takes as long as its bytes do; it has limits of its own.
         .merge(sources::routes())
@@ -227,6 +232,7 @@ problems!(ListProblems: InvalidRequest, Unauthorized, InvalidJob, LedgerUnavaila
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 100,
             description = "At most so many; 20 by default."),
         ("page_token" = Option<String>, Query,
+            pattern = "^[A-Za-z0-9_-]+$",
             description = "The `next_page_token` of the page before."),
     ),
     responses(

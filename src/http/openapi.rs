@@ -188,14 +188,20 @@ fn finish_operation(method: &str, operation: &mut Value, several: bool, settings
     {
         operation.remove("security");
     }
-    for parameter in operation["parameters"].as_array_mut().into_iter().flatten() {
+    let parameters = operation
+        .get_mut("parameters")
+        .and_then(Value::as_array_mut);
+    for parameter in parameters.into_iter().flatten() {
         // What an optional parameter is not is absent, never `null`.
         if let Some([only, _null]) = parameter["schema"]["type"].as_array().map(Vec::as_slice) {
             parameter["schema"]["type"] = only.clone();
         }
     }
     if let Some(body) = operation.get_mut("requestBody") {
-        body["required"] = json!(true);
+        // Options may be left out as a whole.
+        let schema = body["content"]["application/json"]["schema"]["$ref"].as_str();
+        let required = !schema.is_some_and(|name| name.ends_with("Options"));
+        body["required"] = json!(required);
     }
     for (status, response) in operation["responses"].as_object_mut().into_iter().flatten() {
         name_request(response);

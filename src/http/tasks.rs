@@ -16,7 +16,7 @@ use utoipa_axum::routes;
 
 use super::openapi::{Routes, problems};
 use super::{HttpState, Problem, api, auth};
-use crate::job::{Code, JobId};
+use crate::job::{Code, JobId, kinds};
 use crate::queue::Why;
 use crate::worker::{OutboxVisit, Swept, UNKNOWN_JOB_DELIVERIES, Visit};
 
@@ -35,8 +35,17 @@ pub(super) fn routes(state: &HttpState) -> Routes {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct JobTask {
+    #[serde(deserialize_with = "whole")]
     seq: u64,
     why: Why,
+}
+
+/// `3` and `3.0` are the same number to JSON.
+fn whole<'de, D: serde::Deserializer<'de>>(value: D) -> Result<u64, D::Error> {
+    let value = Value::deserialize(value)?;
+    kinds::whole(&value)
+        .and_then(|number| u64::try_from(number).ok())
+        .ok_or_else(|| serde::de::Error::custom("seq must be a whole number from 0"))
 }
 
 /// What became of a task.
@@ -65,7 +74,7 @@ pub(super) fn schemas() -> Vec<(&'static str, Value)> {
         "required": ["seq", "why"],
         "additionalProperties": false,
         "properties": {
-            "seq": {"type": "integer", "minimum": 0, "maximum": u64::MAX,
+            "seq": {"type": "integer", "minimum": 0, "maximum": i64::MAX,
                 "description": "The number of the wake-up."},
             "why": {"type": "string", "enum": ["wake", "cancel", "callback"]},
         },
@@ -90,8 +99,8 @@ problems!(JobProblems: InvalidRequest, Unauthorized, Unauthorized as FORBIDDEN, 
     security(("queueToken" = [])),
     params(
         ("id" = String, Path, description = "The job's id."),
-        ("X-CloudTasks-TaskRetryCount" = Option<u32>, Header,
-            description = "How often the task was brought before."),
+        ("X-CloudTasks-TaskRetryCount" = Option<String>, Header,
+            description = "How often the task was brought before; 0 where it is no number."),
     ),
     request_body(content = ref("#/components/schemas/JobTask"), content_type = "application/json",
         example = json!({"seq": 3, "why": "wake"})),
@@ -143,8 +152,8 @@ problems!(OutboxProblems: Unauthorized, Unauthorized as FORBIDDEN, NotFound,
     security(("queueToken" = [])),
     params(
         ("id" = String, Path, description = "The notification's id."),
-        ("X-CloudTasks-TaskRetryCount" = Option<u32>, Header,
-            description = "How often the task was brought before."),
+        ("X-CloudTasks-TaskRetryCount" = Option<String>, Header,
+            description = "How often the task was brought before; 0 where it is no number."),
     ),
     responses((status = 200, description = "What came of it.", body = Done), OutboxProblems),
 )]

@@ -26,6 +26,8 @@ pub(in crate::http) fn schemas(settings: &HttpSettings) -> Vec<(&'static str, Va
         ("NewWatermark", watermark()),
         ("NewNotify", notify(settings)),
         ("Input", input(settings)),
+        ("RetryOptions", retry_options()),
+        ("ReplayOptions", replay_options()),
     ];
     schemas.extend(Kind::iter().map(|kind| (name_of(kind), new_job_of(kind))));
     schemas
@@ -84,12 +86,39 @@ fn new_job_of(kind: Kind) -> Value {
             "source": source(kind),
             "output": optional(reference("NewOutput")),
             "notify": optional(reference("NewNotify")),
-            "deadline_s": optional(json!({
+            "deadline_s": deadline(),
+        },
+    })
+}
+
+fn deadline() -> Value {
+    optional(json!({
+        "type": "integer",
+        "minimum": DEADLINE_S.start(),
+        "maximum": DEADLINE_S.end(),
+        "description": "Seconds from now after which the job fails if it has not ended. Default: \
+                        `server.default_deadline`, two hours.",
+    }))
+}
+
+fn retry_options() -> Value {
+    json!({
+        "type": ["object", "null"],
+        "additionalProperties": false,
+        "properties": {"deadline_s": deadline()},
+    })
+}
+
+fn replay_options() -> Value {
+    json!({
+        "type": ["object", "null"],
+        "additionalProperties": false,
+        "properties": {
+            "round": optional(json!({
                 "type": "integer",
-                "minimum": DEADLINE_S.start(),
-                "maximum": DEADLINE_S.end(),
-                "description": "Seconds from now after which the job fails if it has not \
-                                ended. Default: `server.default_deadline`, two hours.",
+                "minimum": 1,
+                "maximum": u32::MAX,
+                "description": "Which round's; the last one's by default.",
             })),
         },
     })
