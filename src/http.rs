@@ -13,6 +13,7 @@ mod health;
 mod jobs;
 mod oidc;
 mod problem;
+mod quotes;
 mod tasks;
 
 use std::sync::Arc;
@@ -32,7 +33,7 @@ use crate::ledger::{Ledger, LedgerError};
 use crate::provider::CallbackGate;
 use crate::queue::Queue;
 use crate::storage::{LinkVerifier, Storage};
-use crate::worker::{OutboxVisit, Swept, Visit, Worker};
+use crate::worker::{OutboxVisit, Quote, QuoteError, QuoteRequest, Swept, Visit, Worker};
 
 /// The worker, as far as tasks need it. Visits go on to their end when the caller stops waiting.
 #[async_trait]
@@ -40,6 +41,8 @@ pub trait Visits: std::fmt::Debug + Send + Sync {
     async fn visit(self: Arc<Self>, id: JobId, seq: u64) -> Visit;
     async fn deliver(self: Arc<Self>, id: String) -> OutboxVisit;
     async fn sweep(self: Arc<Self>) -> Result<Swept, LedgerError>;
+    /// What a job would cost; may be dropped at any time.
+    async fn quote(&self, asked: QuoteRequest) -> Result<Quote, QuoteError>;
     fn is_draining(&self) -> bool;
 }
 
@@ -55,6 +58,10 @@ impl Visits for Worker {
 
     async fn sweep(self: Arc<Self>) -> Result<Swept, LedgerError> {
         Worker::sweep(&self).await
+    }
+
+    async fn quote(&self, asked: QuoteRequest) -> Result<Quote, QuoteError> {
+        Worker::quote(self, asked).await
     }
 
     fn is_draining(&self) -> bool {
@@ -139,7 +146,7 @@ pub fn router(state: HttpState) -> Router {
         routes = routes.merge(tasks::routes(&state));
     }
     if state.settings.jobs_api {
-        routes = routes.merge(jobs::routes());
+        routes = routes.merge(jobs::routes()).merge(quotes::routes());
     }
     if state.links.is_some() {
         routes = routes.merge(files::routes());

@@ -17,6 +17,7 @@ mod connection;
 mod faults;
 mod files;
 mod maker;
+mod prices;
 mod routes;
 mod state;
 mod submit;

@@ -7,11 +7,13 @@
 //! Architecture invariant: the worker knows ports, never adapters; nothing here sleeps through a
 //! provider's work.
 
+mod balance;
 mod cleaning;
 mod context;
 mod end;
 mod outbox;
 mod placement;
+mod quote;
 mod running;
 mod settings;
 mod stages;
@@ -40,6 +42,7 @@ use crate::queue::{Delivery, Queue, Receiver, Task, Why};
 use crate::storage::{Storage, StorageError};
 
 pub use placement::layer_faults;
+pub use quote::{ProviderQuote, Quote, QuoteError, QuoteRequest};
 use running::Running;
 pub use settings::{BrandWatermark, Settings};
 pub use stop::StopReason;
@@ -122,6 +125,8 @@ pub struct Worker {
     draining: CancellationToken,
     running: Running,
     media_slots: Arc<Semaphore>,
+    quotes: Semaphore,
+    last_balance: balance::LastLook,
 }
 
 impl Worker {
@@ -136,6 +141,8 @@ impl Worker {
             draining: CancellationToken::new(),
             running: Running::default(),
             media_slots: Arc::new(Semaphore::new(slots)),
+            quotes: Semaphore::new(quote::AT_ONCE),
+            last_balance: balance::LastLook::default(),
         })
     }
 
@@ -302,6 +309,7 @@ impl Worker {
                 }
             }
         }
+        self.watch_balance().await;
         Ok(swept)
     }
 

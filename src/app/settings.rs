@@ -23,12 +23,15 @@ pub(super) fn worker(config: &Config, scratch: PathBuf) -> Settings {
         attempts: worker.attempts,
         max_resubmissions: config.provider.max_resubmissions,
         busy_pause: config.provider.busy_pause,
+        low_balance: config.provider.low_balance,
         poll_min: config.provider.poll_min,
         poll_max: config.provider.poll_max,
         media_slots: worker.media_slots,
         media_slot_patience: SLOT_PATIENCE.min(worker.budget / 2),
         media_time_factor: worker.media_time_factor,
         limits: config.limits.clone(),
+        checks: config.verify.checks.clone(),
+        audible: config.verify.audible,
         profiles: config.profiles.clone(),
         watermark: config
             .watermark

@@ -17,10 +17,13 @@ use url::Url;
 
 use crate::http::JobView;
 use crate::job::{Code, Failure, Fault, JobId};
+use crate::worker::Quote;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The service ends its own requests after 15 s.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+/// The service looks at the source first, for up to two minutes.
+const QUOTE_TIMEOUT: Duration = Duration::from_secs(150);
 /// As long as the service listens to one upload.
 const TRANSFER_TIMEOUT: Duration = Duration::from_secs(2 * 3600);
 /// Longest silence within a download.
@@ -163,6 +166,15 @@ impl Client {
         let request = self
             .request(Method::POST, self.address(&["v1", "jobs"]))
             .header("idempotency-key", key)
+            .json(body);
+        json(request).await
+    }
+
+    /// What a job would cost; makes none.
+    pub(crate) async fn quote(&self, body: &Value) -> Result<Quote, ClientError> {
+        let request = self
+            .request(Method::POST, self.address(&["v1", "quotes"]))
+            .timeout(QUOTE_TIMEOUT)
             .json(body);
         json(request).await
     }

@@ -151,9 +151,11 @@ async fn jobs(args: &DemoArgs, address: SocketAddr) -> Result<Vec<JobView>, Fail
             output: Some(args.output.join(kind.as_str())),
             idempotency_key: None,
             no_wait: false,
+            quote: false,
         };
         match submit::submit(&submit, &Stdio, std::future::pending()).await? {
             Outcome::Done { job, .. } => jobs.push(*job),
+            Outcome::Quoted(_) => {}
             Outcome::Left { job } => {
                 return Err(Failure::new(
                     Code::Internal,

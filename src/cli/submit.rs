@@ -13,6 +13,7 @@ use super::client::{Client, ClientError};
 use super::console::{Console, Stdio};
 use crate::http::JobView;
 use crate::job::{Code, Failure, Kind, Status};
+use crate::worker::Quote;
 
 #[derive(Debug, Clone, Args)]
 pub struct SubmitArgs {
@@ -66,6 +67,9 @@ pub struct SubmitArgs {
     /// Print the job's id and leave.
     #[arg(long)]
     pub no_wait: bool,
+    /// Say what the job would cost, and make none.
+    #[arg(long, conflicts_with_all = ["no_wait", "idempotency_key", "output"])]
+    pub quote: bool,
 }
 
 fn kind(text: &str) -> Result<Kind, String> {
@@ -88,6 +92,8 @@ pub enum Outcome {
     Done { job: Box<JobView>, folder: PathBuf },
     /// The job goes on by itself: nobody wanted to wait, or somebody stopped waiting.
     Left { job: Box<JobView> },
+    /// Only the price was asked for.
+    Quoted(Quote),
 }
 
 /// Runs the command. Ctrl-C leaves the job running and says how to follow it.
@@ -108,6 +114,11 @@ pub async fn submit(
         prepare(folder).await?;
     }
     let body = request::body(args, &client, console).await?;
+    if args.quote {
+        let quote = client.quote(&body).await?;
+        show(&quote, console);
+        return Ok(Outcome::Quoted(quote));
+    }
     let job = create(&client, &body, args).await?;
     if args.no_wait {
         console.say(job.id.as_str());
@@ -188,6 +199,21 @@ fn judge(job: &JobView) -> Result<(), Failure> {
         (Status::Cancelled, _) => Err(Failure::new(Code::Cancelled, Code::Cancelled.about())),
         _ => Ok(()),
     }
+}
+
+fn show(quote: &Quote, console: &dyn Console) {
+    console.say(&format!("model     {}", quote.model));
+    console.say(&format!("seconds   {:.1} billed", quote.billed_seconds));
+    let provider = &quote.provider;
+    let at_least = if provider.is_floor { "at least " } else { "" };
+    let list = provider.list_price_usd.map_or_else(String::new, |price| {
+        format!(" ({price:.4} USD by the list)")
+    });
+    console.say(&format!(
+        "provider  {at_least}{:.4} {}{list}",
+        provider.price, provider.currency
+    ));
+    console.say(&format!("cost      {} credits", quote.credits));
 }
 
 fn report(job: &JobView, folder: &std::path::Path, console: &dyn Console) {

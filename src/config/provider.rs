@@ -17,6 +17,8 @@ pub struct Provider {
     pub poll_max: Duration,
     pub busy_pause: Duration,
     pub max_resubmissions: u32,
+    /// US dollars in the account below which the log and `doctor` warn.
+    pub low_balance: Option<f64>,
     pub callbacks: bool,
     /// Whether a callback's signature decides (`enforce`) or is only looked at (`log`).
     pub enforce_signature: bool,
@@ -59,6 +61,7 @@ pub(super) fn provider(
         poll_max: r.duration("provider.poll_max", secs(60)),
         busy_pause: r.duration("provider.busy_pause", secs(30)),
         max_resubmissions: r.get_or("provider.max_resubmissions", 1),
+        low_balance: r.get("provider.low_balance"),
         callbacks: r.get_or("provider.callbacks", reachable),
         enforce_signature: r.get_or("provider.enforce_signature", false),
         webhook_secret: r.get("provider.webhook_secret"),
@@ -69,6 +72,12 @@ pub(super) fn provider(
             "provider.poll_min",
             "must not be longer than provider.poll_max",
         );
+    }
+    if provider
+        .low_balance
+        .is_some_and(|low| !low.is_finite() || low < 0.0)
+    {
+        r.fault("provider.low_balance", "must be a number of US dollars");
     }
     if provider.enforce_signature && provider.webhook_secret.is_none() {
         r.fault("provider.webhook_secret", "is needed to enforce signatures");

@@ -1,6 +1,6 @@
 //! `/v1`: creating, reading, listing and cancelling jobs, and uploading their inputs.
 
-mod request;
+pub(super) mod request;
 mod sources;
 mod view;
 

@@ -11,7 +11,7 @@ pub(super) struct CatalogModel {
     pub(super) id: &'static str,
     pub(super) kind: Kind,
     /// US dollars for a second of video.
-    price: f64,
+    pub(super) price: f64,
     parameters: &'static [(&'static str, bool, Shape)],
 }
 

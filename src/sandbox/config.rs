@@ -34,6 +34,8 @@ pub struct SandboxConfig {
     pub min_time: Duration,
     /// Whether videos keep their sound. Many models return silent ones.
     pub audio: bool,
+    /// US dollars that the account shows; nothing is taken from it.
+    pub balance: f64,
     /// Makes ids and chances repeatable.
     pub seed: Option<u64>,
     pub faults: Faults,
@@ -54,6 +56,7 @@ impl Default for SandboxConfig {
             polls_until_done: 0,
             min_time: Duration::ZERO,
             audio: false,
+            balance: 100.0,
             seed: None,
             faults: Faults::default(),
         }

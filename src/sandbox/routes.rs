@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::answers::{self, busy, gateway, not_found, refusal};
 use super::faults::{FaultRule, Faults};
 use super::state::{RequestRecord, State, prediction_folder, record, remove};
-use super::{catalog, files, submit};
+use super::{catalog, files, prices, submit};
 
 /// What a multipart form adds to the file in it.
 const FORM_MARGIN: usize = 64 * 1024;
@@ -28,7 +28,8 @@ pub(super) fn router(state: &Arc<State>) -> Router {
         .unwrap_or(usize::MAX)
         .saturating_add(FORM_MARGIN);
     let api = Router::new()
-        .route("/balance", get(balance))
+        .route("/balance", get(prices::balance))
+        .route("/model/price", post(prices::price))
         .route("/models", get(async || answers::ok(&catalog::listing())))
         .route("/webhook/secret", get(webhook_secret))
         .route("/predictions", post(history))
@@ -89,10 +90,6 @@ async fn authorize(Extract(state): Extract<Arc<State>>, request: Request, next: 
     } else {
         answers::unauthorized()
     }
-}
-
-async fn balance() -> Response {
-    answers::ok(&json!({"balance": 100.0}))
 }
 
 async fn webhook_secret(Extract(state): Extract<Arc<State>>) -> Response {

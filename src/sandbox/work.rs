@@ -81,7 +81,7 @@ fn planned(faults: &[Fault]) -> Option<Outcome> {
     })
 }
 
-type Failure = (i64, String);
+pub(super) type Failure = (i64, String);
 
 async fn make(
     state: &Arc<State>,
@@ -153,7 +153,7 @@ async fn cut(file: &Path) -> std::io::Result<()> {
 }
 
 /// The input as a file: our own upload as it lies there, anything else fetched.
-async fn obtain(
+pub(super) async fn obtain(
     state: &State,
     input: &Value,
     name: &str,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::job::attempt::Attempts;
 use crate::job::credits::CancelAfterSubmit;
 use crate::job::{Channel, CreditsMode, PriceTable};
-use crate::media::{Limits, Placement, Profile};
+use crate::media::{Checks, Limits, Placement, Profile};
 
 /// How the worker works. Durations are checked against each other by the configuration.
 #[derive(Debug, Clone)]
@@ -24,6 +24,8 @@ pub struct Settings {
     pub max_resubmissions: u32,
     /// Pause before asking again when the provider is busy, or does not take our key.
     pub busy_pause: Duration,
+    /// US dollars at the provider below which the log warns.
+    pub low_balance: Option<f64>,
     /// Polls are never closer than `poll_min`, and grow up to `poll_max`.
     pub poll_min: Duration,
     pub poll_max: Duration,
@@ -35,6 +37,10 @@ pub struct Settings {
     /// 2.0 is expected to take 20 minutes.
     pub media_time_factor: f64,
     pub limits: Limits,
+    /// What is verified besides what always is; a profile may ask for more.
+    pub checks: Checks,
+    /// Whether sound that is digital silence counts as sound the provider dropped.
+    pub audible: bool,
     pub profiles: BTreeMap<String, Profile>,
     /// The operator's own layers, for jobs that name none.
     pub watermark: Vec<BrandWatermark>,

@@ -3,8 +3,9 @@
 mod fetch;
 mod generate;
 mod mark;
-mod prepare;
+pub(super) mod prepare;
 mod process;
+mod recipe;
 mod submit;
 
 use super::context::{Context, Halt, Step};

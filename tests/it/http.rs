@@ -5,6 +5,7 @@ mod double;
 mod files;
 mod frame;
 mod jobs;
+mod quotes;
 mod tasks;
 mod uploads;
 

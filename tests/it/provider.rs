@@ -3,6 +3,7 @@
 mod deletes;
 mod downloads;
 mod money;
+mod prices;
 mod road;
 mod stub;
 mod uploads;

@@ -10,5 +10,7 @@ mod credits;
 mod faults;
 mod inputs;
 mod lines;
+mod outputs;
 mod paying;
+mod quotes;
 mod studio;

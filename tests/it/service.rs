@@ -2,4 +2,5 @@
 
 mod faults;
 mod lab;
+mod quotes;
 mod stops;

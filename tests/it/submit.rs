@@ -9,8 +9,9 @@ use clap::Parser;
 use filmlab::cli::console::Console;
 use filmlab::cli::submit::{Outcome, SubmitArgs, submit};
 use filmlab::job::{
-    Code, Credits, Failure, Job, JobError, Party, Progress, Published, Stage, Status,
+    Code, Credits, Failure, Job, JobError, Kind, Party, Progress, Published, Stage, Status,
 };
+use filmlab::worker::{ProviderQuote, Quote};
 
 use crate::http::{App, until};
 
@@ -333,6 +334,56 @@ async fn nobody_has_to_wait() {
     let id = lab.app.ledger.only().unwrap().id.to_string();
     assert_eq!(lab.lines.said(), format!("{id}\n{id}"));
     assert_eq!(lab.app.ledger.count(), 1);
+}
+
+#[tokio::test]
+async fn a_price_can_be_asked_for_first() {
+    let lab = Lab::new().await;
+    let quote = Quote {
+        kind: Kind::Upscale,
+        model: "a/upscaler".into(),
+        source_seconds: 3.2,
+        billed_seconds: 5.0,
+        provider: ProviderQuote {
+            price: 0.05,
+            currency: "USD".into(),
+            is_floor: true,
+            list_price_usd: Some(0.025),
+        },
+        credits: Credits(7),
+    };
+    *lab.app.worker.quote.lock().unwrap() = Some(Ok(quote));
+    let clip = lab.file("clip.mp4", b"moving");
+    let never = std::future::pending();
+    let args = Line::try_parse_from([
+        "submit",
+        "upscale",
+        "--video",
+        &clip,
+        "--quote",
+        "--server",
+        &lab.server,
+        "--token",
+        "alice-token",
+    ]);
+    let outcome = submit(&args.unwrap().args, &lab.lines, never)
+        .await
+        .unwrap();
+    assert!(matches!(outcome, Outcome::Quoted(_)), "{outcome:?}");
+    assert_eq!(
+        lab.lines.said(),
+        "model     a/upscaler\nseconds   5.0 billed\n\
+         provider  at least 0.0500 USD (0.0250 USD by the list)\ncost      7 credits"
+    );
+    assert_eq!(lab.app.ledger.count(), 0);
+    let refused = lab
+        .run(&["upscale", "--video", "ftp://x/y", "--no-wait"])
+        .await;
+    assert_eq!(refused.unwrap_err().code, Code::InvalidRequest);
+    assert!(
+        Line::try_parse_from(["submit", "upscale", "--video", "x", "--quote", "--no-wait"])
+            .is_err()
+    );
 }
 
 #[tokio::test]

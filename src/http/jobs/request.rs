@@ -16,13 +16,13 @@ use crate::outgoing;
 
 /// A job as asked for, checked.
 #[derive(Debug)]
-pub(super) struct Wanted {
-    pub(super) owner: Owner,
-    pub(super) params: Params,
-    pub(super) source: Source,
-    pub(super) output: Output,
-    pub(super) notify: Notify,
-    pub(super) deadline: Option<Duration>,
+pub(in crate::http) struct Wanted {
+    pub(in crate::http) owner: Owner,
+    pub(in crate::http) params: Params,
+    pub(in crate::http) source: Source,
+    pub(in crate::http) output: Output,
+    pub(in crate::http) notify: Notify,
+    pub(in crate::http) deadline: Option<Duration>,
 }
 
 /// A job shorter than this could not even be polled; one longer than a day outlives its uploads
@@ -196,7 +196,11 @@ impl Reader {
 }
 
 /// Reads a creation's body.
-pub(super) fn read(body: &Value, caller: &Caller, state: &HttpState) -> Result<Wanted, Vec<Fault>> {
+pub(in crate::http) fn read(
+    body: &Value,
+    caller: &Caller,
+    state: &HttpState,
+) -> Result<Wanted, Vec<Fault>> {
     let mut reader = Reader::default();
     let known = [
         "owner",

@@ -16,7 +16,9 @@ use url::Url;
 use super::{Callbacks, InvalidConfig, WaveSpeedConfig, answer, wire};
 use crate::job::{Fault, Kind};
 use crate::outgoing::{self, OutgoingRules};
-use crate::provider::{Model, PredictionInfo, Provider, ProviderError, Submission, SubmitError};
+use crate::provider::{
+    Model, PredictionInfo, Price, Provider, ProviderError, Submission, SubmitError,
+};
 use crate::retry::{RetryPassing, retry_after};
 
 /// Longer answers are not read: a prediction is a few KiB.
@@ -307,6 +309,32 @@ impl Provider for WaveSpeed {
             }
         }
         Ok(())
+    }
+
+    async fn price(&self, submission: &Submission) -> Result<Price, ProviderError> {
+        let mut inputs = self.config.models.body(submission);
+        let media = [Some(&submission.video), submission.image.as_ref()];
+        // WaveSpeed reads addresses from outside: where that cannot work, it is not told them.
+        let is_floor = media
+            .into_iter()
+            .flatten()
+            .any(|url| outgoing::check_url(url, self.config.allow_loopback).is_err());
+        if let (true, Some(inputs)) = (is_floor, inputs.as_object_mut()) {
+            inputs.remove("video");
+            inputs.remove("image");
+        }
+        let body = json!({"model_id": submission.model, "inputs": inputs});
+        let answer = self.ask_by_post("model/price", &body).await?;
+        wire::price(&answer, is_floor).ok_or_else(|| ProviderError::Protocol {
+            message: "the answer holds no price".into(),
+        })
+    }
+
+    async fn balance(&self) -> Result<f64, ProviderError> {
+        let answer = self.ask(self.endpoint("balance")).await?;
+        wire::amount(&answer.data["balance"]).ok_or_else(|| ProviderError::Protocol {
+            message: "the answer holds no balance".into(),
+        })
     }
 
     async fn ping(&self) -> Result<(), ProviderError> {

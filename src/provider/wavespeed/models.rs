@@ -63,12 +63,18 @@ pub struct ModelOverride {
     pub id: Option<String>,
     /// Longest source, in seconds.
     pub max_source_s: Option<f64>,
+    /// Most pixels of a source's frame.
+    pub max_source_pixels: Option<u64>,
     /// Least and most seconds an extension may add.
     pub seconds: Option<(u32, u32)>,
     pub resolutions: Option<Vec<Resolution>>,
     pub returns: Option<Returns>,
     pub usual_base_s: Option<f64>,
     pub usual_per_second_s: Option<f64>,
+    /// Seconds billed at least.
+    pub least_billed_s: Option<f64>,
+    /// US dollars for a second of video, by resolution.
+    pub usd_per_second: Option<BTreeMap<Resolution, f64>>,
     pub extra: BTreeMap<String, Value>,
 }
 
@@ -194,6 +200,8 @@ fn overridden(kind: Kind, given: ModelOverride, faults: &mut Vec<Fault>) -> Entr
             }
         } else {
             entry.model.id = id;
+            // What the default costs says nothing about another model.
+            entry.model.usd_per_second.clear();
         }
     }
     let model = &mut entry.model;
@@ -224,6 +232,12 @@ fn overridden(kind: Kind, given: ModelOverride, faults: &mut Vec<Fault>) -> Entr
         0.0,
         &mut model.usual_per_second_s,
     );
+    number(
+        "least_billed_s",
+        given.least_billed_s,
+        0.0,
+        &mut model.least_billed_s,
+    );
     if let Some((least, most)) = given.seconds {
         if kind != Kind::Extend {
             fault("seconds", "belongs to extend only".into());
@@ -249,6 +263,12 @@ fn overridden(kind: Kind, given: ModelOverride, faults: &mut Vec<Fault>) -> Entr
             fault("returns", "belongs to extend only".into());
         }
     }
+    size_and_price(
+        given.max_source_pixels,
+        given.usd_per_second,
+        model,
+        &mut fault,
+    );
     for name in ["video", "image"] {
         if given.extra.contains_key(name) {
             fault("extra", format!("must not set {name}"));
@@ -256,6 +276,31 @@ fn overridden(kind: Kind, given: ModelOverride, faults: &mut Vec<Fault>) -> Entr
     }
     entry.extra = given.extra;
     entry
+}
+
+fn size_and_price(
+    pixels: Option<u64>,
+    prices: Option<BTreeMap<Resolution, f64>>,
+    model: &mut Model,
+    fault: &mut impl FnMut(&str, String),
+) {
+    if let Some(pixels) = pixels {
+        if pixels == 0 {
+            fault("max_source_pixels", "must be more than nothing".into());
+        } else {
+            model.max_source_pixels = pixels;
+        }
+    }
+    if let Some(prices) = prices {
+        if prices
+            .values()
+            .all(|price| price.is_finite() && *price >= 0.0)
+        {
+            model.usd_per_second = prices;
+        } else {
+            fault("usd_per_second", "must not be negative".into());
+        }
+    }
 }
 
 /// Whether an id can stand in the path of a submission as it is.
@@ -373,6 +418,9 @@ mod tests {
             upscale: Some(ModelOverride {
                 id: Some("wavespeed-ai/wan-2.2/animate".into()),
                 max_source_s: Some(f64::NAN),
+                max_source_pixels: Some(0),
+                least_billed_s: Some(-1.0),
+                usd_per_second: Some([(Resolution::P720, -0.1)].into()),
                 seconds: Some((1, 2)),
                 resolutions: Some(Vec::new()),
                 ..ModelOverride::default()
@@ -386,7 +434,7 @@ mod tests {
             character_replace: None,
         };
         let faults = ModelTable::try_from(overrides)
-            .expect_err("seven faults")
+            .expect_err("ten faults")
             .faults;
         let fields: Vec<_> = faults.iter().map(|fault| fault.field.as_str()).collect();
         assert_eq!(
@@ -397,8 +445,11 @@ mod tests {
                 "models.extend.extra",
                 "models.upscale.id",
                 "models.upscale.max_source_s",
+                "models.upscale.least_billed_s",
                 "models.upscale.seconds",
                 "models.upscale.resolutions",
+                "models.upscale.max_source_pixels",
+                "models.upscale.usd_per_second",
             ]
         );
     }

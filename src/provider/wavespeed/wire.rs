@@ -7,7 +7,7 @@ use serde_json::Value;
 use url::Url;
 
 use crate::job::Timestamp;
-use crate::provider::{Prediction, PredictionInfo};
+use crate::provider::{Prediction, PredictionInfo, Price};
 
 /// Longer texts from outside are cut before they reach records and logs.
 const MAX_MESSAGE_CHARS: usize = 500;
@@ -29,12 +29,15 @@ impl Answer {
     pub(super) fn read(body: &[u8]) -> Option<Self> {
         let value: Value = serde_json::from_slice(body).ok()?;
         let object = value.as_object()?;
+        // Without an envelope `code` is the business code, so it alone does not make one.
         let bare = !object.contains_key("data")
-            && (object.contains_key("id") || object.contains_key("status"));
+            && (object.contains_key("id")
+                || object.contains_key("status")
+                || !object.contains_key("code"));
         if bare {
             return Some(Self {
                 code: 200,
-                business: number(&value, "code"),
+                business: first_code([number(&value, "code"), number(&value, "error_code")]),
                 message: message(&value),
                 data: value,
             });
@@ -44,10 +47,7 @@ impl Answer {
             Some(_) => number(&value, "code"),
             None => 200,
         };
-        let business = [number(&data, "code"), number(&value, "error_code")]
-            .into_iter()
-            .find(|code| *code != 0)
-            .unwrap_or(0);
+        let business = first_code([number(&data, "code"), number(&value, "error_code")]);
         let failed = code != 200 && code != 0;
         let inner = message(&data);
         let outer = message(&value);
@@ -87,6 +87,10 @@ pub(super) fn is_prediction_id(id: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 
+fn first_code(codes: [i64; 2]) -> i64 {
+    codes.into_iter().find(|code| *code != 0).unwrap_or(0)
+}
+
 /// A number that may have come as text.
 fn number(value: &Value, field: &str) -> i64 {
     match &value[field] {
@@ -114,6 +118,30 @@ pub(super) fn clip(text: &str) -> String {
         .map(|c| if c.is_control() { ' ' } else { c })
         .take(MAX_MESSAGE_CHARS)
         .collect()
+}
+
+/// An amount of money, that may have come as text.
+pub(super) fn amount(value: &Value) -> Option<f64> {
+    let amount = match value {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    };
+    amount.filter(|amount| amount.is_finite())
+}
+
+/// What would be charged: the discounted price where there is one.
+pub(super) fn price(answer: &Answer, is_floor: bool) -> Option<Price> {
+    let data = &answer.data;
+    let amount = ["discounted_price", "price"]
+        .iter()
+        .find_map(|name| amount(&data[*name]))
+        .filter(|amount| *amount >= 0.0)?;
+    Some(Price {
+        amount,
+        currency: clip(data["currency"].as_str().unwrap_or("USD")),
+        is_floor,
+    })
 }
 
 /// Reads a prediction out of an answer whose envelope reports success.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::super::context::{Context, Halt, media_failure};
-use super::mark;
+use super::{mark, recipe};
 use crate::clock::later;
 use crate::job::{
     Change, Code, Disposition, Failure, Job, MediaRef, OrFailure as _, Params, Party,
@@ -139,22 +139,26 @@ pub(super) async fn get(
     let get = context.services.storage.get_file(object, file, max_bytes);
     match context.interruptible(get).await? {
         Ok(_) => Ok(()),
-        Err(StorageError::NotFound(_)) => {
-            Err(Failure::new(Code::SourceMissing, format!("There is no object {object}.")).into())
-        }
-        Err(StorageError::TooLarge { limit }) => {
-            let message = format!("The input has more than the {limit} bytes allowed.");
-            Err(Failure::new(Code::InputTooLarge, message).into())
-        }
-        Err(error) => Err(
-            Failure::new(Code::StorageUnavailable, Code::StorageUnavailable.about())
-                .because(error)
-                .into(),
-        ),
+        Err(error) => Err(stored_failure(error, object).into()),
     }
 }
 
-fn fetch_failure(error: FetchError, role: &str) -> Failure {
+pub(in crate::worker) fn stored_failure(error: StorageError, object: &str) -> Failure {
+    match error {
+        StorageError::NotFound(_) => {
+            Failure::new(Code::SourceMissing, format!("There is no object {object}."))
+        }
+        StorageError::TooLarge { limit } => {
+            let message = format!("The input has more than the {limit} bytes allowed.");
+            Failure::new(Code::InputTooLarge, message)
+        }
+        error => {
+            Failure::new(Code::StorageUnavailable, Code::StorageUnavailable.about()).because(error)
+        }
+    }
+}
+
+pub(in crate::worker) fn fetch_failure(error: FetchError, role: &str) -> Failure {
     match error {
         FetchError::Refused(why) => Failure::new(
             Code::SourceUnreachable,
@@ -221,7 +225,7 @@ async fn picture(context: &Context<'_>, file: &Path) -> Result<PictureProbe, Hal
     })?)
 }
 
-fn facts(probe: &Probe, object: &str) -> Result<SourceFacts, Failure> {
+pub(in crate::worker) fn facts(probe: &Probe, object: &str) -> Result<SourceFacts, Failure> {
     let video = probe
         .require_video()
         .map_err(|error| media_failure(error, Party::Caller))?;
@@ -249,9 +253,8 @@ async fn check(
     probe: &Probe,
 ) -> Result<(), Halt> {
     let settings = context.settings();
-    let seconds = facts.duration_ms as f64 / 1000.0;
     let model = context.services.provider.model(job.params.kind());
-    if let Err(faults) = model.check(&job.params, seconds) {
+    if let Err(faults) = model.check(&job.params, facts) {
         let list: Vec<_> = faults.iter().map(ToString::to_string).collect();
         return Err(Failure::new(Code::InvalidRequest, list.join("; ")).into());
     }
@@ -261,7 +264,7 @@ async fn check(
             format!("There is no profile “{}”.", job.output.profile),
         )
     })?;
-    let needed = processing_time(settings.media_time_factor, job, facts);
+    let needed = processing_time(settings.media_time_factor, &job.params, facts);
     if needed > settings.budget {
         let message = format!(
             "Processing would take about {} s; a visit has {} s.",
@@ -273,10 +276,12 @@ async fn check(
     // The same plan that will be made of the generated video, on the source: an unusable mark or
     // profile shows now.
     let marks = mark::of(context, job).await?;
+    let profile = recipe::profile(job, profile.clone());
     let request = media::PlanRequest {
         main: probe,
         audio_from: None,
-        profile,
+        main_is_silent: false,
+        profile: &profile,
         watermarks: marks
             .iter()
             .map(|(mark, size)| (&mark.placement, *size))
@@ -289,19 +294,23 @@ async fn check(
 }
 
 /// How long processing the generated video is assumed to take at worst.
-fn processing_time(factor: f64, job: &Job, facts: &SourceFacts) -> Duration {
+pub(in crate::worker) fn processing_time(
+    factor: f64,
+    params: &Params,
+    facts: &SourceFacts,
+) -> Duration {
     let source_s = facts.duration_ms as f64 / 1000.0;
     let (short, long) = (
         facts.width.min(facts.height).max(1),
         facts.width.max(facts.height).max(1),
     );
     let aspect = f64::from(long) / f64::from(short);
-    let short_side = match &job.params {
+    let short_side = match params {
         Params::Upscale(upscale) => upscale.target.short_side().max(short),
         Params::CharacterReplace(_) => short,
         Params::Extend(extend) => extend.resolution.short_side().max(short),
     };
-    let seconds = match &job.params {
+    let seconds = match params {
         Params::Extend(extend) => source_s + f64::from(extend.seconds),
         _ => source_s,
     };

@@ -7,21 +7,19 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::super::context::{Context, Halt, Step, media_failure};
+use super::recipe::{self, Recipe};
 use super::{fetch, mark, prepare};
 use crate::job::{
-    Change, Code, Failure, Job, OrFailure as _, Params, Party, Progress, Published, SourceFacts,
-    Stage,
+    Change, Code, Failure, Job, OrFailure as _, Party, Progress, Published, SourceFacts, Stage,
 };
 use crate::media::{
     self, AudioExpectation, Event, Expectation, FileInput, FileOutput, Input, MediaError, Probe,
-    Render, Report,
+    Render, Report, Verified,
 };
 
 /// Encoders round to whole frames and audio to whole packets; ±50 ms is what the result may
 /// differ by.
 const TOLERANCE_MS: u64 = 50;
-/// What the provider makes may differ a little more: models round to whole latent steps.
-const GENERATED_TOLERANCE_MS: u64 = 250;
 
 pub(super) async fn run(context: &Context<'_>, job: Job) -> Result<Step, Halt> {
     let Some(facts) = job
@@ -42,15 +40,16 @@ pub(super) async fn run(context: &Context<'_>, job: Job) -> Result<Step, Halt> {
             reason: None,
         });
     };
-    let probe = match check(context, &job, &facts, &generated).await? {
-        Ok(probe) => probe,
+    let found = match check(context, &job, &facts, &generated).await? {
+        Ok(found) => found,
         Err(error) => {
             // A fresh copy may be whole; a second submission would be paid for.
             context.writer.record(&Change::GeneratedUnusable).await?;
             return Err(media_failure(error, Party::Provider).into());
         }
     };
-    let source = if probe.audio.is_none() && facts.has_audio {
+    let recipe = recipe::of(&facts, &found);
+    let source = if recipe.needs_source {
         let file = context.folder().join("source-video");
         if !tokio::fs::try_exists(&file).await.unwrap_or(false) {
             prepare::get(
@@ -61,12 +60,13 @@ pub(super) async fn run(context: &Context<'_>, job: Job) -> Result<Step, Halt> {
             )
             .await?;
         }
-        Some(file)
+        Some(Arc::new(FileInput::new(file)) as Arc<dyn Input>)
     } else {
         None
     };
-    let made = make(context, &job, &generated, source.as_deref()).await?;
-    let verified = verify(context, &job, &facts, &probe, &made).await?;
+    let recipe = recipe.heard(context, source.as_ref()).await?;
+    let made = make(context, &job, &generated, source, recipe).await?;
+    let verified = verify(context, &job, &facts, &found.probe, &made, recipe).await?;
     let published = publish(context, &job, &made, &verified).await?;
     context
         .writer
@@ -117,39 +117,15 @@ async fn check(
     job: &Job,
     facts: &SourceFacts,
     file: &Path,
-) -> Result<Result<Probe, MediaError>, Halt> {
-    let mut expected = Expectation {
-        audio: AudioExpectation::Any,
-        ..Expectation::default()
-    };
-    match &job.params {
-        Params::CharacterReplace(_) => {
-            expected.duration_ms = Some((facts.duration_ms, GENERATED_TOLERANCE_MS));
-        }
-        Params::Upscale(upscale) => {
-            expected.duration_ms = Some((facts.duration_ms, GENERATED_TOLERANCE_MS));
-            let target = upscale.target.short_side();
-            if facts.width >= facts.height {
-                expected.height = Some(target);
-            } else {
-                expected.width = Some(target);
-            }
-        }
-        // Half a second of the new part may be missing; the source may not.
-        Params::Extend(extend) => {
-            expected.min_duration_ms =
-                Some((facts.duration_ms + u64::from(extend.seconds) * 1000).saturating_sub(500));
-        }
-    }
+) -> Result<Result<Verified, MediaError>, Halt> {
+    let expected = recipe::expected(context, job, facts);
     let (input, limits, cancel) = (
         FileInput::new(file),
         context.settings().limits.clone(),
         context.stop.media(),
     );
     let checked = context
-        .blocking(move || {
-            media::verify(&input, &expected, &limits, &cancel).map(|verified| verified.probe)
-        })
+        .blocking(move || media::verify(&input, &expected, &limits, &cancel))
         .await?;
     Ok(checked)
 }
@@ -165,7 +141,8 @@ async fn make(
     context: &Context<'_>,
     job: &Job,
     generated: &Path,
-    source: Option<&Path>,
+    source: Option<Arc<dyn Input>>,
+    recipe: Recipe,
 ) -> Result<Made, Halt> {
     let settings = context.settings();
     let profile = settings
@@ -182,8 +159,10 @@ async fn make(
     let poster = context.folder().join("poster.jpg");
     let render = Render {
         main: Arc::new(FileInput::new(generated)),
-        audio_source: source.map(|file| Arc::new(FileInput::new(file)) as Arc<dyn Input>),
-        profile,
+        audio_source: source,
+        main_is_silent: recipe.silent,
+        checks: recipe::checks(context, &profile),
+        profile: recipe::profile(job, profile),
         watermarks: mark::of(context, job)
             .await?
             .into_iter()
@@ -232,6 +211,7 @@ async fn verify(
     facts: &SourceFacts,
     generated: &Probe,
     made: &Made,
+    recipe: Recipe,
 ) -> Result<Probe, Halt> {
     let video = generated
         .require_video()
@@ -250,6 +230,8 @@ async fn verify(
             AudioExpectation::Absent
         },
         video_codec: Some("h264".into()),
+        audible: recipe.audible,
+        playable: true,
         ..Expectation::default()
     };
     let (input, limits, cancel) = (

@@ -19,7 +19,7 @@ use filmlab::ledger::{
 };
 use filmlab::provider::{CallbackError, CallbackGate};
 use filmlab::queue::{Queue, QueueError, Task};
-use filmlab::worker::{OutboxVisit, Swept, Visit};
+use filmlab::worker::{OutboxVisit, Quote, QuoteError, QuoteRequest, Swept, Visit};
 use url::Url;
 
 /// Keeps what the routes write; the worker's own calls are never made by them.
@@ -237,6 +237,9 @@ pub(crate) struct FakeWorker {
     pub(crate) finished: AtomicBool,
     pub(crate) draining: AtomicBool,
     pub(crate) sweep_fails: AtomicBool,
+    /// What was to be quoted, and what it is answered with.
+    pub(crate) quoted: Mutex<Vec<QuoteRequest>>,
+    pub(crate) quote: Mutex<Option<std::result::Result<Quote, QuoteError>>>,
 }
 
 #[async_trait]
@@ -268,6 +271,11 @@ impl Visits for FakeWorker {
             jobs: 2,
             notifications: 1,
         })
+    }
+
+    async fn quote(&self, asked: QuoteRequest) -> std::result::Result<Quote, QuoteError> {
+        self.quoted.lock().unwrap().push(asked);
+        self.quote.lock().unwrap().take().expect("an answer")
     }
 
     fn is_draining(&self) -> bool {

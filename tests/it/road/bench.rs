@@ -15,7 +15,7 @@ use filmlab::job::{
 };
 use filmlab::ledger::sqlite::SqliteLedger;
 use filmlab::ledger::{Created, Ledger};
-use filmlab::media::{self, Cancel, FileInput, Limits, Placement, Profile};
+use filmlab::media::{self, Cancel, Checks, FileInput, Limits, Placement, Profile};
 use filmlab::notify::{Notifier, NotifyError};
 use filmlab::outgoing::WebFetcher;
 use filmlab::queue::embedded::EmbeddedQueue;
@@ -347,12 +347,15 @@ fn settings(scratch: PathBuf, logo: PathBuf) -> Settings {
         attempts: Attempts::default(),
         max_resubmissions: 1,
         busy_pause: secs(30),
+        low_balance: None,
         poll_min: secs(5),
         poll_max: secs(60),
         media_slots: 1,
         media_slot_patience: secs(60),
         media_time_factor: 2.0,
         limits: Limits::default(),
+        checks: Checks::default(),
+        audible: true,
         profiles,
         watermark: vec![BrandWatermark {
             image: logo,

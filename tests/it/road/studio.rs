@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use filmlab::clock::{Clock as _, ManualClock};
 use filmlab::job::{JobId, Kind, Resolution, Timestamp};
 use filmlab::provider::{
-    CallbackError, CallbackGate, Model, Prediction, PredictionInfo, Provider, ProviderError,
+    CallbackError, CallbackGate, Model, Prediction, PredictionInfo, Price, Provider, ProviderError,
     Returns, Submission, SubmitError,
 };
 use url::Url;
@@ -36,6 +36,10 @@ pub(super) struct Studio {
     pub(super) polls: Mutex<u32>,
     /// The predictions that were to be deleted, in order.
     pub(super) deleted: Mutex<Vec<String>>,
+    /// What somebody asked the price of.
+    pub(super) priced: Mutex<Vec<Submission>>,
+    /// US dollars.
+    pub(super) balance: Mutex<f64>,
     output: PathBuf,
     models: [Model; 3],
     clock: ManualClock,
@@ -48,6 +52,7 @@ impl Studio {
             id: format!("studio/{}", kind.as_str()),
             kind,
             max_source_s: 60.0,
+            max_source_pixels: 4096 * 2304,
             seconds: (kind == Kind::Extend).then_some((1, 30)),
             resolutions: vec![
                 Resolution::P480,
@@ -58,12 +63,16 @@ impl Studio {
             returns: Returns::Merged,
             usual_base_s: 10.0,
             usual_per_second_s: 0.0,
+            least_billed_s: 0.0,
+            usd_per_second: std::collections::BTreeMap::new(),
         };
         Self {
             script: Mutex::default(),
             submissions: Mutex::default(),
             polls: Mutex::default(),
             deleted: Mutex::default(),
+            priced: Mutex::default(),
+            balance: Mutex::new(100.0),
             output,
             models: [
                 model(Kind::CharacterReplace),
@@ -152,6 +161,19 @@ impl Provider for Studio {
             .unwrap()
             .extend_from_slice(prediction_ids);
         Ok(())
+    }
+
+    async fn price(&self, submission: &Submission) -> Result<Price, ProviderError> {
+        self.priced.lock().unwrap().push(submission.clone());
+        Ok(Price {
+            amount: 0.25,
+            currency: "USD".into(),
+            is_floor: false,
+        })
+    }
+
+    async fn balance(&self) -> Result<f64, ProviderError> {
+        Ok(*self.balance.lock().unwrap())
     }
 
     async fn ping(&self) -> Result<(), ProviderError> {

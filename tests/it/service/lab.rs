@@ -26,8 +26,8 @@ pub(super) const GRANT: i64 = 1_000;
 pub(super) struct Lab {
     pub(super) sandbox: SandboxHandle,
     dir: tempfile::TempDir,
-    http: reqwest::Client,
-    clip: PathBuf,
+    pub(super) http: reqwest::Client,
+    pub(super) clip: PathBuf,
     character: PathBuf,
     settings: HashMap<String, String>,
 }
@@ -128,7 +128,7 @@ impl Lab {
     }
 
     /// Uploads a file; gives its name as a source.
-    async fn upload(&self, service: &Running, file: &Path) -> String {
+    pub(super) async fn upload(&self, service: &Running, file: &Path) -> String {
         let name = file.file_name().unwrap().to_string_lossy();
         let address = format!("http://{}/v1/sources?name={name}", service.address);
         let bytes = std::fs::read(file).unwrap();

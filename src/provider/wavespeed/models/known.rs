@@ -41,6 +41,7 @@ pub(super) fn known_entry(id: &str) -> Option<Entry> {
     let kind = Kind::iter().find(|kind| known_ids(*kind).contains(&id))?;
     let mut entry = default_entry(kind);
     id.clone_into(&mut entry.model.id);
+    entry.model.usd_per_second = usd_per_second(id);
     let model = &mut entry.model;
     use Resolution::{K2, K4, P480, P720, P1080};
     // Where the page does not say what comes back, the result is probed anyway; `Merged` is what
@@ -92,6 +93,32 @@ pub(super) fn known_entry(id: &str) -> Option<Entry> {
     Some(entry)
 }
 
+/// What a frame may have: DCI 4K. No page says what the models take; this is ours.
+const MAX_SOURCE_PIXELS: u64 = 4096 * 2304;
+
+/// US dollars for a second of video, by the models' pages and the official tools' notes. Where
+/// they say nothing, or give a range, there is no price.
+fn usd_per_second(id: &str) -> BTreeMap<Resolution, f64> {
+    use Resolution::{K2, K4, P480, P720, P1080};
+    let rates: &[(Resolution, f64)] = match id {
+        "wavespeed-ai/wan-2.2/animate" => &[(P480, 0.04), (P720, 0.08)],
+        "wavespeed-ai/wan-2.2-spicy/video-extend" => &[(P480, 0.03), (P720, 0.06)],
+        "alibaba/wan-2.5/video-extend" => &[(P480, 0.05), (P720, 0.10), (P1080, 0.15)],
+        "bytedance/seedance-v1.5-pro/video-extend" => &[(P480, 0.024), (P720, 0.052)],
+        // $0.025 for five seconds; the other sizes' prices are not said.
+        "wavespeed-ai/video-upscaler" => &[(P720, 0.005)],
+        "wavespeed-ai/ultimate-video-upscaler" => {
+            &[(P720, 0.02), (P1080, 0.03), (K2, 0.05), (K4, 0.08)]
+        }
+        "wavespeed-ai/seedvr2/video" => &[(P720, 0.02), (K4, 0.06)],
+        "wavespeed-ai/flashvsr" => &[(P720, 0.012), (P1080, 0.018), (K2, 0.024), (K4, 0.032)],
+        "bytedance/video-upscaler" => &[(P1080, 0.0072), (K2, 0.0144), (K4, 0.0288)],
+        "runwayml/upscale-v1" => &[(P720, 0.02), (P1080, 0.02), (K2, 0.02), (K4, 0.02)],
+        _ => &[],
+    };
+    rates.iter().copied().collect()
+}
+
 /// The row of the model that makes `kind` unless the configuration names another.
 pub(super) fn default_entry(kind: Kind) -> Entry {
     use Resolution::{K2, K4, P480, P720, P1080};
@@ -99,11 +126,17 @@ pub(super) fn default_entry(kind: Kind) -> Entry {
         id: id.to_owned(),
         kind,
         max_source_s,
+        max_source_pixels: MAX_SOURCE_PIXELS,
         seconds,
         resolutions,
         returns,
         usual_base_s: base,
         usual_per_second_s: per_second,
+        least_billed_s: match kind {
+            Kind::CharacterReplace | Kind::Upscale => 5.0,
+            Kind::Extend => 0.0,
+        },
+        usd_per_second: usd_per_second(id),
     };
     let (model, seed) = match kind {
         // Times of motion transfer were measured at 392 to 511 s a clip; asking from 60 s on

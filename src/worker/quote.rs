@@ -1,0 +1,209 @@
+//! What a job would cost, without making one.
+//!
+//! The source is looked at as a job's would be, in a folder that goes away again: nothing is
+//! recorded, nothing is put into the store or to the provider, nothing is held or paid.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::context::media_failure;
+use super::stages::prepare::{facts, fetch_failure, processing_time, stored_failure};
+use super::{Services, Worker};
+use crate::job::{
+    Code, Credits, Failure, Fault, Kind, MediaRef, Output, Owner, Params, Party, Source,
+    SourceFacts,
+};
+use crate::media::{self, Cancel, CancelReason, FileInput};
+use crate::provider::{ProviderError, Submission};
+
+/// Sources looked at at once; each is fetched whole.
+pub(super) const AT_ONCE: usize = 2;
+/// Longer than the provider may take to read it, shorter than a caller waits.
+const LINK_TTL: Duration = Duration::from_secs(600);
+
+/// What somebody thinks of asking for, checked as a creation is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct QuoteRequest {
+    pub owner: Owner,
+    pub params: Params,
+    pub source: Source,
+    pub output: Output,
+}
+
+/// What it would cost.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Quote {
+    pub kind: Kind,
+    /// Who would make it.
+    pub model: String,
+    /// Length of the source.
+    pub source_seconds: f64,
+    /// Seconds the provider bills.
+    pub billed_seconds: f64,
+    pub provider: ProviderQuote,
+    /// What the owner would pay.
+    pub credits: Credits,
+}
+
+/// What we would pay the provider.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ProviderQuote {
+    /// As the provider quotes it.
+    pub price: f64,
+    pub currency: String,
+    /// The provider could not read the source where it is, and gave the least a run costs.
+    pub is_floor: bool,
+    /// US dollars for the billed seconds by the price list, where it has this resolution.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub list_price_usd: Option<f64>,
+}
+
+/// Why there is no quote.
+#[derive(Debug)]
+pub enum QuoteError {
+    /// What is wrong with the request for this source, all of it.
+    Faults(Vec<Fault>),
+    Failed(Failure),
+}
+
+impl From<Failure> for QuoteError {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+/// Native work ends when whoever asked goes away.
+struct CancelOnDrop(Cancel);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.cancel(CancelReason::Requested);
+    }
+}
+
+impl Worker {
+    /// What a job would cost. May be dropped at any time.
+    pub async fn quote(&self, asked: QuoteRequest) -> Result<Quote, QuoteError> {
+        let Ok(_slot) = self.quotes.acquire().await else {
+            return Err(Failure::new(Code::ShuttingDown, Code::ShuttingDown.about()).into());
+        };
+        let services = &self.services;
+        let facts = look(services, &asked.source.video).await?;
+        let model = services.provider.model(asked.params.kind());
+        check(services, &asked, &facts)?;
+
+        let seconds = facts.duration_ms as f64 / 1000.0;
+        let submission = Submission {
+            model: model.id.clone(),
+            params: asked.params.clone(),
+            video: address(services, &asked.source.video).await?,
+            image: match &asked.source.image {
+                Some(image) => Some(address(services, image).await?),
+                None => None,
+            },
+            callback: None,
+        };
+        let price = services
+            .provider
+            .price(&submission)
+            .await
+            .map_err(price_failure)?;
+        Ok(Quote {
+            kind: model.kind,
+            model: model.id.clone(),
+            source_seconds: seconds,
+            billed_seconds: model.billed_seconds(&asked.params, seconds),
+            provider: ProviderQuote {
+                price: price.amount,
+                currency: price.currency,
+                is_floor: price.is_floor,
+                list_price_usd: model.list_price(&asked.params, seconds),
+            },
+            credits: services.settings.prices.cost(&asked.params, seconds),
+        })
+    }
+}
+
+/// The source's facts, from a copy that does not stay.
+async fn look(services: &Services, video: &MediaRef) -> Result<SourceFacts, Failure> {
+    let scratch = tempfile::Builder::new()
+        .prefix("quote-")
+        .tempdir_in(&services.settings.scratch)
+        .map_err(|error| Failure::new(Code::Internal, Code::Internal.about()).because(error))?;
+    let file = scratch.path().join("source-video");
+    let max_bytes = services.settings.limits.max_bytes;
+    match video {
+        MediaRef::Object(object) => {
+            let got = services.storage.get_file(object, &file, max_bytes).await;
+            got.map_err(|error| stored_failure(error, object))?;
+        }
+        MediaRef::Web(url) => {
+            let got = services.fetcher.fetch(url, &file, max_bytes).await;
+            got.map_err(|error| fetch_failure(error, "video"))?;
+        }
+    }
+    probe(services, &file).await
+}
+
+async fn probe(services: &Services, file: &Path) -> Result<SourceFacts, Failure> {
+    let cancel = Cancel::new();
+    let guard = CancelOnDrop(cancel.clone());
+    let (input, limits) = (FileInput::new(file), services.settings.limits.clone());
+    let span = tracing::Span::current();
+    let work = move || span.in_scope(|| media::probe(&input, &limits, &cancel));
+    let probed = tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Failure::new(Code::Internal, Code::Internal.about()).because(error))?;
+    drop(guard);
+    facts(
+        &probed.map_err(|error| media_failure(error, Party::Caller))?,
+        "",
+    )
+}
+
+fn check(services: &Services, asked: &QuoteRequest, facts: &SourceFacts) -> Result<(), QuoteError> {
+    let settings = &services.settings;
+    let model = services.provider.model(asked.params.kind());
+    let mut faults = model.check(&asked.params, facts).err().unwrap_or_default();
+    if !settings.profiles.contains_key(&asked.output.profile) {
+        faults.push(Fault::new("output.profile", "does not exist"));
+    }
+    if !faults.is_empty() {
+        return Err(QuoteError::Faults(faults));
+    }
+    let needed = processing_time(settings.media_time_factor, &asked.params, facts);
+    if needed > settings.budget {
+        return Err(Failure::new(Code::TooLongToProcess, Code::TooLongToProcess.about()).into());
+    }
+    Ok(())
+}
+
+/// Where the provider would find an input; whether it can read it there is its adapter's to say.
+async fn address(services: &Services, input: &MediaRef) -> Result<Url, Failure> {
+    match input {
+        MediaRef::Web(url) => Ok(url.clone()),
+        MediaRef::Object(object) => services
+            .storage
+            .link(object, LINK_TTL, None)
+            .await
+            .map_err(|error| stored_failure(error, object)),
+    }
+}
+
+fn price_failure(error: ProviderError) -> Failure {
+    let code = match &error {
+        ProviderError::Unauthorized { .. } => Code::ProviderUnauthorized,
+        ProviderError::NotFound { .. } => Code::ModelUnknown,
+        ProviderError::Busy { .. } => Code::ProviderBusy,
+        ProviderError::Rejected { message } => {
+            let text = format!("{} It said: “{message}”", Code::ProviderRejected.about());
+            return Failure::new(Code::ProviderRejected, text).because(error);
+        }
+        ProviderError::Protocol { .. } => Code::ProviderProtocol,
+        _ => Code::ProviderUnavailable,
+    };
+    Failure::new(code, code.about()).because(error)
+}

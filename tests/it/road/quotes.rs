@@ -1,0 +1,117 @@
+//! What a job would cost, and what our account has.
+
+use std::time::Duration;
+
+use filmlab::job::{Code, Credits, MediaRef, Output, Params, Source};
+use filmlab::ledger::{JobQuery, Ledger as _};
+use filmlab::worker::{QuoteError, QuoteRequest};
+use serde_json::json;
+
+use super::bench::{Bench, OWNER};
+use crate::telemetry::Lines;
+
+fn upscale(video: &str, target: &str) -> QuoteRequest {
+    let params = json!({"target": target});
+    QuoteRequest {
+        owner: OWNER.parse().unwrap(),
+        params: Params::parse(filmlab::job::Kind::Upscale, &params).unwrap(),
+        source: Source {
+            video: MediaRef::Object(video.into()),
+            image: None,
+        },
+        output: Output::default(),
+    }
+}
+
+const CLIP: &str = "sources/u1/clip.mp4";
+
+#[tokio::test]
+async fn a_quote_leaves_nothing_behind() {
+    let Some(bench) = Bench::new().await else {
+        return;
+    };
+    let (worker, before) = (bench.worker(), bench.objects());
+    let quote = worker.quote(upscale(CLIP, "1080p")).await.unwrap();
+    assert_eq!(quote.model, "studio/upscale");
+    assert!(quote.source_seconds > 0.5 && quote.source_seconds < 10.0);
+    assert!((quote.billed_seconds - quote.source_seconds).abs() < 1e-9);
+    assert!((quote.provider.price - 0.25).abs() < 1e-9 && !quote.provider.is_floor);
+    // One credit, and one for each second begun.
+    let credits = Credits(1 + quote.source_seconds.ceil() as u64);
+    assert_eq!(quote.credits, credits);
+
+    let asked = bench.studio.priced.lock().unwrap().clone();
+    assert_eq!(asked.len(), 1);
+    assert!(
+        asked[0].video.path().contains("clip.mp4"),
+        "{}",
+        asked[0].video
+    );
+    assert_eq!(bench.studio.submitted(), 0);
+    assert_eq!(bench.objects(), before);
+    bench.assert_no_scratch();
+    let query = JobQuery {
+        limit: 10,
+        ..JobQuery::default()
+    };
+    assert!(bench.ledger.list(&query).await.unwrap().is_empty());
+    let account = bench.account().await;
+    assert_eq!(account.credits_held, 0);
+}
+
+#[tokio::test]
+async fn what_the_model_cannot_do_is_told_at_once_and_the_price_not_asked() {
+    let Some(bench) = Bench::new().await else {
+        return;
+    };
+    let worker = bench.worker();
+    let mut asked = upscale(CLIP, "4k");
+    asked.output.profile = "none".into();
+    let Err(QuoteError::Faults(faults)) = worker.quote(asked).await else {
+        panic!("quoted");
+    };
+    let fields: Vec<_> = faults.iter().map(|fault| fault.field.as_str()).collect();
+    assert_eq!(fields, ["params.target", "output.profile"]);
+
+    let missing = upscale("sources/u1/none.mp4", "1080p");
+    let Err(QuoteError::Failed(failure)) = worker.quote(missing).await else {
+        panic!("quoted");
+    };
+    assert_eq!(failure.code, Code::SourceMissing);
+    let picture = upscale("sources/u1/character.png", "1080p");
+    let Err(QuoteError::Failed(failure)) = worker.quote(picture).await else {
+        panic!("quoted");
+    };
+    assert_eq!(failure.code, Code::NotAVideo);
+    assert!(bench.studio.priced.lock().unwrap().is_empty());
+    bench.assert_no_scratch();
+}
+
+#[tokio::test]
+async fn a_low_balance_is_told_now_and_then() {
+    let Some(mut bench) = Bench::new().await else {
+        return;
+    };
+    bench.settings.low_balance = Some(5.0);
+    let lines = Lines::default();
+    let _logging = tracing::subscriber::set_default(lines.subscriber());
+    let warnings = || {
+        let lines = lines.parsed();
+        let low = lines
+            .iter()
+            .filter(|line| line["severity"] == "WARNING" && line.to_string().contains("runs low"));
+        low.count()
+    };
+    let worker = bench.worker();
+    worker.sweep().await.unwrap();
+    assert_eq!(warnings(), 0, "there is enough");
+    *bench.studio.balance.lock().unwrap() = 4.99;
+    worker.sweep().await.unwrap();
+    assert_eq!(warnings(), 0, "it was looked at a moment ago");
+    for expected in [1, 2] {
+        bench.clock.advance(Duration::from_secs(600));
+        worker.sweep().await.unwrap();
+        worker.sweep().await.unwrap();
+        assert_eq!(warnings(), expected);
+    }
+}
