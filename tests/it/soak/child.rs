@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use filmlab::media::{
-    Cancel, DecodeDepth, Expectation, FileInput, FileOutput, Force, Limits, MediaError, Placement,
-    Preset, Profile, Render, Watermark, probe, probe_picture, render, verify,
+    Cancel, DecodeDepth, Expectation, FileInput, FileOutput, Limits, MediaError, Placement, Preset,
+    Render, Watermark, probe, probe_picture, render, verify,
 };
 
 use super::memory;
@@ -65,7 +65,7 @@ fn work(picture: bool, path: &Path, main: &Path, folder: &Path) -> Result<(), Re
     let (limits, cancel) = (Limits::default(), Cancel::new());
     let mut render_this = if picture {
         probe_picture(mutant.as_ref(), &limits, &cancel).map_err(|error| ("probe", error))?;
-        let mut this = job(Arc::new(FileInput::new(main)));
+        let mut this = job(main);
         this.watermarks.push(Watermark {
             image: mutant,
             placement: Placement::default(),
@@ -73,7 +73,7 @@ fn work(picture: bool, path: &Path, main: &Path, folder: &Path) -> Result<(), Re
         this
     } else {
         probe(mutant.as_ref(), &limits, &cancel).map_err(|error| ("probe", error))?;
-        job(mutant)
+        job(path)
     };
     render_this.poster = Some(folder.join("poster.jpg"));
     let out = folder.join("out.mp4");
@@ -98,19 +98,10 @@ fn work(picture: bool, path: &Path, main: &Path, folder: &Path) -> Result<(), Re
         .map_err(|error| ("RESULT", error))
 }
 
-pub(super) fn job(main: Arc<FileInput>) -> Render {
-    let mut profile = Profile::builtin("web").unwrap();
-    profile.video.preset = Preset::Ultrafast;
-    Render {
-        main,
-        audio_source: None,
-        profile,
-        watermarks: Vec::new(),
-        poster: None,
-        force: Force::default(),
-        limits: Limits::default(),
-        threads: 1,
-    }
+pub(super) fn job(main: &Path) -> Render {
+    let mut job = crate::media::support::job(main);
+    job.profile.video.preset = Preset::Ultrafast;
+    job
 }
 
 /// This test binary, told to be the other half.

@@ -37,7 +37,7 @@ fn two_hundred_videos_take_the_memory_of_fifty() {
         return;
     };
     let folder = tempfile::tempdir().unwrap();
-    let mut work = child::job(Arc::new(FileInput::new(&main)));
+    let mut work = child::job(&main);
     work.watermarks.push(Watermark {
         image: Arc::new(FileInput::new(&logo)),
         placement: filmlab::media::Placement::default(),
