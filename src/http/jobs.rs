@@ -1,5 +1,6 @@
 //! `/v1`: jobs from their creation to their deletion, and uploading their inputs.
 
+mod idempotency;
 mod notifications;
 pub(super) mod request;
 mod rounds;
@@ -55,7 +56,7 @@ problems!(CreateProblems: InvalidRequest, Unauthorized, InvalidJob, RequestTooLa
     tag = "jobs",
     security(("apiToken" = [])),
     params(
-        request::IdempotencyKey,
+        idempotency::IdempotencyKey,
     ),
     request_body(
         content = ref("#/components/schemas/NewJob"),
@@ -99,7 +100,7 @@ async fn create(
     caller: Caller,
     request: Request,
 ) -> Result<Response, Problem> {
-    let key = request::idempotency_key(request.headers());
+    let key = idempotency::idempotency_key(request.headers());
     let api::Json(body) = api::Json::from_request(request, &state).await?;
     let wanted = request::read(&body, &caller, &state);
     let (key, wanted) = match (key, wanted) {
@@ -114,7 +115,7 @@ async fn create(
     let deadline = wanted.deadline.unwrap_or(state.settings.default_deadline);
     let idempotency = key.map(|key| Idempotency {
         key,
-        request_sha256: request::digest(&body, &wanted.owner),
+        request_sha256: idempotency::digest(&body, &wanted.owner),
     });
     let new = NewJob {
         id: JobId::generate(),
