@@ -20,7 +20,7 @@ use tokio_util::task::TaskTracker;
 use url::Url;
 
 use crate::clock::SharedClock;
-use crate::config::Config;
+use crate::config::{Config, is_loopback};
 use crate::http::{self, HttpState};
 use crate::job::{Code, Failure};
 use crate::ledger::Ledger;
@@ -236,15 +236,6 @@ fn wavespeed(config: &Config, public_url: &Url, key: &[u8]) -> Result<WaveSpeed,
         webhook_secret: config.provider.webhook_secret.clone(),
     };
     WaveSpeed::new(wavespeed).map_err(|error| invalid(&error.to_string()))
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
-        Some(url::Host::Domain(name)) => name == "localhost",
-        None => false,
-    }
 }
 
 /// Removes work folders that visits of ended processes left behind.

@@ -11,6 +11,7 @@ mod balance;
 mod cleaning;
 mod context;
 mod end;
+mod limiter;
 mod outbox;
 mod placement;
 mod quote;
@@ -41,6 +42,7 @@ use crate::provider::{CallbackGate, Provider};
 use crate::queue::{Delivery, Queue, Receiver, Task, Why};
 use crate::storage::{Storage, StorageError};
 
+pub use limiter::ProviderLimits;
 pub use placement::layer_faults;
 pub use quote::{ProviderQuote, Quote, QuoteError, QuoteRequest};
 use running::Running;
@@ -127,12 +129,14 @@ pub struct Worker {
     media_slots: Arc<Semaphore>,
     quotes: Semaphore,
     last_balance: balance::LastLook,
+    limiter: limiter::Limiter,
 }
 
 impl Worker {
     #[must_use]
     pub fn new(services: Services) -> Arc<Self> {
         let slots = services.settings.media_slots.max(1);
+        let limiter = limiter::Limiter::new(services.settings.provider_limits, &services.clock);
         Arc::new(Self {
             services: Arc::new(services),
             holder: format!("w-{}", ulid::Ulid::new().to_string().to_lowercase()),
@@ -143,6 +147,7 @@ impl Worker {
             media_slots: Arc::new(Semaphore::new(slots)),
             quotes: Semaphore::new(quote::AT_ONCE),
             last_balance: balance::LastLook::default(),
+            limiter,
         })
     }
 
@@ -333,6 +338,12 @@ impl Worker {
         tokio::time::timeout(patience, self.tracker.wait())
             .await
             .is_ok()
+    }
+
+    /// Takes a place at the provider for one submission, if there is one.
+    async fn admit(&self) -> Result<limiter::Admission<'_>, LedgerError> {
+        let ledger = self.services.ledger.as_ref();
+        self.limiter.admit(ledger, self.now()).await
     }
 
     fn now(&self) -> Timestamp {

@@ -21,7 +21,7 @@ use async_trait::async_trait;
 
 use super::{
     Callback, CancelRequest, Claimed, Commit, Created, Due, Held, JobQuery, Ledger, LedgerError,
-    Result, Settled, Settlement,
+    Result, Settled, Settlement, Tally,
 };
 use crate::job::{
     Account, Change, Claim, CreditEntry, Credits, Job, JobId, NewJob, Notification, Owner,
@@ -102,6 +102,12 @@ impl Ledger for SqliteLedger {
         let query = query.clone();
         self.database
             .read(move |db| planning::list(db, &query))
+            .await
+    }
+
+    async fn count(&self, what: Tally, most: u32) -> Result<u32> {
+        self.database
+            .read(move |db| planning::count(db, what, most))
             .await
     }
 

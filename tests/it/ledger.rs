@@ -31,7 +31,7 @@ macro_rules! ledger_contract {
                     an_entry_that_is_there_is_not_moved_again, without_an_account_nothing_is_written,
                     each_round_holds_and_tells_anew;
                 planning: due_jobs_come_oldest_first, a_rewake_needs_the_number_seen,
-                    ended_jobs_are_due_nowhere, pages_are_stable, filters_hold,
+                    ended_jobs_are_due_nowhere, pages_are_stable, filters_hold, counts_are_bounded,
                     a_malformed_job_is_named_and_buried;
                 outbox: a_notice_is_due_until_delivered, delivered_is_final,
                     an_undeliverable_notice_can_be_replayed, notices_come_oldest_first;
