@@ -41,6 +41,7 @@ use crate::outgoing::Fetcher;
 use crate::provider::{CallbackGate, Provider};
 use crate::queue::{Delivery, Queue, Receiver, Task, Why};
 use crate::storage::{Storage, StorageError};
+use crate::telemetry::metrics;
 
 pub use limiter::ProviderLimits;
 pub use placement::layer_faults;
@@ -85,6 +86,20 @@ pub enum Visit {
     Unavailable {
         message: String,
     },
+}
+
+impl Visit {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Advanced => "advanced",
+            Self::NothingToDo => "nothing_to_do",
+            Self::Early { .. } => "early",
+            Self::Held { .. } => "held",
+            Self::NotFound => "not_found",
+            Self::Draining => "draining",
+            Self::Unavailable { .. } => "unavailable",
+        }
+    }
 }
 
 /// What became of a delivery.
@@ -164,14 +179,16 @@ impl Worker {
         let task = self
             .tracker
             .spawn(async move { Box::pin(worker.visit_inner(&id, seq)).await }.instrument(span));
-        match task.await {
+        let visit = match task.await {
             Ok(visit) => visit,
             // A stage's panic is caught and recorded; this one came from the visit's own frame.
             // The lease runs out and the sweeper brings the job back.
             Err(error) => Visit::Unavailable {
                 message: error.to_string(),
             },
-        }
+        };
+        metrics::visited(visit.name());
+        visit
     }
 
     async fn visit_inner(self: &Arc<Self>, id: &JobId, seq: u64) -> Visit {

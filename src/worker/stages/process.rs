@@ -22,6 +22,7 @@ use crate::media::{
 const TOLERANCE_MS: u64 = 50;
 /// What the provider makes may differ a little more: models round to whole latent steps.
 const GENERATED_TOLERANCE_MS: u64 = 250;
+use crate::telemetry::metrics::MediaPass;
 
 pub(super) async fn run(context: &Context<'_>, job: Job) -> Result<Step, Halt> {
     let Some(facts) = job
@@ -42,6 +43,7 @@ pub(super) async fn run(context: &Context<'_>, job: Job) -> Result<Step, Halt> {
             reason: None,
         });
     };
+    let _pass = MediaPass::begun();
     let probe = match check(context, &job, &facts, &generated).await? {
         Ok(probe) => probe,
         Err(error) => {

@@ -54,17 +54,34 @@ async fn two_processes_on_the_lowest_tier_never_run_more_than_two_and_finish_all
         }
     }
     assert_eq!(ended, ids.len());
-    let mut paid_at = Vec::new();
     for id in &ids {
         let job = bench.job(id).await;
         assert_eq!(job.status, Status::Completed, "{:?}", job.error);
         assert_eq!((job.attempt, job.intents.len()), (1, 1));
-        paid_at.push(job.intents[0].at);
     }
     assert_eq!(sandbox.submissions().len(), ids.len());
     let refused = sandbox.requests();
     let refused = refused.iter().filter(|request| request.status == 429);
     assert_eq!(refused.count(), 0);
+}
+
+#[tokio::test]
+async fn submissions_are_spread_over_the_minute() {
+    let Some(mut bench) = Bench::new().await else {
+        return;
+    };
+    bench.settings.provider_limits = limits(9, 2);
+    let worker = bench.worker();
+    let mut paid_at = Vec::new();
+    let mut ids = Vec::new();
+    for name in ["j1", "j2", "j3"] {
+        ids.push(bench.create(name).await);
+    }
+    for id in &ids {
+        let job = bench.drive(&worker, id).await;
+        assert_eq!((job.status, job.attempt), (Status::Completed, 1));
+        paid_at.push(job.intents[0].at);
+    }
     paid_at.sort_unstable();
     for pair in paid_at.windows(2) {
         let pause = elapsed(pair[0], pair[1]);
