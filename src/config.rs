@@ -19,7 +19,7 @@ use crate::media::{Limits, Profile};
 
 pub use crate::secret::Secret;
 pub use cloud::{Bucket, Cloud, Database, Ledger, Queue, Storage, TaskQueue};
-pub use picture::Watermark;
+pub use picture::{Verify, Watermark};
 pub use provider::{Provider, Tier, is_loopback};
 pub use reader::ConfigFault;
 pub use server::{ApiToken, Server, TasksAuth};
@@ -45,6 +45,7 @@ pub struct Config {
     /// The operator's layers, drawn in order.
     pub watermark: Vec<Watermark>,
     pub profiles: BTreeMap<String, Profile>,
+    pub verify: Verify,
     pub limits: Limits,
     pub notify: Notify,
     pub links: Links,
@@ -161,6 +162,7 @@ fn read(r: &mut Reader, env: &HashMap<String, String>) -> Option<Config> {
     let credits = worker::credits(r);
     let watermark = picture::watermark(r);
     let profiles = picture::profiles(r);
+    let verify = picture::verify(r);
     let limits = picture::limits(r);
     let notify = telling::notify(r);
     let shared = ledger != Ledger::Sqlite || queue != Queue::Embedded;
@@ -179,6 +181,7 @@ fn read(r: &mut Reader, env: &HashMap<String, String>) -> Option<Config> {
         credits,
         watermark,
         profiles,
+        verify,
         limits,
         notify,
         links,

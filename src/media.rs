@@ -21,6 +21,7 @@ mod logo;
 mod output;
 mod picture;
 mod plan;
+mod playable;
 mod probe;
 mod profile;
 mod ratio;
@@ -40,7 +41,9 @@ pub use plan::{AudioFrom, AudioPlan, Force, Plan, PlanRequest, VideoPlan, plan};
 pub use probe::{AudioInfo, ColorInfo, ContainerInfo, OtherStreams, Probe, VideoInfo, probe};
 pub use profile::{AudioSettings, Preset, Profile, VideoSettings};
 pub use render::{Damage, Event, PosterInfo, Progress, Render, Report, Timings, render};
-pub use verify::{AudioExpectation, DecodeDepth, Expectation, Verified, verify};
+pub use verify::{
+    AudioExpectation, Checks, DecodeDepth, Expectation, Verified, is_audible, verify,
+};
 pub use watermark::{Anchor, Length, LengthError, MAX_LAYERS, Placement, Rectangle, Watermark};
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

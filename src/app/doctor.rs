@@ -210,7 +210,7 @@ fn disk(folder: &Path) -> Finding {
             let message = format!("{} free for work files", bytesize::ByteSize(free));
             match free {
                 ..SPACE_FAIL => Finding::service("disk", message, ADVICE),
-                ..SPACE_WARN => Finding::warn("disk", message, ADVICE),
+                SPACE_FAIL..SPACE_WARN => Finding::warn("disk", message, ADVICE),
                 _ => Finding::ok("disk", message),
             }
         }

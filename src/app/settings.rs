@@ -31,6 +31,8 @@ pub(super) fn worker(config: &Config, scratch: PathBuf) -> Settings {
         media_slot_patience: SLOT_PATIENCE.min(worker.budget / 2),
         media_time_factor: worker.media_time_factor,
         limits: config.limits.clone(),
+        checks: config.verify.checks.clone(),
+        audible: config.verify.audible,
         profiles: config.profiles.clone(),
         watermark: config
             .watermark

@@ -23,7 +23,7 @@ pub(super) struct DoctorArgs {
 pub(super) async fn run(args: DoctorArgs, config: Result<Config, Vec<String>>) -> Result<(), Exit> {
     let config = config.map_err(Exit::Usage)?;
     let clock: SharedClock = Arc::new(SystemClock);
-    let findings = examine(&config, &clock).await;
+    let findings = Box::pin(examine(&config, &clock)).await;
     let failed: Vec<&Finding> = findings
         .iter()
         .filter(|finding| finding.standing == Standing::Fail)

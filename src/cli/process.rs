@@ -165,6 +165,7 @@ fn work(task: &Task, cancel: &Cancel) -> Result<Report, Failure> {
     let render = Render {
         main: Arc::new(media::FileInput::new(&task.input)),
         audio_source: None,
+        main_is_silent: false,
         profile: task.profile.clone(),
         watermarks: task.watermarks.clone(),
         poster: poster.as_ref().map(|staged| staged.path().to_path_buf()),
@@ -173,6 +174,7 @@ fn work(task: &Task, cancel: &Cancel) -> Result<Report, Failure> {
             video: task.wants_encode,
             ..Force::default()
         },
+        checks: task.checks.clone(),
         limits: task.limits.clone(),
         threads: task.threads,
     };

@@ -1,10 +1,11 @@
-//! `[watermark]`, `[profiles]` and `[limits]`: what results look like, and what inputs may.
+//! `[watermark]`, `[profiles]`, `[verify]` and `[limits]`: what results look like, and what inputs
+//! may.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::Reader;
-use crate::media::{Limits, MAX_LAYERS, Placement, Profile};
+use crate::media::{AudioSettings, Checks, Limits, MAX_LAYERS, Placement, Profile, VideoSettings};
 
 /// One layer of the operator's watermark.
 #[derive(Debug, Clone)]
@@ -90,23 +91,92 @@ fn layer(r: &mut Reader, at: &str) -> Option<Watermark> {
     Some(Watermark { image, placement })
 }
 
-/// The built-in profiles, and those of the file in their place or beside them.
+/// The built-in profiles, and those of the file in their place or beside them. What a built-in one
+/// of the file leaves out stays as it is.
 pub(super) fn profiles(r: &mut Reader) -> BTreeMap<String, Profile> {
-    let mut profiles: BTreeMap<String, Profile> = ["web", "small", "archive"]
+    let mut profiles: BTreeMap<String, Profile> = Profile::BUILTIN
         .into_iter()
         .filter_map(|name| Some((name.to_owned(), Profile::builtin(name)?)))
         .collect();
     for name in r.tables("profiles") {
-        let key = format!("profiles.{name}");
-        if let Some(mut profile) = r.get::<Profile>(&key) {
-            profile.name.clone_from(&name);
-            if !profile.video.crf_is_usable() {
-                r.fault(&format!("{key}.video.crf"), "must lie between 1 and 51");
-            }
-            profiles.insert(name, profile);
-        }
+        let base = Profile::builtin(&name).unwrap_or_else(|| Profile {
+            name: name.clone(),
+            video: VideoSettings::default(),
+            audio: AudioSettings::default(),
+            full_decode: None,
+        });
+        let profile = profile(r, &format!("profiles.{name}"), base);
+        profiles.insert(name, profile);
     }
     profiles
+}
+
+fn profile(r: &mut Reader, at: &str, base: Profile) -> Profile {
+    let key = |name: &str| format!("{at}.{name}");
+    let before = r.count();
+    let (video, audio) = (base.video, base.audio);
+    let profile = Profile {
+        name: base.name,
+        video: VideoSettings {
+            crf: r.get_or(&key("video.crf"), video.crf),
+            preset: r.parse(&key("video.preset")).unwrap_or(video.preset),
+            max_rate: r.get(&key("video.max_rate")).or(video.max_rate),
+            max_height: r.get(&key("video.max_height")).or(video.max_height),
+            max_fps: r.get(&key("video.max_fps")).or(video.max_fps),
+        },
+        audio: AudioSettings {
+            bit_rate: r.get_or(&key("audio.bit_rate"), audio.bit_rate),
+            sample_rate: r.get_or(&key("audio.sample_rate"), audio.sample_rate),
+            max_channels: r.get_or(&key("audio.max_channels"), audio.max_channels),
+        },
+        full_decode: r.get(&key("full_decode")),
+    };
+    if r.count() == before {
+        for (field, why) in profile.faults() {
+            r.fault(&key(field), why);
+        }
+    }
+    profile
+}
+
+/// What is verified besides what always is.
+#[derive(Debug, Clone)]
+pub struct Verify {
+    pub checks: Checks,
+    /// Whether sound that is digital silence counts as sound the provider dropped.
+    pub audible: bool,
+}
+
+impl Verify {
+    /// As a profile wants it.
+    #[must_use]
+    pub fn checks_of(&self, profile: &Profile) -> Checks {
+        Checks {
+            full_decode: profile.full_decode.unwrap_or(self.checks.full_decode),
+            ..self.checks.clone()
+        }
+    }
+}
+
+pub(super) fn verify(r: &mut Reader) -> Verify {
+    let verify = Verify {
+        checks: Checks {
+            full_decode: r.get_or("verify.full_decode", false),
+            max_black_ms: r.get("verify.max_black_ms"),
+            max_frozen_ms: r.get("verify.max_frozen_ms"),
+        },
+        audible: r.get_or("verify.audible", true),
+    };
+    // A cut or two identical frames are no fault of anybody's.
+    for (key, most) in [
+        ("verify.max_black_ms", verify.checks.max_black_ms),
+        ("verify.max_frozen_ms", verify.checks.max_frozen_ms),
+    ] {
+        if most.is_some_and(|most| most < 100) {
+            r.fault(key, "must be at least 100");
+        }
+    }
+    verify
 }
 
 pub(super) fn limits(r: &mut Reader) -> Limits {
@@ -167,6 +237,68 @@ mod tests {
             (500, Some(900), 100)
         );
         assert!(load("").unwrap().watermark.is_empty());
+    }
+
+    #[test]
+    fn a_profile_of_the_file_stands_beside_or_in_place_of_a_built_in_one() {
+        let config = load(
+            "[profiles.web.video]\ncrf = 30\n\
+             [profiles.tiny]\nfull_decode = true\nvideo = { max_height = 240, preset = 'fast' }\n\
+             [profiles.tiny.audio]\nsample_rate = 44100\nmax_channels = 1\n\
+             [verify]\nmax_black_ms = 900\n",
+        )
+        .unwrap();
+        let web = &config.profiles["web"];
+        assert_eq!(
+            (web.video.crf, web.video.max_rate),
+            (30.0, Some(12_000_000))
+        );
+        let tiny = &config.profiles["tiny"];
+        assert_eq!(
+            (tiny.name.as_str(), tiny.video.max_height),
+            ("tiny", Some(240))
+        );
+        assert_eq!(
+            (tiny.audio.sample_rate, tiny.audio.max_channels),
+            (44_100, 1)
+        );
+        assert_eq!(tiny.video.max_rate, None);
+        let checks = |name: &str| config.verify.checks_of(&config.profiles[name]);
+        assert!(checks("tiny").full_decode && !checks("small").full_decode);
+        assert_eq!(checks("tiny").max_black_ms, Some(900));
+        assert!(config.verify.audible);
+    }
+
+    #[test]
+    fn every_fault_of_every_profile_is_told_at_once() {
+        let mut faults = load(
+            "[profiles.a.video]\ncrf = 0\nmax_height = 1\nmax_fps = 0.5\nmax_rate = 10\n\
+             [profiles.a.audio]\nbit_rate = 1\nsample_rate = 47999\nmax_channels = 9\n\
+             [profiles.b.video]\npreset = 'best'\ncrf = 'low'\nbitrate = 1\n\
+             [profiles.b]\nformat = 'webm'\n\
+             [verify]\nmax_black_ms = 1\nmax_frozen_ms = -1\nsilence = true\n",
+        )
+        .unwrap_err();
+        faults.sort();
+        assert_eq!(
+            faults,
+            [
+                "profiles.a.audio.bit_rate",
+                "profiles.a.audio.max_channels",
+                "profiles.a.audio.sample_rate",
+                "profiles.a.video.crf",
+                "profiles.a.video.max_fps",
+                "profiles.a.video.max_height",
+                "profiles.a.video.max_rate",
+                "profiles.b.format",
+                "profiles.b.video.bitrate",
+                "profiles.b.video.crf",
+                "profiles.b.video.preset",
+                "verify.max_black_ms",
+                "verify.max_frozen_ms",
+                "verify.silence",
+            ]
+        );
     }
 
     #[test]

@@ -232,6 +232,8 @@ pub fn status_of(code: Code) -> StatusCode {
         | Code::WrongCodec
         | Code::AudioUnexpected
         | Code::FramesMissing
+        | Code::AudioSilent
+        | Code::NotPlayable
         | Code::PictureBlack
         | Code::PictureFrozen
         | Code::NotDecodable => StatusCode::BAD_GATEWAY,

@@ -145,6 +145,8 @@ codes! {
     AudioMissing Provider Retry "The video is silent where it should not be.";
     WrongCodec Provider Retry "The video uses another codec than it should.";
     AudioUnexpected Provider Retry "The video has sound where it should be silent.";
+    AudioSilent Provider Retry "The video's sound is digital silence where something should be heard.";
+    NotPlayable Provider Retry "The video uses features of H.264 that players do not know.";
     FramesMissing Provider Retry "The video has fewer frames than it should.";
     PictureBlack Provider Retry "The video stays black for longer than it should.";
     PictureFrozen Provider Retry "The video stands still for longer than it should.";

@@ -28,6 +28,7 @@ mod io;
 pub(crate) mod log;
 mod mux;
 mod packet;
+mod samples;
 mod stream;
 
 pub(crate) use codec::{CodecParams, decoder_name};
@@ -40,6 +41,7 @@ pub(crate) use filter::{Graph, Node, VideoSource};
 pub(crate) use frame::{Frame, pixel_format};
 pub(crate) use mux::Muxer;
 pub(crate) use packet::Packet;
+pub(crate) use samples::peak;
 pub(crate) use stream::{Kind, StreamInfo};
 
 use std::ffi::CStr;

@@ -85,6 +85,10 @@ pub enum MediaCode {
     AudioMissing,
     /// Verification: sound where there should be none.
     AudioUnexpected,
+    /// Verification: there is a sound track, and nothing to hear on it.
+    AudioSilent,
+    /// Verification: features of H.264 that players do not know.
+    NotPlayable,
     /// Verification: fewer or more frames than expected.
     FramesMissing,
     /// Verification: the picture stays black for longer than it may.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{MediaCode, MediaError};
 use super::limits::Limits;
+use super::playable::obstacle;
 use super::probe::{AudioInfo, Probe, VideoInfo};
 use super::profile::Profile;
 use super::watermark::{MAX_LAYERS, Placement, Rectangle};
@@ -15,6 +16,8 @@ pub struct PlanRequest<'a> {
     pub main: &'a Probe,
     /// Where sound may be taken from when `main` has none.
     pub audio_from: Option<&'a Probe>,
+    /// `main` has a sound track with nothing to hear on it.
+    pub main_is_silent: bool,
     /// Encoding settings.
     pub profile: &'a Profile,
     /// Placements of watermarks and their pictures' width and height.
@@ -154,13 +157,10 @@ impl Plan {
 /// `no_video_stream`, `invalid_profile`, `invalid_watermark`, `too_many_pixels`.
 pub fn plan(request: &PlanRequest<'_>) -> Result<Plan, MediaError> {
     let video = request.main.require_video()?;
-    if !request.profile.video.crf_is_usable() {
+    if let Some((field, why)) = request.profile.faults().first() {
         return Err(MediaError::new(
             MediaCode::InvalidProfile,
-            format!(
-                "the profile's crf is {}, it must lie between 1 and 51",
-                request.profile.video.crf
-            ),
+            format!("the profile's {field} {why}"),
         ));
     }
     let (width, height) = output_size(video, request.profile.video.max_height);
@@ -208,6 +208,8 @@ fn plan_video(
     }
     if video.pixel_format != "yuv420p" || video.color.range == "pc" {
         reasons.push(format!("{} becomes 8-bit yuv420p", video.pixel_format));
+    } else if let Some(obstacle) = obstacle(video) {
+        reasons.push(format!("{obstacle} becomes what players know"));
     }
     if tone_map {
         reasons.push("HDR becomes standard range".into());
@@ -285,7 +287,12 @@ fn capped_rate(video: &VideoInfo, profile: Option<u64>, size: (u32, u32)) -> Opt
 }
 
 fn plan_audio(request: &PlanRequest<'_>) -> AudioPlan {
+    let put_back = request
+        .audio_from
+        .and_then(|source| source.audio.as_ref())
+        .filter(|_| request.main_is_silent);
     let (from, audio) = match (&request.main.audio, request.audio_from) {
+        (Some(silent), _) if put_back.is_some() => (AudioFrom::Source, put_back.unwrap_or(silent)),
         (Some(audio), _) => (AudioFrom::Main, audio),
         (None, Some(source)) => match &source.audio {
             Some(audio) => (AudioFrom::Source, audio),
@@ -303,6 +310,9 @@ fn plan_audio(request: &PlanRequest<'_>) -> AudioPlan {
     };
     let origin = match from {
         AudioFrom::Main => "",
+        AudioFrom::Source if put_back.is_some() => {
+            "its own sound is silence, the source's is put back; "
+        }
         AudioFrom::Source => "the source's sound is put back; ",
     };
     let reasons = audio_reasons(request, audio);

@@ -16,6 +16,10 @@ pub struct Profile {
     /// Audio settings.
     #[serde(default)]
     pub audio: AudioSettings,
+    /// Whether every frame of the result is decoded again; left out, the
+    /// service's `verify.full_decode` says so.
+    #[serde(default)]
+    pub full_decode: Option<bool>,
 }
 
 /// H.264 settings.
@@ -112,7 +116,69 @@ impl Default for AudioSettings {
     }
 }
 
+/// Below, no picture is recognisable; above, no link carries it.
+const RATES: std::ops::RangeInclusive<u64> = 100_000..=1_000_000_000;
+/// AAC knows lower ones and higher ones; these are what players do well.
+const AAC_RATES: [u32; 6] = [16_000, 22_050, 24_000, 32_000, 44_100, 48_000];
+
 impl Profile {
+    /// The same without its caps on size and frame rate: what was paid to be
+    /// larger is not made smaller again.
+    #[must_use]
+    pub fn uncapped(mut self) -> Self {
+        self.video.max_height = None;
+        self.video.max_fps = None;
+        self
+    }
+
+    /// What is wrong with it: fields as settings name them, and the end of a
+    /// sentence about each.
+    #[must_use]
+    pub fn faults(&self) -> Vec<(&'static str, String)> {
+        let mut faults = Vec::new();
+        let mut check = |field, fits: bool, must: String| {
+            if !fits {
+                faults.push((field, must));
+            }
+        };
+        let (video, audio) = (&self.video, &self.audio);
+        let between = |least: &str, most: &str| format!("must lie between {least} and {most}");
+        check("video.crf", video.crf_is_usable(), between("1", "51"));
+        check(
+            "video.max_rate",
+            video.max_rate.is_none_or(|rate| RATES.contains(&rate)),
+            between("100000", "1000000000 bits per second"),
+        );
+        check(
+            "video.max_height",
+            video
+                .max_height
+                .is_none_or(|lines| (64..=8192).contains(&lines)),
+            between("64", "8192 pixels"),
+        );
+        check(
+            "video.max_fps",
+            video.max_fps.is_none_or(|fps| (1.0..=240.0).contains(&fps)),
+            between("1", "240"),
+        );
+        check(
+            "audio.bit_rate",
+            (16_000..=512_000).contains(&audio.bit_rate),
+            between("16000", "512000 bits per second"),
+        );
+        check(
+            "audio.sample_rate",
+            AAC_RATES.contains(&audio.sample_rate),
+            "must be 16000, 22050, 24000, 32000, 44100 or 48000".to_owned(),
+        );
+        check(
+            "audio.max_channels",
+            (1..=8).contains(&audio.max_channels),
+            between("1", "8"),
+        );
+        faults
+    }
+
     /// The names of the built-in profiles.
     pub const BUILTIN: [&str; 3] = ["web", "small", "archive"];
 
@@ -167,6 +233,7 @@ impl Profile {
             name: name.to_owned(),
             video,
             audio,
+            full_decode: None,
         })
     }
 }
@@ -181,6 +248,7 @@ impl Default for Profile {
                 ..VideoSettings::default()
             },
             audio: AudioSettings::default(),
+            full_decode: None,
         }
     }
 }

@@ -24,6 +24,7 @@ use std::time::Instant;
 
 use self::poster::{PosterPicker, StagedPoster};
 use self::report::Narrator;
+use self::sound::SoundLane;
 use super::color::Color;
 use super::error::{MediaCode, MediaError};
 use super::head::reservation;
@@ -35,7 +36,9 @@ use super::plan::{AudioFrom, AudioPlan, Force, Plan, PlanRequest, VideoPlan, pla
 use super::probe::{Opened, Probe, open};
 use super::profile::Profile;
 use super::ratio::Ratio;
-use super::verify::{AudioExpectation, Expectation, Verified, verify_guarded};
+use super::verify::{
+    AudioExpectation, Checks, Expectation, Verified, Watch, require_lively, verify_guarded,
+};
 use super::watermark::{MAX_LAYERS, Watermark};
 
 /// One video to process.
@@ -47,12 +50,17 @@ pub struct Render {
     pub audio_source: Option<Arc<dyn Input>>,
     /// Encoding settings.
     pub profile: Profile,
+    /// `main` has a sound track with nothing to hear on it: the source's sound
+    /// goes before it.
+    pub main_is_silent: bool,
     /// Pictures laid over the frames, in this order.
     pub watermarks: Vec<Watermark>,
     /// Encode even where a copy would do.
     pub force: Force,
     /// Where a JPEG poster goes.
     pub poster: Option<PathBuf>,
+    /// What is looked at besides what is always verified.
+    pub checks: Checks,
     /// Bounds; the deadline covers the whole call.
     pub limits: Limits,
     /// Codec threads; 0 = one per core.
@@ -213,7 +221,7 @@ fn attempt(
 
     let verifying = Instant::now();
     let codec = &probe.require_video()?.codec;
-    let verified = match check(output, &plan, &outcome, codec, &render.limits, guard) {
+    let verified = match check(output, &plan, &outcome, codec, render, guard) {
         Ok(verified) => verified,
         // Copied as it came: an encoder can make something whole of it.
         Err(error) if copying && error.code == MediaCode::NotDecodable => {
@@ -254,7 +262,9 @@ impl<'a> Job<'a> {
         let limits = &render.limits;
         let main = open(render.main.as_ref(), limits, guard)?;
         let source = match &render.audio_source {
-            Some(input) if main.audio.is_none() => Some(open(input.as_ref(), limits, guard)?),
+            Some(input) if main.audio.is_none() || render.main_is_silent => {
+                Some(open(input.as_ref(), limits, guard)?)
+            }
             _ => None,
         };
         let logos = render
@@ -268,6 +278,7 @@ impl<'a> Job<'a> {
         let plan = plan(&PlanRequest {
             main: &main.probe,
             audio_from: source.as_ref().map(|source| &source.probe),
+            main_is_silent: render.main_is_silent,
             profile: &render.profile,
             watermarks: watermarks
                 .map(|(mark, logo)| (&mark.placement, (logo.width, logo.height)))
@@ -275,6 +286,8 @@ impl<'a> Job<'a> {
             limits,
             force,
         })?;
+        // A source without sound has nothing to give.
+        let source = source.filter(|_| takes_from_source(&plan.audio));
         Ok(Self {
             render,
             guard,
@@ -301,6 +314,10 @@ pub(crate) struct Outcome {
     pub faststart: bool,
     /// Frames given to the encoder or copied.
     pub frames: u64,
+    /// Something was heard in the source of the sound.
+    pub heard: bool,
+    /// Longest black and longest still stretch in milliseconds, if looked for.
+    pub looked: Option<(u64, u64)>,
 }
 
 fn transcode(
@@ -345,6 +362,7 @@ fn transcode(
     let mut sink = Sink::create(output, &render.limits, guard)?;
     let mut video = VideoLane::open(&main, spec, &settings, &render.limits, &mut sink)?;
     video.poster = poster;
+    video.watch = render.checks.look().then(Watch::default);
     let end_ms = Some(main.probe.container.duration_ms).filter(|ms| *ms > 0);
     let layers = render.watermarks.iter().zip(&logos).zip(&plan.watermarks);
     for ((mark, logo), at) in layers {
@@ -365,9 +383,13 @@ fn transcode(
     };
     pass.read_all(&mut |lane, _| narrator.progress(lane.counts.encoded, lane.reached_ms()))?;
     pass.video.finish(&mut pass.sink)?;
+    let looked = pass.video.looked();
+    let heard = pass.sound.as_ref().is_some_and(SoundLane::heard);
     let (lane, sound, faststart) = pass.close()?;
     Ok(Outcome {
         color,
+        heard,
+        looked,
         frames: lane.counts.encoded,
         damage: Damage::new(lane.counts, sound),
         poster: lane.poster.and_then(PosterPicker::take),
@@ -459,9 +481,12 @@ fn check(
     plan: &Plan,
     outcome: &Outcome,
     codec: &str,
-    limits: &Limits,
+    render: &Render,
     guard: &Arc<Guard>,
 ) -> Result<Verified, MediaError> {
+    let checks = &render.checks;
+    let most = (checks.max_black_ms, checks.max_frozen_ms);
+    require_lively(outcome.looked, most).map_err(|error| error.at("verify"))?;
     let (width, height, codec) = match &plan.video {
         VideoPlan::Encode { width, height, .. } => (Some(*width), Some(*height), "h264"),
         VideoPlan::Copy { .. } => (None, None, codec),
@@ -476,8 +501,17 @@ fn check(
         },
         video_codec: Some(codec.to_owned()),
         audio_codec: Some("aac".to_owned()),
+        audible: outcome.heard,
+        playable: true,
+        depth: checks.depth(),
         ..Expectation::default()
     };
+    // Copied packets were not looked at yet.
+    let expectation = match plan.video {
+        VideoPlan::Copy { .. } => checks.onto(expectation),
+        VideoPlan::Encode { .. } => expectation,
+    };
+    let limits = &render.limits;
     // The result is ours: only decoding bounds apply, not those for uploads.
     let limits = Limits {
         max_bytes: u64::MAX,

@@ -258,6 +258,7 @@ fn fixed_plan(
     let mut plan = plan(&PlanRequest {
         main: &main.probe,
         audio_from: None,
+        main_is_silent: false,
         profile: &profile,
         watermarks: Vec::new(),
         limits,

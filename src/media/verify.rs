@@ -3,16 +3,22 @@
 //! The container is read anew to its end; the first and last groups of
 //! pictures are decoded (all of them on request).
 
+mod checks;
 mod ends;
 mod expectation;
+mod listen;
 mod watch;
 
+pub use checks::Checks;
 pub use expectation::{AudioExpectation, DecodeDepth, Expectation};
 
 use ends::Ends;
 pub(crate) use expectation::Truncation;
 use expectation::compare;
-use watch::Watch;
+pub(crate) use expectation::require_lively;
+use listen::Listener;
+pub(crate) use listen::is_heard;
+pub(crate) use watch::Watch;
 
 use std::sync::Arc;
 
@@ -36,6 +42,9 @@ pub struct Verified {
     pub duration_ms: u64,
     /// Length of the sound by its packets, in milliseconds.
     pub audio_duration_ms: Option<u64>,
+    /// Whether anything is heard, if that was listened for.
+    #[serde(default)]
+    pub audible: Option<bool>,
     /// Frames decoded.
     pub decoded_frames: u64,
     /// Longest time the picture stays black, if that was looked at.
@@ -50,8 +59,9 @@ pub struct Verified {
 ///
 /// # Errors
 /// Those of [`super::probe()`], and `truncated`, `wrong_duration`, `wrong_size`,
-/// `wrong_codec`, `audio_missing`, `audio_unexpected`, `frames_missing`,
-/// `picture_black`, `picture_frozen`, `not_decodable`.
+/// `wrong_codec`, `audio_missing`, `audio_unexpected`, `audio_silent`,
+/// `frames_missing`, `picture_black`, `picture_frozen`, `not_playable`,
+/// `not_decodable`.
 pub fn verify(
     input: &dyn Input,
     expect: &Expectation,
@@ -77,6 +87,34 @@ pub(crate) fn verify_guarded(
         .map_err(|error| error.at("verify").with_log())?;
     compare(&verified, expect).map_err(|error| error.at("verify"))?;
     Ok(verified)
+}
+
+/// Whether a file has sound with anything to hear on it. Decodes until it does.
+///
+/// # Errors
+/// Those of [`super::probe()`].
+pub fn is_audible(input: &dyn Input, limits: &Limits, cancel: &Cancel) -> Result<bool, MediaError> {
+    super::shielded(|| {
+        let guard = Guard::new(cancel, limits);
+        let mut opened = open_at("verify", input, limits, &guard)?;
+        let Some(audio) = opened.audio.clone() else {
+            return Ok(false);
+        };
+        opened.demuxer.keep_only(&[audio.index]);
+        let mut listener =
+            Listener::open(&opened.demuxer, &audio).map_err(super::render::memory)?;
+        let mut packet = Packet::new().map_err(super::render::memory)?;
+        // What cannot be read any more is not heard either.
+        while !listener.heard && matches!(opened.demuxer.read(&mut packet), Ok(true)) {
+            guard.check()?;
+            if packet.stream() == audio.index {
+                listener.take(Some(&packet));
+            }
+        }
+        guard.check()?;
+        listener.take(None);
+        Ok(listener.heard)
+    })
 }
 
 /// What the packets said.
@@ -114,6 +152,12 @@ fn read_through(
     let depth = expect.depth();
     let mut ends = Ends::open(opened, depth, limits)?;
     ends.watch = expect.looks().then(Watch::default);
+    let mut listener = audio
+        .as_ref()
+        .filter(|_| expect.audible || expect.listen)
+        .map(|audio| Listener::open(&opened.demuxer, audio))
+        .transpose()
+        .map_err(super::render::memory)?;
     let mut wanted = vec![video.index];
     wanted.extend(audio.as_ref().map(|audio| audio.index));
     opened.demuxer.keep_only(&wanted);
@@ -158,6 +202,9 @@ fn read_through(
             .filter(|audio| audio.index == packet.stream())
         {
             read.audio_packets += 1;
+            if let Some(listener) = &mut listener {
+                listener.take(Some(&packet));
+            }
             let end = packet.pts().unwrap_or(0).saturating_add(packet.duration());
             read.audio_end_us = read
                 .audio_end_us
@@ -170,7 +217,14 @@ fn read_through(
     if depth == DecodeDepth::Ends && ends.keys > 1 {
         decode_last_group(opened, &mut ends, read.last_key, guard)?;
     }
-    conclude(opened, &read, &ends, nominal, depth)
+    let audible = listener.map(|mut listener| {
+        listener.take(None);
+        listener.heard
+    });
+    Ok(Verified {
+        audible,
+        ..conclude(opened, &read, &ends, nominal, depth)?
+    })
 }
 
 fn decode_last_group(
@@ -308,6 +362,7 @@ fn conclude(
         frames: read.frames,
         duration_ms,
         audio_duration_ms: has_audio.then(|| to_millis(read.audio_end_us, Ratio::MICROS)),
+        audible: None,
         decoded_frames: ends.decoded,
         black_ms: looked.map(|(black, _)| black),
         frozen_ms: looked.map(|(_, frozen)| frozen),

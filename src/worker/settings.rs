@@ -8,7 +8,7 @@ use super::ProviderLimits;
 use crate::job::attempt::Attempts;
 use crate::job::credits::CancelAfterSubmit;
 use crate::job::{Channel, CreditsMode, PriceTable};
-use crate::media::{Limits, Placement, Profile};
+use crate::media::{Checks, Limits, Placement, Profile};
 
 /// How the worker works. Durations are checked against each other by the configuration.
 #[derive(Debug, Clone)]
@@ -40,6 +40,10 @@ pub struct Settings {
     /// 2.0 is expected to take 20 minutes.
     pub media_time_factor: f64,
     pub limits: Limits,
+    /// What is verified besides what always is; a profile may ask for more.
+    pub checks: Checks,
+    /// Whether sound that is digital silence counts as sound the provider dropped.
+    pub audible: bool,
     pub profiles: BTreeMap<String, Profile>,
     /// The operator's own layers, for jobs that name none.
     pub watermark: Vec<BrandWatermark>,

@@ -1,9 +1,11 @@
 //! The media core, judged by decoding what it made.
 
+mod broken;
 mod copy;
 mod hostile;
 mod layers;
 mod probe;
+mod profiles;
 mod reference;
 mod render;
 mod sound;

@@ -11,6 +11,8 @@ mod faults;
 mod inputs;
 mod limits;
 mod lines;
+mod outputs;
 mod paying;
 mod quotes;
+mod rounds;
 mod studio;

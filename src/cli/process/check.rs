@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::ProcessArgs;
 use crate::config::Config;
-use crate::media::{FileInput, Limits, Profile, Watermark};
+use crate::media::{Checks, FileInput, Limits, Profile, Watermark};
 
 /// Flags and settings, found to be in order.
 #[derive(Debug)]
@@ -19,6 +19,7 @@ pub(super) struct Task {
     pub(super) report: Option<PathBuf>,
     pub(super) watermarks: Vec<Watermark>,
     pub(super) profile: Profile,
+    pub(super) checks: Checks,
     pub(super) limits: Limits,
     pub(super) threads: usize,
     pub(super) overwrite: bool,
@@ -59,6 +60,7 @@ impl ProcessArgs {
             poster: self.poster.as_deref().map(followed),
             report: self.report.as_deref().map(followed),
             watermarks,
+            checks: config.verify.checks_of(&profile),
             profile,
             limits: config.limits,
             threads: self.threads.into(),
@@ -216,6 +218,7 @@ impl Task {
             report: None,
             watermarks: Vec::new(),
             profile: Profile::default(),
+            checks: Checks::default(),
             limits: Limits::default(),
             threads: 0,
             overwrite: false,

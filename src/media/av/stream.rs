@@ -28,6 +28,8 @@ pub(crate) struct StreamInfo {
     pub default: bool,
     pub codec: String,
     pub profile: Option<String>,
+    /// As the codec counts it: 41 is level 4.1 of H.264.
+    pub level: Option<u32>,
     pub time_base: Ratio,
     pub start: Option<i64>,
     pub duration: Option<i64>,
@@ -103,6 +105,7 @@ impl Demuxer {
                 default: disposition & ffi::AV_DISPOSITION_DEFAULT as c_int != 0,
                 codec,
                 profile,
+                level: u32::try_from((*par).level).ok().filter(|level| *level > 0),
                 time_base: ratio((*stream).time_base),
                 start: timestamp((*stream).start_time),
                 duration: timestamp((*stream).duration).filter(|duration| *duration > 0),

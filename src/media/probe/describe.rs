@@ -86,6 +86,7 @@ fn describe_video(
     VideoInfo {
         codec: video.codec.clone(),
         profile: video.profile.clone(),
+        level: video.level,
         width: video.width,
         height: video.height,
         display_width,

@@ -39,6 +39,9 @@ pub struct VideoInfo {
     pub codec: String,
     /// Codec profile, such as `High`.
     pub profile: Option<String>,
+    /// Codec level as the codec counts it: 41 is H.264's level 4.1.
+    #[serde(default)]
+    pub level: Option<u32>,
     /// Coded width in pixels.
     pub width: u32,
     /// Coded height in pixels.

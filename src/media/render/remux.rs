@@ -155,6 +155,8 @@ pub(super) fn run(
                 .unwrap_or_default(),
         ),
         faststart,
+        heard: sound.as_ref().is_some_and(super::sound::SoundLane::heard),
+        looked: None,
         frames: counts.packets,
     })
 }

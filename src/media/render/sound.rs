@@ -8,6 +8,7 @@ use crate::media::av::{
 };
 use crate::media::error::{MediaCode, MediaError};
 use crate::media::ratio::{Ratio, rescale};
+use crate::media::verify::is_heard;
 
 /// Where sound lies in time.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +46,8 @@ pub(crate) struct EncodeLane {
     base: Ratio,
     timing: Timing,
     last: Option<i64>,
+    /// Something was heard in the source.
+    heard: bool,
     counts: Counts,
 }
 
@@ -106,6 +109,7 @@ impl SoundLane {
             base: stream.time_base,
             timing,
             last: None,
+            heard: false,
             counts: Counts::default(),
         })))
     }
@@ -126,6 +130,15 @@ impl SoundLane {
         match self {
             Self::Copy(_) => Ok(()),
             Self::Encode(lane) => lane.finish(sink),
+        }
+    }
+
+    /// Whether something was heard that must be heard in the result as well;
+    /// copied packets are not looked into.
+    pub(crate) fn heard(&self) -> bool {
+        match self {
+            Self::Copy(_) => false,
+            Self::Encode(lane) => lane.heard,
         }
     }
 
@@ -208,6 +221,7 @@ impl EncodeLane {
         {
             return Ok(());
         }
+        self.heard = self.heard || is_heard(&self.frame);
         self.frame.set_pts(pts);
         let shape = (self.frame.sample_rate(), self.frame.format());
         if self.graph.is_some() && self.built_for != shape {

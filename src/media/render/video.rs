@@ -13,6 +13,7 @@ use crate::media::error::{MediaCode, MediaError};
 use crate::media::limits::Limits;
 use crate::media::probe::{Opened, frame_rate};
 use crate::media::ratio::{Ratio, rescale, to_millis};
+use crate::media::verify::Watch;
 
 /// What was wrong with the input, counted.
 #[derive(Clone, Copy, Debug, Default)]
@@ -62,6 +63,8 @@ pub(crate) struct VideoLane {
     limits: Limits,
     pub(crate) counts: Counts,
     pub(crate) poster: Option<PosterPicker>,
+    /// Looks at the frames, where that was asked for.
+    pub(crate) watch: Option<Watch>,
     /// Drawn on every frame of the result.
     pub(crate) marks: Marks,
 }
@@ -144,6 +147,7 @@ impl VideoLane {
             limits: limits.clone(),
             counts: Counts::default(),
             poster: None,
+            watch: None,
             marks: Marks::default(),
             spec,
         })
@@ -240,6 +244,12 @@ impl VideoLane {
     /// The longest time a frame was shown, in milliseconds.
     pub(crate) fn longest_ms(&self) -> u64 {
         to_millis(self.longest, self.input_base)
+    }
+
+    /// Longest black and longest still stretch in milliseconds, if looked for.
+    pub(crate) fn looked(&self) -> Option<(u64, u64)> {
+        let watch = self.watch.as_ref()?;
+        Some(watch.longest_ms(self.encoder_base, self.tail_duration()))
     }
 
     fn drain_decoder(&mut self, sink: &mut Sink) -> Result<(), MediaError> {
@@ -348,6 +358,9 @@ impl VideoLane {
         let pts = frame.pts().unwrap_or(0);
         let base = self.encoder_base;
         let at_ms = pts as f64 * f64::from(base.num) * 1000.0 / f64::from(base.den.max(1));
+        if let Some(watch) = &mut self.watch {
+            watch.see(&frame, pts);
+        }
         self.marks.draw(&mut frame, at_ms).map_err(memory)?;
         if let Some(poster) = &mut self.poster {
             poster

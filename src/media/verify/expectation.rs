@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::Verified;
 use crate::media::error::{MediaCode, MediaError};
 use crate::media::limits::Limits;
+use crate::media::playable::obstacle;
 
 /// How much is decoded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +47,13 @@ pub struct Expectation {
     pub height: Option<u32>,
     /// Sound.
     pub audio: AudioExpectation,
+    /// Whether something must be heard on it: a track of digital silence is
+    /// `audio_silent`.
+    pub audible: bool,
+    /// Whether to find out if something is heard, without demanding it.
+    pub listen: bool,
+    /// Whether it must be H.264 that players know.
+    pub playable: bool,
     /// Codec of the video by libav's name.
     pub video_codec: Option<String>,
     /// Codec of the sound by libav's name, if there is sound.
@@ -151,29 +159,8 @@ pub(super) fn compare(found: &Verified, expect: &Expectation) -> Result<(), Medi
             format!("{} frames, expected {wanted} ± {tolerance}", found.frames),
         );
     }
-    for (what, code, found, most) in [
-        (
-            "black",
-            MediaCode::PictureBlack,
-            found.black_ms,
-            expect.max_black_ms,
-        ),
-        (
-            "still",
-            MediaCode::PictureFrozen,
-            found.frozen_ms,
-            expect.max_frozen_ms,
-        ),
-    ] {
-        if let (Some(found), Some(most)) = (found, most)
-            && found > most
-        {
-            return fail(
-                code,
-                format!("the picture stays {what} for {found} ms, {most} are allowed"),
-            );
-        }
-    }
+    let looked = found.black_ms.zip(found.frozen_ms);
+    require_lively(looked, (expect.max_black_ms, expect.max_frozen_ms))?;
     let size = (video.display_width, video.display_height);
     if expect.width.is_some_and(|width| width != size.0)
         || expect.height.is_some_and(|height| height != size.1)
@@ -195,6 +182,12 @@ pub(super) fn compare(found: &Verified, expect: &Expectation) -> Result<(), Medi
         }
         _ => {}
     }
+    if expect.audible && found.audible == Some(false) {
+        return fail(
+            MediaCode::AudioSilent,
+            "the sound is digital silence".to_owned(),
+        );
+    }
     let wrong = |expected: &Option<String>, found: &str| {
         expected
             .as_ref()
@@ -207,6 +200,9 @@ pub(super) fn compare(found: &Verified, expect: &Expectation) -> Result<(), Medi
             format!("{}, expected {expected}", video.codec),
         );
     }
+    if let Some(obstacle) = obstacle(video).filter(|_| expect.playable) {
+        return fail(MediaCode::NotPlayable, obstacle);
+    }
     if let Some(audio) = &found.probe.audio
         && let Some(expected) = wrong(&expect.audio_codec, &audio.codec)
     {
@@ -214,6 +210,28 @@ pub(super) fn compare(found: &Verified, expect: &Expectation) -> Result<(), Medi
             MediaCode::WrongCodec,
             format!("{}, expected {expected}", audio.codec),
         );
+    }
+    Ok(())
+}
+
+/// Neither black nor still for longer than allowed; all in milliseconds.
+pub(crate) fn require_lively(
+    found: Option<(u64, u64)>,
+    most: (Option<u64>, Option<u64>),
+) -> Result<(), MediaError> {
+    let Some((black, frozen)) = found else {
+        return Ok(());
+    };
+    for (what, code, found, most) in [
+        ("black", MediaCode::PictureBlack, black, most.0),
+        ("still", MediaCode::PictureFrozen, frozen, most.1),
+    ] {
+        if let Some(most) = most.filter(|most| found > *most) {
+            return Err(MediaError::new(
+                code,
+                format!("the picture stays {what} for {found} ms, {most} are allowed"),
+            ));
+        }
     }
     Ok(())
 }

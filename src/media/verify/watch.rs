@@ -15,7 +15,7 @@ const SAME: f32 = 1.0;
 
 /// Longest stretches, in the time base of the frames.
 #[derive(Default)]
-pub(super) struct Watch {
+pub(crate) struct Watch {
     black: Stretch,
     frozen: Stretch,
     /// The picture others are compared with: the first of a still stretch.
@@ -38,7 +38,7 @@ impl Stretch {
 
 impl Watch {
     /// Looks at a frame shown at `at`; other formats than 8-bit 4:2:0 are not judged.
-    pub(super) fn see(&mut self, frame: &Frame, at: i64) {
+    pub(crate) fn see(&mut self, frame: &Frame, at: i64) {
         let Some((data, stride)) = frame.plane(0) else {
             return;
         };
@@ -76,7 +76,7 @@ impl Watch {
 
     /// Longest black and longest still stretch in milliseconds, the last frame
     /// being shown for `tail`.
-    pub(super) fn longest_ms(&self, base: Ratio, tail: i64) -> (u64, u64) {
+    pub(crate) fn longest_ms(&self, base: Ratio, tail: i64) -> (u64, u64) {
         let until_end = |stretch: &Stretch| {
             let open = stretch.since.map_or(0, |since| self.last + tail - since);
             to_millis(stretch.longest.max(open), base)

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::super::context::{Context, Halt, media_failure};
-use super::mark;
+use super::{mark, recipe};
 use crate::clock::later;
 use crate::job::{
     Change, Code, Disposition, Failure, Job, MediaRef, OrFailure as _, Params, Party,
@@ -276,10 +276,12 @@ async fn check(
     // The same plan that will be made of the generated video, on the source: an unusable mark or
     // profile shows now.
     let marks = mark::of(context, job).await?;
+    let profile = recipe::profile(job, profile.clone());
     let request = media::PlanRequest {
         main: probe,
         audio_from: None,
-        profile,
+        main_is_silent: false,
+        profile: &profile,
         watermarks: marks
             .iter()
             .map(|(mark, size)| (&mark.placement, *size))

@@ -7,22 +7,20 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::super::context::{Context, Halt, Step, media_failure};
+use super::recipe::{self, Recipe};
 use super::{fetch, mark, prepare};
 use crate::job::{
-    Change, Code, Failure, Job, OrFailure as _, Params, Party, Progress, Published, SourceFacts,
-    Stage,
+    Change, Code, Failure, Job, OrFailure as _, Party, Progress, Published, SourceFacts, Stage,
 };
 use crate::media::{
     self, AudioExpectation, Event, Expectation, FileInput, FileOutput, Input, MediaError, Probe,
-    Render, Report,
+    Render, Report, Verified,
 };
+use crate::telemetry::metrics::MediaPass;
 
 /// Encoders round to whole frames and audio to whole packets; ±50 ms is what the result may
 /// differ by.
 const TOLERANCE_MS: u64 = 50;
-/// What the provider makes may differ a little more: models round to whole latent steps.
-const GENERATED_TOLERANCE_MS: u64 = 250;
-use crate::telemetry::metrics::MediaPass;
 
 pub(super) async fn run(context: &Context<'_>, job: Job) -> Result<Step, Halt> {
     let Some(facts) = job
@@ -35,7 +33,11 @@ pub(super) async fn run(context: &Context<'_>, job: Job) -> Result<Step, Halt> {
             .because("no source facts")
             .into());
     };
-    let generated = generated_file(context, &job).await?;
+    let Some(generated) = generated_file(context, &job).await? else {
+        // One stage back: the provider may still have it. No attempt has failed.
+        context.writer.record(&Change::GeneratedUnusable).await?;
+        return Ok(Step::Next);
+    };
     let Some(_slot) = slot(context).await? else {
         let until = context.after(context.settings().busy_pause);
         return Ok(Step::Wait {
@@ -44,15 +46,16 @@ pub(super) async fn run(context: &Context<'_>, job: Job) -> Result<Step, Halt> {
         });
     };
     let _pass = MediaPass::begun();
-    let probe = match check(context, &job, &facts, &generated).await? {
-        Ok(probe) => probe,
+    let found = match check(context, &job, &facts, &generated).await? {
+        Ok(found) => found,
         Err(error) => {
             // A fresh copy may be whole; a second submission would be paid for.
             context.writer.record(&Change::GeneratedUnusable).await?;
             return Err(media_failure(error, Party::Provider).into());
         }
     };
-    let source = if probe.audio.is_none() && facts.has_audio {
+    let recipe = recipe::of(&facts, &found);
+    let source = if recipe.needs_source {
         let file = context.folder().join("source-video");
         if !tokio::fs::try_exists(&file).await.unwrap_or(false) {
             prepare::get(
@@ -63,12 +66,13 @@ pub(super) async fn run(context: &Context<'_>, job: Job) -> Result<Step, Halt> {
             )
             .await?;
         }
-        Some(file)
+        Some(Arc::new(FileInput::new(file)) as Arc<dyn Input>)
     } else {
         None
     };
-    let made = make(context, &job, &generated, source.as_deref()).await?;
-    let verified = verify(context, &job, &facts, &probe, &made).await?;
+    let recipe = recipe.heard(context, source.as_ref()).await?;
+    let made = make(context, &job, &generated, source, recipe).await?;
+    let verified = verify(context, &job, &facts, &found.probe, &made, recipe).await?;
     let published = publish(context, &job, &made, &verified).await?;
     context
         .writer
@@ -77,8 +81,8 @@ pub(super) async fn run(context: &Context<'_>, job: Job) -> Result<Step, Halt> {
     Ok(Step::Next)
 }
 
-/// The generated file: of this visit's download, or out of our store.
-async fn generated_file(context: &Context<'_>, job: &Job) -> Result<PathBuf, Halt> {
+/// The generated file: of this visit's download, or out of our store; `None` where it is gone.
+async fn generated_file(context: &Context<'_>, job: &Job) -> Result<Option<PathBuf>, Halt> {
     let file = context.folder().join(fetch::GENERATED_FILE);
     if !tokio::fs::try_exists(&file).await.unwrap_or(false) {
         let object = job
@@ -88,17 +92,13 @@ async fn generated_file(context: &Context<'_>, job: &Job) -> Result<PathBuf, Hal
             .unwrap_or_default();
         match prepare::get(context, &object, &file, context.settings().limits.max_bytes).await {
             Err(Halt::Failed(failure)) if failure.code == Code::SourceMissing => {
-                context.writer.record(&Change::GeneratedUnusable).await?;
-                return Err(Failure::new(
-                    Code::StorageUnavailable,
-                    "The generated video is gone from our store.",
-                )
-                .into());
+                tracing::warn!(object, "the generated video is gone from our store");
+                return Ok(None);
             }
             other => other?,
         }
     }
-    Ok(file)
+    Ok(Some(file))
 }
 
 /// A place to work in, or `None` after waiting long enough.
@@ -119,39 +119,15 @@ async fn check(
     job: &Job,
     facts: &SourceFacts,
     file: &Path,
-) -> Result<Result<Probe, MediaError>, Halt> {
-    let mut expected = Expectation {
-        audio: AudioExpectation::Any,
-        ..Expectation::default()
-    };
-    match &job.params {
-        Params::CharacterReplace(_) => {
-            expected.duration_ms = Some((facts.duration_ms, GENERATED_TOLERANCE_MS));
-        }
-        Params::Upscale(upscale) => {
-            expected.duration_ms = Some((facts.duration_ms, GENERATED_TOLERANCE_MS));
-            let target = upscale.target.short_side();
-            if facts.width >= facts.height {
-                expected.height = Some(target);
-            } else {
-                expected.width = Some(target);
-            }
-        }
-        // Half a second of the new part may be missing; the source may not.
-        Params::Extend(extend) => {
-            expected.min_duration_ms =
-                Some((facts.duration_ms + u64::from(extend.seconds) * 1000).saturating_sub(500));
-        }
-    }
+) -> Result<Result<Verified, MediaError>, Halt> {
+    let expected = recipe::expected(context, job, facts);
     let (input, limits, cancel) = (
         FileInput::new(file),
         context.settings().limits.clone(),
         context.stop.media(),
     );
     let checked = context
-        .blocking(move || {
-            media::verify(&input, &expected, &limits, &cancel).map(|verified| verified.probe)
-        })
+        .blocking(move || media::verify(&input, &expected, &limits, &cancel))
         .await?;
     Ok(checked)
 }
@@ -167,7 +143,8 @@ async fn make(
     context: &Context<'_>,
     job: &Job,
     generated: &Path,
-    source: Option<&Path>,
+    source: Option<Arc<dyn Input>>,
+    recipe: Recipe,
 ) -> Result<Made, Halt> {
     let settings = context.settings();
     let profile = settings
@@ -184,8 +161,10 @@ async fn make(
     let poster = context.folder().join("poster.jpg");
     let render = Render {
         main: Arc::new(FileInput::new(generated)),
-        audio_source: source.map(|file| Arc::new(FileInput::new(file)) as Arc<dyn Input>),
-        profile,
+        audio_source: source,
+        main_is_silent: recipe.silent,
+        checks: recipe::checks(context, &profile),
+        profile: recipe::profile(job, profile),
         watermarks: mark::of(context, job)
             .await?
             .into_iter()
@@ -234,6 +213,7 @@ async fn verify(
     facts: &SourceFacts,
     generated: &Probe,
     made: &Made,
+    recipe: Recipe,
 ) -> Result<Probe, Halt> {
     let video = generated
         .require_video()
@@ -252,6 +232,8 @@ async fn verify(
             AudioExpectation::Absent
         },
         video_codec: Some("h264".into()),
+        audible: recipe.audible,
+        playable: true,
         ..Expectation::default()
     };
     let (input, limits, cancel) = (

@@ -7,7 +7,8 @@ use std::process::Command;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use filmlab::media::{
-    Cancel, Event, FileInput, FileOutput, Force, Input, Limits, MediaError, Profile, Render, Report,
+    Cancel, Checks, Event, FileInput, FileOutput, Force, Input, Limits, MediaError, Profile,
+    Render, Report,
 };
 
 /// A directory of this process, removed by the system's own cleaning.
@@ -127,10 +128,12 @@ pub(crate) fn job(main: &Path) -> Render {
     Render {
         main: input(main),
         audio_source: None,
+        main_is_silent: false,
         profile,
         watermarks: Vec::new(),
         poster: None,
         force: Force::default(),
+        checks: Checks::default(),
         limits: Limits::default(),
         threads: 1,
     }

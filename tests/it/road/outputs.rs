@@ -1,0 +1,117 @@
+//! Outputs that are whole and still not what the job is to give back.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use filmlab::job::{Job, Kind};
+use filmlab::media::{Checks, FileInput, Limits, is_audible};
+use serde_json::json;
+
+use super::bench::Bench;
+use crate::support::require;
+
+/// An output made of the fixture clip with the reference program.
+pub(super) fn made(bench: &Bench, arguments: &str, name: &str) -> Option<PathBuf> {
+    let ffmpeg = require::ffmpeg()?;
+    let clip = require::fixture("tiny.mp4")?;
+    let file = bench.dir.path().join(name);
+    let ran = Command::new(ffmpeg)
+        .args(["-v", "error", "-nostdin", "-y", "-i"])
+        .arg(clip)
+        .args(arguments.split_whitespace())
+        .arg(&file)
+        .output()
+        .unwrap();
+    let log = String::from_utf8_lossy(&ran.stderr);
+    assert!(ran.status.success(), "{log}");
+    Some(file)
+}
+
+pub(super) fn gives(bench: &Bench, file: &Path) {
+    let mut script = bench.studio.script.lock().unwrap();
+    script.downloads = std::iter::repeat_with(|| Ok(file.to_owned()))
+        .take(9)
+        .collect();
+}
+
+pub(super) fn result(bench: &Bench, job: &Job) -> PathBuf {
+    let name = &job.result.as_ref().unwrap().video;
+    bench.dir.path().join("objects").join(name)
+}
+
+#[tokio::test]
+async fn a_silent_track_counts_as_dropped_sound() {
+    let Some(bench) = Bench::new().await else {
+        return;
+    };
+    let arguments = "-af volume=0 -c:v copy -c:a aac";
+    let Some(file) = made(&bench, arguments, "silent.mp4") else {
+        return;
+    };
+    gives(&bench, &file);
+    let id = bench.create("j").await;
+    let job = bench.drive(&bench.worker(), &id).await;
+    bench.assert_completed_once(&job).await;
+    let heard = |path: &Path| {
+        is_audible(
+            &FileInput::new(path),
+            &Limits::default(),
+            &filmlab::media::Cancel::new(),
+        )
+        .unwrap()
+    };
+    assert!(!heard(&file) && heard(&result(&bench, &job)));
+}
+
+#[tokio::test]
+async fn a_black_output_ends_the_job_where_that_is_asked_for() {
+    for (asked, code) in [(Some(500), Some("picture_black")), (None, None)] {
+        let Some(mut bench) = Bench::new().await else {
+            return;
+        };
+        bench.settings.checks = Checks {
+            max_black_ms: asked,
+            ..Checks::default()
+        };
+        let arguments = "-vf drawbox=color=black:t=fill -c:v libx264 -preset ultrafast -c:a copy";
+        let Some(file) = made(&bench, arguments, "black.mp4") else {
+            return;
+        };
+        gives(&bench, &file);
+        let id = bench.create("j").await;
+        let job = bench.drive(&bench.worker(), &id).await;
+        match code {
+            Some(code) => bench.assert_ended_without_trace(&job, code).await,
+            None => bench.assert_completed_once(&job).await,
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_profile_makes_an_upscale_smaller_again() {
+    let Some(mut bench) = Bench::new().await else {
+        return;
+    };
+    for profile in bench.settings.profiles.values_mut() {
+        profile.video.max_height = Some(180);
+        profile.video.max_fps = Some(12.0);
+    }
+    let arguments = "-vf scale=1280:720 -c:v libx264 -preset ultrafast -an";
+    let Some(file) = made(&bench, arguments, "upscaled.mp4") else {
+        return;
+    };
+    gives(&bench, &file);
+    let id = bench
+        .create_as("j", Kind::Upscale, json!({"target": "720p"}), |_| {})
+        .await;
+    let job = bench.drive(&bench.worker(), &id).await;
+    bench.assert_completed_once(&job).await;
+    let result = job.result.as_ref().unwrap();
+    assert_eq!((result.width, result.height), (1280, 720));
+    let found = filmlab::media::count_frames(
+        &FileInput::new(self::result(&bench, &job)),
+        &Limits::default(),
+        &filmlab::media::Cancel::new(),
+    );
+    assert_eq!(found.unwrap(), 48);
+}
