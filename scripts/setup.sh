@@ -6,6 +6,7 @@
 #   scripts/setup.sh fixtures also to make fixtures: the ffmpeg program
 #   scripts/setup.sh test     also to test: the ffmpeg program, zzuf, cargo-nextest
 #   scripts/setup.sh vendor   also for the static FFmpeg of vendor/ffmpeg
+#   scripts/setup.sh api      also for `make test-api`: Python, and schemathesis in target/
 #   scripts/setup.sh lint     also to lint: shellcheck, cargo-deny
 #
 # Exit codes: 0 ready; 64 wrong use; 69 something is missing that this script may
@@ -32,9 +33,10 @@ case $purpose in
     fixtures) packages+=(ffmpeg) ;;
     test) packages+=(ffmpeg zzuf) tools=("$nextest") ;;
     vendor) packages+=(g++ nasm meson ninja-build libx264-dev libzimg-dev zlib1g-dev xz-utils curl) ;;
+    api) packages+=(python3 python3-venv) ;;
     lint) packages+=(shellcheck) tools=("$deny") ;;
     *)
-        echo "usage: scripts/setup.sh [build|fixtures|test|vendor|lint]" >&2
+        echo "usage: scripts/setup.sh [build|fixtures|test|vendor|api|lint]" >&2
         exit 64
         ;;
 esac
@@ -119,3 +121,6 @@ cargo_tools() {
 system_packages
 rust
 cargo_tools
+if [[ $purpose == api ]] && ! scripts/schemathesis.sh install; then
+    say "schemathesis could not be installed; its checks will be skipped"
+fi

@@ -11,6 +11,7 @@ mod callbacks;
 mod files;
 mod health;
 mod jobs;
+mod metrics;
 mod oidc;
 mod openapi;
 mod problem;
@@ -150,7 +151,8 @@ pub fn router(state: HttpState) -> Router {
     let mut routes = openapi::about()
         .merge(health::routes())
         .merge(openapi::routes())
-        .merge(callbacks::routes());
+        .merge(callbacks::routes())
+        .merge(metrics::routes());
     if !matches!(state.settings.tasks_auth, TasksAuth::Closed) {
         routes = routes.merge(tasks::routes(&state));
     }
