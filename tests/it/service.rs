@@ -3,4 +3,5 @@
 mod faults;
 mod lab;
 mod quotes;
+mod segments;
 mod stops;

@@ -156,6 +156,7 @@ pub(super) fn run(
         ),
         faststart,
         heard: sound.as_ref().is_some_and(super::sound::SoundLane::heard),
+        length_ms: None,
         looked: None,
         frames: counts.packets,
     })
