@@ -38,28 +38,15 @@ pub(super) fn run(
 ) -> Result<Outcome, MediaError> {
     let poster = job.poster_picker();
     let length = job.length_ms();
-    let wrong = || MediaError::new(MediaCode::Internal, "there are no two parts to join");
-    let VideoPlan::Encode {
+    let Shape {
         width,
         height,
-        crf,
-        preset,
-        max_rate,
-        fps: Some(fps),
-        ..
-    } = &job.plan.video
-    else {
-        return Err(wrong());
-    };
-    let rate = Ratio::approximate(*fps);
-    let settings = EncodeSettings {
-        crf: *crf,
-        preset: preset.clone(),
-        max_rate: *max_rate,
-    };
-    let color = spec_for(&job.main, *width, *height)?.color;
+        fps,
+        settings,
+    } = Shape::of(&job.plan.video)?;
+    let rate = Ratio::approximate(fps);
+    let color = spec_for(&job.main, width, height)?.color;
     let marks = job.marks(color);
-    let (width, height) = (*width, *height);
     let audio = job.plan.audio.clone();
     let Job {
         render,
@@ -69,7 +56,7 @@ pub(super) fn run(
         ..
     } = job;
     let (Some(before), Some(before_input)) = (before, render.before.as_ref()) else {
-        return Err(wrong());
+        return Err(no_two_parts());
     };
     let limits = &render.limits;
     let spec = |part: &Opened| -> Result<VideoSpec, MediaError> {
@@ -146,6 +133,45 @@ pub(super) fn run(
         poster: video.poster.and_then(PosterPicker::take),
         faststart,
     })
+}
+
+/// What both parts become.
+struct Shape {
+    width: u32,
+    height: u32,
+    fps: f64,
+    settings: EncodeSettings,
+}
+
+impl Shape {
+    fn of(plan: &VideoPlan) -> Result<Self, MediaError> {
+        let VideoPlan::Encode {
+            width,
+            height,
+            crf,
+            preset,
+            max_rate,
+            fps: Some(fps),
+            ..
+        } = plan
+        else {
+            return Err(no_two_parts());
+        };
+        Ok(Self {
+            width: *width,
+            height: *height,
+            fps: *fps,
+            settings: EncodeSettings {
+                crf: *crf,
+                preset: preset.clone(),
+                max_rate: *max_rate,
+            },
+        })
+    }
+}
+
+fn no_two_parts() -> MediaError {
+    MediaError::new(MediaCode::Internal, "there are no two parts to join")
 }
 
 fn seam_lane(plan: &AudioPlan, sink: &mut Sink) -> Result<Option<SoundLane>, MediaError> {

@@ -23,6 +23,10 @@ use crate::media::verify::Truncation;
 /// Why a stream that changes is not copied: an MP4 declares one size.
 pub(super) const CHANGES: &str = "it changes in mid-stream and becomes one";
 
+/// Why a stream with an edit list is not copied: what was cut off would still be
+/// in the file, for players that do not know such lists and for whoever looks.
+const CUT_OFF: &str = "what its edit list cuts off is left out";
+
 /// Whether a copied packet brings another size or profile with it.
 struct Changes(Option<ParameterSets>);
 
@@ -105,6 +109,9 @@ pub(super) fn run(
             within(counts.packets, limits)?;
             if changes.brought_by(&packet) {
                 return Err(Setback::CannotCopy(CHANGES));
+            }
+            if packet.is_cut_off() {
+                return Err(Setback::CannotCopy(CUT_OFF));
             }
             packet.subtract(offset);
             let end = packet.pts().unwrap_or(0).saturating_add(packet.duration());

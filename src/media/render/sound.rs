@@ -141,11 +141,15 @@ impl CopyLane {
     fn packet(&self, packet: &mut Packet, sink: &mut Sink) -> Result<(), MediaError> {
         packet.subtract(rescale(self.timing.offset_us, Ratio::MICROS, self.base));
         let starts = packet.pts().or(packet.dts()).unwrap_or(0);
-        if self
+        let too_late = self
             .timing
             .end_us
-            .is_some_and(|end| rescale(starts, self.base, Ratio::MICROS) >= end)
-        {
+            .is_some_and(|end| rescale(starts, self.base, Ratio::MICROS) >= end);
+        // Up to three packets before the start prime the decoder; what lies before
+        // them was cut off by an edit list.
+        let cut_off = starts.saturating_add(packet.duration().saturating_mul(3)) <= 0
+            && packet.duration() > 0;
+        if too_late || cut_off {
             packet.clear();
             return Ok(());
         }
