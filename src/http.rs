@@ -23,13 +23,13 @@ use async_trait::async_trait;
 use axum::Router;
 
 pub use auth::{LOCAL_OWNER, TasksAuth};
-pub use jobs::{JobPage, JobView, ResultView};
+pub use jobs::{JobPage, JobView, NotificationList, NotificationView, ResultView};
 pub use oidc::{GOOGLE_CERTS, OidcCheck};
 pub use problem::{Problem, status_of};
 
 use crate::clock::SharedClock;
-use crate::job::{Fault, JobId, Owner, WatermarkSpec};
-use crate::ledger::{Ledger, LedgerError};
+use crate::job::{Failure, Fault, JobId, Owner, WatermarkSpec};
+use crate::ledger::{Deleted, Ledger, LedgerError};
 use crate::provider::CallbackGate;
 use crate::queue::Queue;
 use crate::storage::{LinkVerifier, Storage};
@@ -41,6 +41,7 @@ pub trait Visits: std::fmt::Debug + Send + Sync {
     async fn visit(self: Arc<Self>, id: JobId, seq: u64) -> Visit;
     async fn deliver(self: Arc<Self>, id: String) -> OutboxVisit;
     async fn sweep(self: Arc<Self>) -> Result<Swept, LedgerError>;
+    async fn delete(self: Arc<Self>, id: JobId) -> Result<Deleted, Failure>;
     /// What a job would cost; may be dropped at any time.
     async fn quote(&self, asked: QuoteRequest) -> Result<Quote, QuoteError>;
     fn is_draining(&self) -> bool;
@@ -58,6 +59,10 @@ impl Visits for Worker {
 
     async fn sweep(self: Arc<Self>) -> Result<Swept, LedgerError> {
         Worker::sweep(&self).await
+    }
+
+    async fn delete(self: Arc<Self>, id: JobId) -> Result<Deleted, Failure> {
+        Worker::delete(&self, id).await
     }
 
     async fn quote(&self, asked: QuoteRequest) -> Result<Quote, QuoteError> {

@@ -15,6 +15,7 @@ pub mod kinds;
 pub mod lease;
 pub mod notification;
 pub mod progress;
+pub mod round;
 pub mod status;
 mod watermark;
 
@@ -34,6 +35,7 @@ pub use kinds::{CharacterReplace, Extend, Fault, Kind, Params, Resolution, Upsca
 pub use lease::{Claim, Lease};
 pub use notification::{Channel, Event, Notification, Notify};
 pub use progress::Progress;
+pub use round::{Keeping, Kept};
 pub use status::{Stage, Status};
 pub use watermark::WatermarkSpec;
 
@@ -90,6 +92,12 @@ pub struct Job {
     pub generated: Option<Generated>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<Published>,
+    /// When the result was deleted for its age.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result_expired_at: Option<Timestamp>,
+    /// What is to be deleted in time.
+    #[serde(default)]
+    pub kept: Kept,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<JobError>,
     #[serde(default)]
@@ -342,6 +350,8 @@ impl NewJob {
             intents: Vec::new(),
             generated: None,
             result: None,
+            result_expired_at: None,
+            kept: Kept::default(),
             error: None,
             credits: JobCredits {
                 cost: self.cost,

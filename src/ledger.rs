@@ -13,8 +13,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::job::{
-    Account, Change, Claim, CreditEntry, Credits, Ending, Job, JobId, Kind, NewJob, Notification,
-    Owner, Progress, Status, Timestamp, notification::DeliveryState,
+    Account, Change, Claim, CreditEntry, Credits, Ending, Job, JobId, Keeping, Kind, NewJob,
+    Notification, Owner, Progress, Status, Timestamp, notification::DeliveryState,
 };
 
 /// By what the caller can do about it.
@@ -114,6 +114,31 @@ pub enum CancelRequest {
     NotFound,
 }
 
+/// What became of asking for another round.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Retried {
+    /// The next round has begun and is due at once.
+    Done(Box<Job>),
+    /// The round asked about is not the job's last one any more: somebody was first, or this
+    /// very call was, with its answer lost. The job as it is now.
+    Begun(Box<Job>),
+    /// The round is not over.
+    NotEnded(Box<Job>),
+    /// It has a result.
+    Completed(Box<Job>),
+    NotFound,
+}
+
+/// What became of a deletion.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Deleted {
+    /// Nothing is left of it but the account's history.
+    Done,
+    /// It runs, perhaps in another round than the one asked about.
+    NotEnded(Box<Job>),
+    NotFound,
+}
+
 /// A job that somebody has to look at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Due {
@@ -135,6 +160,10 @@ pub struct JobQuery {
     pub owner: Option<Owner>,
     pub status: Option<Status>,
     pub kind: Option<Kind>,
+    /// Made at this moment or later.
+    pub created_after: Option<Timestamp>,
+    /// Made before this moment.
+    pub created_before: Option<Timestamp>,
     /// 1 to 100.
     pub limit: u32,
     /// Where the page before ended.
@@ -213,6 +242,10 @@ pub trait Ledger: Debug + Send + Sync {
     /// has moved on since. The visit is then due at once.
     async fn rewake(&self, id: &JobId, seen: u64, now: Timestamp) -> Result<Option<u64>>;
 
+    /// Raises the wake-up number of a job that is not due yet to `seen + 1`, and leaves its time:
+    /// a task that came too early has used up its name. `None` if the job has moved on since.
+    async fn replan(&self, id: &JobId, seen: u64) -> Result<Option<u64>>;
+
     /// Ends a job whose document cannot be read: status `failed`, error `invalid_job`, due
     /// nowhere; all other fields stay as they are, for a person to look at. Credits it may hold
     /// stay held and nobody is told, since the document does not say reliably whose they are.
@@ -222,11 +255,34 @@ pub trait Ledger: Debug + Send + Sync {
     /// Written by anybody at any time: it never makes an owner's write fail, nor does an
     /// owner's write undo it.
     async fn request_cancel(&self, id: &JobId, now: Timestamp) -> Result<CancelRequest>;
+    /// Begins the round after `round`, which failed or was cancelled: see [`Job::retry`]. Doing
+    /// it again answers [`Retried::Begun`], so it may be repeated after an unknown outcome.
+    async fn retry(
+        &self,
+        id: &JobId,
+        round: u32,
+        now: Timestamp,
+        deadline_at: Timestamp,
+    ) -> Result<Retried>;
+    /// Removes the record of a job whose last round, `round`, is over, with its callbacks and
+    /// notices. Credit entries stay. Doing it again answers [`Deleted::NotFound`].
+    async fn delete(&self, id: &JobId, round: u32) -> Result<Deleted>;
+    /// Jobs whose files of that sort have been kept since `before` or longer, longest first.
+    async fn kept(&self, what: Keeping, before: Timestamp, limit: u32) -> Result<Vec<JobId>>;
+    /// Notes that such files of that round were deleted; see [`Job::forget`]. `false` if there
+    /// was nothing to note.
+    async fn forget(&self, id: &JobId, what: Keeping, round: u32, now: Timestamp) -> Result<bool>;
+
     /// Must not exist yet; `false` if it did.
     async fn record_callback(&self, id: &JobId, callback: &Callback) -> Result<bool>;
     async fn callbacks(&self, id: &JobId) -> Result<Vec<Callback>>;
 
     async fn notification(&self, id: &str) -> Result<Option<Notification>>;
+    /// A job's notices, first round first.
+    async fn notifications(&self, id: &JobId) -> Result<Vec<Notification>>;
+    /// Sends a notice on its way once more, whatever became of it: see [`Notification::replay`].
+    /// The notice as it is then; `None` if there is none.
+    async fn replay(&self, id: &str, now: Timestamp) -> Result<Option<Notification>>;
     async fn due_notifications(&self, before: Timestamp, limit: u32) -> Result<Vec<Notification>>;
     /// Counts one delivery and notes what came of it. `delivered` is final: what a slower twin
     /// of that delivery has to say later changes nothing, nor does an unknown id.

@@ -10,6 +10,7 @@
 mod balance;
 mod cleaning;
 mod context;
+mod deletion;
 mod end;
 mod outbox;
 mod placement;
@@ -33,8 +34,8 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 use crate::clock::{SharedClock, later};
-use crate::job::{Job, JobId, Timestamp};
-use crate::ledger::{Claimed, Ledger, LedgerError};
+use crate::job::{Code, Failure, Job, JobId, Timestamp};
+use crate::ledger::{Claimed, Deleted, Ledger, LedgerError};
 use crate::notify::Notifier;
 use crate::outgoing::Fetcher;
 use crate::provider::{CallbackGate, Provider};
@@ -68,7 +69,7 @@ pub enum Visit {
     Advanced,
     /// Late, duplicate or ended: there was nothing to do.
     NothingToDo,
-    /// Too early: the recorded wake-up was planned again.
+    /// Too early: the recorded wake-up was planned again, under a fresh number.
     Early {
         at: Timestamp,
     },
@@ -199,13 +200,7 @@ impl Worker {
         match self.is_due(&job, now).await {
             Ok(true) => {}
             Ok(false) if seq < job.wake.seq => return Visit::NothingToDo,
-            Ok(false) => {
-                let at = job.next_visit_at.unwrap_or(now);
-                return match self.plan_wake(&job).await {
-                    Ok(()) => Visit::Early { at },
-                    Err(visit) => visit,
-                };
-            }
+            Ok(false) => return self.too_early(job).await,
             Err(error) => return unavailable(&error),
         }
         let lease = self.services.settings.lease;
@@ -219,6 +214,23 @@ impl Worker {
             Ok(Claimed::NotFound) => Visit::NotFound,
             // If the claim was made, its lease runs out; that costs an attempt, no more.
             Err(error) => unavailable(&error),
+        }
+    }
+
+    /// The task that has come has used up its name: the recorded time gets a fresh one.
+    async fn too_early(&self, mut job: Job) -> Visit {
+        let Some(at) = job.next_visit_at else {
+            return Visit::NothingToDo;
+        };
+        match self.services.ledger.replan(&job.id, job.wake.seq).await {
+            Ok(Some(seq)) => job.wake.seq = seq,
+            // Somebody was first, and plans it.
+            Ok(None) => return Visit::NothingToDo,
+            Err(error) => return unavailable(&error),
+        }
+        match self.plan_wake(&job).await {
+            Ok(()) => Visit::Early { at },
+            Err(visit) => visit,
         }
     }
 
@@ -270,6 +282,24 @@ impl Worker {
         }
     }
 
+    /// Deletes an ended job and everything that is its own: results, work files, our copies of
+    /// its inputs, the provider's copies, the record with its callbacks and notices. Credit
+    /// entries stay. What broke off is made good by doing it again. Goes on to its end even if
+    /// the caller stops waiting.
+    pub async fn delete(self: &Arc<Self>, id: JobId) -> Result<Deleted, Failure> {
+        if self.is_draining() {
+            return Err(Failure::new(Code::ShuttingDown, Code::ShuttingDown.about()));
+        }
+        let worker = Arc::clone(self);
+        let task = self
+            .tracker
+            .spawn(async move { deletion::delete(&worker.services, &id).await });
+        match task.await {
+            Ok(deleted) => deleted,
+            Err(error) => Err(Failure::new(Code::Internal, Code::Internal.about()).because(error)),
+        }
+    }
+
     /// Plans anew what is overdue: wake-ups and deliveries that were lost.
     pub async fn sweep(self: &Arc<Self>) -> Result<Swept, LedgerError> {
         let now = self.now();
@@ -298,9 +328,10 @@ impl Worker {
             .due_notifications(before, SWEEP_LIMIT)
             .await?
         {
+            let delivery = notice.next_task();
             let task = Task::Outbox {
                 id: notice.id,
-                delivery: notice.deliveries + 1,
+                delivery,
             };
             match self.services.queue.schedule(&task, now).await {
                 Ok(()) => swept.notifications += 1,
@@ -352,8 +383,8 @@ fn unavailable(error: &LedgerError) -> Visit {
     }
 }
 
-/// Deliveries of a task for an unknown job that are still worth repeating: its document may be
-/// on its way.
+/// Deliveries of a task for an unknown job or notice that are answered “not found”, since its
+/// document may be on its way. The next one is taken for the last.
 pub const UNKNOWN_JOB_DELIVERIES: u32 = 5;
 
 #[async_trait]
@@ -364,7 +395,7 @@ impl Receiver for Arc<Worker> {
                 Visit::Advanced | Visit::NothingToDo | Visit::Early { .. } => {
                     Delivery::Acknowledged
                 }
-                Visit::NotFound if deliveries >= UNKNOWN_JOB_DELIVERIES => {
+                Visit::NotFound if deliveries > UNKNOWN_JOB_DELIVERIES => {
                     tracing::error!(job = %id, "a task names a job that does not exist");
                     Delivery::Acknowledged
                 }
@@ -377,14 +408,16 @@ impl Receiver for Arc<Worker> {
                 OutboxVisit::Delivered | OutboxVisit::NothingToDo | OutboxVisit::Planned { .. } => {
                     Delivery::Acknowledged
                 }
-                OutboxVisit::NotFound => {
+                OutboxVisit::NotFound if deliveries > UNKNOWN_JOB_DELIVERIES => {
                     tracing::error!(
                         notification = id,
                         "a task names a notice that does not exist"
                     );
                     Delivery::Acknowledged
                 }
-                OutboxVisit::Draining | OutboxVisit::Unavailable { .. } => Delivery::Again,
+                OutboxVisit::NotFound | OutboxVisit::Draining | OutboxVisit::Unavailable { .. } => {
+                    Delivery::Again
+                }
             },
         }
     }

@@ -169,6 +169,22 @@ impl<S: Send + Sync> FromRequest<S> for Json {
     }
 }
 
+/// A JSON body that may be left out.
+pub(super) async fn optional_json<S: Send + Sync>(
+    request: Request,
+    state: &S,
+) -> Result<serde_json::Value, Problem> {
+    let (parts, body) = request.into_parts();
+    let bytes = self::body(Request::from_parts(parts.clone(), body), state).await?;
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Ok(serde_json::Value::Null);
+    }
+    let request = Request::from_parts(parts, bytes.into());
+    Json::from_request(request, state)
+        .await
+        .map(|Json(value)| value)
+}
+
 /// The whole body, within the route's limit.
 pub(super) async fn body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
     Bytes::from_request(request, state)

@@ -1,6 +1,8 @@
-//! `/v1`: creating, reading, listing and cancelling jobs, and uploading their inputs.
+//! `/v1`: jobs from their creation to their deletion, and uploading their inputs.
 
+mod notifications;
 pub(super) mod request;
+mod rounds;
 mod sources;
 mod view;
 
@@ -13,6 +15,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderValue, StatusCode, header};
 
+pub use notifications::{NotificationList, NotificationView};
 pub use view::{JobPage, JobView, ResultView};
 
 use super::auth::Caller;
@@ -25,8 +28,14 @@ use crate::queue::{Task, Why};
 pub(super) fn routes() -> Router<HttpState> {
     Router::new()
         .route("/v1/jobs", post(create).get(list))
-        .route("/v1/jobs/{id}", get(read))
+        .route("/v1/jobs/{id}", get(read).delete(rounds::delete))
         .route("/v1/jobs/{id}/cancel", post(cancel))
+        .route("/v1/jobs/{id}/retry", post(rounds::retry))
+        .route("/v1/jobs/{id}/notifications", get(notifications::list))
+        .route(
+            "/v1/jobs/{id}/notifications/replay",
+            post(notifications::replay),
+        )
         .layer(middleware::from_fn(api::in_time))
         // An upload takes as long as its bytes do; it has limits of its own.
         .merge(sources::routes())

@@ -131,12 +131,7 @@ impl Change {
             }
             Self::PredictionLost => {
                 self.enter(job, Stage::Submit)?;
-                if let Some(intent) = job.current_intent().map(|intent| intent.id.clone()) {
-                    mark(job, &intent, IntentState::Failed);
-                }
-                job.provider.prediction_id = None;
-                job.provider.output_url = None;
-                job.generated = None;
+                job.drop_prediction();
             }
             Self::Fetched(generated) => {
                 self.enter(job, Stage::Process)?;
@@ -246,9 +241,12 @@ impl Change {
         if ending.status == Status::Completed {
             job.stage = None;
             job.progress = Progress::done();
+            job.kept.results = Some(ending.at);
         } else {
             // The name of a result is what publishes it.
             job.result = None;
+            // Another round may use what was paid for.
+            job.kept.generated = job.generated.as_ref().map(|_| ending.at);
         }
         job.leave(None);
         Ok(())
@@ -274,7 +272,7 @@ fn require(job: &Job, allowed: bool, change: &Change) -> Result<(), IllegalChang
     Err(IllegalChange::of(change, job))
 }
 
-fn mark(job: &mut Job, intent: &str, state: IntentState) -> bool {
+pub(super) fn mark(job: &mut Job, intent: &str, state: IntentState) -> bool {
     let found = job.intents.iter_mut().find(|known| known.id == intent);
     let known = found.is_some();
     if let Some(intent) = found {
@@ -311,14 +309,14 @@ pub(super) mod tests {
         .into_job()
     }
 
-    fn claimed() -> Job {
+    pub(crate) fn claimed() -> Job {
         let mut job = job();
         job.claim("a", at(0), std::time::Duration::from_secs(60))
             .unwrap();
         job
     }
 
-    fn intent(id: &str) -> Intent {
+    pub(crate) fn intent(id: &str) -> Intent {
         Intent {
             id: id.into(),
             model: "m".into(),

@@ -115,6 +115,12 @@ pub struct Notification {
     pub state: DeliveryState,
     #[serde(default)]
     pub deliveries: u32,
+    /// How often it was sent on its way again by hand.
+    #[serde(default)]
+    pub replays: u32,
+    /// The deliveries there were when that happened last: tries are counted from there.
+    #[serde(default)]
+    pub replayed_after: u32,
     /// When to try next; absent once delivered or given up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_at: Option<Timestamp>,
@@ -163,9 +169,41 @@ impl Notification {
             }),
             state: DeliveryState::Pending,
             deliveries: 0,
+            replays: 0,
+            replayed_after: 0,
             next_at: Some(now),
             last_error: None,
             created_at: now,
         })
+    }
+
+    /// The number of the next delivery's task. Every number names a task once: a replay needs a
+    /// fresh one even where no delivery came in between.
+    #[must_use]
+    pub fn next_task(&self) -> u32 {
+        self.deliveries
+            .saturating_add(self.replays)
+            .saturating_add(1)
+    }
+
+    /// Tries since the beginning, or since it was replayed.
+    #[must_use]
+    pub fn tries(&self) -> u32 {
+        self.deliveries.saturating_sub(self.replayed_after)
+    }
+
+    /// Due at once under its own id, with as many tries as a new notice.
+    pub fn replay(&mut self, now: Timestamp) {
+        self.state = DeliveryState::Pending;
+        self.next_at = Some(now);
+        self.replays = self.replays.saturating_add(1);
+        self.replayed_after = self.deliveries;
+    }
+
+    /// The round it tells of, as its id says.
+    #[must_use]
+    pub fn round(&self) -> Option<u32> {
+        // Ids of jobs and names of events hold no ':'.
+        self.id.split(':').nth(1)?.parse().ok()
     }
 }

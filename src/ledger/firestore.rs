@@ -17,6 +17,8 @@ mod outbox;
 mod owner;
 mod places;
 mod planning;
+mod retention;
+mod rounds;
 mod store;
 mod values;
 mod writes;
@@ -32,11 +34,11 @@ use gcloud_sdk::google_cloud_auth::credentials::{
 use gcloud_sdk::google_cloud_auth::errors::CredentialsError;
 
 use super::{
-    Callback, CancelRequest, Claimed, Commit, Created, Due, Held, JobQuery, Ledger, LedgerError,
-    Result, Settled, Settlement,
+    Callback, CancelRequest, Claimed, Commit, Created, Deleted, Due, Held, JobQuery, Ledger,
+    LedgerError, Result, Retried, Settled, Settlement,
 };
 use crate::job::{
-    Account, Change, Claim, CreditEntry, Credits, Job, JobId, NewJob, Notification, Owner,
+    Account, Change, Claim, CreditEntry, Credits, Job, JobId, Keeping, NewJob, Notification, Owner,
     Progress, Timestamp, notification::DeliveryState,
 };
 use store::Store;
@@ -210,12 +212,38 @@ impl Ledger for FirestoreLedger {
         planning::rewake(&self.store, id, seen, now).await
     }
 
+    async fn replan(&self, id: &JobId, seen: u64) -> Result<Option<u64>> {
+        planning::replan(&self.store, id, seen).await
+    }
+
     async fn bury(&self, id: &JobId, now: Timestamp) -> Result<bool> {
         planning::bury(&self.store, id, now).await
     }
 
     async fn request_cancel(&self, id: &JobId, _now: Timestamp) -> Result<CancelRequest> {
         creation::request_cancel(&self.store, id).await
+    }
+
+    async fn retry(
+        &self,
+        id: &JobId,
+        round: u32,
+        now: Timestamp,
+        deadline_at: Timestamp,
+    ) -> Result<Retried> {
+        rounds::retry(&self.store, id, round, now, deadline_at).await
+    }
+
+    async fn delete(&self, id: &JobId, round: u32) -> Result<Deleted> {
+        rounds::delete(&self.store, id, round).await
+    }
+
+    async fn kept(&self, what: Keeping, before: Timestamp, limit: u32) -> Result<Vec<JobId>> {
+        retention::kept(&self.store, what, before, limit).await
+    }
+
+    async fn forget(&self, id: &JobId, what: Keeping, round: u32, now: Timestamp) -> Result<bool> {
+        retention::forget(&self.store, id, what, round, now).await
     }
 
     async fn record_callback(&self, id: &JobId, callback: &Callback) -> Result<bool> {
@@ -228,6 +256,14 @@ impl Ledger for FirestoreLedger {
 
     async fn notification(&self, id: &str) -> Result<Option<Notification>> {
         outbox::load(&self.store, id).await
+    }
+
+    async fn notifications(&self, id: &JobId) -> Result<Vec<Notification>> {
+        outbox::of_job(&self.store, id).await
+    }
+
+    async fn replay(&self, id: &str, now: Timestamp) -> Result<Option<Notification>> {
+        outbox::replay(&self.store, id, now).await
     }
 
     async fn due_notifications(&self, before: Timestamp, limit: u32) -> Result<Vec<Notification>> {

@@ -11,6 +11,8 @@ mod creation;
 mod outbox;
 mod owner;
 mod planning;
+mod retention;
+mod rounds;
 mod rows;
 mod schema;
 
@@ -20,11 +22,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{
-    Callback, CancelRequest, Claimed, Commit, Created, Due, Held, JobQuery, Ledger, LedgerError,
-    Result, Settled, Settlement,
+    Callback, CancelRequest, Claimed, Commit, Created, Deleted, Due, Held, JobQuery, Ledger,
+    LedgerError, Result, Retried, Settled, Settlement,
 };
 use crate::job::{
-    Account, Change, Claim, CreditEntry, Credits, Job, JobId, NewJob, Notification, Owner,
+    Account, Change, Claim, CreditEntry, Credits, Job, JobId, Keeping, NewJob, Notification, Owner,
     Progress, Timestamp, notification::DeliveryState,
 };
 use crate::sqlite::{Database, DatabaseError, Durability};
@@ -184,6 +186,13 @@ impl Ledger for SqliteLedger {
             .await
     }
 
+    async fn replan(&self, id: &JobId, seen: u64) -> Result<Option<u64>> {
+        let id = id.clone();
+        self.database
+            .write(move |tx| planning::replan(tx, &id, seen))
+            .await
+    }
+
     async fn bury(&self, id: &JobId, now: Timestamp) -> Result<bool> {
         let id = id.clone();
         self.database
@@ -195,6 +204,39 @@ impl Ledger for SqliteLedger {
         let id = id.clone();
         self.database
             .write(move |tx| creation::request_cancel(tx, &id, now))
+            .await
+    }
+
+    async fn retry(
+        &self,
+        id: &JobId,
+        round: u32,
+        now: Timestamp,
+        deadline_at: Timestamp,
+    ) -> Result<Retried> {
+        let (id, max_waiting) = (id.clone(), self.max_waiting);
+        self.database
+            .write(move |tx| rounds::retry(tx, &id, round, now, deadline_at, max_waiting))
+            .await
+    }
+
+    async fn delete(&self, id: &JobId, round: u32) -> Result<Deleted> {
+        let id = id.clone();
+        self.database
+            .write(move |tx| rounds::delete(tx, &id, round))
+            .await
+    }
+
+    async fn kept(&self, what: Keeping, before: Timestamp, limit: u32) -> Result<Vec<JobId>> {
+        self.database
+            .read(move |db| retention::kept(db, what, before, limit))
+            .await
+    }
+
+    async fn forget(&self, id: &JobId, what: Keeping, round: u32, now: Timestamp) -> Result<bool> {
+        let id = id.clone();
+        self.database
+            .write(move |tx| retention::forget(tx, &id, what, round, now))
             .await
     }
 
@@ -215,6 +257,18 @@ impl Ledger for SqliteLedger {
     async fn notification(&self, id: &str) -> Result<Option<Notification>> {
         let id = id.to_owned();
         self.database.read(move |db| outbox::load(db, &id)).await
+    }
+
+    async fn notifications(&self, id: &JobId) -> Result<Vec<Notification>> {
+        let id = id.clone();
+        self.database.read(move |db| outbox::of_job(db, &id)).await
+    }
+
+    async fn replay(&self, id: &str, now: Timestamp) -> Result<Option<Notification>> {
+        let id = id.to_owned();
+        self.database
+            .write(move |tx| outbox::replay(tx, &id, now))
+            .await
     }
 
     async fn due_notifications(&self, before: Timestamp, limit: u32) -> Result<Vec<Notification>> {

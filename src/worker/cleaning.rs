@@ -7,7 +7,8 @@ use crate::job::{Job, JobId};
 use crate::storage::StorageError;
 
 /// Deletes what the round leaves behind: results that were made but never published, since the
-/// name in the job is what publishes one, and what the provider returned.
+/// name in the job is what publishes one, and what the provider returned, unless another round
+/// may go on from it.
 pub(super) async fn after_round(services: &Services, job: &Job) -> Result<(), StorageError> {
     let storage = &services.storage;
     let this_round = format!("results/{}/{}-", job.id, job.round);
@@ -20,7 +21,15 @@ pub(super) async fn after_round(services: &Services, job: &Job) -> Result<(), St
         }
     }
     // Last: as long as this folder is there, the round is known not to be cleaned up.
-    storage.delete_folder(&format!("work/{}", job.id)).await?;
+    let kept = job
+        .generated
+        .as_ref()
+        .filter(|_| job.kept.generated.is_some());
+    for object in storage.list(&format!("work/{}", job.id)).await? {
+        if kept.is_none_or(|kept| kept.object != object) {
+            storage.delete(&object).await?;
+        }
+    }
     Ok(())
 }
 

@@ -63,7 +63,7 @@ pub(super) async fn deliver(services: &Services, id: &str) -> OutboxVisit {
             let Some(pause) = services
                 .settings
                 .notify_attempts
-                .pause_after(notice.deliveries + 1)
+                .pause_after(notice.tries() + 1)
             else {
                 tracing::error!(
                     id,
@@ -124,7 +124,7 @@ async fn written(
 async fn plan(services: &Services, notice: &Notification, at: Timestamp) -> OutboxVisit {
     let task = Task::Outbox {
         id: notice.id.clone(),
-        delivery: notice.deliveries + 1,
+        delivery: notice.next_task(),
     };
     match services.queue.schedule(&task, at).await {
         Ok(()) => OutboxVisit::Planned { at },

@@ -13,6 +13,9 @@ use crate::job::{Job, Stage};
 
 /// Runs one stage. `settle` is not here: it ends the round, see `end`.
 pub(super) async fn run(context: &Context<'_>, stage: Stage, job: Job) -> Result<Step, Halt> {
+    if stage != Stage::Submit {
+        submit::hold_for_resumed(context, &job).await?;
+    }
     match stage {
         Stage::Submit => submit::run(context, job).await,
         Stage::Generate => generate::run(context, job).await,

@@ -6,6 +6,7 @@ mod files;
 mod frame;
 mod jobs;
 mod quotes;
+mod rounds;
 mod tasks;
 mod uploads;
 
@@ -196,6 +197,20 @@ impl App {
             None => request.body(Body::empty()),
         };
         self.send(request.unwrap()).await
+    }
+
+    /// Asserts a success; gives the answer.
+    pub(crate) async fn expect(
+        &self,
+        method: Method,
+        path: &str,
+        body: Value,
+        status: u16,
+    ) -> Answer {
+        let body = Some(body).filter(|body| !body.is_null());
+        let answer = self.call("alice", method, path, body, &[]).await;
+        assert_eq!(answer.status.as_u16(), status, "{path}: {:?}", answer.bytes);
+        answer
     }
 
     /// A job of Alice's; gives its id.

@@ -30,11 +30,16 @@ macro_rules! ledger_contract {
                 settlement: eight_tries_settle_once, each_entry_moves_what_it_says,
                     an_entry_that_is_there_is_not_moved_again, without_an_account_nothing_is_written,
                     each_round_holds_and_tells_anew;
+                rounds: a_failed_job_gets_another_round, only_an_ended_job_is_retried,
+                    eight_retries_begin_one_round, an_unknown_retry_is_asked_again,
+                    a_deleted_job_leaves_its_entries_alone, only_an_ended_job_is_deleted,
+                    kept_files_are_named_and_forgotten;
                 planning: due_jobs_come_oldest_first, a_rewake_needs_the_number_seen,
-                    ended_jobs_are_due_nowhere, pages_are_stable, filters_hold,
+                    an_early_visit_is_replanned_once, lists_span_times, ended_jobs_are_due_nowhere, pages_are_stable, filters_hold,
                     a_malformed_job_is_named_and_buried;
                 outbox: a_notice_is_due_until_delivered, delivered_is_final,
-                    an_undeliverable_notice_can_be_replayed, notices_come_oldest_first;
+                    an_undeliverable_notice_can_be_replayed,
+                    a_replay_begins_anew_under_the_same_id, a_jobs_notices_come_by_round, notices_come_oldest_first;
                 unknown: reading_again_tells_what_became_of_a_commit;
             );
         }

@@ -65,6 +65,8 @@ fn notice(url: &str) -> Notification {
         payload: json!({"type": "job.completed", "data": {"name": "é"}}),
         state: DeliveryState::Pending,
         deliveries: 0,
+        replays: 0,
+        replayed_after: 0,
         next_at: None,
         last_error: None,
         created_at: Timestamp::UNIX_EPOCH,

@@ -13,4 +13,5 @@ mod lines;
 mod outputs;
 mod paying;
 mod quotes;
+mod rounds;
 mod studio;

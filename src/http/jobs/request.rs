@@ -144,6 +144,24 @@ impl Reader {
         Some(object)
     }
 
+    /// The object of a body that may be left out.
+    fn options<'a>(&mut self, body: &'a Value, known: &[&str]) -> Option<&'a Object> {
+        let body = Some(body).filter(|body| !body.is_null());
+        let object = self.object(body, "", known);
+        if body.is_some() && object.is_none() {
+            self.faults = vec![Fault::new("body", "must be an object")];
+        }
+        object
+    }
+
+    fn done<T>(self, value: T) -> Result<T, Vec<Fault>> {
+        if self.faults.is_empty() {
+            Ok(value)
+        } else {
+            Err(self.faults)
+        }
+    }
+
     fn text<'a>(&mut self, object: &'a Object, at: &str, name: &str) -> Option<&'a str> {
         let value = get(object, name)?;
         if value.as_str().is_none() {
@@ -463,6 +481,29 @@ fn deadline(reader: &mut Reader, body: &Object) -> Option<Duration> {
         reader.fault("deadline_s".into(), message);
     }
     seconds.map(Duration::from_secs)
+}
+
+/// What another round is asked for with: its deadline.
+pub(super) fn read_retry(body: &Value) -> Result<Option<Duration>, Vec<Fault>> {
+    let mut reader = Reader::default();
+    let deadline = reader
+        .options(body, &["deadline_s"])
+        .and_then(|body| deadline(&mut reader, body));
+    reader.done(deadline)
+}
+
+/// What a notice is asked for with: its round.
+pub(super) fn read_replay(body: &Value) -> Result<Option<u32>, Vec<Fault>> {
+    let mut reader = Reader::default();
+    let round = reader.options(body, &["round"]).and_then(|body| {
+        let value = get(body, "round")?;
+        let round = value.as_u64().and_then(|round| u32::try_from(round).ok());
+        if round.is_none_or(|round| round == 0) {
+            reader.fault("round".into(), "must be a whole number from 1");
+        }
+        round
+    });
+    reader.done(round)
 }
 
 #[cfg(test)]

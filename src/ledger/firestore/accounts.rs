@@ -63,13 +63,8 @@ pub(super) async fn grant(store: &Store, owner: &Owner, entry: &CreditEntry) -> 
 pub(super) async fn entries(store: &Store, owner: &Owner, limit: u32) -> Result<Vec<CreditEntry>> {
     let scan = Scan {
         under: Some(&Place::user(store.root(), owner)),
-        collection: ENTRIES,
-        equal: Vec::new(),
-        at_most: None,
-        order: "at",
         newest_first: true,
-        fields: None,
-        after: None,
+        ..Scan::over(ENTRIES, "at")
     };
     store
         .scan(scan, limit as usize, |found| {

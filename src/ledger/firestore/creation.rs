@@ -154,13 +154,7 @@ pub(super) async fn record_callback(
 pub(super) async fn callbacks(store: &Store, id: &JobId) -> Result<Vec<Callback>> {
     let scan = Scan {
         under: Some(&Place::job(store.root(), id)),
-        collection: CALLBACKS,
-        equal: Vec::new(),
-        at_most: None,
-        order: "received_at",
-        newest_first: false,
-        fields: None,
-        after: None,
+        ..Scan::over(CALLBACKS, "received_at")
     };
     store
         .scan(scan, MOST_CALLBACKS, |found| callback(&found))
@@ -168,7 +162,7 @@ pub(super) async fn callbacks(store: &Store, id: &JobId) -> Result<Vec<Callback>
 }
 
 /// One an intent, and intents are bounded well below.
-const MOST_CALLBACKS: usize = 100;
+const MOST_CALLBACKS: usize = 90;
 
 fn callback(found: &Found) -> Option<Callback> {
     let fields = serde_json::Value::Object(values::object(&found.fields));

@@ -31,7 +31,7 @@ const GIVEN: [&str; 9] = [
 ];
 
 /// What the holder of the lease writes.
-const OWNED: [&str; 19] = [
+const OWNED: [&str; 21] = [
     "status",
     "stage",
     "progress",
@@ -46,6 +46,8 @@ const OWNED: [&str; 19] = [
     "intents",
     "generated",
     "result",
+    "result_expired_at",
+    "kept",
     "error",
     "credits",
     "timings",
@@ -56,7 +58,7 @@ const OWNED: [&str; 19] = [
 /// Written by anybody, never by the holder of the lease.
 pub(super) const CANCEL: &str = "cancel_requested";
 
-const JOB_MOMENTS: [&str; 12] = [
+const JOB_MOMENTS: [&str; 15] = [
     "created_at",
     "deadline_at",
     "updated_at",
@@ -69,6 +71,9 @@ const JOB_MOMENTS: [&str; 12] = [
     "intents.at",
     "intents.unknown_until",
     "error.at",
+    "result_expired_at",
+    "kept.results",
+    "kept.generated",
 ];
 const NOTICE_MOMENTS: [&str; 2] = ["next_at", "created_at"];
 const ENTRY_MOMENTS: [&str; 1] = ["at"];
@@ -136,11 +141,25 @@ pub(super) fn account(found: &Found) -> Result<Account> {
 /// that what somebody else wrote survives, be it inside one of our maps. `before` is the job as
 /// it was read from there.
 pub(super) fn change(place: &Place, found: &Found, before: &Job, after: &Job) -> Result<Write> {
+    Ok(difference(found, before, after)?.into_write(place, Only::If(found.version)))
+}
+
+fn difference(found: &Found, before: &Job, after: &Job) -> Result<Difference> {
     let (before, after) = (of_job(before)?, of_job(after)?);
     let mut difference = Difference::default();
     for name in OWNED {
         let states = (found.fields.get(name), before.get(name), after.get(name));
         difference.note(&[name], states);
+    }
+    Ok(difference)
+}
+
+/// The same for another round: its deadline too, and the request to cancel the last one goes.
+pub(super) fn new_round(place: &Place, found: &Found, before: &Job, after: &Job) -> Result<Write> {
+    let mut difference = difference(found, before, after)?;
+    difference.set(&["deadline_at"], values::moment(after.deadline_at));
+    if before.cancel_requested {
+        difference.set(&[CANCEL], values::truth(false));
     }
     Ok(difference.into_write(place, Only::If(found.version)))
 }

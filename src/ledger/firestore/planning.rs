@@ -27,14 +27,12 @@ pub(super) async fn list(store: &Store, query: &JobQuery) -> Result<Vec<Job>> {
         .into_iter()
         .filter_map(|(field, value)| Some((field, values::text(value?))));
     let scan = Scan {
-        under: None,
-        collection: JOBS,
         equal: equal.collect(),
-        at_most: None,
-        order: "created_at",
+        at_least: query.created_after.map(values::moment),
+        below: query.created_before.map(values::moment),
         newest_first: true,
-        fields: None,
         after,
+        ..Scan::over(JOBS, "created_at")
     };
     let limit = query.limit.clamp(1, 100) as usize;
     store
@@ -50,15 +48,10 @@ pub(super) async fn list(store: &Store, query: &JobQuery) -> Result<Vec<Job>> {
 
 pub(super) async fn due(store: &Store, before: Timestamp, limit: u32) -> Result<Vec<Due>> {
     let scan = Scan {
-        under: None,
-        collection: JOBS,
-        equal: Vec::new(),
         at_most: Some(values::moment(before)),
-        order: "next_visit_at",
-        newest_first: false,
         // These two alone: a document that cannot be read is due like any other.
         fields: Some(&["next_visit_at", "wake.seq"]),
-        after: None,
+        ..Scan::over(JOBS, "next_visit_at")
     };
     store
         .scan(scan, limit as usize, |found| {
@@ -90,6 +83,25 @@ pub(super) async fn rewake(
         job.wake.seq = seen.saturating_add(1);
         job.wake.at = Some(now);
         job.next_visit_at = Some(now);
+        if store.commit(vec![read.to(&job)?]).await? == Committed::Done {
+            return Ok(Some(job.wake.seq));
+        }
+        tries.again().await?;
+    }
+}
+
+pub(super) async fn replan(store: &Store, id: &JobId, seen: u64) -> Result<Option<u64>> {
+    let mut tries = Tries::default();
+    loop {
+        let Some(read) = load(store, id).await? else {
+            return Ok(None);
+        };
+        let mut job = read.job.clone();
+        if job.wake.seq != seen || job.next_visit_at.is_none() {
+            return Ok(None);
+        }
+        // Not an owner's write either.
+        job.wake.seq = seen.saturating_add(1);
         if store.commit(vec![read.to(&job)?]).await? == Committed::Done {
             return Ok(Some(job.wake.seq));
         }

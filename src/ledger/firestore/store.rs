@@ -48,7 +48,7 @@ pub(super) struct Found {
     pub(super) id: String,
     pub(super) fields: Fields,
     pub(super) version: Version,
-    name: String,
+    pub(super) name: String,
 }
 
 /// What became of a commit that was answered.
@@ -66,13 +66,38 @@ pub(super) struct Scan<'a> {
     pub(super) under: Option<&'a Place>,
     pub(super) collection: &'static str,
     pub(super) equal: Vec<(&'static str, Value)>,
+    /// Bounds of the ordering field.
+    pub(super) at_least: Option<Value>,
     pub(super) at_most: Option<Value>,
+    pub(super) below: Option<Value>,
+    /// A field, or [`NAME`].
     pub(super) order: &'static str,
     pub(super) newest_first: bool,
     /// Reads these fields alone.
     pub(super) fields: Option<&'static [&'static str]>,
     /// Begins behind this value of the ordering field and this document.
     pub(super) after: Option<(Value, String)>,
+}
+
+/// The order of the documents' names alone.
+pub(super) const NAME: &str = "__name__";
+
+impl Scan<'_> {
+    /// All documents of a collection at the top, first ones first.
+    pub(super) fn over(collection: &'static str, order: &'static str) -> Self {
+        Self {
+            under: None,
+            collection,
+            equal: Vec::new(),
+            at_least: None,
+            at_most: None,
+            below: None,
+            order,
+            newest_first: false,
+            fields: None,
+            after: None,
+        }
+    }
 }
 
 impl Store {
@@ -89,14 +114,9 @@ impl Store {
     /// document to everything but a query.
     pub(super) async fn check(&self) -> Result<()> {
         let scan = Scan {
-            under: None,
-            collection: JOBS,
-            equal: Vec::new(),
-            at_most: None,
-            order: "created_at",
             newest_first: true,
             fields: Some(&["created_at"]),
-            after: None,
+            ..Scan::over(JOBS, "created_at")
         };
         self.scan(scan, 1, Some).await.map(drop)
     }
@@ -136,8 +156,11 @@ impl Store {
             let last_page = page.len() < wanted;
             for document in page {
                 let document = Found::try_from(document)?;
-                if let Some(value) = document.fields.get(scan.order) {
+                if let Some(value) = place_in(&document.fields, scan.order) {
                     scan.after = Some((value.clone(), document.name.clone()));
+                } else if scan.order == NAME {
+                    let name = values::of(ValueType::ReferenceValue(document.name.clone()));
+                    scan.after = Some((name, document.name.clone()));
                 }
                 found.extend(read(document));
             }
@@ -166,16 +189,19 @@ impl Store {
         let mut query = query
             .filter(|_| filter(scan))
             .order(|_| {
-                [scan.order, "__name__"]
+                let mut by = vec![scan.order, NAME];
+                by.dedup();
+                by.into_iter()
                     .map(|field| (field, direction.clone()).into())
-                    .to_vec()
+                    .collect::<Vec<_>>()
             })
             .limit(u32::try_from(limit).unwrap_or(u32::MAX));
         if let Some((value, name)) = &scan.after {
-            query = query.start_at(FirestoreQueryCursor::AfterValue(vec![
-                FirestoreValue::from(value.clone()),
-                FirestoreValue::from(values::of(ValueType::ReferenceValue(name.clone()))),
-            ]));
+            let name = values::of(ValueType::ReferenceValue(name.clone()));
+            let mut place = vec![value.clone(), name];
+            place.dedup();
+            let place = place.into_iter().map(FirestoreValue::from).collect();
+            query = query.start_at(FirestoreQueryCursor::AfterValue(place));
         }
         query.query().await
     }
@@ -225,11 +251,23 @@ fn filter(scan: &Scan<'_>) -> Option<FirestoreQueryFilter> {
         .equal
         .iter()
         .map(|(field, is)| FirestoreQueryFilterCompare::Equal((*field).to_owned(), value(is)));
-    let at_most = scan.at_most.iter().map(|most| {
-        FirestoreQueryFilterCompare::LessThanOrEqual(scan.order.to_owned(), value(most))
-    });
+    let order = || scan.order.to_owned();
+    let at_least = scan
+        .at_least
+        .iter()
+        .map(|least| FirestoreQueryFilterCompare::GreaterThanOrEqual(order(), value(least)));
+    let at_most = scan
+        .at_most
+        .iter()
+        .map(|most| FirestoreQueryFilterCompare::LessThanOrEqual(order(), value(most)));
+    let below = scan
+        .below
+        .iter()
+        .map(|bound| FirestoreQueryFilterCompare::LessThan(order(), value(bound)));
     let all: Vec<_> = equal
+        .chain(at_least)
         .chain(at_most)
+        .chain(below)
         .map(|compare| FirestoreQueryFilter::Compare(Some(compare)))
         .collect();
     if all.is_empty() {
@@ -238,6 +276,17 @@ fn filter(scan: &Scan<'_>) -> Option<FirestoreQueryFilter> {
     let and = FirestoreQueryFilterCompositeOperator::And;
     let all = FirestoreQueryFilterComposite::new(all, and);
     Some(FirestoreQueryFilter::Composite(all))
+}
+
+/// The value at a dotted path.
+fn place_in<'a>(fields: &'a Fields, path: &str) -> Option<&'a Value> {
+    match path.split_once('.') {
+        None => fields.get(path),
+        Some((name, rest)) => match &fields.get(name)?.value_type {
+            Some(ValueType::MapValue(map)) => place_in(&map.fields, rest),
+            _ => None,
+        },
+    }
 }
 
 impl TryFrom<Document> for Found {

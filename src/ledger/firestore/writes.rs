@@ -73,3 +73,16 @@ pub(super) fn increment(place: &Place, by: &[(&str, i64)], only: Only) -> Write 
         ..update(place, Fields::new(), Vec::new(), only)
     }
 }
+
+/// Removes a document; one that is not there is no error, unless `only` says so.
+pub(super) fn delete(place: &Place, only: Only) -> Write {
+    delete_named(place.name(), only)
+}
+
+pub(super) fn delete_named(name: String, only: Only) -> Write {
+    Write {
+        current_document: only.precondition(),
+        operation: Some(Operation::Delete(name)),
+        ..Write::default()
+    }
+}

@@ -43,12 +43,7 @@ pub(super) fn create(
             Created::IdTaken
         });
     }
-    if let Some(max) = max_waiting {
-        let waiting = waiting(tx, max)?;
-        if waiting >= max {
-            return Err(LedgerError::Full { waiting });
-        }
-    }
+    admit(tx, max_waiting)?;
     new.created_at = whole_micros(new.created_at);
     new.deadline_at = whole_micros(new.deadline_at);
     let idempotency = new.idempotency.take();
@@ -68,6 +63,17 @@ fn remember(tx: &Transaction<'_>, key: Option<&Idempotency>, job: &Job) -> Resul
             "INSERT INTO idempotency (owner, key, request_sha256, job) VALUES (?1, ?2, ?3, ?4)",
         )?
         .execute([job.owner.as_str(), key, request_sha256, job.id.as_str()])?;
+    }
+    Ok(())
+}
+
+/// Refuses one more job that has not ended where there are as many as may be.
+pub(super) fn admit(tx: &Transaction<'_>, max_waiting: Option<u32>) -> Result<()> {
+    if let Some(max) = max_waiting {
+        let waiting = waiting(tx, max)?;
+        if waiting >= max {
+            return Err(LedgerError::Full { waiting });
+        }
     }
     Ok(())
 }

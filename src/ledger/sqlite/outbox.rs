@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 use super::super::{LedgerError, Result};
 use super::rows::micros;
 use crate::clock::whole_micros;
-use crate::job::{Notification, Timestamp, notification::DeliveryState};
+use crate::job::{JobId, Notification, Timestamp, notification::DeliveryState};
 
 pub(super) fn load(db: &Connection, id: &str) -> Result<Option<Notification>> {
     let doc = db
@@ -69,13 +69,59 @@ pub(super) fn record_delivery(
         .filter(|_| state == DeliveryState::Pending)
         .map(whole_micros);
     notice.last_error = error;
+    store(tx, &notice)
+}
+
+fn store(tx: &Transaction<'_>, notice: &Notification) -> Result<()> {
     tx.prepare_cached("UPDATE outbox SET state = ?2, next_at = ?3, doc = ?4 WHERE id = ?1")?
         .execute(params![
-            id,
-            <&'static str>::from(state),
+            notice.id,
+            <&'static str>::from(notice.state),
             notice.next_at.map(micros),
-            document(&notice)?,
+            document(notice)?,
         ])?;
+    Ok(())
+}
+
+pub(super) fn replay(
+    tx: &Transaction<'_>,
+    id: &str,
+    now: Timestamp,
+) -> Result<Option<Notification>> {
+    let Some(mut notice) = load(tx, id)? else {
+        return Ok(None);
+    };
+    notice.replay(whole_micros(now));
+    store(tx, &notice)?;
+    Ok(Some(notice))
+}
+
+/// Every id of a job's notices lies between these two: ids of jobs hold neither ':' nor ';'.
+fn span(job: &JobId) -> (String, String) {
+    (format!("{job}:"), format!("{job};"))
+}
+
+pub(super) fn of_job(db: &Connection, job: &JobId) -> Result<Vec<Notification>> {
+    let (from, to) = span(job);
+    let mut query =
+        db.prepare_cached("SELECT id, doc FROM outbox WHERE id > ?1 AND id < ?2 ORDER BY id")?;
+    let mut rows = query.query([from, to])?;
+    let mut found: Vec<Notification> = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (id, doc): (String, String) = (row.get(0)?, row.get(1)?);
+        match serde_json::from_str(&doc) {
+            Ok(notice) => found.push(notice),
+            Err(error) => tracing::error!(notification = id, %error, "a notice cannot be read"),
+        }
+    }
+    found.sort_by_key(Notification::round);
+    Ok(found)
+}
+
+pub(super) fn delete_of_job(tx: &Transaction<'_>, job: &JobId) -> Result<()> {
+    let (from, to) = span(job);
+    tx.prepare_cached("DELETE FROM outbox WHERE id > ?1 AND id < ?2")?
+        .execute([from, to])?;
     Ok(())
 }
 

@@ -30,6 +30,16 @@ pub(super) fn list(db: &Connection, query: &JobQuery) -> Result<Vec<Job>> {
             values.push(value);
         }
     }
+    let from = query.created_after.map(micros);
+    let to = query.created_before.map(micros);
+    if let Some(from) = &from {
+        sql.push_str(" AND created_at >= ?");
+        values.push(from);
+    }
+    if let Some(to) = &to {
+        sql.push_str(" AND created_at < ?");
+        values.push(to);
+    }
     if let Some((created_at, id)) = &after {
         sql.push_str(" AND (created_at, id) < (?, ?)");
         values.push(created_at);
@@ -92,6 +102,19 @@ pub(super) fn rewake(
     job.wake.seq = seen.saturating_add(1);
     job.wake.at = Some(now);
     job.next_visit_at = Some(now);
+    store(tx, &job)?;
+    Ok(Some(job.wake.seq))
+}
+
+pub(super) fn replan(tx: &Transaction<'_>, id: &JobId, seen: u64) -> Result<Option<u64>> {
+    let Some(mut job) = load(tx, id)? else {
+        return Ok(None);
+    };
+    if job.wake.seq != seen || job.next_visit_at.is_none() {
+        return Ok(None);
+    }
+    // Not an owner's write either.
+    job.wake.seq = seen.saturating_add(1);
     store(tx, &job)?;
     Ok(Some(job.wake.seq))
 }

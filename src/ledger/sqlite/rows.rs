@@ -73,7 +73,8 @@ pub(super) fn insert(tx: &Transaction<'_>, job: &Job) -> Result<()> {
 pub(super) fn store(tx: &Transaction<'_>, job: &Job) -> Result<()> {
     tx.prepare_cached(
         "UPDATE jobs
-         SET status = :status, next_visit_at = :next_visit_at, wake_seq = :wake_seq, doc = :doc
+         SET status = :status, next_visit_at = :next_visit_at, wake_seq = :wake_seq,
+             kept_results = :kept_results, kept_generated = :kept_generated, doc = :doc
          WHERE id = :id",
     )?
     .execute(named_params! {
@@ -81,6 +82,8 @@ pub(super) fn store(tx: &Transaction<'_>, job: &Job) -> Result<()> {
         ":status": job.status.as_str(),
         ":next_visit_at": job.next_visit_at.map(micros),
         ":wake_seq": seq_column(job.wake.seq),
+        ":kept_results": job.kept.results.map(micros),
+        ":kept_generated": job.kept.generated.map(micros),
         ":doc": document(job)?,
     })?;
     Ok(())

@@ -4,7 +4,7 @@ use crate::sqlite::Schema;
 
 pub(super) const SCHEMA: Schema = Schema {
     part: "ledger",
-    steps: &[FIRST],
+    steps: &[FIRST, KEPT],
 };
 
 const FIRST: &str = "
@@ -69,4 +69,15 @@ CREATE TABLE outbox (
     doc     TEXT NOT NULL
 ) STRICT;
 CREATE INDEX outbox_due ON outbox (next_at, id) WHERE next_at IS NOT NULL;
+";
+
+/// Since when files of an ended job wait for the end of their retention; copied from `doc`.
+const KEPT: &str = "
+ALTER TABLE jobs ADD COLUMN kept_results INTEGER;
+ALTER TABLE jobs ADD COLUMN kept_generated INTEGER;
+CREATE INDEX jobs_kept_results ON jobs (kept_results, id) WHERE kept_results IS NOT NULL;
+CREATE INDEX jobs_kept_generated ON jobs (kept_generated, id) WHERE kept_generated IS NOT NULL;
+-- Jobs that completed before have their results kept since then.
+UPDATE jobs SET kept_results = unixepoch(json_extract(doc, '$.completed_at')) * 1000000
+WHERE status = 'completed' AND json_valid(doc);
 ";

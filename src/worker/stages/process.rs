@@ -28,7 +28,11 @@ pub(super) async fn run(context: &Context<'_>, job: Job) -> Result<Step, Halt> {
             .because("no source facts")
             .into());
     };
-    let generated = generated_file(context, &job).await?;
+    let Some(generated) = generated_file(context, &job).await? else {
+        // One stage back: the provider may still have it. No attempt has failed.
+        context.writer.record(&Change::GeneratedUnusable).await?;
+        return Ok(Step::Next);
+    };
     let Some(_slot) = slot(context).await? else {
         let until = context.after(context.settings().busy_pause);
         return Ok(Step::Wait {
@@ -70,8 +74,8 @@ pub(super) async fn run(context: &Context<'_>, job: Job) -> Result<Step, Halt> {
     Ok(Step::Next)
 }
 
-/// The generated file: of this visit's download, or out of our store.
-async fn generated_file(context: &Context<'_>, job: &Job) -> Result<PathBuf, Halt> {
+/// The generated file: of this visit's download, or out of our store; `None` where it is gone.
+async fn generated_file(context: &Context<'_>, job: &Job) -> Result<Option<PathBuf>, Halt> {
     let file = context.folder().join(fetch::GENERATED_FILE);
     if !tokio::fs::try_exists(&file).await.unwrap_or(false) {
         let object = job
@@ -81,17 +85,13 @@ async fn generated_file(context: &Context<'_>, job: &Job) -> Result<PathBuf, Hal
             .unwrap_or_default();
         match prepare::get(context, &object, &file, context.settings().limits.max_bytes).await {
             Err(Halt::Failed(failure)) if failure.code == Code::SourceMissing => {
-                context.writer.record(&Change::GeneratedUnusable).await?;
-                return Err(Failure::new(
-                    Code::StorageUnavailable,
-                    "The generated video is gone from our store.",
-                )
-                .into());
+                tracing::warn!(object, "the generated video is gone from our store");
+                return Ok(None);
             }
             other => other?,
         }
     }
-    Ok(file)
+    Ok(Some(file))
 }
 
 /// A place to work in, or `None` after waiting long enough.

@@ -24,7 +24,57 @@ pub(super) async fn run(context: &Context<'_>, job: Job) -> Result<Step, Halt> {
         .writer
         .progress(Progress::within(Stage::Submit, 0.8));
     hold_credits(context, &inputs).await?;
+    if let Some(step) = paid_before(context, &job).await? {
+        return Ok(step);
+    }
     pay(context, &inputs).await
+}
+
+/// Holds credits for a round that goes on where the last one was, past this stage.
+pub(super) async fn hold_for_resumed(context: &Context<'_>, job: &Job) -> Result<(), Halt> {
+    if job.round == 1 || job.credits.state != CreditState::None {
+        return Ok(());
+    }
+    match &job.provider.inputs {
+        Some(inputs) => hold_credits(context, inputs).await,
+        None => Ok(()),
+    }
+}
+
+/// A submission whose answer the last round waited for in vain may have been proven since: it is
+/// not paid for again.
+async fn paid_before(context: &Context<'_>, job: &Job) -> Result<Option<Step>, Halt> {
+    let left_open = |intent: &&Intent| {
+        matches!(
+            intent.state,
+            IntentState::Open | IntentState::Unknown | IntentState::Wasted
+        )
+    };
+    let this_round = format!("{}-", job.round);
+    let Some(intent) = job
+        .intents
+        .last()
+        .filter(|intent| !intent.id.starts_with(&this_round))
+        .filter(left_open)
+        .cloned()
+    else {
+        return Ok(None);
+    };
+    Ok(match evidence(context, job, &intent).await? {
+        Evidence::Proven(prediction_id) => {
+            tracing::info!(
+                intent = intent.id,
+                prediction_id,
+                "a submission of an earlier round is proven"
+            );
+            Some(submitted(context, intent.id, prediction_id).await?)
+        }
+        Evidence::Unconfirmed(failure) => Some(Step::Wait {
+            until: context.after(context.settings().busy_pause),
+            reason: Some(failure),
+        }),
+        Evidence::None => None,
+    })
 }
 
 async fn hold_credits(context: &Context<'_>, inputs: &ProviderInputs) -> Result<(), Halt> {

@@ -80,6 +80,8 @@ fn notice(token: &str) -> Notification {
         }}),
         state: DeliveryState::Pending,
         deliveries: 0,
+        replays: 0,
+        replayed_after: 0,
         next_at: None,
         last_error: None,
         created_at: Timestamp::UNIX_EPOCH,

@@ -1,7 +1,7 @@
 //! Stand-ins for what lies behind the routes, with faults on demand.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,12 +10,14 @@ use axum::http::HeaderMap;
 use filmlab::clock::Timestamp;
 use filmlab::http::Visits;
 use filmlab::job::notification::DeliveryState;
+use filmlab::job::round::NotRetried;
 use filmlab::job::{
-    Account, Change, Claim, CreditEntry, Credits, Job, JobId, NewJob, Notification, Owner, Progress,
+    Account, Change, Claim, CreditEntry, Credits, Failure, Job, JobId, Keeping, NewJob,
+    Notification, Owner, Progress,
 };
 use filmlab::ledger::{
-    Callback, CancelRequest, Claimed, Commit, Created, Due, Held, JobQuery, Ledger, LedgerError,
-    Result, Settled, Settlement,
+    Callback, CancelRequest, Claimed, Commit, Created, Deleted, Due, Held, JobQuery, Ledger,
+    LedgerError, Result, Retried, Settled, Settlement,
 };
 use filmlab::provider::{CallbackError, CallbackGate};
 use filmlab::queue::{Queue, QueueError, Task};
@@ -28,6 +30,11 @@ pub(crate) struct MemoryLedger {
     jobs: Mutex<BTreeMap<String, Job>>,
     keys: Mutex<HashMap<(Owner, String), (String, JobId)>>,
     callbacks: Mutex<Vec<(JobId, Callback)>>,
+    pub(crate) notices: Mutex<Vec<Notification>>,
+    /// The next retry happens, and its answer is lost.
+    pub(crate) loses_retry: AtomicBool,
+    /// Reads so far.
+    pub(crate) reads: AtomicU32,
     pub(crate) down: AtomicBool,
     pub(crate) hangs: AtomicBool,
 }
@@ -82,6 +89,7 @@ impl Ledger for MemoryLedger {
 
     async fn read(&self, id: &JobId) -> Result<Option<Job>> {
         self.up()?;
+        self.reads.fetch_add(1, Ordering::SeqCst);
         Ok(self.jobs.lock().unwrap().get(id.as_str()).cloned())
     }
 
@@ -93,6 +101,10 @@ impl Ledger for MemoryLedger {
             query.owner.as_ref().is_none_or(|owner| job.owner == *owner)
                 && query.status.is_none_or(|status| job.status == status)
                 && query.kind.is_none_or(|kind| job.params.kind() == kind)
+                && query
+                    .created_after
+                    .is_none_or(|from| job.created_at >= from)
+                && query.created_before.is_none_or(|to| job.created_at < to)
                 && query
                     .after
                     .as_ref()
@@ -113,6 +125,45 @@ impl Ledger for MemoryLedger {
         }
         job.cancel_requested = true;
         Ok(CancelRequest::Noted(Box::new(job.clone())))
+    }
+
+    async fn retry(
+        &self,
+        id: &JobId,
+        round: u32,
+        now: Timestamp,
+        deadline_at: Timestamp,
+    ) -> Result<Retried> {
+        self.up()?;
+        let mut jobs = self.jobs.lock().unwrap();
+        let job = jobs.get_mut(id.as_str()).unwrap();
+        if job.round != round {
+            return Ok(Retried::Begun(Box::new(job.clone())));
+        }
+        let retried = match job.retry(now, deadline_at) {
+            Ok(()) => Retried::Done(Box::new(job.clone())),
+            Err(NotRetried::NotEnded) => Retried::NotEnded(Box::new(job.clone())),
+            Err(NotRetried::Completed) => Retried::Completed(Box::new(job.clone())),
+        };
+        if self.loses_retry.swap(false, Ordering::SeqCst) {
+            return Err(LedgerError::Unknown("lost".into()));
+        }
+        Ok(retried)
+    }
+
+    async fn notifications(&self, id: &JobId) -> Result<Vec<Notification>> {
+        let notices = self.notices.lock().unwrap();
+        let own = notices.iter().filter(|notice| notice.job == *id);
+        Ok(own.cloned().collect())
+    }
+
+    async fn replay(&self, id: &str, now: Timestamp) -> Result<Option<Notification>> {
+        let mut notices = self.notices.lock().unwrap();
+        let found = notices.iter_mut().find(|notice| notice.id == id);
+        Ok(found.map(|notice| {
+            notice.replay(now);
+            notice.clone()
+        }))
     }
 
     async fn record_callback(&self, id: &JobId, callback: &Callback) -> Result<bool> {
@@ -166,6 +217,18 @@ impl Ledger for MemoryLedger {
         unreachable!("the worker's own")
     }
     async fn rewake(&self, _: &JobId, _: u64, _: Timestamp) -> Result<Option<u64>> {
+        unreachable!("the worker's own")
+    }
+    async fn replan(&self, _: &JobId, _: u64) -> Result<Option<u64>> {
+        unreachable!("the worker's own")
+    }
+    async fn delete(&self, _: &JobId, _: u32) -> Result<Deleted> {
+        unreachable!("the worker's own")
+    }
+    async fn kept(&self, _: Keeping, _: Timestamp, _: u32) -> Result<Vec<JobId>> {
+        unreachable!("the worker's own")
+    }
+    async fn forget(&self, _: &JobId, _: Keeping, _: u32, _: Timestamp) -> Result<bool> {
         unreachable!("the worker's own")
     }
     async fn bury(&self, _: &JobId, _: Timestamp) -> Result<bool> {
@@ -237,6 +300,10 @@ pub(crate) struct FakeWorker {
     pub(crate) finished: AtomicBool,
     pub(crate) draining: AtomicBool,
     pub(crate) sweep_fails: AtomicBool,
+    /// What was to be deleted.
+    pub(crate) deleted: Mutex<Vec<String>>,
+    /// What deletions give; else they are done.
+    pub(crate) deletion: Mutex<Option<std::result::Result<Deleted, Failure>>>,
     /// What was to be quoted, and what it is answered with.
     pub(crate) quoted: Mutex<Vec<QuoteRequest>>,
     pub(crate) quote: Mutex<Option<std::result::Result<Quote, QuoteError>>>,
@@ -271,6 +338,12 @@ impl Visits for FakeWorker {
             jobs: 2,
             notifications: 1,
         })
+    }
+
+    async fn delete(self: Arc<Self>, id: JobId) -> std::result::Result<Deleted, Failure> {
+        self.deleted.lock().unwrap().push(id.to_string());
+        let outcome = self.deletion.lock().unwrap().take();
+        outcome.unwrap_or(Ok(Deleted::Done))
     }
 
     async fn quote(&self, asked: QuoteRequest) -> std::result::Result<Quote, QuoteError> {

@@ -5,6 +5,7 @@ pub(crate) mod creation;
 pub(crate) mod credits;
 pub(crate) mod outbox;
 pub(crate) mod planning;
+pub(crate) mod rounds;
 pub(crate) mod settlement;
 pub(crate) mod unknown;
 pub(crate) mod writes;

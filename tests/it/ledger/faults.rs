@@ -7,12 +7,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use filmlab::job::notification::DeliveryState;
 use filmlab::job::{
-    Account, Change, Claim, CreditEntry, Credits, Job, JobId, NewJob, Notification, Owner,
+    Account, Change, Claim, CreditEntry, Credits, Job, JobId, Keeping, NewJob, Notification, Owner,
     Progress, Timestamp,
 };
 use filmlab::ledger::{
-    Callback, CancelRequest, Claimed, Commit, Created, Due, Held, JobQuery, Ledger, LedgerError,
-    Result, Settled, Settlement,
+    Callback, CancelRequest, Claimed, Commit, Created, Deleted, Due, Held, JobQuery, Ledger,
+    LedgerError, Result, Retried, Settled, Settlement,
 };
 
 /// On which side of the lost answer the commit was.
@@ -90,6 +90,19 @@ impl Ledger for LosesAnswer {
     async fn request_cancel(&self, id: &JobId, now: Timestamp) -> Result<CancelRequest> {
         self.write(self.inner.request_cancel(id, now)).await
     }
+    async fn replan(&self, id: &JobId, seen: u64) -> Result<Option<u64>> { self.write(self.inner.replan(id, seen)).await }
+    async fn retry(&self, id: &JobId, round: u32, now: Timestamp, deadline_at: Timestamp) -> Result<Retried> {
+        self.write(self.inner.retry(id, round, now, deadline_at)).await
+    }
+    async fn delete(&self, id: &JobId, round: u32) -> Result<Deleted> { self.write(self.inner.delete(id, round)).await }
+    async fn kept(&self, what: Keeping, before: Timestamp, limit: u32) -> Result<Vec<JobId>> {
+        self.inner.kept(what, before, limit).await
+    }
+    async fn forget(&self, id: &JobId, what: Keeping, round: u32, now: Timestamp) -> Result<bool> {
+        self.write(self.inner.forget(id, what, round, now)).await
+    }
+    async fn notifications(&self, id: &JobId) -> Result<Vec<Notification>> { self.inner.notifications(id).await }
+    async fn replay(&self, id: &str, now: Timestamp) -> Result<Option<Notification>> { self.write(self.inner.replay(id, now)).await }
     async fn record_callback(&self, id: &JobId, callback: &Callback) -> Result<bool> {
         self.write(self.inner.record_callback(id, callback)).await
     }

@@ -14,7 +14,7 @@ use filmlab::job::{
     Notification, Notify, Output, Params, PriceTable, Source,
 };
 use filmlab::ledger::sqlite::SqliteLedger;
-use filmlab::ledger::{Created, Ledger};
+use filmlab::ledger::{Created, Ledger, Retried};
 use filmlab::media::{self, Cancel, Checks, FileInput, Limits, Placement, Profile};
 use filmlab::notify::{Notifier, NotifyError};
 use filmlab::outgoing::WebFetcher;
@@ -214,6 +214,38 @@ impl Bench {
             .unwrap()
     }
 
+    /// Another round, as the API begins one.
+    pub(super) async fn retry(&self, id: &JobId) -> Job {
+        let now = self.clock.now();
+        let round = self.job(id).await.round;
+        let retried = self
+            .ledger
+            .retry(id, round, now, after(now, 7200))
+            .await
+            .unwrap();
+        let Retried::Done(job) = retried else {
+            panic!("{retried:?}");
+        };
+        let task = Task::Job {
+            id: id.clone(),
+            seq: job.wake.seq,
+            why: Why::Wake,
+        };
+        self.queue.schedule(&task, now).await.unwrap();
+        *job
+    }
+
+    /// What became of the owner's credits, oldest first, grants left out.
+    pub(super) async fn entries(&self) -> Vec<String> {
+        let owner = OWNER.parse().unwrap();
+        let mut entries = self.ledger.entries(&owner, 50).await.unwrap();
+        entries.reverse();
+        let moved = entries
+            .into_iter()
+            .filter(|entry| entry.kind != EntryKind::Grant);
+        moved.map(|entry| entry.id).collect()
+    }
+
     /// Delivers the next task, moving the clock to it; `false` if there is none.
     pub(super) async fn step(&self, worker: &Arc<Worker>) -> bool {
         let Some((_, at)) = self.queue.pending().await.unwrap().into_iter().next() else {
@@ -308,11 +340,14 @@ impl Bench {
             "credits are back"
         );
         assert_eq!(self.letters.got.lock().unwrap().len(), 1, "one notice");
-        assert_eq!(
-            self.objects(),
-            Vec::<String>::new(),
-            "nothing is left behind"
-        );
+        // What was paid for stays for another round.
+        let kept: Vec<_> = job
+            .generated
+            .iter()
+            .map(|file| file.object.clone())
+            .collect();
+        assert_eq!(self.objects(), kept, "nothing else is left behind");
+        assert_eq!(job.kept.generated.is_some(), job.generated.is_some());
         assert_eq!((job.result.clone(), job.next_visit_at), (None, None));
         self.assert_no_scratch();
     }

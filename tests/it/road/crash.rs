@@ -8,12 +8,12 @@ use async_trait::async_trait;
 use filmlab::clock::Clock as _;
 use filmlab::job::notification::DeliveryState;
 use filmlab::job::{
-    Account, Change, Claim, CreditEntry, Credits, Job, JobId, NewJob, Notification, Owner,
+    Account, Change, Claim, CreditEntry, Credits, Job, JobId, Keeping, NewJob, Notification, Owner,
     Progress, Timestamp,
 };
 use filmlab::ledger::{
-    Callback, CancelRequest, Claimed, Commit, Created, Due, Held, JobQuery, Ledger, Result,
-    Settled, Settlement,
+    Callback, CancelRequest, Claimed, Commit, Created, Deleted, Due, Held, JobQuery, Ledger,
+    Result, Retried, Settled, Settlement,
 };
 use tokio::sync::Notify;
 
@@ -41,7 +41,7 @@ pub(super) struct Fatal {
     nth: u32,
     moment: Moment,
     pub(super) writes: AtomicU32,
-    dead: Notify,
+    pub(super) dead: Notify,
 }
 
 impl Fatal {
@@ -154,6 +154,33 @@ impl Ledger for Fatal {
     async fn request_cancel(&self, id: &JobId, now: Timestamp) -> Result<CancelRequest> {
         self.inner.request_cancel(id, now).await
     }
+    async fn replan(&self, id: &JobId, seen: u64) -> Result<Option<u64>> {
+        self.inner.replan(id, seen).await
+    }
+    async fn retry(
+        &self,
+        id: &JobId,
+        round: u32,
+        now: Timestamp,
+        deadline_at: Timestamp,
+    ) -> Result<Retried> {
+        self.inner.retry(id, round, now, deadline_at).await
+    }
+    async fn delete(&self, id: &JobId, round: u32) -> Result<Deleted> {
+        self.inner.delete(id, round).await
+    }
+    async fn kept(&self, what: Keeping, before: Timestamp, limit: u32) -> Result<Vec<JobId>> {
+        self.inner.kept(what, before, limit).await
+    }
+    async fn forget(&self, id: &JobId, what: Keeping, round: u32, now: Timestamp) -> Result<bool> {
+        self.inner.forget(id, what, round, now).await
+    }
+    async fn notifications(&self, id: &JobId) -> Result<Vec<Notification>> {
+        self.inner.notifications(id).await
+    }
+    async fn replay(&self, id: &str, now: Timestamp) -> Result<Option<Notification>> {
+        self.inner.replay(id, now).await
+    }
     async fn record_callback(&self, id: &JobId, callback: &Callback) -> Result<bool> {
         self.inner.record_callback(id, callback).await
     }
@@ -217,7 +244,7 @@ async fn die_and_go_on(nth: u32, moment: Moment) -> Option<bool> {
 }
 
 /// What the provider does when it has accepted: the address names job and intent.
-async fn call_back(bench: &Bench, id: &JobId) {
+pub(super) async fn call_back(bench: &Bench, id: &JobId) {
     let submissions = bench.studio.submissions.lock().unwrap().clone();
     let Some(submission) = submissions.last() else {
         return;

@@ -28,6 +28,8 @@ pub(super) struct Script {
     pub(super) downloads: VecDeque<Result<PathBuf, ProviderError>>,
     /// The visit hangs for ever after the provider accepted: as if the process had died there.
     pub(super) hang_after_accepting: bool,
+    /// Deletions to fail first.
+    pub(super) deletions_fail: u32,
 }
 
 #[derive(Debug)]
@@ -168,6 +170,15 @@ impl Provider for Studio {
     }
 
     async fn delete(&self, prediction_ids: &[String]) -> Result<(), ProviderError> {
+        {
+            let mut script = self.script.lock().unwrap();
+            if script.deletions_fail > 0 {
+                script.deletions_fail -= 1;
+                return Err(ProviderError::Unavailable {
+                    message: "503".into(),
+                });
+            }
+        }
         self.deleted
             .lock()
             .unwrap()

@@ -1,3 +1,4 @@
+use filmlab::job::Notification;
 use filmlab::job::notification::DeliveryState;
 
 use super::super::bench::{Bench, World, at, settlement};
@@ -112,4 +113,57 @@ pub(crate) async fn notices_come_oldest_first(bench: &dyn Bench) {
     assert_eq!(due(&world, 99).await, order);
     let first = world.ledger.due_notifications(at(99), 1).await.unwrap();
     assert_eq!(first[0].id, order[0]);
+}
+
+pub(crate) async fn a_replay_begins_anew_under_the_same_id(bench: &dyn Bench) {
+    let world = bench.fresh().await;
+    settled(&world, "j1").await;
+    let ledger = &world.ledger;
+    for state in [DeliveryState::Delivered, DeliveryState::Undeliverable] {
+        ledger.record_delivery(ID, state, None, None).await.unwrap();
+        let before = ledger.notification(ID).await.unwrap().unwrap();
+        assert!(due(&world, 1_000).await.is_empty());
+        let replayed = ledger.replay(ID, at(50)).await.unwrap().unwrap();
+        assert_eq!(
+            ledger.notification(ID).await.unwrap().as_ref(),
+            Some(&replayed)
+        );
+        assert_eq!(
+            (replayed.id.as_str(), &replayed.payload),
+            (ID, &before.payload)
+        );
+        assert_eq!(
+            (replayed.state, replayed.next_at),
+            (DeliveryState::Pending, Some(at(50)))
+        );
+        assert_eq!(
+            (replayed.deliveries, replayed.tries()),
+            (before.deliveries, 0)
+        );
+        assert!(replayed.next_task() > before.next_task(), "a fresh name");
+        assert_eq!(due(&world, 50).await, [ID]);
+    }
+    assert_eq!(ledger.replay("nobody", at(50)).await.unwrap(), None);
+}
+
+pub(crate) async fn a_jobs_notices_come_by_round(bench: &dyn Bench) {
+    let world = bench.fresh().await;
+    // Names that begin alike belong to others.
+    for id in ["j1", "j10", "j1-a"] {
+        settled(&world, id).await;
+    }
+    let id = "j1".parse().unwrap();
+    for round in 1..=10 {
+        world
+            .ledger
+            .retry(&id, round, at(20), at(900))
+            .await
+            .unwrap();
+        let (claim, job) = world.claim("j1", "a", at(21)).await;
+        world.settle(&job, &claim, &settlement(&job, None, 0)).await;
+    }
+    let notices = world.ledger.notifications(&id).await.unwrap();
+    let rounds: Vec<_> = notices.iter().filter_map(Notification::round).collect();
+    assert_eq!(rounds, (1..=11).collect::<Vec<_>>());
+    assert!(notices.iter().all(|notice| notice.job == id));
 }

@@ -71,6 +71,69 @@ pub(crate) async fn a_rewake_needs_the_number_seen(bench: &dyn Bench) {
     assert_eq!(nobody.unwrap(), None);
 }
 
+pub(crate) async fn an_early_visit_is_replanned_once(bench: &dyn Bench) {
+    let world = bench.fresh().await;
+    let (claim, job) = world.claimed("j1").await;
+    let wait = Change::Waited {
+        until: at(500),
+        reason: None,
+    };
+    let waiting = world.record(&job, &claim, &wait).await;
+    let seen = waiting.wake.seq;
+    let replan = || world.ledger.replan(&job.id, seen);
+    assert_eq!(replan().await.unwrap(), Some(seen + 1));
+    assert_eq!(replan().await.unwrap(), None, "somebody was first");
+    let after = world.job("j1").await;
+    assert_eq!((after.wake.seq, after.wake.at), (seen + 1, Some(at(500))));
+    assert_eq!(
+        (after.next_visit_at, after.revision),
+        (Some(at(500)), waiting.revision)
+    );
+    let nobody = world.ledger.replan(&"j9".parse().unwrap(), 1).await;
+    assert_eq!(nobody.unwrap(), None);
+}
+
+pub(crate) async fn lists_span_times(bench: &dyn Bench) {
+    let world = bench.fresh().await;
+    for n in 0..6 {
+        let mut new = new_job(&format!("j{n}"));
+        new.created_at = at(n * 10);
+        if n == 3 {
+            new.owner = "u2".parse().unwrap();
+        }
+        world.ledger.create(new).await.unwrap();
+    }
+    let list = async |from: Option<i64>, to: Option<i64>, edit: fn(&mut JobQuery)| {
+        let mut query = JobQuery {
+            created_after: from.map(at),
+            created_before: to.map(at),
+            limit: 100,
+            ..JobQuery::default()
+        };
+        edit(&mut query);
+        let page = world.ledger.list(&query).await.unwrap();
+        let ids: Vec<_> = page.iter().map(|job| job.id.to_string()).collect();
+        ids.join(" ")
+    };
+    assert_eq!(list(Some(20), None, |_| {}).await, "j5 j4 j3 j2");
+    assert_eq!(list(None, Some(20), |_| {}).await, "j1 j0");
+    assert_eq!(list(Some(20), Some(40), |_| {}).await, "j3 j2");
+    let owned = |query: &mut JobQuery| {
+        query.owner = "u1".parse().ok();
+        query.kind = Some(Kind::Upscale);
+        query.status = Some(Status::Queued);
+    };
+    assert_eq!(list(Some(10), Some(50), owned).await, "j4 j2 j1");
+    // From page to page.
+    let after = |query: &mut JobQuery| {
+        query.after = Some(PageToken {
+            created_at: at(40),
+            id: "j4".parse().unwrap(),
+        });
+    };
+    assert_eq!(list(Some(20), Some(50), after).await, "j3 j2");
+}
+
 pub(crate) async fn ended_jobs_are_due_nowhere(bench: &dyn Bench) {
     let world = bench.fresh().await;
     let (claim, job) = world.claimed("j1").await;

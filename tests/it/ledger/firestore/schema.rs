@@ -6,13 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use filmlab::job::notification::DeliveryState;
 use filmlab::job::{
-    Change, Channel, CreditEntry, CreditState, Credits, EntryKind, Idempotency, Progress, Stage,
-    Status,
+    Change, Channel, CreditEntry, CreditState, Credits, EntryKind, Idempotency, Keeping, Progress,
+    Stage, Status,
 };
 use filmlab::ledger::{Callback, Held, Settled, Settlement};
 use serde_json::{Value, json};
 
-use super::super::bench::{TTL, World, at, ending, new_job, road};
+use super::super::bench::{TTL, World, at, ending, new_job, road, settlement};
 use super::world;
 use crate::support::emulator::{Caller, Emulator};
 
@@ -249,6 +249,16 @@ async fn walk(emulator: &Emulator, world: &World, seen: &mut BTreeMap<String, St
     let settled = ledger.settle(&job.id, &claim, &end, at(9)).await.unwrap();
     assert!(matches!(settled, Settled::Done { .. }));
     look(seen, "j0").await;
+    let swept = ledger.forget(&job.id, Keeping::Results, 1, at(99)).await;
+    assert!(swept.unwrap());
+    look(seen, "j0").await;
+    // What a failed round leaves.
+    let (claim, job) = world.claim("j1", "a", at(1)).await;
+    for change in road.iter().take(5) {
+        world.record(&job, &claim, change).await;
+    }
+    world.settle(&job, &claim, &settlement(&job, None, 0)).await;
+    look(seen, "j1").await;
 }
 
 /// The emulator needs no indexes, Firestore does: each filter of a list has one.

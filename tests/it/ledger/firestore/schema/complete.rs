@@ -2,9 +2,9 @@
 
 use filmlab::job::{
     CharacterReplace, Code, CreditState, Credits, Extend, Fence, Generated, Intent, IntentState,
-    Job, JobCredits, JobError, Lease, Notify, Output, Params, Party, Progress, ProviderInputs,
-    ProviderState, Published, Resolution, Source, SourceFacts, Stage, Status, Timings, Upscale,
-    Wake, WatermarkSpec,
+    Job, JobCredits, JobError, Kept, Lease, Notify, Output, Params, Party, Progress,
+    ProviderInputs, ProviderState, Published, Resolution, Source, SourceFacts, Stage, Status,
+    Timings, Upscale, Wake, WatermarkSpec,
 };
 
 use super::super::super::bench::at;
@@ -99,15 +99,12 @@ pub(super) fn job() -> Job {
             object: "work/g.mp4".into(),
             bytes: 9,
         }),
-        result: Some(Published {
-            video: "results/v.mp4".into(),
-            poster: "results/p.jpg".into(),
-            metadata: "results/m.json".into(),
-            bytes: 7,
-            duration_ms: 5,
-            width: 4,
-            height: 2,
-        }),
+        result: Some(published()),
+        result_expired_at: Some(at(99)),
+        kept: Kept {
+            results: Some(at(9)),
+            generated: Some(at(9)),
+        },
         error: Some(JobError {
             code: Code::InvalidJob,
             message: "x".into(),
@@ -128,6 +125,18 @@ pub(super) fn job() -> Job {
         updated_at: at(0),
         completed_at: Some(at(9)),
         extra: [].into(),
+    }
+}
+
+fn published() -> Published {
+    Published {
+        video: "results/v.mp4".into(),
+        poster: "results/p.jpg".into(),
+        metadata: "results/m.json".into(),
+        bytes: 7,
+        duration_ms: 5,
+        width: 4,
+        height: 2,
     }
 }
 

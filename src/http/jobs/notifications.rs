@@ -1,0 +1,105 @@
+//! What was told about a job, and telling it again.
+
+use axum::extract::{Path, Request, State};
+use axum::response::{IntoResponse as _, Response};
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+
+use super::{find, request};
+use crate::http::auth::Caller;
+use crate::http::{HttpState, Problem, api};
+use crate::job::notification::DeliveryState;
+use crate::job::{Code, Event, Notification, Timestamp};
+use crate::queue::Task;
+
+/// The notices of a job, first round first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NotificationList {
+    pub notifications: Vec<NotificationView>,
+}
+
+/// A round's terminal notice.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NotificationView {
+    /// The same over all deliveries.
+    pub id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub round: Option<u32>,
+    pub event: Event,
+    /// How it travels: `log`, `webhook` or `fcm`.
+    pub channel: String,
+    pub state: DeliveryState,
+    /// Tries so far.
+    pub deliveries: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
+    /// When it is tried next; absent once delivered or given up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_at: Option<Timestamp>,
+    pub created_at: Timestamp,
+}
+
+impl From<&Notification> for NotificationView {
+    fn from(notice: &Notification) -> Self {
+        Self {
+            id: notice.id.clone(),
+            round: notice.round(),
+            event: notice.event,
+            channel: notice.channel.name().to_owned(),
+            state: notice.state,
+            deliveries: notice.deliveries,
+            last_error: notice.last_error.clone(),
+            next_at: notice.next_at,
+            created_at: notice.created_at,
+        }
+    }
+}
+
+pub(super) async fn list(
+    State(state): State<HttpState>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let job = find(&state, &caller, &id).await?;
+    let notices = state.ledger.notifications(&job.id).await?;
+    let list = NotificationList {
+        notifications: notices.iter().map(NotificationView::from).collect(),
+    };
+    Ok(axum::Json(list).into_response())
+}
+
+pub(super) async fn replay(
+    State(state): State<HttpState>,
+    caller: Caller,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let body = api::optional_json(request, &state).await?;
+    let round = request::read_replay(&body).map_err(Problem::faults)?;
+    let job = find(&state, &caller, &id).await?;
+    let notices = state.ledger.notifications(&job.id).await?;
+    let wanted = match round {
+        Some(round) => notices.iter().find(|notice| notice.round() == Some(round)),
+        None => notices.last(),
+    };
+    let Some(wanted) = wanted else {
+        return Err(match round {
+            Some(round) => Problem::new(Code::NotFound)
+                .detail(format!("There is no notification of round {round}.")),
+            None => Problem::new(Code::Conflict).detail("No round of the job has ended yet."),
+        });
+    };
+    let now = state.clock.now();
+    let Some(notice) = state.ledger.replay(&wanted.id, now).await? else {
+        return Err(Problem::new(Code::NotFound));
+    };
+    let task = Task::Outbox {
+        id: notice.id.clone(),
+        delivery: notice.next_task(),
+    };
+    if let Err(error) = state.queue.schedule(&task, now).await {
+        tracing::error!(%task, %error, "a delivery was not planned; the sweeper will");
+    }
+    let view = NotificationView::from(&notice);
+    Ok((StatusCode::ACCEPTED, axum::Json(view)).into_response())
+}

@@ -1,0 +1,74 @@
+//! What a caller may want of an ended job: another round, or nothing more.
+
+use axum::extract::{Path, Request, State};
+use axum::response::{IntoResponse as _, Response};
+use http::StatusCode;
+
+use super::{answer, find, request, wake};
+use crate::clock::later;
+use crate::http::auth::Caller;
+use crate::http::{HttpState, Problem, api};
+use crate::job::{Code, Job};
+use crate::ledger::{Deleted, LedgerError, Retried};
+use crate::queue::Why;
+
+pub(super) async fn retry(
+    State(state): State<HttpState>,
+    caller: Caller,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let body = api::optional_json(request, &state).await?;
+    let deadline = request::read_retry(&body).map_err(Problem::faults)?;
+    let job = find(&state, &caller, &id).await?;
+    let now = state.clock.now();
+    let deadline_at = later(now, deadline.unwrap_or(state.settings.default_deadline));
+    let ledger = &state.ledger;
+    let retried = match ledger.retry(&job.id, job.round, now, deadline_at).await {
+        // Asking again tells, since the round is named.
+        Err(LedgerError::Unknown(_)) => ledger.retry(&job.id, job.round, now, deadline_at).await?,
+        other => other?,
+    };
+    match retried {
+        Retried::Done(job) | Retried::Begun(job) => {
+            if !job.status.is_ended() {
+                wake(&state, &job, Why::Wake).await;
+            }
+            answer(&state, &job, StatusCode::ACCEPTED).await
+        }
+        Retried::NotEnded(job) => Err(running(&job)),
+        Retried::Completed(_) => Err(Problem::new(Code::Conflict)
+            .detail("The job is completed. For another result create another job.")),
+        Retried::NotFound => Err(Problem::new(Code::NotFound)),
+    }
+}
+
+fn running(job: &Job) -> Problem {
+    Problem::new(Code::Conflict).detail(format!(
+        "The job has not ended: it is {}.",
+        job.status.as_str()
+    ))
+}
+
+pub(super) async fn delete(
+    State(state): State<HttpState>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let job = find(&state, &caller, &id).await?;
+    if !job.status.is_ended() {
+        return Err(running(&job));
+    }
+    match state.worker.delete(job.id).await {
+        Ok(Deleted::Done) => Ok(StatusCode::NO_CONTENT.into_response()),
+        Ok(Deleted::NotEnded(job)) => Err(running(&job)),
+        Ok(Deleted::NotFound) => Err(Problem::new(Code::NotFound)),
+        Err(failure) => {
+            let reason = match &failure.source {
+                Some(source) => format!("{failure}: {source}"),
+                None => failure.to_string(),
+            };
+            Err(Problem::new(failure.code).because(reason))
+        }
+    }
+}

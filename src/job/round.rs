@@ -1,0 +1,339 @@
+//! A new round of an ended job. What the last round has already paid for, and what is not the
+//! reason why it failed, is used again.
+
+use serde::{Deserialize, Serialize};
+
+use super::change::mark;
+use super::{
+    Code, CreditState, IntentState, Job, JobError, Lease, Party, Progress, Stage, Status,
+    Timestamp, Wake,
+};
+
+/// What a job remembers of its earlier rounds' decisions to pay; the rest of the list is the new
+/// round's own.
+const REMEMBERED_INTENTS: usize = super::MAX_INTENTS / 2;
+
+/// Why a job cannot have another round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotRetried {
+    /// The present round goes on.
+    NotEnded,
+    /// It has a result: more of it is another job.
+    Completed,
+}
+
+/// Files that outlive their round for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Keeping {
+    /// What a completed job published.
+    Results,
+    /// What the provider made for a job that failed or was cancelled.
+    Generated,
+}
+
+/// Since when each of them waits to be swept; absent where there is nothing to sweep.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub results: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generated: Option<Timestamp>,
+}
+
+impl Kept {
+    #[must_use]
+    pub fn since(&self, what: Keeping) -> Option<Timestamp> {
+        match what {
+            Keeping::Results => self.results,
+            Keeping::Generated => self.generated,
+        }
+    }
+}
+
+impl Job {
+    /// Begins another round of a failed or cancelled job, due at once.
+    pub fn retry(&mut self, now: Timestamp, deadline_at: Timestamp) -> Result<(), NotRetried> {
+        match self.status {
+            Status::Failed | Status::Cancelled => {}
+            Status::Completed => return Err(NotRetried::Completed),
+            Status::Queued | Status::Processing => return Err(NotRetried::NotEnded),
+        }
+        if self.error.as_ref().is_some_and(blames_the_prediction) {
+            self.drop_prediction();
+        }
+        let stage = if self.generated.is_some() {
+            Stage::Process
+        } else if self.provider.prediction_id.is_some() {
+            // Asking is free, and gives an address that still opens.
+            Stage::Generate
+        } else {
+            self.provider.output_url = None;
+            Stage::Submit
+        };
+        let forgotten = self.intents.len().saturating_sub(REMEMBERED_INTENTS);
+        self.intents.drain(..forgotten);
+
+        self.round += 1;
+        self.attempt = 1;
+        self.attempt_failed = false;
+        self.status = Status::Queued;
+        self.stage = Some(stage);
+        self.progress = Progress::within(stage, 0.0);
+        self.error = None;
+        self.cancel_requested = false;
+        self.completed_at = None;
+        self.credits.state = CreditState::None;
+        self.provider.polls = 0;
+        // The fence goes on growing: it names objects and intents.
+        self.lease = Lease {
+            fence: self.lease.fence,
+            ..Lease::default()
+        };
+        self.wake = Wake {
+            seq: self.wake.seq + 1,
+            at: Some(now),
+        };
+        self.next_visit_at = Some(now);
+        self.deadline_at = deadline_at;
+        self.kept = Kept::default();
+        self.updated_at = now;
+        Ok(())
+    }
+
+    /// Notes that files were deleted for their age. `false` if there is nothing to note: the job
+    /// is in another round, or knows of no such files.
+    pub fn forget(&mut self, what: Keeping, round: u32, now: Timestamp) -> bool {
+        if self.round != round || !self.status.is_ended() {
+            return false;
+        }
+        match what {
+            Keeping::Results => {
+                if self.result.take().is_some() {
+                    self.result_expired_at = Some(now);
+                } else if self.kept.results.is_none() {
+                    return false;
+                }
+                self.kept.results = None;
+            }
+            Keeping::Generated => {
+                if self.generated.take().is_none() && self.kept.generated.is_none() {
+                    return false;
+                }
+                self.kept.generated = None;
+            }
+        }
+        self.updated_at = now;
+        true
+    }
+
+    /// The prediction gives nothing any more: only a new intent brings another.
+    pub(super) fn drop_prediction(&mut self) {
+        if let Some(id) = self.provider.prediction_id.take() {
+            // It may be of an earlier round.
+            for intent in &mut self.intents {
+                if intent.prediction_id.as_ref() == Some(&id) {
+                    intent.state = IntentState::Failed;
+                }
+            }
+        }
+        if let Some(intent) = self.current_intent().map(|intent| intent.id.clone()) {
+            mark(self, &intent, IntentState::Failed);
+        }
+        self.provider.output_url = None;
+        self.generated = None;
+    }
+}
+
+/// Whether another download of the same output would fail in the same way. Our own limits are
+/// not among these: an operator may raise them, and the output is paid for.
+fn blames_the_prediction(error: &JobError) -> bool {
+    error.party == Party::Provider
+        && matches!(
+            error.code,
+            Code::ProviderFailed
+                | Code::ProviderLostJob
+                | Code::ProviderNoOutput
+                | Code::EmptyFile
+                | Code::UnsupportedFormat
+                | Code::UnsupportedCodec
+                | Code::NotAVideo
+                | Code::NoVideoStream
+                | Code::DamagedMedia
+                | Code::Truncated
+                | Code::WrongDuration
+                | Code::WrongSize
+                | Code::AudioMissing
+                | Code::WrongCodec
+                | Code::AudioUnexpected
+                | Code::FramesMissing
+                | Code::PictureBlack
+                | Code::PictureFrozen
+                | Code::NotDecodable
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::change::tests::{at, claimed, intent};
+    use super::super::{Change, Ending, Generated};
+    use super::*;
+
+    fn submitted() -> Job {
+        let mut job = claimed();
+        for change in [
+            Change::Intended(intent("1-1")),
+            Change::Submitted {
+                intent: "1-1".into(),
+                prediction_id: "p1".into(),
+                at: at(1),
+            },
+        ] {
+            change.apply(&mut job, at(1)).unwrap();
+        }
+        job
+    }
+
+    fn fetched() -> Job {
+        let mut job = submitted();
+        for change in [
+            Change::OutputReady {
+                url: "https://cdn.example/o.mp4".into(),
+            },
+            Change::Fetched(Generated {
+                object: "work/j1/1-1/generated.mp4".into(),
+                bytes: 9,
+            }),
+        ] {
+            change.apply(&mut job, at(2)).unwrap();
+        }
+        job
+    }
+
+    fn failed(mut job: Job, code: Code, party: Party) -> Job {
+        let error = JobError {
+            code,
+            message: "x".into(),
+            party,
+            stage: job.stage,
+            attempt: 1,
+            at: at(3),
+        };
+        let ending = Ending {
+            status: Status::Failed,
+            error: Some(error),
+            credits: CreditState::Released,
+            at: at(3),
+        };
+        Change::Ended(ending).apply(&mut job, at(3)).unwrap();
+        job
+    }
+
+    fn resumed(mut job: Job) -> Job {
+        job.retry(at(9), at(99)).unwrap();
+        job
+    }
+
+    #[test]
+    fn a_round_goes_on_from_the_last_stage_that_is_still_good() {
+        for (job, code, party, stage) in [
+            (
+                fetched(),
+                Code::EncoderFailed,
+                Party::Service,
+                Stage::Process,
+            ),
+            (
+                fetched(),
+                Code::DamagedMedia,
+                Party::Provider,
+                Stage::Submit,
+            ),
+            (
+                submitted(),
+                Code::DownloadFailed,
+                Party::Provider,
+                Stage::Generate,
+            ),
+            (
+                submitted(),
+                Code::DeadlineExceeded,
+                Party::Service,
+                Stage::Generate,
+            ),
+            (
+                submitted(),
+                Code::ProviderFailed,
+                Party::Provider,
+                Stage::Submit,
+            ),
+            (
+                claimed(),
+                Code::InsufficientCredits,
+                Party::Caller,
+                Stage::Submit,
+            ),
+        ] {
+            let before = failed(job, code, party);
+            let kept = before.generated.is_some();
+            assert_eq!(before.kept.generated.is_some(), kept, "{code}");
+            let job = resumed(before.clone());
+            assert_eq!(job.stage, Some(stage), "{code}");
+            assert_eq!(
+                (job.round, job.attempt, job.status),
+                (2, 1, Status::Queued),
+                "{code}"
+            );
+            assert_eq!(job.generated.is_some(), stage == Stage::Process, "{code}");
+            assert_eq!(
+                job.provider.prediction_id.is_some(),
+                stage != Stage::Submit,
+                "{code}"
+            );
+            assert_eq!(
+                (job.wake.seq, job.next_visit_at),
+                (before.wake.seq + 1, Some(at(9)))
+            );
+            assert_eq!(
+                (job.lease.fence, job.error, job.kept),
+                (before.lease.fence, None, Kept::default())
+            );
+        }
+    }
+
+    #[test]
+    fn a_prediction_that_is_dropped_is_marked_whatever_its_round() {
+        let mut job = resumed(failed(submitted(), Code::DownloadFailed, Party::Provider));
+        job.claim("b", at(10), std::time::Duration::from_secs(60))
+            .unwrap();
+        Change::PredictionLost.apply(&mut job, at(11)).unwrap();
+        assert_eq!(job.intents[0].state, IntentState::Failed);
+        assert_eq!(job.stage, Some(Stage::Submit));
+        assert!(!job.may_have_paid(), "nothing was paid in this round");
+    }
+
+    #[test]
+    fn rounds_do_not_use_up_the_room_for_intents() {
+        let mut job = claimed();
+        for round in 1..40 {
+            let id = format!("{round}-1");
+            Change::Intended(intent(&id))
+                .apply(&mut job, at(1))
+                .unwrap();
+            Change::IntentWasted { intent: id }
+                .apply(&mut job, at(1))
+                .unwrap();
+            job = resumed(failed(job, Code::ProviderAnswerLost, Party::Provider));
+            job.claim("a", at(10), std::time::Duration::from_secs(60))
+                .unwrap();
+        }
+        assert_eq!(job.intents.len(), REMEMBERED_INTENTS);
+    }
+
+    #[test]
+    fn only_what_failed_or_was_cancelled_is_retried() {
+        let mut job = claimed();
+        assert_eq!(job.retry(at(9), at(99)), Err(NotRetried::NotEnded));
+        job.status = Status::Completed;
+        assert_eq!(job.retry(at(9), at(99)), Err(NotRetried::Completed));
+    }
+}

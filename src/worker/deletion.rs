@@ -1,0 +1,81 @@
+//! Deleting an ended job with everything that is its own.
+//!
+//! The record goes last: as long as it is there, a deletion that broke off can be repeated.
+
+use super::Services;
+use crate::job::{Code, Failure, Job, JobId, OrFailure as _};
+use crate::ledger::{Deleted, LedgerError};
+use crate::provider::ProviderError;
+
+pub(super) async fn delete(services: &Services, id: &JobId) -> Result<Deleted, Failure> {
+    let Some(job) = services
+        .ledger
+        .read(id)
+        .await
+        .retry(Code::LedgerUnavailable)?
+    else {
+        return Ok(Deleted::NotFound);
+    };
+    if !job.status.is_ended() {
+        return Ok(Deleted::NotEnded(Box::new(job)));
+    }
+    objects(services, &job)
+        .await
+        .retry(Code::StorageUnavailable)?;
+    copies(services, &job).await?;
+    let deleted = match services.ledger.delete(id, job.round).await {
+        Err(LedgerError::Unknown(_)) => match services.ledger.delete(id, job.round).await {
+            // It had happened.
+            Ok(Deleted::NotFound) => Ok(Deleted::Done),
+            other => other,
+        },
+        other => other,
+    };
+    let deleted = deleted.retry(Code::LedgerUnavailable)?;
+    if deleted == Deleted::Done {
+        tracing::info!(job = %id, "the job was deleted");
+    }
+    Ok(deleted)
+}
+
+async fn objects(services: &Services, job: &Job) -> Result<(), crate::storage::StorageError> {
+    let storage = &services.storage;
+    storage
+        .delete_folder(&format!("results/{}", job.id))
+        .await?;
+    storage.delete_folder(&format!("work/{}", job.id)).await?;
+    // Our copies of what lay in the web. Uploads may serve several jobs of their owner: they go
+    // when they are old enough.
+    for role in ["video", "image"] {
+        storage
+            .delete(&format!("sources/{}/{}/{role}", job.owner, job.id))
+            .await?;
+    }
+    Ok(())
+}
+
+/// The provider's own copies. What only a callback names is not proven to be this job's.
+async fn copies(services: &Services, job: &Job) -> Result<(), Failure> {
+    let known = job
+        .intents
+        .iter()
+        .filter_map(|intent| intent.prediction_id.as_ref());
+    let mut ids: Vec<String> = known
+        .chain(&job.provider.prediction_id)
+        .map(Clone::clone)
+        .collect();
+    ids.sort();
+    ids.dedup();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    match services.provider.delete(&ids).await {
+        Ok(()) => Ok(()),
+        // Nothing is there, or nothing that could be deleted by asking again.
+        Err(error @ (ProviderError::NotFound { .. } | ProviderError::Rejected { .. })) => {
+            tracing::warn!(job = %job.id, %error, "the provider deletes nothing of the job");
+            Ok(())
+        }
+        Err(error) => Err(error).retry(Code::ProviderUnavailable),
+    }
+}
