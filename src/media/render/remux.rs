@@ -36,6 +36,17 @@ impl Changes {
         Self((codec == "h264").then(|| ParameterSets::new(configuration)))
     }
 
+    /// Whether a packet can be copied as it is.
+    fn allow(&mut self, packet: &Packet) -> Result<(), Setback> {
+        if self.brought_by(packet) {
+            return Err(Setback::CannotCopy(CHANGES));
+        }
+        if packet.is_cut_off() {
+            return Err(Setback::CannotCopy(CUT_OFF));
+        }
+        Ok(())
+    }
+
     /// Parameters change at key frames only.
     fn brought_by(&mut self, packet: &Packet) -> bool {
         self.0.as_mut().is_some_and(|sets| {
@@ -107,12 +118,7 @@ pub(super) fn run(
         if packet.stream() == stream.index {
             counts.packets += 1;
             within(counts.packets, limits)?;
-            if changes.brought_by(&packet) {
-                return Err(Setback::CannotCopy(CHANGES));
-            }
-            if packet.is_cut_off() {
-                return Err(Setback::CannotCopy(CUT_OFF));
-            }
+            changes.allow(&packet)?;
             packet.subtract(offset);
             let end = packet.pts().unwrap_or(0).saturating_add(packet.duration());
             reached_ms = reached_ms.max(to_millis(end, stream.time_base));
