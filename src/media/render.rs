@@ -525,7 +525,8 @@ fn check(
 ) -> Result<Verified, MediaError> {
     let checks = &render.checks;
     let most = (checks.max_black_ms, checks.max_frozen_ms);
-    require_lively(outcome.looked, most).map_err(|error| error.at("verify"))?;
+    // What was decoded is to blame, not what was made of it.
+    require_lively(outcome.looked, most).map_err(|error| error.at("decode"))?;
     let (width, height, codec) = match &plan.video {
         VideoPlan::Encode { width, height, .. } => (Some(*width), Some(*height), "h264"),
         VideoPlan::Copy { .. } => (None, None, codec),
