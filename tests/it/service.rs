@@ -2,6 +2,7 @@
 
 mod faults;
 mod lab;
+mod metrics;
 mod quotes;
 mod segments;
 mod stops;

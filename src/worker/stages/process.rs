@@ -16,6 +16,7 @@ use crate::media::{
     self, AudioExpectation, Event, Expectation, FileInput, FileOutput, Input, MediaError, Probe,
     Render, Report, Verified,
 };
+use crate::telemetry::metrics::MediaPass;
 
 pub(super) async fn run(context: &Context<'_>, job: Job) -> Result<Step, Halt> {
     let Some(facts) = job
@@ -40,6 +41,7 @@ pub(super) async fn run(context: &Context<'_>, job: Job) -> Result<Step, Halt> {
             reason: None,
         });
     };
+    let _pass = MediaPass::begun();
     let (found, recipe) = match check(context, &job, &facts, &generated).await? {
         Ok(checked) => checked,
         Err(error) => {
