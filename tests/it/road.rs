@@ -13,5 +13,6 @@ mod lines;
 mod outputs;
 mod paying;
 mod quotes;
+mod retention;
 mod rounds;
 mod studio;

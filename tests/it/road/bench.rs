@@ -22,7 +22,7 @@ use filmlab::queue::embedded::EmbeddedQueue;
 use filmlab::queue::{Queue as _, Receiver as _, Task, Why};
 use filmlab::storage::Storage;
 use filmlab::storage::links::HmacLinks;
-use filmlab::worker::{BrandWatermark, Services, Settings, Swept, Worker};
+use filmlab::worker::{BrandWatermark, Retention, Services, Settings, Swept, Worker};
 use object_store::local::LocalFileSystem;
 use serde_json::{Value, json};
 
@@ -70,6 +70,7 @@ pub(super) struct Bench {
     pub(super) settings: Settings,
 }
 
+pub(super) const DAY: Duration = Duration::from_secs(24 * 3600);
 /// The owner of all jobs here.
 pub(super) const OWNER: &str = "u1";
 /// What the owner starts with.
@@ -143,6 +144,14 @@ impl Bench {
     }
 
     pub(super) fn worker_over(&self, ledger: Arc<dyn Ledger>) -> Arc<Worker> {
+        self.worker_of(ledger, self.settings.clone())
+    }
+
+    pub(super) fn worker_with(&self, settings: Settings) -> Arc<Worker> {
+        self.worker_of(Arc::clone(&self.ledger) as _, settings)
+    }
+
+    fn worker_of(&self, ledger: Arc<dyn Ledger>, settings: Settings) -> Arc<Worker> {
         Worker::new(Services {
             ledger,
             queue: Arc::clone(&self.queue) as _,
@@ -152,7 +161,7 @@ impl Bench {
             notifiers: vec![Arc::clone(&self.letters) as _],
             fetcher: Arc::new(WebFetcher::new(true, Duration::from_secs(5)).unwrap()),
             clock: Arc::new(self.clock.clone()),
-            settings: self.settings.clone(),
+            settings,
         })
     }
 
@@ -401,6 +410,12 @@ fn settings(scratch: PathBuf, logo: PathBuf) -> Settings {
         prices: PriceTable::default(),
         channel: Channel::Log,
         notify_attempts: Attempts::default(),
+        retention: Retention {
+            results: Some(30 * DAY),
+            failed: Some(7 * DAY),
+            sources: Some(7 * DAY),
+            work: DAY,
+        },
         scratch,
     }
 }
