@@ -4,7 +4,7 @@
 #
 #   scripts/setup.sh          to build and run (what `make demo` needs)
 #   scripts/setup.sh fixtures also to make fixtures: the ffmpeg program
-#   scripts/setup.sh test     also to test: the ffmpeg program, cargo-nextest
+#   scripts/setup.sh test     also to test: the ffmpeg program, zzuf, cargo-nextest
 #   scripts/setup.sh vendor   also for the static FFmpeg of vendor/ffmpeg
 #   scripts/setup.sh lint     also to lint: shellcheck, cargo-deny
 #
@@ -30,7 +30,7 @@ tools=()
 case $purpose in
     build) ;;
     fixtures) packages+=(ffmpeg) ;;
-    test) packages+=(ffmpeg) tools=("$nextest") ;;
+    test) packages+=(ffmpeg zzuf) tools=("$nextest") ;;
     vendor) packages+=(g++ nasm meson ninja-build libx264-dev libzimg-dev zlib1g-dev xz-utils curl) ;;
     lint) packages+=(shellcheck) tools=("$deny") ;;
     *)

@@ -180,9 +180,10 @@ pub(crate) fn open_error(error: OpenError, name: &str, guard: &Guard) -> MediaEr
         OpenError::Libav(error) if error.is_interrupted() => {
             MediaError::new(MediaCode::Cancelled, "the work was stopped")
         }
-        OpenError::Libav(error) if error.is_memory() => {
-            MediaError::new(MediaCode::Internal, format!("out of memory: {error}"))
-        }
+        OpenError::Libav(error) if error.is_memory() => MediaError::new(
+            MediaCode::DamagedMedia,
+            "the file asks for more memory than one piece of it may take",
+        ),
         OpenError::Libav(error) => MediaError::new(
             MediaCode::DamagedMedia,
             format!("the file cannot be read: {error}"),

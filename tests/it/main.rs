@@ -31,6 +31,7 @@ mod queue;
 mod road;
 mod sandbox;
 mod service;
+mod soak;
 mod submit;
 mod support;
 mod telemetry;

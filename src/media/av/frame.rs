@@ -101,6 +101,45 @@ impl Frame {
         self.pointer
     }
 
+    /// Silence of the shape of this frame.
+    pub(crate) fn silence(&self, samples: u32) -> Result<Self, AvError> {
+        let frame = Self::new()?;
+        let samples = i32::try_from(samples).unwrap_or(i32::MAX);
+        let format = self.format();
+        // u8 to s64p, the last of the enum in every release we build against.
+        if !(0..=11).contains(&format) {
+            return Err(AvError::new(EINVAL, "av_samples_set_silence"));
+        }
+        // SAFETY: both frames are valid; the fresh one gets shape and buffers
+        // before its samples are written, as many as it has; the number was just
+        // found to be one of the enum's.
+        unsafe {
+            (*frame.pointer).format = format;
+            (*frame.pointer).sample_rate = self.sample_rate();
+            (*frame.pointer).nb_samples = samples;
+            let layout = &(*self.pointer).ch_layout;
+            check(
+                ffi::av_channel_layout_copy(&mut (*frame.pointer).ch_layout, layout),
+                "av_channel_layout_copy",
+            )?;
+            check(
+                ffi::av_frame_get_buffer(frame.pointer, 0),
+                "av_frame_get_buffer",
+            )?;
+            check(
+                ffi::av_samples_set_silence(
+                    (*frame.pointer).extended_data,
+                    0,
+                    samples,
+                    layout.nb_channels,
+                    std::mem::transmute::<i32, ffi::AVSampleFormat>(format),
+                ),
+                "av_samples_set_silence",
+            )?;
+        }
+        Ok(frame)
+    }
+
     /// Another reference to the same buffers.
     pub(crate) fn share(&self) -> Result<Self, AvError> {
         let copy = Self::new()?;

@@ -229,7 +229,8 @@ impl Reader {
                     self.in_a_row = 0;
                     return Ok(more);
                 }
-                Err(OpenError::Libav(error)) if !error.is_memory() && !error.is_interrupted() => {
+                // Out of memory too: a header that lies about the size of one packet.
+                Err(OpenError::Libav(error)) if !error.is_interrupted() => {
                     self.bad += 1;
                     self.in_a_row += 1;
                     if self.in_a_row >= GIVE_UP {

@@ -7,7 +7,7 @@ use crate::media::error::{MediaCode, MediaError};
 use crate::media::head::{HeadHandle, head_writer};
 use crate::media::limits::{Guard, Limits};
 use crate::media::output::Output;
-use crate::media::ratio::Ratio;
+use crate::media::ratio::{Ratio, to_millis};
 
 /// An MP4 under construction.
 pub(crate) struct Sink {
@@ -15,6 +15,8 @@ pub(crate) struct Sink {
     head: HeadHandle,
     /// Last decoding time written per stream, in the stream's time base.
     last_dts: Vec<Option<i64>>,
+    guard: Arc<Guard>,
+    max_duration_ms: u64,
 }
 
 impl Sink {
@@ -35,7 +37,22 @@ impl Sink {
             muxer,
             head,
             last_dts: Vec::new(),
+            guard: Arc::clone(guard),
+            max_duration_ms: limits.max_duration_ms,
         })
+    }
+
+    /// Whether something may begin at `at_us`: timestamps lie, and what fills the
+    /// time up to them costs as if it had been there.
+    pub(crate) fn admit(&self, at_us: i64) -> Result<(), MediaError> {
+        self.guard.check()?;
+        if to_millis(at_us, Ratio::MICROS) > self.max_duration_ms {
+            return Err(MediaError::new(
+                MediaCode::TooLong,
+                format!("longer than {} ms", self.max_duration_ms),
+            ));
+        }
+        Ok(())
     }
 
     pub(crate) fn add_encoded(

@@ -213,7 +213,7 @@ impl EncodeLane {
             (None, Some(next)) => next,
             (None, None) => 0,
         };
-        self.last = Some(pts.saturating_add(length));
+        let expected = self.last.replace(pts.saturating_add(length));
         if self
             .timing
             .end_us
@@ -221,6 +221,7 @@ impl EncodeLane {
         {
             return Ok(());
         }
+        sink.admit(rescale(pts, self.base, Ratio::MICROS))?;
         self.heard = self.heard || is_heard(&self.frame);
         self.frame.set_pts(pts);
         let shape = (self.frame.sample_rate(), self.frame.format());
@@ -231,12 +232,38 @@ impl EncodeLane {
             self.graph = Some(self.build().map_err(encode_error)?);
             self.built_for = shape;
         }
-        if let Some((graph, source, _)) = &mut self.graph {
-            graph
-                .push(*source, Some(&mut self.frame))
-                .map_err(encode_error)?;
+        if let Some(expected) = expected {
+            self.fill(expected, pts, sink)?;
         }
+        self.push(None)?;
         self.drain_graph(false, sink)
+    }
+
+    /// Silence in a long gap, a second at a time. The resampler would do it too,
+    /// but in one piece: a forged timestamp made it hold gigabytes.
+    fn fill(&mut self, from: i64, until: i64, sink: &mut Sink) -> Result<(), MediaError> {
+        let rate = self.frame.sample_rate().max(1);
+        let second = rescale(1, Ratio::new(1, 1), self.base).max(1);
+        let mut at = from;
+        while until.saturating_sub(at) > second {
+            sink.admit(rescale(at, self.base, Ratio::MICROS))?;
+            let mut silence = self.frame.silence(rate.unsigned_abs()).map_err(memory)?;
+            silence.set_pts(at);
+            self.push(Some(silence))?;
+            self.drain_graph(false, sink)?;
+            at = at.saturating_add(second);
+        }
+        Ok(())
+    }
+
+    /// Gives the graph the frame at hand, or another one.
+    fn push(&mut self, other: Option<Frame>) -> Result<(), MediaError> {
+        let Some((graph, source, _)) = &mut self.graph else {
+            return Ok(());
+        };
+        let mut other = other;
+        let frame = other.as_mut().unwrap_or(&mut self.frame);
+        graph.push(*source, Some(frame)).map_err(encode_error)
     }
 
     fn build(&self) -> Result<(Graph, Node, Node), AvError> {

@@ -166,3 +166,39 @@ fn sound_put_back_keeps_its_distance_to_its_own_picture() {
         "{video} {sound}"
     );
 }
+
+/// Silence is made a second at a time; what the container promises holds.
+#[test]
+fn a_long_gap_in_the_sound_becomes_silence() {
+    let main = fixture(
+        "gap.mkv",
+        "-f lavfi -i testsrc2=size=64x48:rate=5:duration=25 \
+         -f lavfi -i sine=frequency=440:sample_rate=48000:duration=4 \
+         -af asetpts=PTS+if(gte(T\\,2)\\,20/TB\\,0) -c:v libx264 -preset ultrafast -c:a flac",
+    );
+    let out = fresh("out.mp4");
+    let report = run(&encoding(&main), &out).unwrap();
+    let sound = report.output.audio.unwrap();
+    assert!(sound.duration_ms.abs_diff(24_000) < 100, "{sound:?}");
+    for (from, sounds) in [
+        (0.5, true),
+        (3.0, false),
+        (12.0, false),
+        (20.5, false),
+        (22.5, true),
+    ] {
+        let level = level(&out, from);
+        assert_eq!(level > -40.0, sounds, "{level} dB at {from} s");
+    }
+}
+
+/// Mean level of a second of sound, in dB of full scale.
+fn level(path: &std::path::Path, from: f64) -> f64 {
+    let path = path.to_str().unwrap();
+    let log = ffmpeg(
+        &format!("-ss {from} -t 1 -i {path} -vn -af volumedetect -f null -"),
+        &[],
+    );
+    let mean = log.split("mean_volume:").nth(1).unwrap();
+    mean.split_whitespace().next().unwrap().parse().unwrap()
+}

@@ -22,9 +22,10 @@ use std::path::{Path, PathBuf};
 
 /// Every part there is. A name outside it in `FILMLAB_REQUIRE` is a mistake, and
 /// would otherwise demand nothing for ever. The last three belong to `make lint`.
-pub(crate) const PARTS: [&str; 8] = [
+pub(crate) const PARTS: [&str; 9] = [
     "fixtures",
     "ffmpeg",
+    "zzuf",
     "emulator",
     "vendor",
     "browser",
@@ -82,7 +83,7 @@ pub(crate) fn program(part: &str, name: &str) -> Option<PathBuf> {
     clippy::disallowed_methods,
     reason = "the demand comes from the environment by design"
 )]
-pub(super) fn variable(name: &str) -> std::ffi::OsString {
+pub(crate) fn variable(name: &str) -> std::ffi::OsString {
     std::env::var_os(name).unwrap_or_default()
 }
 
