@@ -28,6 +28,7 @@ pub(in crate::http) fn schemas(settings: &HttpSettings) -> Vec<(&'static str, Va
         ("Input", input(settings)),
         ("RetryOptions", retry_options()),
         ("ReplayOptions", replay_options()),
+        ("LinksOptions", links_options(settings)),
     ];
     schemas.extend(Kind::iter().map(|kind| (name_of(kind), new_job_of(kind))));
     schemas
@@ -106,6 +107,21 @@ fn retry_options() -> Value {
         "type": ["object", "null"],
         "additionalProperties": false,
         "properties": {"deadline_s": deadline()},
+    })
+}
+
+fn links_options(settings: &HttpSettings) -> Value {
+    json!({
+        "type": ["object", "null"],
+        "additionalProperties": false,
+        "properties": {
+            "ttl_s": optional(json!({
+                "type": "integer",
+                "minimum": 1,
+                "maximum": settings.longest_link.as_secs(),
+                "description": "Seconds that they open; `links.ttl` by default.",
+            })),
+        },
     })
 }
 
