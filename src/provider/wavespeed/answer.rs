@@ -240,6 +240,22 @@ mod tests {
             (200, r#"{"code":429,"message":"slow"}"#, "busy"),
             (200, r#"{"code":500,"message":"oops"}"#, "ambiguous"),
             (200, r#"{"code":5000,"message":"oops"}"#, "ambiguous"),
+            (200, r#"{"code":1403,"message":"oops"}"#, "ambiguous"),
+            (200, r#"{"code":1405,"message":"oops"}"#, "ambiguous"),
+            (200, r#"{"code":1406,"message":"oops"}"#, "ambiguous"),
+            (200, r#"{"code":5003,"message":"oops"}"#, "ambiguous"),
+            (200, r#"{"code":9999,"message":"oops"}"#, "ambiguous"),
+            // Sync mode ran out of time: the prediction goes on.
+            (
+                200,
+                r#"{"code":200,"data":{"id":"abc","status":"processing","code":5004,"error":"Sync mode timed out"}}"#,
+                "ok",
+            ),
+            (
+                200,
+                r#"{"code":200,"data":{"code":5004,"error":"Sync mode timed out"}}"#,
+                "ambiguous",
+            ),
             (
                 200,
                 r#"{"code":500,"message":"You have reached your concurrency limit"}"#,

@@ -92,6 +92,12 @@ impl Lab {
         })
     }
 
+    /// Another setting than the lab's own.
+    pub(super) fn set(&mut self, name: &str, value: &str) {
+        self.settings
+            .insert(format!("FILMLAB_{name}"), value.to_owned());
+    }
+
     /// Starts the service, on a fresh port and the same data.
     pub(super) async fn start(&self) -> Running {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
