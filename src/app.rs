@@ -67,6 +67,7 @@ impl App {
         // Before anything is made on disk.
         api_key(config)?;
         media::init().map_err(|error| invalid(&error.message))?;
+        media::limit_allocations(config.max_allocation);
         let dir = &config.data_dir;
         let scratch = dir.join("scratch");
         tokio::fs::create_dir_all(&scratch)
