@@ -3,6 +3,7 @@
 //! Architecture invariant: only this module names adapters.
 
 mod adapters;
+pub mod doctor;
 mod keys;
 mod settings;
 
@@ -20,17 +21,19 @@ use tokio_util::task::TaskTracker;
 use url::Url;
 
 use crate::clock::SharedClock;
-use crate::config::Config;
+use crate::config::{Config, is_loopback};
 use crate::http::{self, HttpState};
 use crate::job::{Code, Failure};
 use crate::ledger::Ledger;
 use crate::media;
 use crate::outgoing::WebFetcher;
 use crate::provider::Provider;
+use crate::provider::metered::Metered;
 use crate::provider::wavespeed::{
     CallbackConfig, Secret, SignatureCheck, WaveSpeed, WaveSpeedConfig,
 };
 use crate::queue::embedded::EmbeddedQueue;
+use crate::telemetry;
 use crate::worker::{Services, Swept, Worker};
 use adapters::Adapters;
 
@@ -66,6 +69,7 @@ impl App {
     ) -> Result<Self, Failure> {
         // Before anything is made on disk.
         api_key(config)?;
+        telemetry::metrics::start(env!("FILMLAB_VERSION"));
         media::init().map_err(|error| invalid(&error.message))?;
         media::limit_allocations(config.max_allocation);
         let dir = &config.data_dir;
@@ -95,7 +99,7 @@ impl App {
             links,
             notifiers,
         } = adapters::open(config, &public_url, &key, &webhook_secret, &clock).await?;
-        let provider = Arc::new(wavespeed(config, &public_url, &key)?);
+        let provider = wavespeed(config, &public_url, &key)?;
         let callbacks = Arc::new(provider.callbacks());
         let fetcher = WebFetcher::new(config.server.allow_loopback, FETCH_TIMEOUT)
             .map_err(|error| invalid(&error.to_string()))?;
@@ -103,7 +107,7 @@ impl App {
         let worker = Worker::new(Services {
             ledger: Arc::clone(&ledger),
             queue: Arc::clone(&queue),
-            provider: provider as Arc<dyn Provider>,
+            provider: Arc::new(Metered(provider)) as Arc<dyn Provider>,
             callbacks: Arc::clone(&callbacks) as _,
             storage: storage.clone(),
             notifiers,
@@ -178,6 +182,17 @@ impl App {
     }
 }
 
+/// Opens the configured ledger alone, for a command beside a running service.
+pub async fn open_ledger(config: &Config) -> Result<Arc<dyn Ledger>, Failure> {
+    let dir = &config.data_dir;
+    if config.ledger == crate::config::Ledger::Sqlite {
+        tokio::fs::create_dir_all(dir)
+            .await
+            .map_err(|error| invalid(&format!("{} cannot be made: {error}", dir.display())))?;
+    }
+    adapters::ledger(config).await
+}
+
 /// Brings back what was lost, and deletes what was left, regularly.
 async fn sweep(worker: Arc<Worker>, every: Duration, stop: CancellationToken) {
     let mut lost = tokio::time::interval(every);
@@ -237,15 +252,6 @@ fn wavespeed(config: &Config, public_url: &Url, key: &[u8]) -> Result<WaveSpeed,
         webhook_secret: config.provider.webhook_secret.clone(),
     };
     WaveSpeed::new(wavespeed).map_err(|error| invalid(&error.to_string()))
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
-        Some(url::Host::Domain(name)) => name == "localhost",
-        None => false,
-    }
 }
 
 /// Removes work folders that visits of ended processes left behind.

@@ -3,13 +3,18 @@
 mod args;
 mod client;
 pub mod console;
+pub mod credits;
 mod demo;
+mod doctor;
+pub mod jobs;
 mod probe;
 mod process;
 mod sandbox;
 mod serve;
+mod server;
 mod signal;
 pub mod submit;
+mod table;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -39,6 +44,12 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Create a job, follow it, download what it made.
     Submit(Box<submit::SubmitArgs>),
+    /// List, show, follow, cancel, retry and delete the jobs of a running service.
+    Jobs(jobs::JobsArgs),
+    /// Look whether everything is there that a service needs.
+    Doctor(doctor::DoctorArgs),
+    /// Show accounts in the configured ledger, and give credits.
+    Credits(credits::CreditsArgs),
     /// Watermark, compress and check one video here, without any service.
     Process(Box<process::ProcessArgs>),
     /// Say what a video file holds.
@@ -97,8 +108,12 @@ fn further_faults(cli: Cli, left_out: &[String]) -> Vec<String> {
     let settings = settings(cli.config);
     match cli.command {
         Command::Process(args) => args.faults(settings, left_out),
-        Command::Serve(_) | Command::Probe(_) => settings.err().unwrap_or_default(),
-        Command::Submit(_) | Command::Sandbox(_) | Command::Demo(_) => Vec::new(),
+        Command::Serve(_) | Command::Probe(_) | Command::Credits(_) | Command::Doctor(_) => {
+            settings.err().unwrap_or_default()
+        }
+        Command::Submit(_) | Command::Jobs(_) | Command::Sandbox(_) | Command::Demo(_) => {
+            Vec::new()
+        }
     }
 }
 
@@ -114,6 +129,12 @@ fn run(cli: Cli) -> Result<(), Exit> {
                 serve::run(args, &settings).await
             }
             Command::Submit(args) => Ok(submit::run(*args).await?),
+            Command::Jobs(args) => Ok(jobs::run(args).await?),
+            Command::Credits(args) => {
+                let settings = settings(cli.config).map_err(Exit::Usage)?;
+                Ok(credits::run(args, &settings).await?)
+            }
+            Command::Doctor(args) => doctor::run(args, settings(cli.config)).await,
             Command::Process(args) => process::run(*args, settings(cli.config)).await,
             Command::Probe(args) => probe::run(args, settings(cli.config)).await,
             Command::Sandbox(args) => sandbox::run(args).await,

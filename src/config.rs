@@ -20,7 +20,7 @@ use crate::media::{Limits, Profile};
 pub use crate::secret::Secret;
 pub use cloud::{Bucket, Cloud, Database, Ledger, Queue, Storage, TaskQueue};
 pub use picture::{Verify, Watermark};
-pub use provider::Provider;
+pub use provider::{Provider, Tier, is_loopback};
 pub use reader::ConfigFault;
 pub use server::{ApiToken, Server, TasksAuth};
 pub use telling::{Links, Log, Notify};
@@ -359,6 +359,35 @@ mod tests {
                 faults.iter().any(|fault| fault.key == key),
                 "{file}: {faults:?}"
             );
+        }
+    }
+
+    #[test]
+    fn the_account_is_of_the_lowest_tier_until_said_otherwise() {
+        let limits = |file: &str| {
+            let limits = load(file, &[]).unwrap().provider.limits;
+            limits.map(|limits| (limits.max_per_minute.get(), limits.max_concurrent.get()))
+        };
+        assert_eq!(limits(""), Some((2, 2)));
+        assert_eq!(limits("[provider]\ntier = \"silver\""), Some((60, 100)));
+        let own = "[provider]\ntier = \"gold\"\nmax_concurrent = 7";
+        assert_eq!(limits(own), Some((600, 7)));
+        // The sandbox says itself what it takes.
+        let local = "[provider]\nbase_url = \"http://127.0.0.1:9\"";
+        assert_eq!(limits(local), None);
+        assert_eq!(
+            limits(&format!("{local}\nmax_per_minute = 9")),
+            Some((9, 2))
+        );
+        let file = "[provider]\ntier = \"wood\"\nmax_concurrent = 0\nlow_balance = -1";
+        let faults = load(file, &[]).unwrap_err();
+        let keys: Vec<_> = faults.iter().map(|fault| fault.key.as_str()).collect();
+        for key in [
+            "provider.tier",
+            "provider.max_concurrent",
+            "provider.low_balance",
+        ] {
+            assert!(keys.contains(&key), "{key} is missing in {faults:?}");
         }
     }
 

@@ -11,6 +11,7 @@ mod callbacks;
 mod files;
 mod health;
 mod jobs;
+mod metrics;
 mod oidc;
 mod problem;
 mod quotes;
@@ -146,7 +147,9 @@ impl std::fmt::Debug for HttpSettings {
 
 /// All routes, framed. Serve it with a graceful shutdown: open visits are the worker's to drain.
 pub fn router(state: HttpState) -> Router {
-    let mut routes = health::routes().merge(callbacks::routes());
+    let mut routes = health::routes()
+        .merge(callbacks::routes())
+        .merge(metrics::routes());
     if !matches!(state.settings.tasks_auth, TasksAuth::Closed) {
         routes = routes.merge(tasks::routes(&state));
     }

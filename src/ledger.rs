@@ -170,6 +170,22 @@ pub struct JobQuery {
     pub after: Option<PageToken>,
 }
 
+/// What can be counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, strum::EnumIter, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum Tally {
+    /// Jobs that nobody has begun.
+    Queued,
+    /// Jobs that were begun and have not ended.
+    Processing,
+    /// Of those, the ones whose prediction was made and is not known to have ended.
+    Generating,
+    /// Notices still to be delivered.
+    NoticesPending,
+    /// Notices that were given up.
+    NoticesUndeliverable,
+}
+
 /// A place in the list: creation time and id of the last job seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PageToken {
@@ -188,6 +204,9 @@ pub trait Ledger: Debug + Send + Sync {
     /// A page of jobs, newest first, equal creation times by descending id. Documents that cannot
     /// be read are left out; a page is shorter than its limit only if it is the last one.
     async fn list(&self, query: &JobQuery) -> Result<Vec<Job>>;
+
+    /// How many there are, counted no further than `most`.
+    async fn count(&self, what: Tally, most: u32) -> Result<u32>;
 
     /// Takes the lease of a job that has not ended and that nobody holds. After
     /// [`LedgerError::Unknown`] the job read again tells: it names this holder, under a fence

@@ -3,6 +3,7 @@
 //! A provider takes inputs at addresses it can read, is asked until the video is there, and is
 //! paid by [`Provider::submit`], which is sent once per call: nothing below it may repeat it.
 
+pub mod metered;
 pub mod wavespeed;
 
 use std::collections::BTreeMap;

@@ -1,6 +1,7 @@
 //! Logs: for people on a terminal, one JSON object a line, or as Google Cloud reads them.
 
 mod cloud;
+pub mod metrics;
 mod trace;
 
 use std::io::IsTerminal as _;

@@ -12,6 +12,7 @@ mod cleaning;
 mod context;
 mod deletion;
 mod end;
+mod limiter;
 mod outbox;
 mod placement;
 mod quote;
@@ -41,7 +42,9 @@ use crate::outgoing::Fetcher;
 use crate::provider::{CallbackGate, Provider};
 use crate::queue::{Delivery, Queue, Receiver, Task, Why};
 use crate::storage::{Storage, StorageError};
+use crate::telemetry::metrics;
 
+pub use limiter::ProviderLimits;
 pub use placement::layer_faults;
 pub use quote::{ProviderQuote, Quote, QuoteError, QuoteRequest};
 use running::Running;
@@ -86,6 +89,20 @@ pub enum Visit {
     },
 }
 
+impl Visit {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Advanced => "advanced",
+            Self::NothingToDo => "nothing_to_do",
+            Self::Early { .. } => "early",
+            Self::Held { .. } => "held",
+            Self::NotFound => "not_found",
+            Self::Draining => "draining",
+            Self::Unavailable { .. } => "unavailable",
+        }
+    }
+}
+
 /// What became of a delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OutboxVisit {
@@ -128,12 +145,14 @@ pub struct Worker {
     media_slots: Arc<Semaphore>,
     quotes: Semaphore,
     last_balance: balance::LastLook,
+    limiter: limiter::Limiter,
 }
 
 impl Worker {
     #[must_use]
     pub fn new(services: Services) -> Arc<Self> {
         let slots = services.settings.media_slots.max(1);
+        let limiter = limiter::Limiter::new(services.settings.provider_limits, &services.clock);
         Arc::new(Self {
             services: Arc::new(services),
             holder: format!("w-{}", ulid::Ulid::new().to_string().to_lowercase()),
@@ -144,6 +163,7 @@ impl Worker {
             media_slots: Arc::new(Semaphore::new(slots)),
             quotes: Semaphore::new(quote::AT_ONCE),
             last_balance: balance::LastLook::default(),
+            limiter,
         })
     }
 
@@ -160,14 +180,16 @@ impl Worker {
         let task = self
             .tracker
             .spawn(async move { Box::pin(worker.visit_inner(&id, seq)).await }.instrument(span));
-        match task.await {
+        let visit = match task.await {
             Ok(visit) => visit,
             // A stage's panic is caught and recorded; this one came from the visit's own frame.
             // The lease runs out and the sweeper brings the job back.
             Err(error) => Visit::Unavailable {
                 message: error.to_string(),
             },
-        }
+        };
+        metrics::visited(visit.name());
+        visit
     }
 
     async fn visit_inner(self: &Arc<Self>, id: &JobId, seq: u64) -> Visit {
@@ -364,6 +386,12 @@ impl Worker {
         tokio::time::timeout(patience, self.tracker.wait())
             .await
             .is_ok()
+    }
+
+    /// Takes a place at the provider for one submission, if there is one.
+    async fn admit(&self) -> Result<limiter::Admission<'_>, LedgerError> {
+        let ledger = self.services.ledger.as_ref();
+        self.limiter.admit(ledger, self.now()).await
     }
 
     fn now(&self) -> Timestamp {

@@ -1,5 +1,6 @@
 //! Which adapters the settings ask for.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use object_store::local::LocalFileSystem;
@@ -47,45 +48,9 @@ pub(super) async fn open(
     clock: &SharedClock,
 ) -> Result<Adapters, Failure> {
     let access = access(config).await?;
-    let database = config.data_dir.join("filmlab.sqlite");
-    let ledger: Arc<dyn Ledger> = match &config.ledger {
-        config::Ledger::Sqlite => Arc::new(SqliteLedger::open(&database).map_err(said)?),
-        config::Ledger::Firestore(database) => firestore(database).await?,
-    };
-    let (queue, embedded): (Arc<dyn Queue>, _) = match &config.queue {
-        config::Queue::Embedded => {
-            let queue = Arc::new(EmbeddedQueue::open(&database).map_err(said)?);
-            (Arc::clone(&queue) as _, Some(queue))
-        }
-        config::Queue::CloudTasks(queue) => {
-            let access = google(access.as_ref())?;
-            let queue = CloudTasksConfig {
-                queue: queue.name.clone(),
-                target: public_url.clone(),
-                credentials: credentials(&config.server.tasks_auth)?,
-                endpoint: queue.endpoint.clone(),
-                retry: CALLS,
-            };
-            let queue = CloudTasksQueue::new(queue, access, Arc::clone(clock)).map_err(said)?;
-            (Arc::new(queue), None)
-        }
-    };
-    let (storage, links) = match &config.storage {
-        config::Storage::Directory => directory(config, public_url, key, clock).await?,
-        config::Storage::Gcs(bucket) => {
-            let bucket = GcsConfig {
-                bucket: bucket.name.clone(),
-                endpoint: bucket.endpoint.clone(),
-                iam_endpoint: bucket.iam_endpoint.clone(),
-                signer: bucket.signer.clone(),
-                retry: CALLS,
-            };
-            (
-                gcs::open(&bucket, google(access.as_ref())?).map_err(said)?,
-                None,
-            )
-        }
-    };
+    let ledger = ledger(config).await?;
+    let (queue, embedded) = queue(config, public_url, access.as_ref(), clock)?;
+    let (storage, links) = storage(config, public_url, key, access.as_ref(), clock).await?;
     Ok(Adapters {
         ledger,
         queue,
@@ -94,6 +59,73 @@ pub(super) async fn open(
         links,
         notifiers: notifiers(config, webhook_secret, access.as_ref(), clock)?,
     })
+}
+
+/// Where everything of a single machine is but its objects.
+fn database(config: &Config) -> PathBuf {
+    config.data_dir.join("filmlab.sqlite")
+}
+
+/// Opens the ledger alone. A SQLite file may be opened beside a running service.
+pub(super) async fn ledger(config: &Config) -> Result<Arc<dyn Ledger>, Failure> {
+    Ok(match &config.ledger {
+        config::Ledger::Sqlite => {
+            let ledger = SqliteLedger::open(database(config)).map_err(said)?;
+            Arc::new(ledger)
+        }
+        config::Ledger::Firestore(database) => firestore(database).await?,
+    })
+}
+
+type Wakeups = (Arc<dyn Queue>, Option<Arc<EmbeddedQueue>>);
+
+pub(super) fn queue(
+    config: &Config,
+    public_url: &Url,
+    access: Option<&GoogleAccess>,
+    clock: &SharedClock,
+) -> Result<Wakeups, Failure> {
+    Ok(match &config.queue {
+        config::Queue::Embedded => {
+            let queue = Arc::new(EmbeddedQueue::open(database(config)).map_err(said)?);
+            (Arc::clone(&queue) as _, Some(queue))
+        }
+        config::Queue::CloudTasks(queue) => {
+            let queue = CloudTasksConfig {
+                queue: queue.name.clone(),
+                target: public_url.clone(),
+                credentials: credentials(&config.server.tasks_auth)?,
+                endpoint: queue.endpoint.clone(),
+                retry: CALLS,
+            };
+            let access = google(access)?;
+            let queue = CloudTasksQueue::new(queue, access, Arc::clone(clock)).map_err(said)?;
+            (Arc::new(queue), None)
+        }
+    })
+}
+
+pub(super) async fn storage(
+    config: &Config,
+    public_url: &Url,
+    key: &[u8],
+    access: Option<&GoogleAccess>,
+    clock: &SharedClock,
+) -> Result<Objects, Failure> {
+    match &config.storage {
+        config::Storage::Directory => directory(config, public_url, key, clock).await,
+        config::Storage::Gcs(bucket) => {
+            let bucket = GcsConfig {
+                bucket: bucket.name.clone(),
+                endpoint: bucket.endpoint.clone(),
+                iam_endpoint: bucket.iam_endpoint.clone(),
+                signer: bucket.signer.clone(),
+                retry: CALLS,
+            };
+            let storage = gcs::open(&bucket, google(access)?).map_err(said)?;
+            Ok((storage, None))
+        }
+    }
 }
 
 /// Google's APIs recover within seconds; a visit that waits longer had better come back.
@@ -109,7 +141,7 @@ fn said(error: impl std::fmt::Display) -> Failure {
 }
 
 /// Who we are to Google, where anything of Google's is asked for.
-async fn access(config: &Config) -> Result<Option<GoogleAccess>, Failure> {
+pub(super) async fn access(config: &Config) -> Result<Option<GoogleAccess>, Failure> {
     let needed = config.storage != config::Storage::Directory
         || config.queue != config::Queue::Embedded
         || config.notify.fcm_project.is_some();
@@ -161,7 +193,7 @@ fn credentials(auth: &TasksAuth) -> Result<TaskCredentials, Failure> {
     }
 }
 
-type Objects = (Storage, Option<Arc<dyn LinkVerifier>>);
+pub(super) type Objects = (Storage, Option<Arc<dyn LinkVerifier>>);
 
 async fn directory(
     config: &Config,
@@ -181,7 +213,7 @@ async fn directory(
     Ok((storage, Some(links)))
 }
 
-fn notifiers(
+pub(super) fn notifiers(
     config: &Config,
     webhook_secret: &str,
     access: Option<&GoogleAccess>,

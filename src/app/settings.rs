@@ -23,6 +23,7 @@ pub(super) fn worker(config: &Config, scratch: PathBuf) -> Settings {
         attempts: worker.attempts,
         max_resubmissions: config.provider.max_resubmissions,
         busy_pause: config.provider.busy_pause,
+        provider_limits: config.provider.limits,
         low_balance: config.provider.low_balance,
         poll_min: config.provider.poll_min,
         poll_max: config.provider.poll_max,

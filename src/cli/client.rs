@@ -179,6 +179,33 @@ impl Client {
         json(request).await
     }
 
+    /// Sends `body`, if it is not null; gives the answer as it came.
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: &[(&str, String)],
+        body: &Value,
+    ) -> Result<Value, ClientError> {
+        let mut url = self.address(path);
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        let request = self.request(method, url);
+        let request = if body.is_null() {
+            request
+        } else {
+            request.json(body)
+        };
+        json(request).await
+    }
+
+    pub(crate) async fn delete(&self, path: &[&str]) -> Result<(), ClientError> {
+        let request = self.request(Method::DELETE, self.address(path));
+        accepted(request.send().await.map_err(|error| broken(&error))?).await?;
+        Ok(())
+    }
+
     pub(crate) async fn job(&self, id: &JobId) -> Result<JobView, ClientError> {
         json(self.request(Method::GET, self.address(&["v1", "jobs", id.as_str()]))).await
     }

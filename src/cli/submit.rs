@@ -1,6 +1,6 @@
 //! `filmlab submit`: create a job, follow it, download what it made.
 
-mod follow;
+pub(super) mod follow;
 mod request;
 
 use std::path::PathBuf;
@@ -72,7 +72,7 @@ pub struct SubmitArgs {
     pub quote: bool,
 }
 
-fn kind(text: &str) -> Result<Kind, String> {
+pub(super) fn kind(text: &str) -> Result<Kind, String> {
     text.replace('-', "_")
         .parse()
         .map_err(|_| "must be character_replace, extend or upscale".to_owned())
@@ -190,7 +190,7 @@ async fn create(
 }
 
 /// A job that ended without a result is a failure of the command, at the same party's door.
-fn judge(job: &JobView) -> Result<(), Failure> {
+pub(super) fn judge(job: &JobView) -> Result<(), Failure> {
     match (job.status, &job.error) {
         (Status::Failed, Some(error)) => {
             Err(Failure::new(error.code, error.message.clone()).by(error.party))

@@ -1,12 +1,15 @@
 //! `[provider]`: whom to pay for the video.
 
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
+use strum::{EnumIter, EnumString, IntoStaticStr};
 use url::Url;
 
 use super::{Reader, Secret};
 use crate::provider::wavespeed::{ModelOverrides, ModelTable};
+use crate::worker::ProviderLimits;
 
 #[derive(Debug, Clone)]
 pub struct Provider {
@@ -17,6 +20,8 @@ pub struct Provider {
     pub poll_max: Duration,
     pub busy_pause: Duration,
     pub max_resubmissions: u32,
+    /// What the account may do; absent: whatever the provider says itself.
+    pub limits: Option<ProviderLimits>,
     /// US dollars in the account below which the log and `doctor` warn.
     pub low_balance: Option<f64>,
     pub callbacks: bool,
@@ -25,6 +30,55 @@ pub struct Provider {
     pub webhook_secret: Option<Secret>,
     /// Who makes each kind: the documented defaults, and what the settings say otherwise.
     pub models: ModelTable,
+}
+
+/// Levels of account, by what has been topped up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, EnumIter, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum Tier {
+    Bronze,
+    Silver,
+    Gold,
+    Ultra,
+}
+
+impl Tier {
+    /// Videos a minute, and at once. WaveSpeed's pages give two sets of numbers; these are the
+    /// lower of each pair.
+    fn limits(self) -> (u32, u32) {
+        match self {
+            Self::Bronze => (2, 2),
+            Self::Silver => (60, 100),
+            Self::Gold => (600, 2000),
+            Self::Ultra => (5000, 5000),
+        }
+    }
+}
+
+/// The account's limits: its tier's, or the operator's own numbers. `local`: a provider on this
+/// machine, whose limits are its own to say.
+fn limits(r: &mut Reader, local: bool) -> Option<ProviderLimits> {
+    let named = r.get::<String>("provider.tier").is_some();
+    let tier = r.word("provider.tier", Tier::Bronze);
+    let own_rate = number(r, "provider.max_per_minute");
+    let own_concurrency = number(r, "provider.max_concurrent");
+    if local && !named && own_rate.is_none() && own_concurrency.is_none() {
+        return None;
+    }
+    let (rate, concurrency) = tier.limits();
+    Some(ProviderLimits {
+        max_per_minute: own_rate.or(NonZeroU32::new(rate))?,
+        max_concurrent: own_concurrency.or(NonZeroU32::new(concurrency))?,
+    })
+}
+
+fn number(r: &mut Reader, key: &str) -> Option<NonZeroU32> {
+    let number: u32 = r.get(key)?;
+    let number = NonZeroU32::new(number);
+    if number.is_none() {
+        r.fault(key, "must be at least 1");
+    }
+    number
 }
 
 /// `reachable`: whether the provider can call us, by what is known of the deployment.
@@ -50,8 +104,10 @@ pub(super) fn provider(
             }
         }
     });
+    let base_url = base_url?;
+    let local = is_loopback(&base_url);
     let provider = Provider {
-        base_url: base_url?,
+        base_url,
         api_key: r
             .get("provider.api_key")
             .or_else(|| official("WAVESPEED_API_KEY").map(Secret::new)),
@@ -61,6 +117,7 @@ pub(super) fn provider(
         poll_max: r.duration("provider.poll_max", secs(60)),
         busy_pause: r.duration("provider.busy_pause", secs(30)),
         max_resubmissions: r.get_or("provider.max_resubmissions", 1),
+        limits: limits(r, local),
         low_balance: r.get("provider.low_balance"),
         callbacks: r.get_or("provider.callbacks", reachable),
         enforce_signature: r.get_or("provider.enforce_signature", false),
@@ -83,6 +140,17 @@ pub(super) fn provider(
         r.fault("provider.webhook_secret", "is needed to enforce signatures");
     }
     Some(provider)
+}
+
+/// Whether an address is on this machine: what is there is the sandbox.
+#[must_use]
+pub fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
 }
 
 fn models(r: &mut Reader) -> ModelTable {

@@ -107,6 +107,14 @@ impl Caller {
         self.owner.clone()
     }
 
+    /// Whether this is the service's own operator: with tokens, one that is for everybody's jobs;
+    /// without, whoever reaches loopback.
+    pub(super) fn is_operator(&self) -> bool {
+        self.owner
+            .as_ref()
+            .is_none_or(|owner| owner.as_str() == LOCAL_OWNER)
+    }
+
     /// Another owner's job is not there: that it exists is nobody else's business.
     pub(super) fn may_see(&self, job: &Job) -> bool {
         self.owner.as_ref().is_none_or(|owner| *owner == job.owner)

@@ -35,7 +35,7 @@ use gcloud_sdk::google_cloud_auth::errors::CredentialsError;
 
 use super::{
     Callback, CancelRequest, Claimed, Commit, Created, Deleted, Due, Held, JobQuery, Ledger,
-    LedgerError, Result, Retried, Settled, Settlement,
+    LedgerError, Result, Retried, Settled, Settlement, Tally,
 };
 use crate::job::{
     Account, Change, Claim, CreditEntry, Credits, Job, JobId, Keeping, NewJob, Notification, Owner,
@@ -151,6 +151,10 @@ impl Ledger for FirestoreLedger {
 
     async fn list(&self, query: &JobQuery) -> Result<Vec<Job>> {
         planning::list(&self.store, query).await
+    }
+
+    async fn count(&self, what: Tally, most: u32) -> Result<u32> {
+        planning::count(&self.store, what, most).await
     }
 
     async fn claim(

@@ -23,7 +23,7 @@ use async_trait::async_trait;
 
 use super::{
     Callback, CancelRequest, Claimed, Commit, Created, Deleted, Due, Held, JobQuery, Ledger,
-    LedgerError, Result, Retried, Settled, Settlement,
+    LedgerError, Result, Retried, Settled, Settlement, Tally,
 };
 use crate::job::{
     Account, Change, Claim, CreditEntry, Credits, Job, JobId, Keeping, NewJob, Notification, Owner,
@@ -104,6 +104,12 @@ impl Ledger for SqliteLedger {
         let query = query.clone();
         self.database
             .read(move |db| planning::list(db, &query))
+            .await
+    }
+
+    async fn count(&self, what: Tally, most: u32) -> Result<u32> {
+        self.database
+            .read(move |db| planning::count(db, what, most))
             .await
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::Worker;
 use crate::clock::elapsed;
 use crate::job::Timestamp;
+use crate::telemetry::metrics;
 
 /// Between two looks. A look is free; the balance moves by cents.
 const EVERY: Duration = Duration::from_secs(600);
@@ -39,6 +40,7 @@ impl Worker {
         }
         match tokio::time::timeout(TIMEOUT, self.services.provider.balance()).await {
             Ok(Ok(balance)) => {
+                metrics::provider_balance(balance);
                 if let Some(low) = self.services.settings.low_balance
                     && balance < low
                 {

@@ -9,6 +9,7 @@ use crate::job::{
 };
 use crate::ledger::{Settled, Settlement};
 use crate::queue::Task;
+use crate::telemetry::metrics;
 
 /// The result stands: publish it, take the credits, tell the user.
 pub(super) async fn completed(context: &Context<'_>) -> Result<Job, Halt> {
@@ -75,6 +76,11 @@ async fn settle(
         attempt = job.attempt,
         "the job has ended"
     );
+    let code = job
+        .error
+        .as_ref()
+        .map_or("none", |error| error.code.as_str());
+    metrics::job_ended(job.params.kind().as_str(), job.status.as_str(), code);
     after_end(context, &job, &notification).await;
     Ok(*job)
 }

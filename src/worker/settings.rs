@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::ProviderLimits;
 use crate::job::attempt::Attempts;
 use crate::job::credits::CancelAfterSubmit;
 use crate::job::{Channel, CreditsMode, PriceTable};
@@ -24,6 +25,8 @@ pub struct Settings {
     pub max_resubmissions: u32,
     /// Pause before asking again when the provider is busy, or does not take our key.
     pub busy_pause: Duration,
+    /// What the account at the provider may do; absent: whatever it says itself.
+    pub provider_limits: Option<ProviderLimits>,
     /// US dollars at the provider below which the log warns.
     pub low_balance: Option<f64>,
     /// Polls are never closer than `poll_min`, and grow up to `poll_max`.

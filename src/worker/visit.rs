@@ -15,6 +15,7 @@ use super::writer::Writer;
 use super::{Visit, Worker, end, stages};
 use crate::clock::elapsed;
 use crate::job::{Change, Claim, Code, Disposition, Failure, Job, Party, Stage, Status};
+use crate::telemetry::metrics;
 
 /// Runs a claimed job as far as it goes.
 pub(super) async fn run(worker: &Arc<Worker>, claim: Claim, job: Job) -> Visit {
@@ -94,7 +95,7 @@ async fn go(context: &Context<'_>) -> Result<Job, Halt> {
             return end::completed(context).await;
         }
         let started = Instant::now();
-        let submitted_at = job.provider.submitted_at;
+        let (kind, submitted_at) = (job.params.kind().as_str(), job.provider.submitted_at);
         let span = tracing::info_span!("stage", stage = stage.as_str(), attempt = job.attempt);
         let step = stages::run(context, stage, job).instrument(span).await;
         // What generating takes is the provider's time, not that of our questions.
@@ -106,6 +107,7 @@ async fn go(context: &Context<'_>) -> Result<Job, Halt> {
         let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         match step? {
             Step::Next => {
+                metrics::stage_took(kind, stage.as_str(), took);
                 context.writer.record(&Change::Timed { stage, ms }).await?;
             }
             Step::Wait { until, reason } => {

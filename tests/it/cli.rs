@@ -1,5 +1,8 @@
 //! The commands that need no service, as a user starts them.
 
+mod credits;
+mod doctor;
+mod jobs;
 mod probe;
 mod process;
 mod refusals;

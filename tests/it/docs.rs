@@ -5,6 +5,7 @@ use std::path::Path;
 
 use filmlab::http::status_of;
 use filmlab::job::{Code, Party};
+use filmlab::telemetry::metrics::METRICS;
 use strum::IntoEnumIterator as _;
 
 const ERRORS_HEAD: &str = "\
@@ -69,6 +70,41 @@ pub(crate) fn assert_exact(name: &str, wanted: &str) {
         found == wanted,
         "docs/{name} is out of date: run the test with FILMLAB_BLESS=1"
     );
+}
+
+const METRICS_HEAD: &str = "\
+# Metrics
+
+`GET /metrics` answers in Prometheus' text format. Where API tokens are configured it wants one that
+names no owner; without, it answers on loopback only. Each process counts for itself; what is read
+from the ledger (`filmlab_jobs`, `filmlab_outbox`) is the same everywhere, so take its maximum, not
+its sum. Labels come from closed lists: there are no owners, job ids or addresses in them. This page
+is made from the code: `FILMLAB_BLESS=1 cargo nextest run --test it docs::` writes it anew.
+
+| name | kind | labels | meaning |
+|---|---|---|---|
+";
+
+#[test]
+fn the_metrics_page_lists_every_metric() {
+    let mut page = METRICS_HEAD.to_owned();
+    for metric in METRICS {
+        let labels: Vec<String> = metric
+            .labels
+            .iter()
+            .map(|name| format!("`{name}`"))
+            .collect();
+        writeln!(
+            page,
+            "| `{}` | {} | {} | {} |",
+            metric.name,
+            metric.kind,
+            labels.join(", "),
+            metric.about
+        )
+        .unwrap();
+    }
+    assert_exact("metrics.md", &page);
 }
 
 #[test]

@@ -35,7 +35,7 @@ macro_rules! ledger_contract {
                     a_deleted_job_leaves_its_entries_alone, only_an_ended_job_is_deleted,
                     kept_files_are_named_and_forgotten;
                 planning: due_jobs_come_oldest_first, a_rewake_needs_the_number_seen,
-                    an_early_visit_is_replanned_once, lists_span_times, ended_jobs_are_due_nowhere, pages_are_stable, filters_hold,
+                    an_early_visit_is_replanned_once, lists_span_times, ended_jobs_are_due_nowhere, pages_are_stable, filters_hold, counts_are_bounded,
                     a_malformed_job_is_named_and_buried;
                 outbox: a_notice_is_due_until_delivered, delivered_is_final,
                     an_undeliverable_notice_can_be_replayed,

@@ -9,6 +9,7 @@ mod crash;
 mod credits;
 mod faults;
 mod inputs;
+mod limits;
 mod lines;
 mod outputs;
 mod paying;

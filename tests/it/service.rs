@@ -2,5 +2,6 @@
 
 mod faults;
 mod lab;
+mod metrics;
 mod quotes;
 mod stops;

@@ -25,7 +25,7 @@ const DOWNLOAD_TRIES: u32 = 4;
 
 /// Asks every second until the job has ended. A service that does not answer is asked more
 /// rarely, for five minutes.
-pub(super) async fn follow(
+pub(in crate::cli) async fn follow(
     client: &Client,
     job: &JobView,
     console: &dyn Console,
@@ -123,7 +123,7 @@ async fn download_all(client: &Client, job: &JobView, folder: &Path) -> Result<(
 }
 
 /// How long each stage took, in the order of the road.
-pub(super) fn times(job: &JobView) -> String {
+pub(in crate::cli) fn times(job: &JobView) -> String {
     use strum::IntoEnumIterator as _;
     let stages: Vec<String> = Stage::iter()
         .filter_map(|stage| {

@@ -3,15 +3,16 @@
 use gcloud_sdk::google::firestore::v1::value::ValueType;
 use strum::IntoEnumIterator as _;
 
-use super::super::{Due, JobQuery, LedgerError, Result};
+use super::super::{Due, JobQuery, LedgerError, Result, Tally};
 use super::documents::{self, Difference};
 use super::owner::load;
-use super::places::{JOBS, Place};
+use super::places::{JOBS, OUTBOX, Place};
 use super::store::{Committed, Found, Scan, Store, Tries};
 use super::values;
 use super::writes::Only;
 use crate::clock::whole_micros;
-use crate::job::{Code, Job, JobError, JobId, Kind, Owner, Status, Timestamp};
+use crate::job::notification::DeliveryState;
+use crate::job::{Code, Job, JobError, JobId, Kind, Owner, Stage, Status, Timestamp};
 
 pub(super) async fn list(store: &Store, query: &JobQuery) -> Result<Vec<Job>> {
     let after = query.after.as_ref().map(|token| {
@@ -44,6 +45,23 @@ pub(super) async fn list(store: &Store, query: &JobQuery) -> Result<Vec<Job>> {
             }
         })
         .await
+}
+
+pub(super) async fn count(store: &Store, what: Tally, most: u32) -> Result<u32> {
+    let processing = ("status", Status::Processing.as_str());
+    let (collection, equal) = match what {
+        Tally::Queued => (JOBS, vec![("status", Status::Queued.as_str())]),
+        Tally::Processing => (JOBS, vec![processing]),
+        Tally::Generating => (JOBS, vec![processing, ("stage", Stage::Generate.as_str())]),
+        Tally::NoticesPending => (OUTBOX, vec![("state", DeliveryState::Pending.into())]),
+        Tally::NoticesUndeliverable => {
+            (OUTBOX, vec![("state", DeliveryState::Undeliverable.into())])
+        }
+    };
+    let equal = equal
+        .into_iter()
+        .map(|(field, value)| (field, values::text(value)));
+    store.count(collection, equal.collect(), most).await
 }
 
 pub(super) async fn due(store: &Store, before: Timestamp, limit: u32) -> Result<Vec<Due>> {

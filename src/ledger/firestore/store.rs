@@ -206,6 +206,39 @@ impl Store {
         query.query().await
     }
 
+    /// How many documents have these fields, counted by the server, no further than `most`.
+    /// Equality alone needs no index of its own.
+    pub(super) async fn count(
+        &self,
+        collection: &str,
+        equal: Vec<(&'static str, Value)>,
+        most: u32,
+    ) -> Result<u32> {
+        let all = equal.iter().map(|(field, is)| {
+            let is = FirestoreValue::from(is.clone());
+            let compare = FirestoreQueryFilterCompare::Equal((*field).to_owned(), is);
+            FirestoreQueryFilter::Compare(Some(compare))
+        });
+        let and = FirestoreQueryFilterCompositeOperator::And;
+        let filter = FirestoreQueryFilterComposite::new(all.collect(), and);
+        let counted = self
+            .db
+            .fluent()
+            .select()
+            .from(collection)
+            .filter(|_| Some(FirestoreQueryFilter::Composite(filter.clone())))
+            .aggregate(|a| a.fields([a.field("n").count_up_to(most as usize)]))
+            .query();
+        let documents = self.limited(counted).await?;
+        let found = documents.first().and_then(|found| found.fields.get("n"));
+        match found.and_then(|value| value.value_type.as_ref()) {
+            Some(ValueType::IntegerValue(n)) => Ok(u32::try_from(*n).unwrap_or(most)),
+            _ => Err(LedgerError::Unavailable(
+                "Firestore answered a count without a number".into(),
+            )),
+        }
+    }
+
     /// All of the writes or none. A commit without a transaction holds no locks between calls
     /// and takes one round trip; its preconditions do what reads inside one would.
     pub(super) async fn commit(&self, writes: Vec<Write>) -> Result<Committed> {

@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension as _, ToSql, Transaction, params};
 use serde_json::{Map, Value, json};
 use strum::IntoEnumIterator as _;
 
-use super::super::{Due, JobQuery, LedgerError, Result};
+use super::super::{Due, JobQuery, LedgerError, Result, Tally};
 use super::rows::{COLUMNS, job_in, load, micros, store};
 use crate::clock::whole_micros;
 use crate::job::{Code, Job, JobError, JobId, Kind, Owner, Status, Timestamp};
@@ -62,6 +62,23 @@ pub(super) fn list(db: &Connection, query: &JobQuery) -> Result<Vec<Job>> {
         }
     }
     Ok(page)
+}
+
+pub(super) fn count(db: &Connection, what: Tally, most: u32) -> Result<u32> {
+    let rows = match what {
+        Tally::Queued => "jobs WHERE status = 'queued'",
+        Tally::Processing => "jobs WHERE status = 'processing'",
+        // Looked for among the jobs that have not ended: a text that is no JSON has no stage.
+        Tally::Generating => {
+            "jobs WHERE status = 'processing' AND json_valid(doc) AND doc ->> 'stage' = 'generate'"
+        }
+        Tally::NoticesPending => "outbox WHERE next_at IS NOT NULL AND state = 'pending'",
+        Tally::NoticesUndeliverable => "outbox WHERE state = 'undeliverable'",
+    };
+    let sql = format!("SELECT count(*) FROM (SELECT 1 FROM {rows} LIMIT ?1)");
+    Ok(db
+        .prepare_cached(&sql)?
+        .query_row([most], |row| row.get(0))?)
 }
 
 pub(super) fn due(db: &Connection, before: Timestamp, limit: u32) -> Result<Vec<Due>> {

@@ -16,6 +16,7 @@ use crate::media::{
     self, AudioExpectation, Event, Expectation, FileInput, FileOutput, Input, MediaError, Probe,
     Render, Report, Verified,
 };
+use crate::telemetry::metrics::MediaPass;
 
 /// Encoders round to whole frames and audio to whole packets; ±50 ms is what the result may
 /// differ by.
@@ -44,6 +45,7 @@ pub(super) async fn run(context: &Context<'_>, job: Job) -> Result<Step, Halt> {
             reason: None,
         });
     };
+    let _pass = MediaPass::begun();
     let found = match check(context, &job, &facts, &generated).await? {
         Ok(found) => found,
         Err(error) => {

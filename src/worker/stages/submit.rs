@@ -1,8 +1,11 @@
 //! Pays the provider: at most one request for each recorded intent.
 
+use std::time::Duration;
+
 use url::Url;
 
 use super::super::context::{Context, Halt, Step};
+use super::super::limiter::Admission;
 use super::prepare;
 use crate::clock::later;
 use crate::job::{
@@ -126,6 +129,13 @@ async fn pay(context: &Context<'_>, inputs: &ProviderInputs) -> Result<Step, Hal
         },
         callback: context.services.callbacks.address(&job.id, &id),
     };
+    let slot = match context.worker.admit().await? {
+        Admission::Now(slot) => slot,
+        Admission::Full => {
+            return Ok(queue_up(context, context.settings().busy_pause));
+        }
+        Admission::Later(wait) => return Ok(queue_up(context, wait)),
+    };
     if let Some(reason) = context.stop.reason() {
         return Err(Halt::Stopped(reason));
     }
@@ -143,8 +153,24 @@ async fn pay(context: &Context<'_>, inputs: &ProviderInputs) -> Result<Step, Hal
         .await?;
     // Not interruptible: an answer that is on its way says what was paid for.
     match context.services.provider.submit(&submission).await {
-        Ok(prediction_id) => submitted(context, id, prediction_id).await,
+        Ok(prediction_id) => {
+            let step = submitted(context, id, prediction_id).await?;
+            slot.recorded();
+            Ok(step)
+        }
         Err(error) => not_submitted(context, intent, error).await,
+    }
+}
+
+/// Waits for a place at the provider: nothing was asked, and no attempt is used.
+fn queue_up(context: &Context<'_>, wait: Duration) -> Step {
+    let failure = Failure::new(
+        Code::ProviderBusy,
+        "The account at the provider makes as many videos as it may.",
+    );
+    Step::Wait {
+        until: context.after(wait),
+        reason: Some(failure),
     }
 }
 
@@ -362,7 +388,7 @@ async fn evidence(context: &Context<'_>, job: &Job, intent: &Intent) -> Result<E
         Ok(info) => {
             // Provider's and our clocks differ: a minute is generous and still far shorter than
             // the time between two intents of one job.
-            let minute = std::time::Duration::from_secs(60);
+            let minute = Duration::from_secs(60);
             let earliest = intent.at.checked_sub(minute).unwrap_or(intent.at);
             let fits =
                 info.model == intent.model && info.created_at.is_none_or(|at| at >= earliest);

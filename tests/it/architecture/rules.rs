@@ -51,6 +51,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         "ledger::firestore",
         &["ledger", "job", "clock", "telemetry", "config", "outgoing"],
     ),
+    ("provider::metered", &["provider", "job", "telemetry"]),
     (
         "provider::wavespeed",
         &[

@@ -17,7 +17,7 @@ use filmlab::job::{
 };
 use filmlab::ledger::{
     Callback, CancelRequest, Claimed, Commit, Created, Deleted, Due, Held, JobQuery, Ledger,
-    LedgerError, Result, Retried, Settled, Settlement,
+    LedgerError, Result, Retried, Settled, Settlement, Tally,
 };
 use filmlab::provider::{CallbackError, CallbackGate};
 use filmlab::queue::{Queue, QueueError, Task};
@@ -191,6 +191,9 @@ impl Ledger for MemoryLedger {
         self.up()
     }
 
+    async fn count(&self, _: Tally, _: u32) -> Result<u32> {
+        unreachable!("the worker's own")
+    }
     async fn claim(&self, _: &JobId, _: &str, _: Timestamp, _: Duration) -> Result<Claimed> {
         unreachable!("the worker's own")
     }

@@ -12,7 +12,7 @@ use filmlab::job::{
 };
 use filmlab::ledger::{
     Callback, CancelRequest, Claimed, Commit, Created, Deleted, Due, Held, JobQuery, Ledger,
-    LedgerError, Result, Retried, Settled, Settlement,
+    LedgerError, Result, Retried, Settled, Settlement, Tally,
 };
 
 /// On which side of the lost answer the commit was.
@@ -67,6 +67,7 @@ impl Ledger for LosesAnswer {
     async fn create(&self, new: NewJob) -> Result<Created> { self.write(self.inner.create(new)).await }
     async fn read(&self, id: &JobId) -> Result<Option<Job>> { self.inner.read(id).await }
     async fn list(&self, query: &JobQuery) -> Result<Vec<Job>> { self.inner.list(query).await }
+    async fn count(&self, what: Tally, most: u32) -> Result<u32> { self.inner.count(what, most).await }
     async fn claim(&self, id: &JobId, holder: &str, now: Timestamp, ttl: Duration) -> Result<Claimed> {
         self.write(self.inner.claim(id, holder, now, ttl)).await
     }

@@ -18,6 +18,7 @@ use filmlab::ledger::{Created, Ledger, Retried};
 use filmlab::media::{self, Cancel, Checks, FileInput, Limits, Placement, Profile};
 use filmlab::notify::{Notifier, NotifyError};
 use filmlab::outgoing::WebFetcher;
+use filmlab::provider::wavespeed::WaveSpeed;
 use filmlab::queue::embedded::EmbeddedQueue;
 use filmlab::queue::{Queue as _, Receiver as _, Task, Why};
 use filmlab::storage::Storage;
@@ -145,6 +146,22 @@ impl Bench {
     pub(super) fn worker_over(&self, ledger: Arc<dyn Ledger>) -> Arc<Worker> {
         Worker::new(Services {
             ledger,
+            ..self.services()
+        })
+    }
+
+    /// One that pays somebody else than the studio.
+    pub(super) fn worker_paying(&self, provider: WaveSpeed) -> Arc<Worker> {
+        Worker::new(Services {
+            callbacks: Arc::new(provider.callbacks()),
+            provider: Arc::new(provider),
+            ..self.services()
+        })
+    }
+
+    fn services(&self) -> Services {
+        Services {
+            ledger: Arc::clone(&self.ledger) as _,
             queue: Arc::clone(&self.queue) as _,
             provider: Arc::clone(&self.studio) as _,
             callbacks: Arc::clone(&self.studio) as _,
@@ -153,7 +170,7 @@ impl Bench {
             fetcher: Arc::new(WebFetcher::new(true, Duration::from_secs(5)).unwrap()),
             clock: Arc::new(self.clock.clone()),
             settings: self.settings.clone(),
-        })
+        }
     }
 
     /// A character replacement of the fixture clip, queued.
@@ -383,6 +400,7 @@ fn settings(scratch: PathBuf, logo: PathBuf) -> Settings {
         max_resubmissions: 1,
         busy_pause: secs(30),
         low_balance: None,
+        provider_limits: None,
         poll_min: secs(5),
         poll_max: secs(60),
         media_slots: 1,

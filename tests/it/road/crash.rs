@@ -13,7 +13,7 @@ use filmlab::job::{
 };
 use filmlab::ledger::{
     Callback, CancelRequest, Claimed, Commit, Created, Deleted, Due, Held, JobQuery, Ledger,
-    Result, Retried, Settled, Settlement,
+    Result, Retried, Settled, Settlement, Tally,
 };
 use tokio::sync::Notify;
 
@@ -91,6 +91,9 @@ impl Ledger for Fatal {
     }
     async fn list(&self, query: &JobQuery) -> Result<Vec<Job>> {
         self.inner.list(query).await
+    }
+    async fn count(&self, what: Tally, most: u32) -> Result<u32> {
+        self.inner.count(what, most).await
     }
     async fn claim(
         &self,

@@ -1,8 +1,9 @@
+use filmlab::job::notification::DeliveryState;
 use filmlab::job::{Change, JobId, Kind, Params, Status};
-use filmlab::ledger::{Created, JobQuery, LedgerError, PageToken};
+use filmlab::ledger::{Created, JobQuery, LedgerError, PageToken, Tally};
 use serde_json::{Value, json};
 
-use super::super::bench::{Bench, TTL, World, at, new_job, settlement};
+use super::super::bench::{Bench, TTL, World, at, new_job, road, settlement};
 
 async fn due(world: &World, before: i64, limit: u32) -> Vec<(String, u64)> {
     let due = world.ledger.due(at(before), limit).await.unwrap();
@@ -285,4 +286,59 @@ pub(crate) async fn a_malformed_job_is_named_and_buried(bench: &dyn Bench) {
     );
     assert_eq!(job.error.unwrap().code, filmlab::job::Code::InvalidJob);
     assert_eq!(job.extra["mine"], "x");
+}
+
+pub(crate) async fn counts_are_bounded(bench: &dyn Bench) {
+    let world = bench.fresh().await;
+    let ledger = &world.ledger;
+    let tallies = [
+        Tally::Queued,
+        Tally::Processing,
+        Tally::Generating,
+        Tally::NoticesPending,
+        Tally::NoticesUndeliverable,
+    ];
+    let counts = async || {
+        let mut counts = Vec::new();
+        for what in tallies {
+            counts.push(ledger.count(what, 100).await.unwrap());
+        }
+        counts
+    };
+    assert_eq!(counts().await, [0, 0, 0, 0, 0]);
+    for id in ["j1", "j2", "j3", "j4"] {
+        world.create(id).await;
+    }
+    assert_eq!(counts().await, [4, 0, 0, 0, 0]);
+    let mut claimed = Vec::new();
+    for id in ["j1", "j2", "j3"] {
+        claimed.push(world.claim(id, "a", at(1)).await);
+    }
+    assert_eq!(counts().await, [1, 3, 0, 0, 0]);
+    // The first two changes of a road: the intent, the prediction.
+    for (claim, job) in &claimed[..2] {
+        for change in &road()[..2] {
+            world.record(job, claim, change).await;
+        }
+    }
+    assert_eq!(counts().await, [1, 3, 2, 0, 0]);
+    assert_eq!(ledger.count(Tally::Generating, 1).await.unwrap(), 1);
+    // Its output is there, so its prediction is over.
+    let (claim, job) = &claimed[0];
+    world.record(job, claim, &road()[2]).await;
+    world.record(job, claim, &road()[3]).await;
+    assert_eq!(counts().await, [1, 3, 1, 0, 0]);
+    // It ends while its prediction runs: nobody waits for that one any more.
+    let (claim, job) = &claimed[1];
+    world.settle(job, claim, &settlement(job, None, 0)).await;
+    assert_eq!(counts().await, [1, 2, 0, 1, 0]);
+    let notice = &ledger.due_notifications(at(99), 9).await.unwrap()[0];
+    ledger
+        .record_delivery(&notice.id, DeliveryState::Undeliverable, None, None)
+        .await
+        .unwrap();
+    assert_eq!(counts().await, [1, 2, 0, 0, 1]);
+    // One that cannot be read has no stage, and disturbs nobody.
+    world.others.write("j3", json!({"stage": 7})).await;
+    assert_eq!(ledger.count(Tally::Generating, 9).await.unwrap(), 0);
 }

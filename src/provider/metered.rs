@@ -1,0 +1,97 @@
+//! Counts what is asked of a provider, and what comes of it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use url::Url;
+
+use super::{Model, PredictionInfo, Price, Provider, ProviderError, Submission, SubmitError};
+use crate::job::Kind;
+use crate::telemetry::metrics::provider_called;
+
+/// A provider whose calls are counted.
+#[derive(Debug)]
+pub struct Metered<P>(pub P);
+
+fn counted<T>(call: &'static str, result: Result<T, ProviderError>) -> Result<T, ProviderError> {
+    let outcome = match &result {
+        Ok(_) => "ok",
+        Err(ProviderError::Rejected { .. }) => "rejected",
+        Err(ProviderError::Unauthorized { .. }) => "unauthorized",
+        Err(ProviderError::NotFound { .. }) => "not_found",
+        Err(ProviderError::Busy { .. }) => "busy",
+        Err(ProviderError::Unavailable { .. }) => "unavailable",
+        Err(ProviderError::Protocol { .. }) => "protocol",
+        Err(ProviderError::Incomplete { .. }) => "incomplete",
+        Err(ProviderError::TooLarge { .. }) => "too_large",
+        Err(ProviderError::File(_)) => "file",
+    };
+    provider_called(call, outcome);
+    result
+}
+
+#[async_trait]
+impl<P: Provider> Provider for Metered<P> {
+    fn model(&self, kind: Kind) -> &Model {
+        self.0.model(kind)
+    }
+
+    async fn upload(&self, file: &Path, content_type: &str) -> Result<Url, ProviderError> {
+        counted("upload", self.0.upload(file, content_type).await)
+    }
+
+    fn uploads_kept_for(&self) -> Duration {
+        self.0.uploads_kept_for()
+    }
+
+    async fn submit(&self, submission: &Submission) -> Result<String, SubmitError> {
+        let result = self.0.submit(submission).await;
+        let outcome = match &result {
+            Ok(_) => "ok",
+            Err(SubmitError::Rejected { .. }) => "rejected",
+            Err(SubmitError::ContentRefused { .. }) => "content_refused",
+            Err(SubmitError::Unauthorized { .. }) => "unauthorized",
+            Err(SubmitError::NoFunds { .. }) => "no_funds",
+            Err(SubmitError::UnknownModel { .. }) => "unknown_model",
+            Err(SubmitError::Busy { .. }) => "busy",
+            Err(SubmitError::NotSent { .. }) => "not_sent",
+            Err(SubmitError::Ambiguous { .. }) => "ambiguous",
+        };
+        provider_called("submit", outcome);
+        result
+    }
+
+    fn submit_timeout(&self) -> Duration {
+        self.0.submit_timeout()
+    }
+
+    async fn prediction(&self, id: &str) -> Result<PredictionInfo, ProviderError> {
+        counted("prediction", self.0.prediction(id).await)
+    }
+
+    async fn download(
+        &self,
+        output: &Url,
+        to: &Path,
+        max_bytes: u64,
+    ) -> Result<u64, ProviderError> {
+        counted("download", self.0.download(output, to, max_bytes).await)
+    }
+
+    async fn delete(&self, prediction_ids: &[String]) -> Result<(), ProviderError> {
+        counted("delete", self.0.delete(prediction_ids).await)
+    }
+
+    async fn price(&self, submission: &Submission) -> Result<Price, ProviderError> {
+        counted("price", self.0.price(submission).await)
+    }
+
+    async fn balance(&self) -> Result<f64, ProviderError> {
+        counted("balance", self.0.balance().await)
+    }
+
+    async fn ping(&self) -> Result<(), ProviderError> {
+        counted("ping", self.0.ping().await)
+    }
+}

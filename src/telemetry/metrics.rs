@@ -1,0 +1,190 @@
+//! Numbers for whoever watches the service, as Prometheus reads them.
+//!
+//! Labels hold words out of closed lists only: no owner, job, model or address, so the number of
+//! series is bounded and nothing in them is secret.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use metrics::{Unit, counter, gauge, histogram};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+
+/// One metric, as its page and the recorder describe it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Metric {
+    pub name: &'static str,
+    /// `counter`, `gauge` or `histogram`.
+    pub kind: &'static str,
+    pub labels: &'static [&'static str],
+    pub about: &'static str,
+}
+
+const fn metric(
+    name: &'static str,
+    kind: &'static str,
+    labels: &'static [&'static str],
+    about: &'static str,
+) -> Metric {
+    Metric {
+        name,
+        kind,
+        labels,
+        about,
+    }
+}
+
+const BUILD: &str = "filmlab_build_info";
+const JOBS_ENDED: &str = "filmlab_jobs_ended_total";
+const VISITS: &str = "filmlab_visits_total";
+const STAGE_SECONDS: &str = "filmlab_stage_seconds";
+const PROVIDER_CALLS: &str = "filmlab_provider_calls_total";
+const PROVIDER_BALANCE: &str = "filmlab_provider_balance_usd";
+const MEDIA_SLOTS: &str = "filmlab_media_slots_in_use";
+const JOBS: &str = "filmlab_jobs";
+const NOTICES: &str = "filmlab_outbox";
+
+/// All there are; `docs/metrics.md` is made from this.
+pub const METRICS: &[Metric] = &[
+    metric(
+        BUILD,
+        "gauge",
+        &["version"],
+        "Always 1: which build answers.",
+    ),
+    metric(
+        JOBS_ENDED,
+        "counter",
+        &["kind", "status", "code"],
+        "Rounds that ended, by kind, status and error code (`none` without one).",
+    ),
+    metric(
+        VISITS,
+        "counter",
+        &["outcome"],
+        "Visits of jobs, by what became of them.",
+    ),
+    metric(
+        STAGE_SECONDS,
+        "histogram",
+        &["kind", "stage"],
+        "How long a finished stage took; for `generate`, since the submission.",
+    ),
+    metric(
+        PROVIDER_CALLS,
+        "counter",
+        &["call", "outcome"],
+        "Calls of the provider, repeats counted as one, by what came of them.",
+    ),
+    metric(
+        PROVIDER_BALANCE,
+        "gauge",
+        &[],
+        "US dollars in our account at the provider, as last seen by a sweep.",
+    ),
+    metric(
+        MEDIA_SLOTS,
+        "gauge",
+        &[],
+        "Media passes that run in this process.",
+    ),
+    metric(
+        JOBS,
+        "gauge",
+        &["state"],
+        "Jobs in the ledger that are `queued`, `processing`, and of these `generating`, counted \
+         up to 10,000.",
+    ),
+    metric(
+        NOTICES,
+        "gauge",
+        &["state"],
+        "Notices in the outbox that are `pending` or were given up (`undeliverable`), counted up \
+         to 10,000.",
+    ),
+];
+
+/// From a probe's milliseconds to a long generation.
+const SECONDS: &[f64] = &[
+    0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 7200.0,
+];
+
+static RECORDER: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
+
+/// Starts counting, once for the process: a second call changes nothing. Before it, numbers go
+/// nowhere.
+pub fn start(version: &'static str) {
+    RECORDER.get_or_init(|| {
+        let builder = PrometheusBuilder::new()
+            .set_buckets_for_metric(Matcher::Full(STAGE_SECONDS.into()), SECONDS)
+            .ok()?;
+        let recorder = builder.build_recorder();
+        let handle = recorder.handle();
+        if let Err(error) = metrics::set_global_recorder(recorder) {
+            tracing::warn!(%error, "metrics are recorded by somebody else");
+            return None;
+        }
+        for metric in METRICS {
+            match metric.kind {
+                "counter" => metrics::describe_counter!(metric.name, metric.about),
+                "gauge" => metrics::describe_gauge!(metric.name, metric.about),
+                _ => metrics::describe_histogram!(metric.name, Unit::Seconds, metric.about),
+            }
+        }
+        gauge!(BUILD, "version" => version).set(1.0);
+        gauge!(MEDIA_SLOTS).set(0.0);
+        Some(handle)
+    });
+}
+
+/// All numbers in Prometheus' text format; absent where counting was not started.
+#[must_use]
+pub fn render() -> Option<String> {
+    let handle = RECORDER.get()?.as_ref()?;
+    handle.run_upkeep();
+    Some(handle.render())
+}
+
+pub(crate) fn job_ended(kind: &'static str, status: &'static str, code: &'static str) {
+    counter!(JOBS_ENDED, "kind" => kind, "status" => status, "code" => code).increment(1);
+}
+
+pub(crate) fn visited(outcome: &'static str) {
+    counter!(VISITS, "outcome" => outcome).increment(1);
+}
+
+pub(crate) fn stage_took(kind: &'static str, stage: &'static str, time: Duration) {
+    histogram!(STAGE_SECONDS, "kind" => kind, "stage" => stage).record(time);
+}
+
+pub(crate) fn provider_called(call: &'static str, outcome: &'static str) {
+    counter!(PROVIDER_CALLS, "call" => call, "outcome" => outcome).increment(1);
+}
+
+pub(crate) fn provider_balance(usd: f64) {
+    gauge!(PROVIDER_BALANCE).set(usd);
+}
+
+/// A media pass that runs until this is dropped.
+#[derive(Debug)]
+pub(crate) struct MediaPass(());
+
+impl MediaPass {
+    pub(crate) fn begun() -> Self {
+        gauge!(MEDIA_SLOTS).increment(1.0);
+        Self(())
+    }
+}
+
+impl Drop for MediaPass {
+    fn drop(&mut self) {
+        gauge!(MEDIA_SLOTS).decrement(1.0);
+    }
+}
+
+pub(crate) fn jobs(state: &'static str, number: u32) {
+    gauge!(JOBS, "state" => state).set(number);
+}
+
+pub(crate) fn notices(state: &'static str, number: u32) {
+    gauge!(NOTICES, "state" => state).set(number);
+}
