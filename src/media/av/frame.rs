@@ -178,6 +178,11 @@ impl Frame {
         unsafe { (*self.pointer).sample_rate }
     }
 
+    pub(crate) fn channels(&self) -> i32 {
+        // SAFETY: see `width`.
+        unsafe { (*self.pointer).ch_layout.nb_channels }
+    }
+
     pub(crate) fn sample_aspect(&self) -> Ratio {
         // SAFETY: see `width`.
         ratio(unsafe { (*self.pointer).sample_aspect_ratio })
