@@ -52,7 +52,7 @@ for name in "${names[@]}"; do
     at=0.3
     case $name in
         single-frame*) at=0 ;;
-        size-change*) at=1.5 ;;
+        resolution-change*) at=1.5 ;;
     esac
     if ! "$program" process "$source" -o "$work/result.mp4" -y --watermark fixtures/logo.png \
         --scale 30% --crf 18 >"$work/log" 2>&1; then

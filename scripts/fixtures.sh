@@ -148,7 +148,7 @@ both 320x240 24 1
 ff sar.mp4 "${input[@]}" -vf setsar=4/3 "${h264[@]}" "${aac[@]}"
 ff size-a.ts -f lavfi -i "$(picture 320x180 24 1)" "${h264[@]}" -bf 0
 ff size-b.ts -f lavfi -i "$(picture 240x240 24 1)" "${h264[@]}" -bf 0 -output_ts_offset 1
-cat size-a.ts size-b.ts >size-change.ts
+cat size-a.ts size-b.ts >resolution-change.ts
 rm size-a.ts size-b.ts
 
 # ---- colour and pixel formats -------------------------------------------------
@@ -164,6 +164,8 @@ ff vfr.mp4 -f lavfi -i "$(picture 320x180 60 3)" -f lavfi -i "$(tone 3)" \
     -vf "select='lt(n,60)+between(n,60,119)*not(mod(n,5))+gte(n,120)*not(mod(n,3))'" -fps_mode passthrough \
     "${h264[@]}" "${aac[@]}" -video_track_timescale 90000
 ff late-audio.mp4 -f lavfi -i "$(picture 320x180 24 2)" -itsoffset 0.75 -f lavfi -i "$(tone 1.25)" "${h264[@]}" "${aac[@]}"
+# Begins half a second after its first key frame: those frames are there and not shown.
+ff edit-list.mp4 -ss 0.5 -i tiny.mp4 -c copy -movflags +faststart
 ff start-offset.ts -i tiny.mp4 -c copy -output_ts_offset 3600.5
 both 320x180 24 3
 ff b-frames-open-gop.mp4 "${input[@]}" -c:v libx264 -preset veryfast -crf 23 -pix_fmt yuv420p \
@@ -181,9 +183,15 @@ ff cover-art.mp4 -i tiny.mp4 -i "$root/fixtures/logo.png" -map 0:v -map 0:a -map
 printf '1\n00:00:00,000 --> 00:00:01,000\nNot a picture.\n' >subtitle.tmp.srt
 ff subtitle.mkv -i tiny.mp4 -i subtitle.tmp.srt -map 0 -map 1 -c copy
 rm subtitle.tmp.srt
-# The only one with metadata; the place is in the middle of the Pacific.
-ffmpeg -nostdin -hide_banner -v error -y -i tiny.mp4 -c copy -fflags +bitexact \
-    -metadata title="A title" -metadata location="-20.0000-130.0000/" -metadata comment="private" location.mov 9<&-
+# The only one with metadata: a title, a comment, a place in the middle of the Pacific, and a
+# data track as action cameras write it (`gpmd`). No program makes one, so a track of texts is
+# renamed: its handler and its format, both four letters.
+printf '1\n00:00:00,000 --> 00:00:01,000\nGPS 20.0000 S 130.0000 W\n' >gps.tmp.srt
+ffmpeg -nostdin -hide_banner -v error -y -i tiny.mp4 -i gps.tmp.srt -map 0 -map 1 -c copy -c:s mov_text \
+    -fflags +bitexact -metadata title="A title" -metadata location="-20.0000-130.0000/" \
+    -metadata comment="private" -f mp4 gps.tmp 9<&-
+LC_ALL=C sed -e 's/tx3g/gpmd/' -e 's/sbtl/meta/' gps.tmp >gps.mp4
+rm gps.tmp gps.tmp.srt
 
 # ---- damaged ----------------------------------------------------------------
 size=$(stat -c %s tiny.mp4)

@@ -22,7 +22,7 @@ use url::Url;
 
 use crate::clock::SharedClock;
 use crate::config::{Config, is_loopback};
-use crate::http::{self, HttpState};
+use crate::http::{self, EventPace, EventStreams, HttpState};
 use crate::job::{Code, Failure};
 use crate::ledger::Ledger;
 use crate::media;
@@ -34,15 +34,13 @@ use crate::provider::wavespeed::{
 };
 use crate::queue::embedded::EmbeddedQueue;
 use crate::telemetry;
-use crate::worker::{Services, Swept, Worker};
+use crate::worker::{CLEAN_EVERY, Cleaned, Services, Swept, Worker};
 use adapters::Adapters;
 
 /// Cloud Run ends a process 10 s after SIGTERM: leases are given back well before.
 const DRAIN: Duration = Duration::from_secs(8);
 /// The longest a source may take to arrive.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(15 * 60);
-/// Left-over objects cost little; looking for them lists a folder.
-const CLEAN_EVERY: Duration = Duration::from_secs(3600);
 /// Work folders older than this belong to no visit: no budget is that long.
 const STALE_SCRATCH: Duration = Duration::from_secs(24 * 3600);
 
@@ -52,6 +50,7 @@ pub struct App {
     pub worker: Arc<Worker>,
     pub ledger: Arc<dyn Ledger>,
     router: Router,
+    events: EventStreams,
     /// Absent: another service brings the tasks, and calls the sweep.
     embedded: Option<Arc<EmbeddedQueue>>,
     clock: SharedClock,
@@ -115,6 +114,7 @@ impl App {
             clock: Arc::clone(&clock),
             settings: settings::worker(config, scratch),
         });
+        let events = EventStreams::new(config.server.max_event_streams, EventPace::default());
         let router = http::router(HttpState {
             ledger: Arc::clone(&ledger),
             queue: Arc::clone(&queue),
@@ -124,12 +124,14 @@ impl App {
             links,
             clock: Arc::clone(&clock),
             check_watermark: crate::worker::layer_faults,
+            events: events.clone(),
             settings: Arc::new(settings::http(config)?),
         });
         Ok(Self {
             worker,
             ledger,
             router,
+            events,
             embedded,
             clock,
             concurrency: config.worker.concurrency,
@@ -167,6 +169,7 @@ impl App {
         shutdown.await;
         tracing::info!("stopping: leases are given back");
         stop.cancel();
+        self.events.close();
         let drained = self.worker.drain(DRAIN).await;
         let settled = tokio::time::timeout(Duration::from_secs(1), background.wait())
             .await
@@ -208,8 +211,8 @@ async fn sweep(worker: Arc<Worker>, every: Duration, stop: CancellationToken) {
                 Err(error) => tracing::warn!(%error, "the sweep failed"),
             },
             _ = left.tick() => match worker.clean().await {
-                Ok(0) => {}
-                Ok(jobs) => tracing::info!(jobs, "work files of ended jobs were deleted"),
+                Ok(cleaned) if cleaned == Cleaned::default() => {}
+                Ok(cleaned) => tracing::info!(?cleaned, "files were deleted"),
                 Err(error) => tracing::warn!(%error, "cleaning up failed"),
             },
         }

@@ -6,6 +6,7 @@ mod cloud;
 mod picture;
 mod provider;
 mod reader;
+mod retention;
 mod server;
 mod telling;
 mod worker;
@@ -22,6 +23,7 @@ pub use cloud::{Bucket, Cloud, Database, Ledger, Queue, Storage, TaskQueue};
 pub use picture::{Verify, Watermark};
 pub use provider::{Provider, Tier, is_loopback};
 pub use reader::ConfigFault;
+pub use retention::Retention;
 pub use server::{ApiToken, Server, TasksAuth};
 pub use telling::{Links, Log, Notify};
 pub use worker::{Credits, Worker};
@@ -51,6 +53,7 @@ pub struct Config {
     pub max_allocation: u64,
     pub notify: Notify,
     pub links: Links,
+    pub retention: Retention,
     pub log: Log,
 }
 
@@ -170,6 +173,7 @@ fn read(r: &mut Reader, env: &HashMap<String, String>) -> Option<Config> {
     let notify = telling::notify(r);
     let shared = ledger != Ledger::Sqlite || queue != Queue::Embedded;
     let links = telling::links(r, &cloud, shared, storage != Storage::Directory);
+    let retention = retention::retention(r);
     let log = telling::log(r, &cloud, &platform);
     let provider = provider?;
     Some(Config {
@@ -189,6 +193,7 @@ fn read(r: &mut Reader, env: &HashMap<String, String>) -> Option<Config> {
         max_allocation,
         notify,
         links,
+        retention,
         log,
     })
 }
@@ -360,6 +365,26 @@ mod tests {
                 "{file}: {faults:?}"
             );
         }
+    }
+
+    #[test]
+    fn files_are_kept_as_long_as_is_said() {
+        let days = |days: u64| Some(Duration::from_secs(days * 24 * 3600));
+        let kept = load("", &[]).unwrap().retention;
+        assert_eq!(
+            (kept.results, kept.failed, kept.sources, Some(kept.work)),
+            (days(30), days(7), days(7), days(1))
+        );
+        let file = "[retention]\nresults = \"never\"\nfailed = \"2days\"";
+        let kept = load(file, &[]).unwrap().retention;
+        assert_eq!((kept.results, kept.failed), (None, days(2)));
+        let file = "[retention]\nresults = \"soon\"\nfailed = \"0s\"\nwork = \"1m\"";
+        let faults = load(file, &[]).unwrap_err();
+        let keys: Vec<_> = faults.iter().map(|fault| fault.key.as_str()).collect();
+        assert_eq!(
+            keys,
+            ["retention.results", "retention.failed", "retention.work"]
+        );
     }
 
     #[test]

@@ -24,7 +24,9 @@ use async_trait::async_trait;
 use axum::Router;
 
 pub use auth::{LOCAL_OWNER, TasksAuth};
-pub use jobs::{JobPage, JobView, NotificationList, NotificationView, ResultView};
+pub use jobs::{
+    EventPace, EventStreams, JobPage, JobView, NotificationList, NotificationView, ResultView,
+};
 pub use oidc::{GOOGLE_CERTS, OidcCheck};
 pub use problem::{Problem, status_of};
 
@@ -34,7 +36,7 @@ use crate::ledger::{Deleted, Ledger, LedgerError};
 use crate::provider::CallbackGate;
 use crate::queue::Queue;
 use crate::storage::{LinkVerifier, Storage};
-use crate::worker::{OutboxVisit, Quote, QuoteError, QuoteRequest, Swept, Visit, Worker};
+use crate::worker::{Cleaned, OutboxVisit, Quote, QuoteError, QuoteRequest, Swept, Visit, Worker};
 
 /// The worker, as far as tasks need it. Visits go on to their end when the caller stops waiting.
 #[async_trait]
@@ -43,6 +45,8 @@ pub trait Visits: std::fmt::Debug + Send + Sync {
     async fn deliver(self: Arc<Self>, id: String) -> OutboxVisit;
     async fn sweep(self: Arc<Self>) -> Result<Swept, LedgerError>;
     async fn delete(self: Arc<Self>, id: JobId) -> Result<Deleted, Failure>;
+    /// Deletes files that nobody needs any more, if that is due.
+    async fn clean(self: Arc<Self>) -> Option<Cleaned>;
     /// What a job would cost; may be dropped at any time.
     async fn quote(&self, asked: QuoteRequest) -> Result<Quote, QuoteError>;
     fn is_draining(&self) -> bool;
@@ -64,6 +68,10 @@ impl Visits for Worker {
 
     async fn delete(self: Arc<Self>, id: JobId) -> Result<Deleted, Failure> {
         Worker::delete(&self, id).await
+    }
+
+    async fn clean(self: Arc<Self>) -> Option<Cleaned> {
+        Worker::clean_when_due(&self).await
     }
 
     async fn quote(&self, asked: QuoteRequest) -> Result<Quote, QuoteError> {
@@ -89,6 +97,7 @@ pub struct HttpState {
     /// What is wrong with a watermark's layers; fields are what follows `output.watermark`:
     /// `.anchor` of the only one, `[1].anchor` of several.
     pub check_watermark: fn(&[WatermarkSpec]) -> Vec<Fault>,
+    pub events: EventStreams,
     pub settings: Arc<HttpSettings>,
 }
 
@@ -124,6 +133,8 @@ pub struct HttpSettings {
     pub profiles: Vec<String>,
     /// How long links to results open.
     pub link_ttl: Duration,
+    /// How long they may be asked to open: what the signer keeps.
+    pub longest_link: Duration,
     /// Inputs and webhooks may be on loopback, by http too.
     pub allow_loopback: bool,
 }
@@ -140,6 +151,7 @@ impl std::fmt::Debug for HttpSettings {
             .field("max_upload_bytes", &self.max_upload_bytes)
             .field("profiles", &self.profiles)
             .field("link_ttl", &self.link_ttl)
+            .field("longest_link", &self.longest_link)
             .field("allow_loopback", &self.allow_loopback)
             .finish()
     }

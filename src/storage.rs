@@ -22,6 +22,8 @@ use tokio_util::io::ReaderStream;
 use upload::{PART_BYTES, PARTS_IN_FLIGHT};
 use url::Url;
 
+use crate::clock::Timestamp;
+
 /// By what the caller can do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
@@ -78,17 +80,22 @@ pub enum LinkRefused {
 
 /// Checks links that this service serves itself.
 pub trait LinkVerifier: Debug + Send + Sync {
-    fn verify(
-        &self,
-        link: &SignedLink<'_>,
-        now: crate::clock::Timestamp,
-    ) -> std::result::Result<(), LinkRefused>;
+    fn verify(&self, link: &SignedLink<'_>, now: Timestamp)
+    -> std::result::Result<(), LinkRefused>;
 }
 
 /// What is known of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectInfo {
     pub bytes: u64,
+}
+
+/// An object as a list shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    pub object: String,
+    /// When it was written.
+    pub modified: Timestamp,
 }
 
 /// Few enough reads for a large file.
@@ -278,6 +285,37 @@ impl Storage {
             .into_iter()
             .map(|meta| meta.location.to_string())
             .collect())
+    }
+
+    /// The objects under a folder, with their age.
+    pub async fn stored(&self, folder: &str) -> Result<Vec<Stored>> {
+        self.listed(folder).try_collect().await
+    }
+
+    /// Names of up to `limit` objects under a folder that were written at `before` or earlier.
+    pub async fn older_than(
+        &self,
+        folder: &str,
+        before: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<String>> {
+        let old = self
+            .listed(folder)
+            .try_filter(|stored| std::future::ready(stored.modified <= before))
+            .map_ok(|stored| stored.object);
+        old.take(limit).try_collect().await
+    }
+
+    fn listed(&self, folder: &str) -> impl Stream<Item = Result<Stored>> + Send + '_ {
+        let listed = Self::path(folder).map(|prefix| {
+            let objects = self.store.list(Some(&prefix));
+            objects.map_err(StorageError::from).map_ok(|meta| Stored {
+                object: meta.location.to_string(),
+                modified: Timestamp::from_microsecond(meta.last_modified.timestamp_micros())
+                    .unwrap_or(Timestamp::MAX),
+            })
+        });
+        futures::stream::once(std::future::ready(listed)).try_flatten()
     }
 
     /// Deletes everything under a folder; gives how many objects that were.

@@ -16,6 +16,7 @@ mod limiter;
 mod outbox;
 mod placement;
 mod quote;
+mod retention;
 mod running;
 mod settings;
 mod stages;
@@ -24,18 +25,19 @@ mod visit;
 mod writer;
 
 use std::fmt::Debug;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 use crate::clock::{SharedClock, later};
-use crate::job::{Code, Failure, Job, JobId, Timestamp};
+use crate::job::{Code, Failure, Job, JobId, Keeping, Timestamp};
 use crate::ledger::{Claimed, Deleted, Ledger, LedgerError};
 use crate::notify::Notifier;
 use crate::outgoing::Fetcher;
@@ -48,7 +50,7 @@ pub use limiter::ProviderLimits;
 pub use placement::layer_faults;
 pub use quote::{ProviderQuote, Quote, QuoteError, QuoteRequest};
 use running::Running;
-pub use settings::{BrandWatermark, Settings};
+pub use settings::{BrandWatermark, Retention, Settings};
 pub use stop::StopReason;
 
 /// Everything the worker works with.
@@ -127,6 +129,22 @@ pub struct Swept {
     pub notifications: u32,
 }
 
+/// What a cleaning deleted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Cleaned {
+    /// Jobs whose left-over work files went.
+    pub leftovers: u32,
+    /// Jobs whose results had been kept for long enough.
+    pub results: u32,
+    /// The same of what the provider made for jobs that did not complete.
+    pub generated: u32,
+    /// Inputs.
+    pub sources: u32,
+}
+
+/// Left-over objects cost little; looking for them lists folders.
+pub const CLEAN_EVERY: Duration = Duration::from_secs(3600);
+
 /// Clocks of different machines differ: nothing is called overdue before this.
 const SWEEP_GRACE: Duration = Duration::from_secs(15);
 /// Jobs looked at in one sweep; the next one goes on.
@@ -146,6 +164,15 @@ pub struct Worker {
     quotes: Semaphore,
     last_balance: balance::LastLook,
     limiter: limiter::Limiter,
+    cleaning: Mutex<Cleaning>,
+}
+
+/// How far the cleaning of this process is.
+#[derive(Debug, Default)]
+struct Cleaning {
+    last: Option<Instant>,
+    /// Where it goes on among work files.
+    after: Option<JobId>,
 }
 
 impl Worker {
@@ -161,6 +188,7 @@ impl Worker {
             draining: CancellationToken::new(),
             running: Running::default(),
             media_slots: Arc::new(Semaphore::new(slots)),
+            cleaning: Mutex::default(),
             quotes: Semaphore::new(quote::AT_ONCE),
             last_balance: balance::LastLook::default(),
             limiter,
@@ -366,9 +394,60 @@ impl Worker {
         Ok(swept)
     }
 
-    /// Deletes work files that died with their worker; gives the number of jobs they were of.
-    pub async fn clean(&self) -> Result<u32, StorageError> {
-        cleaning::sweep(&self.services).await
+    /// Deletes work files that died with their worker and files that have been kept for long
+    /// enough, in bounded batches; ends early where the service stops.
+    pub async fn clean(&self) -> Result<Cleaned, StorageError> {
+        let services = &*self.services;
+        let after = self.cleaning().after.take();
+        let work = async {
+            let (leftovers, next) = cleaning::leftovers(services, after).await?;
+            self.cleaning().after = next;
+            let keep = &services.settings.retention;
+            Ok(Cleaned {
+                leftovers,
+                results: retention::expired(services, Keeping::Results, keep.results).await?,
+                generated: retention::expired(services, Keeping::Generated, keep.failed).await?,
+                sources: retention::sources(services, keep.sources).await?,
+            })
+        };
+        tokio::select! {
+            biased;
+            () = self.draining.cancelled() => Ok(Cleaned::default()),
+            cleaned = work => cleaned,
+        }
+    }
+
+    /// Cleans unless this process did within [`CLEAN_EVERY`], for whoever calls more often. Goes
+    /// on to its end even if the caller stops waiting.
+    pub async fn clean_when_due(self: &Arc<Self>) -> Option<Cleaned> {
+        {
+            let mut cleaning = self.cleaning();
+            if cleaning
+                .last
+                .is_some_and(|last| last.elapsed() < CLEAN_EVERY)
+            {
+                return None;
+            }
+            cleaning.last = Some(Instant::now());
+        }
+        let worker = Arc::clone(self);
+        let cleaned = self.tracker.spawn(async move { worker.clean().await });
+        match cleaned.await {
+            Ok(Ok(cleaned)) => Some(cleaned),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "cleaning up failed");
+                self.cleaning().last = None;
+                None
+            }
+            Err(error) => {
+                tracing::error!(%error, "cleaning up broke off");
+                None
+            }
+        }
+    }
+
+    fn cleaning(&self) -> MutexGuard<'_, Cleaning> {
+        self.cleaning.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether new visits are refused.

@@ -8,7 +8,7 @@ use super::invalid;
 use crate::config::{self, Config};
 use crate::http::{ApiToken, HttpSettings, OidcCheck, TasksAuth};
 use crate::job::{Channel, Failure};
-use crate::worker::{BrandWatermark, Settings};
+use crate::worker::{BrandWatermark, Retention, Settings};
 
 /// How long a visit waits for a media slot before it leaves and comes back.
 const SLOT_PATIENCE: Duration = Duration::from_secs(5 * 60);
@@ -50,6 +50,12 @@ pub(super) fn worker(config: &Config, scratch: PathBuf) -> Settings {
             None => Channel::Log,
         },
         notify_attempts: config.notify.attempts,
+        retention: Retention {
+            results: config.retention.results,
+            failed: config.retention.failed,
+            sources: config.retention.sources,
+            work: config.retention.work,
+        },
         scratch,
     }
 }
@@ -72,6 +78,7 @@ pub(super) fn http(config: &Config) -> Result<HttpSettings, Failure> {
         max_upload_bytes: server.max_upload_bytes,
         profiles: config.profiles.keys().cloned().collect(),
         link_ttl: config.links.ttl,
+        longest_link: config.links.longest,
         allow_loopback: server.allow_loopback,
     })
 }

@@ -165,6 +165,7 @@ fn work(task: &Task, cancel: &Cancel) -> Result<Report, Failure> {
     let report_file = task.report.as_deref().map(Staged::beside).transpose()?;
     let render = Render {
         main: Arc::new(media::FileInput::new(&task.input)),
+        before: None,
         audio_source: None,
         main_is_silent: false,
         profile: task.profile.clone(),

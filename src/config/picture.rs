@@ -113,6 +113,8 @@ pub(super) fn profiles(r: &mut Reader) -> BTreeMap<String, Profile> {
 
 fn profile(r: &mut Reader, at: &str, base: Profile) -> Profile {
     let key = |name: &str| format!("{at}.{name}");
+    // The table's name counts; a file may repeat it.
+    let _: Option<String> = r.get(&key("name"));
     let before = r.count();
     let (video, audio) = (base.video, base.audio);
     let profile = Profile {

@@ -19,6 +19,8 @@ pub struct Server {
     pub jobs_api: bool,
     pub max_upload_bytes: u64,
     pub default_deadline: Duration,
+    /// Event streams at once; each reads the ledger once a second.
+    pub max_event_streams: usize,
     /// Whether sources and webhooks may lie on this machine.
     pub allow_loopback: bool,
 }
@@ -54,6 +56,9 @@ pub struct ApiToken {
     pub owner: Option<Owner>,
 }
 
+/// Reads of the ledger a second that nobody notices.
+const EVENT_STREAMS: usize = 64;
+
 pub(super) fn server(r: &mut Reader, platform: &Platform) -> Server {
     let secs = Duration::from_secs;
     let public_url: Option<Url> = r.parse("server.public_url");
@@ -72,6 +77,7 @@ pub(super) fn server(r: &mut Reader, platform: &Platform) -> Server {
         jobs_api: r.get_or("server.jobs_api", platform.port.is_none()),
         max_upload_bytes: r.bytes("server.max_upload", 2 << 30),
         default_deadline: r.duration("server.default_deadline", secs(2 * 3600)),
+        max_event_streams: r.get_or("server.max_event_streams", EVENT_STREAMS),
         allow_loopback: r.get_or("server.allow_loopback", false),
     };
     if !server.listen.ip().is_loopback() && server.jobs_api && server.api_tokens.is_empty() {

@@ -27,6 +27,8 @@ pub struct Notify {
 #[derive(Debug, Clone)]
 pub struct Links {
     pub ttl: Duration,
+    /// The longest that the signer keeps.
+    pub longest: Duration,
     /// Signs links and callback addresses. Absent: made at the first start and kept.
     pub key: Option<Secret>,
 }
@@ -53,10 +55,6 @@ pub(super) fn notify(r: &mut Reader) -> Notify {
 /// `shared`: whether several instances sign and check the same links and callbacks. `by_bucket`:
 /// whether Google signs the links.
 pub(super) fn links(r: &mut Reader, cloud: &Cloud, shared: bool, by_bucket: bool) -> Links {
-    let links = Links {
-        ttl: r.duration("links.ttl", Duration::from_secs(3600)),
-        key: r.get("links.key"),
-    };
     let (longest, words) = if by_bucket && cloud.credentials.is_none() {
         (
             IAM_LONGEST,
@@ -64,6 +62,11 @@ pub(super) fn links(r: &mut Reader, cloud: &Cloud, shared: bool, by_bucket: bool
         )
     } else {
         (KEY_LONGEST, "7 days")
+    };
+    let links = Links {
+        ttl: r.duration("links.ttl", Duration::from_secs(3600)),
+        longest,
+        key: r.get("links.key"),
     };
     if links.ttl.is_zero() || links.ttl > longest {
         r.fault(

@@ -1,5 +1,7 @@
 //! `/v1`: jobs from their creation to their deletion, and uploading their inputs.
 
+mod events;
+mod links;
 mod notifications;
 pub(super) mod request;
 mod rounds;
@@ -15,13 +17,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderValue, StatusCode, header};
 
+pub use events::{EventPace, EventStreams};
 pub use notifications::{NotificationList, NotificationView};
 pub use view::{JobPage, JobView, ResultView};
 
 use super::auth::Caller;
 use super::{HttpState, Problem, api};
 use crate::clock::later;
-use crate::job::{Code, Fault, Idempotency, Job, JobId, NewJob, Status, Timestamp};
+use crate::job::{Code, Fault, Idempotency, Job, JobId, NewJob, Owner, Status, Timestamp};
 use crate::ledger::{CancelRequest, Created, JobQuery, PageToken};
 use crate::queue::{Task, Why};
 
@@ -31,6 +34,7 @@ pub(super) fn routes() -> Router<HttpState> {
         .route("/v1/jobs/{id}", get(read).delete(rounds::delete))
         .route("/v1/jobs/{id}/cancel", post(cancel))
         .route("/v1/jobs/{id}/retry", post(rounds::retry))
+        .route("/v1/jobs/{id}/links", post(links::links))
         .route("/v1/jobs/{id}/notifications", get(notifications::list))
         .route(
             "/v1/jobs/{id}/notifications/replay",
@@ -39,6 +43,8 @@ pub(super) fn routes() -> Router<HttpState> {
         .layer(middleware::from_fn(api::in_time))
         // An upload takes as long as its bytes do; it has limits of its own.
         .merge(sources::routes())
+        // A stream lasts as long as the job does.
+        .merge(events::routes())
 }
 
 async fn create(
@@ -128,8 +134,8 @@ async fn list(
     caller: Caller,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
-    let mut query = read_query(query.as_deref().unwrap_or_default()).map_err(Problem::faults)?;
-    query.owner = caller.narrows_to();
+    let query = query.as_deref().unwrap_or_default();
+    let query = read_query(query, &caller).map_err(Problem::faults)?;
     let jobs = state.ledger.list(&query).await?;
     // A full page may be the last one; the next is then empty.
     let next_page_token = jobs
@@ -186,12 +192,14 @@ async fn answer(state: &HttpState, job: &Job, status: StatusCode) -> Result<Resp
     Ok(response)
 }
 
+const MOMENT: &str = "must be an RFC 3339 time such as 2026-01-31T12:00:00Z";
 const DEFAULT_LIMIT: u32 = 20;
 const MAX_LIMIT: u32 = 100;
 
 /// What to list. Every fault at once.
-fn read_query(text: &str) -> Result<JobQuery, Vec<Fault>> {
+fn read_query(text: &str, caller: &Caller) -> Result<JobQuery, Vec<Fault>> {
     let mut query = JobQuery {
+        owner: caller.narrows_to(),
         limit: DEFAULT_LIMIT,
         ..JobQuery::default()
     };
@@ -208,6 +216,24 @@ fn read_query(text: &str) -> Result<JobQuery, Vec<Fault>> {
                     .kind
                     .is_none()
                     .then(request::one_of::<crate::job::Kind>)
+            }
+            "owner" => match value.parse() {
+                Ok::<Owner, _>(owner) => match caller.owner_for(Some(owner)) {
+                    Ok(owner) => {
+                        query.owner = Some(owner);
+                        None
+                    }
+                    Err(message) => Some(message.to_owned()),
+                },
+                Err(error) => Some(format!("{error}")),
+            },
+            "created_after" => {
+                query.created_after = value.parse().ok();
+                query.created_after.is_none().then(|| MOMENT.to_owned())
+            }
+            "created_before" => {
+                query.created_before = value.parse().ok();
+                query.created_before.is_none().then(|| MOMENT.to_owned())
             }
             "limit" => match value.parse() {
                 Ok(limit @ 1..=MAX_LIMIT) => {
@@ -229,6 +255,14 @@ fn read_query(text: &str) -> Result<JobQuery, Vec<Fault>> {
             let field: String = name.chars().take(80).collect();
             faults.push(Fault::new(field, message));
         }
+    }
+    if let (Some(from), Some(to)) = (query.created_after, query.created_before)
+        && from >= to
+    {
+        faults.push(Fault::new(
+            "created_before",
+            "must be later than created_after",
+        ));
     }
     if faults.is_empty() {
         Ok(query)

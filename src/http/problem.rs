@@ -188,6 +188,7 @@ pub fn status_of(code: Code) -> StatusCode {
         Code::NotFound => StatusCode::NOT_FOUND,
         Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Code::Conflict | Code::Cancelled => StatusCode::CONFLICT,
+        Code::ResultExpired => StatusCode::GONE,
         Code::RequestTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
 

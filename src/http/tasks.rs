@@ -4,18 +4,20 @@
 //! 429 and 503 would make Cloud Tasks slow the whole queue down, so a job that somebody else
 //! holds answers 409, and a ledger that does not answer 500.
 
+use std::sync::Arc;
+
 use axum::extract::{FromRequest as _, Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router, middleware};
 use http::{HeaderMap, StatusCode};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{HttpState, Problem, api, auth};
 use crate::job::{Code, JobId};
 use crate::queue::Why;
-use crate::worker::{OutboxVisit, UNKNOWN_JOB_DELIVERIES, Visit};
+use crate::worker::{Cleaned, OutboxVisit, Swept, UNKNOWN_JOB_DELIVERIES, Visit};
 
 pub(super) fn routes(state: &HttpState) -> Router<HttpState> {
     Router::new()
@@ -91,10 +93,21 @@ fn answer_outbox(visit: OutboxVisit, id: &str, deliveries: u32) -> Result<Respon
 }
 
 async fn sweep(State(state): State<HttpState>) -> Result<Response, Problem> {
-    match state.worker.sweep().await {
-        Ok(swept) => Ok(Json(swept).into_response()),
-        Err(error) => Err(unavailable(&error.to_string())),
-    }
+    let swept = Arc::clone(&state.worker).sweep().await;
+    let swept = swept.map_err(|error| unavailable(&error.to_string()))?;
+    // Afterwards: what is overdue does not wait for files to be deleted.
+    let cleaned = state.worker.clean().await;
+    Ok(Json(Housekeeping { swept, cleaned }).into_response())
+}
+
+/// What the scheduler gets to see.
+#[derive(Debug, Serialize)]
+struct Housekeeping {
+    #[serde(flatten)]
+    swept: Swept,
+    /// Absent where it was done a short while ago.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cleaned: Option<Cleaned>,
 }
 
 /// Counts from 1. Cloud Tasks tells how often it tried before.

@@ -92,6 +92,7 @@ codes! {
     NotFound Caller Abort "There is nothing under that name, or not for this caller.";
     MethodNotAllowed Caller Abort "The address exists, but not for this method.";
     Conflict Caller Abort "The job is not in a state that allows this.";
+    ResultExpired Caller Abort "The result was deleted for its age.";
     IdempotencyConflict Caller Abort "The idempotency key was used before with a different request.";
     RequestTooLarge Caller Abort "The request's body is larger than allowed.";
     UnsupportedMediaType Caller Abort "The request's content type is not accepted here.";

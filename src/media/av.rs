@@ -41,7 +41,7 @@ pub(crate) use filter::{Graph, Node, VideoSource};
 pub(crate) use frame::{Frame, pixel_format};
 pub(crate) use mux::Muxer;
 pub(crate) use packet::Packet;
-pub(crate) use samples::peak;
+pub(crate) use samples::{channel, peak, sound};
 pub(crate) use stream::{Kind, StreamInfo};
 
 use std::ffi::CStr;

@@ -18,6 +18,8 @@ pub struct PlanRequest<'a> {
     pub audio_from: Option<&'a Probe>,
     /// `main` has a sound track with nothing to hear on it.
     pub main_is_silent: bool,
+    /// What `main` continues: both become one video.
+    pub before: Option<&'a Probe>,
     /// Encoding settings.
     pub profile: &'a Profile,
     /// Placements of watermarks and their pictures' width and height.
@@ -56,6 +58,10 @@ pub struct Plan {
     pub video: VideoPlan,
     /// The sound.
     pub audio: AudioPlan,
+    /// Length in milliseconds of what the processed video continues, where the
+    /// result holds both.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub continues_ms: Option<u64>,
     /// Where each watermark lands, in pixels of the result.
     pub watermarks: Vec<Rectangle>,
 }
@@ -98,6 +104,9 @@ pub enum AudioFrom {
     Main,
     /// The user's source, whose sound is put back.
     Source,
+    /// One after the other: that of the video before, then that of the
+    /// processed one, silence where either has none.
+    Both,
 }
 
 /// What happens to the sound.
@@ -157,6 +166,9 @@ impl Plan {
 /// `no_video_stream`, `invalid_profile`, `invalid_watermark`, `too_many_pixels`.
 pub fn plan(request: &PlanRequest<'_>) -> Result<Plan, MediaError> {
     let video = request.main.require_video()?;
+    if let Some(before) = request.before {
+        before.require_video()?;
+    }
     if let Some((field, why)) = request.profile.faults().first() {
         return Err(MediaError::new(
             MediaCode::InvalidProfile,
@@ -185,7 +197,11 @@ pub fn plan(request: &PlanRequest<'_>) -> Result<Plan, MediaError> {
         container: "mp4".to_owned(),
         profile: request.profile.name.clone(),
         video: plan_video(request, video, (width, height), !watermarks.is_empty()),
-        audio: plan_audio(request),
+        audio: match request.before {
+            Some(before) => plan_joined_audio(request, before),
+            None => plan_audio(request),
+        },
+        continues_ms: request.before.map(length_ms),
         watermarks,
     })
 }
@@ -198,8 +214,18 @@ fn plan_video(
 ) -> VideoPlan {
     let settings = &request.profile.video;
     let tone_map = is_hdr(video);
-    let fps = settings.max_fps.filter(|most| video.fps > most * 1.01);
+    let mut fps = settings.max_fps.filter(|most| video.fps > most * 1.01);
     let mut reasons: Vec<String> = Vec::new();
+    let before = request.before.and_then(|before| before.video.as_ref());
+    if let Some(before) = before {
+        let joined = joined_rate(before.fps, video.fps, settings.max_fps);
+        reasons.push(format!(
+            "it continues a video of {}×{} and {:.2} frames per second; both become {width}×{height} \
+             and {joined:.2}",
+            before.display_width, before.display_height, before.fps
+        ));
+        fps = Some(joined);
+    }
     if marked {
         reasons.push("a watermark is laid on".into());
     }
@@ -229,7 +255,7 @@ fn plan_video(
     } else if upright_even != (video.display_width, video.display_height) {
         reasons.push(format!("odd sizes become even: {width}×{height}"));
     }
-    if let Some(fps) = fps {
+    if let Some(fps) = fps.filter(|_| before.is_none()) {
         reasons.push(format!(
             "{:.2} frames per second become {fps:.2}",
             video.fps
@@ -256,7 +282,14 @@ fn plan_video(
         height,
         crf: settings.crf,
         preset: settings.preset.as_str().to_owned(),
-        max_rate: capped_rate(video, settings.max_rate, (width, height)),
+        max_rate: [Some(video), before]
+            .into_iter()
+            .flatten()
+            .map(|video| capped_rate(video, settings.max_rate, (width, height)))
+            // Either part may need what it had; unknown is no bound.
+            .reduce(|one, other| one.zip(other).map(|(one, other)| one.max(other)))
+            .flatten()
+            .or(settings.max_rate),
         fps,
         tone_map,
         reason: reasons.join("; "),
@@ -286,6 +319,63 @@ fn capped_rate(video: &VideoInfo, profile: Option<u64>, size: (u32, u32)) -> Opt
     Some(profile.map_or(source, |most| most.min(source)))
 }
 
+/// One rate for two parts: the higher, so that neither loses frames, within the cap.
+fn joined_rate(before: f64, after: f64, most: Option<f64>) -> f64 {
+    // Rates are averages: a hair's breadth is no difference.
+    let higher = if (before / after.max(1e-3) - 1.0).abs() < 0.01 {
+        before
+    } else {
+        before.max(after)
+    };
+    let rate = most.map_or(higher, |most| higher.min(most));
+    if rate.is_finite() && rate > 0.0 {
+        rate
+    } else {
+        25.0
+    }
+}
+
+/// Length of a video, or of its file where the stream does not say.
+pub(crate) fn length_ms(probe: &Probe) -> u64 {
+    match probe.video.as_ref().map_or(0, |video| video.duration_ms) {
+        0 => probe.container.duration_ms,
+        length => length,
+    }
+}
+
+fn plan_joined_audio(request: &PlanRequest<'_>, before: &Probe) -> AudioPlan {
+    let after = request
+        .main
+        .audio
+        .as_ref()
+        .filter(|_| !request.main_is_silent);
+    let (reason, most) = match (&before.audio, after) {
+        (Some(before), Some(after)) => (
+            "the source's sound is followed by that of the new part",
+            before.channels.max(after.channels),
+        ),
+        (Some(before), None) => ("the source's sound is followed by silence", before.channels),
+        (None, Some(after)) => (
+            "silence is followed by the new part's sound",
+            after.channels,
+        ),
+        (None, None) => {
+            return AudioPlan::None {
+                reason: "neither part has sound".into(),
+            };
+        }
+    };
+    let settings = &request.profile.audio;
+    let channels = output_channels(most, settings.max_channels);
+    AudioPlan::Encode {
+        from: AudioFrom::Both,
+        sample_rate: settings.sample_rate,
+        channels,
+        bit_rate: settings.bit_rate * u64::from(channels) / 2,
+        reason: reason.into(),
+    }
+}
+
 fn plan_audio(request: &PlanRequest<'_>) -> AudioPlan {
     let put_back = request
         .audio_from
@@ -309,7 +399,7 @@ fn plan_audio(request: &PlanRequest<'_>) -> AudioPlan {
         }
     };
     let origin = match from {
-        AudioFrom::Main => "",
+        AudioFrom::Main | AudioFrom::Both => "",
         AudioFrom::Source if put_back.is_some() => {
             "its own sound is silence, the source's is put back; "
         }

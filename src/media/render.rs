@@ -2,17 +2,19 @@
 //! write a file that starts fast, verify it, publish it.
 
 mod graph;
+mod join;
 mod marks;
 mod pass;
 mod poster;
 mod remux;
 mod report;
+mod seam;
 mod sink;
 mod sound;
 mod video;
 
 pub(crate) use graph::{Overlay, VideoSpec};
-pub(crate) use pass::{Pass, SoundSource, sound_lane};
+pub(crate) use pass::{AHEAD_US, Pass, SoundSource, sound_lane};
 pub(crate) use sink::Sink;
 pub(crate) use video::{EncodeSettings, VideoLane, memory};
 
@@ -22,6 +24,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use self::marks::Marks;
 use self::poster::{PosterPicker, StagedPoster};
 use self::report::Narrator;
 use self::sound::SoundLane;
@@ -32,7 +35,7 @@ use super::input::Input;
 use super::limits::{Cancel, Guard, Limits};
 use super::output::Output;
 use super::picture::{self, Image};
-use super::plan::{AudioFrom, AudioPlan, Force, Plan, PlanRequest, VideoPlan, plan};
+use super::plan::{AudioFrom, AudioPlan, Force, Plan, PlanRequest, VideoPlan, length_ms, plan};
 use super::probe::{Opened, Probe, open};
 use super::profile::Profile;
 use super::ratio::Ratio;
@@ -46,6 +49,9 @@ use super::watermark::{MAX_LAYERS, Watermark};
 pub struct Render {
     /// The video.
     pub main: Arc<dyn Input>,
+    /// What `main` continues: the result holds both, one after the other, as one
+    /// video. Sound is then that of both and `audio_source` is not used.
+    pub before: Option<Arc<dyn Input>>,
     /// The user's source: its sound is put back when `main` has none.
     pub audio_source: Option<Arc<dyn Input>>,
     /// Encoding settings.
@@ -210,10 +216,15 @@ fn attempt(
     let open_ms = elapsed(started);
 
     let mut narrator = Narrator::new(&probe, on_event);
+    if let Some(before) = &job.before {
+        narrator.lengthen(length_ms(&before.probe));
+    }
     let processing = Instant::now();
     let copying = matches!(plan.video, VideoPlan::Copy { .. });
     let outcome = if copying {
         remux::run(job, output, &mut narrator)?
+    } else if job.before.is_some() {
+        join::run(job, output, &mut narrator)?
     } else {
         transcode(job, output, &mut narrator)?
     };
@@ -251,6 +262,7 @@ pub(crate) struct Job<'a> {
     pub render: &'a Render,
     pub guard: &'a Arc<Guard>,
     pub main: Opened,
+    pub before: Option<Opened>,
     pub source: Option<Opened>,
     /// The pictures of the watermarks, in their order.
     pub logos: Vec<Image>,
@@ -261,7 +273,11 @@ impl<'a> Job<'a> {
     fn open(render: &'a Render, force: Force, guard: &'a Arc<Guard>) -> Result<Self, MediaError> {
         let limits = &render.limits;
         let main = open(render.main.as_ref(), limits, guard)?;
-        let source = match &render.audio_source {
+        let before = match &render.before {
+            Some(input) => Some(open(input.as_ref(), limits, guard)?),
+            None => None,
+        };
+        let source = match render.audio_source.as_ref().filter(|_| before.is_none()) {
             Some(input) if main.audio.is_none() || render.main_is_silent => {
                 Some(open(input.as_ref(), limits, guard)?)
             }
@@ -279,6 +295,7 @@ impl<'a> Job<'a> {
             main: &main.probe,
             audio_from: source.as_ref().map(|source| &source.probe),
             main_is_silent: render.main_is_silent,
+            before: before.as_ref().map(|before| &before.probe),
             profile: &render.profile,
             watermarks: watermarks
                 .map(|(mark, logo)| (&mark.placement, (logo.width, logo.height)))
@@ -292,17 +309,39 @@ impl<'a> Job<'a> {
             render,
             guard,
             main,
+            before,
             source,
             logos,
             plan,
         })
     }
 
+    /// Length of the result as far as the headers say.
+    fn length_ms(&self) -> u64 {
+        let before = self
+            .before
+            .as_ref()
+            .map_or(0, |before| length_ms(&before.probe));
+        before.saturating_add(self.main.probe.container.duration_ms)
+    }
+
+    /// The layers, ready to be drawn on a result of these colours.
+    fn marks(&self, color: Color) -> Marks {
+        let end_ms = Some(self.length_ms()).filter(|ms| *ms > 0);
+        let end_ms = end_ms.map(|ms| ms as f64);
+        let mut marks = Marks::default();
+        let layers = self.render.watermarks.iter().zip(&self.logos);
+        for ((mark, logo), at) in layers.zip(&self.plan.watermarks) {
+            marks.add(logo, &mark.placement, *at, color, end_ms);
+        }
+        marks
+    }
+
     fn poster_picker(&self) -> Option<PosterPicker> {
         self.render
             .poster
             .as_ref()
-            .map(|_| PosterPicker::new(self.main.probe.container.duration_ms))
+            .map(|_| PosterPicker::new(self.length_ms()))
     }
 }
 
@@ -316,6 +355,8 @@ pub(crate) struct Outcome {
     pub frames: u64,
     /// Something was heard in the source of the sound.
     pub heard: bool,
+    /// Length of the result and how far it may be off, where a pass knows that.
+    pub length_ms: Option<(u64, u64)>,
     /// Longest black and longest still stretch in milliseconds, if looked for.
     pub looked: Option<(u64, u64)>,
 }
@@ -326,13 +367,15 @@ fn transcode(
     narrator: &mut Narrator<'_>,
 ) -> Result<Outcome, MediaError> {
     let poster = job.poster_picker();
+    let color = spec_for(&job.main, 2, 2)?.color;
+    let marks = job.marks(color);
     let Job {
         render,
         guard,
         main,
         source,
-        logos,
         plan,
+        ..
     } = job;
     let VideoPlan::Encode {
         width,
@@ -358,17 +401,11 @@ fn transcode(
         preset: preset.clone(),
         max_rate: *max_rate,
     };
-    let color = spec.color;
     let mut sink = Sink::create(output, &render.limits, guard)?;
     let mut video = VideoLane::open(&main, spec, &settings, &render.limits, &mut sink)?;
     video.poster = poster;
     video.watch = render.checks.look().then(Watch::default);
-    let end_ms = Some(main.probe.container.duration_ms).filter(|ms| *ms > 0);
-    let layers = render.watermarks.iter().zip(&logos).zip(&plan.watermarks);
-    for ((mark, logo), at) in layers {
-        let end_ms = end_ms.map(|ms| ms as f64);
-        video.marks.add(logo, &mark.placement, *at, color, end_ms);
-    }
+    video.marks = marks;
     let sound = sound_lane(&plan.audio, &main, source.as_ref(), &mut sink)?;
     sink.start(reserve_for(&main, source.as_ref()))?;
     let mut pass = Pass {
@@ -379,6 +416,7 @@ fn transcode(
         sink,
         limits: render.limits.clone(),
         guard: Arc::clone(guard),
+        ahead_us: AHEAD_US,
         name: render.main.describe(),
     };
     pass.read_all(&mut |lane, _| narrator.progress(lane.counts.encoded, lane.reached_ms()))?;
@@ -389,6 +427,7 @@ fn transcode(
     Ok(Outcome {
         color,
         heard,
+        length_ms: None,
         looked,
         frames: lane.counts.encoded,
         damage: Damage::new(lane.counts, sound),
@@ -486,13 +525,15 @@ fn check(
 ) -> Result<Verified, MediaError> {
     let checks = &render.checks;
     let most = (checks.max_black_ms, checks.max_frozen_ms);
-    require_lively(outcome.looked, most).map_err(|error| error.at("verify"))?;
+    // What was decoded is to blame, not what was made of it.
+    require_lively(outcome.looked, most).map_err(|error| error.at("decode"))?;
     let (width, height, codec) = match &plan.video {
         VideoPlan::Encode { width, height, .. } => (Some(*width), Some(*height), "h264"),
         VideoPlan::Copy { .. } => (None, None, codec),
     };
     let expectation = Expectation {
         frames: Some((outcome.frames, 0)),
+        duration_ms: outcome.length_ms,
         width,
         height,
         audio: match plan.audio {

@@ -20,8 +20,8 @@ use super::plan::{AudioFrom, AudioPlan, Force, Plan, PlanRequest, VideoPlan, nea
 use super::probe::{Opened, open};
 use super::profile::Profile;
 use super::render::{
-    Damage, EncodeSettings, Overlay, Pass, Report, Sink, Timings, VideoLane, VideoSpec, memory,
-    reserve_for, sound_lane, spec_for,
+    AHEAD_US, Damage, EncodeSettings, Overlay, Pass, Report, Sink, Timings, VideoLane, VideoSpec,
+    memory, reserve_for, sound_lane, spec_for,
 };
 use super::verify::{Expectation, verify_guarded};
 use super::{logo, picture};
@@ -46,6 +46,7 @@ pub fn upscale(
         Ok(Work {
             spec: spec_for(opened, nearest_even(f64::from(height) * ratio), height)?,
             extra_seconds: 0.0,
+            new_only: false,
             what: format!("scaled to {height} lines"),
         })
     })
@@ -68,7 +69,29 @@ pub fn extend(
         Ok(Work {
             spec: spec_for(opened, width, height)?,
             extra_seconds: extra_seconds.clamp(0.0, 600.0),
+            new_only: false,
             what: format!("continued by {extra_seconds} s"),
+        })
+    })
+}
+
+/// As [`extend`], the new part only, without sound.
+///
+/// # Errors
+/// Those of [`super::render()`].
+pub fn segment(
+    input: &dyn Input,
+    seconds: f64,
+    out: &Path,
+    cancel: &Cancel,
+) -> Result<Report, MediaError> {
+    make(input, false, out, cancel, |opened, _, _| {
+        let (width, height) = even_size(opened)?;
+        Ok(Work {
+            spec: spec_for(opened, width, height)?,
+            extra_seconds: seconds.clamp(0.1, 600.0),
+            new_only: true,
+            what: format!("{seconds} s that continue it"),
         })
     })
 }
@@ -104,6 +127,7 @@ pub fn character_replace(
                 ..spec_for(opened, width, height)?
             },
             extra_seconds: 0.0,
+            new_only: false,
             what: "a character is laid over it".to_owned(),
         })
     })
@@ -112,6 +136,8 @@ pub fn character_replace(
 struct Work {
     spec: VideoSpec,
     extra_seconds: f64,
+    /// The clip itself is left out.
+    new_only: bool,
     what: String,
 }
 
@@ -155,6 +181,7 @@ fn run(
     let Work {
         spec,
         extra_seconds,
+        new_only,
         what,
     } = work(&main, limits, guard)?;
     let plan = fixed_plan(&main, &spec, audio, limits, what)?;
@@ -167,7 +194,8 @@ fn run(
         max_rate: None,
     };
     let mut sink = Sink::create(output, limits, guard)?;
-    let video = VideoLane::open(&main, spec, &settings, limits, &mut sink)?;
+    let mut video = VideoLane::open(&main, spec, &settings, limits, &mut sink)?;
+    video.hold = new_only;
     let sound = sound_lane(&plan.audio, &main, None, &mut sink)?;
     let extra = (extra_seconds * 240.0) as u64 * 48;
     sink.start(reserve_for(&main, None).saturating_add(extra))?;
@@ -179,6 +207,7 @@ fn run(
         sink,
         limits: limits.clone(),
         guard: Arc::clone(guard),
+        ahead_us: AHEAD_US,
         name: input.describe(),
     };
     pass.read_all(&mut |_, _| {})?;
@@ -223,16 +252,24 @@ fn run(
 
 /// The new seconds: each frame looks a little deeper into the last one.
 fn continue_moving(pass: &mut Pass, seconds: f64) -> Result<(), MediaError> {
-    let Some(last) = pass.video.last_frame() else {
+    let held = pass.video.hold;
+    let last = if held {
+        pass.video.release()
+    } else {
+        let shared = pass.video.last_frame().map(Frame::share);
+        shared.transpose().map_err(memory)?
+    };
+    let Some(last) = last else {
         return Ok(());
     };
-    let last = last.share().map_err(memory)?;
     let step = pass.video.frame_duration();
     let base = pass.video.encoder_base();
-    let first = last
-        .pts()
-        .unwrap_or(0)
-        .saturating_add(pass.video.tail_duration());
+    let first = if held {
+        0
+    } else {
+        let after = pass.video.tail_duration();
+        last.pts().unwrap_or(0).saturating_add(after)
+    };
     let count = (seconds / (step as f64 * base.as_f64()).max(1e-6)).round() as i64;
     for index in 0..count {
         pass.guard.check()?;
@@ -259,6 +296,7 @@ fn fixed_plan(
         main: &main.probe,
         audio_from: None,
         main_is_silent: false,
+        before: None,
         profile: &profile,
         watermarks: Vec::new(),
         limits,

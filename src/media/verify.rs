@@ -36,7 +36,7 @@ use super::ratio::{Ratio, rescale, to_millis};
 pub struct Verified {
     /// The headers.
     pub probe: Probe,
-    /// Video packets read.
+    /// Video packets read that are shown.
     pub frames: u64,
     /// Length of the video by its packets, in milliseconds.
     pub duration_ms: u64,
@@ -121,6 +121,8 @@ pub fn is_audible(input: &dyn Input, limits: &Limits, cancel: &Cancel) -> Result
 #[derive(Default)]
 struct Read {
     frames: u64,
+    /// Those that no edit list cuts off.
+    shown: u64,
     first: Option<i64>,
     last: i64,
     /// Longest distance between two frames in file order, in the stream's time base.
@@ -188,11 +190,14 @@ fn read_through(
                 ));
             }
             let pts = packet.pts().or(packet.dts()).unwrap_or(0);
-            if read.first.is_some() {
-                read.longest = read.longest.max(pts.saturating_sub(read.last));
+            if !packet.is_cut_off() {
+                read.shown += 1;
+                if read.first.is_some() {
+                    read.longest = read.longest.max(pts.saturating_sub(read.last));
+                }
+                read.first = Some(read.first.map_or(pts, |first| first.min(pts)));
+                read.last = read.last.max(pts);
             }
-            read.first = Some(read.first.map_or(pts, |first| first.min(pts)));
-            read.last = read.last.max(pts);
             if packet.is_key() {
                 read.last_key = Some([pts, packet.dts().unwrap_or(pts)]);
             }
@@ -340,11 +345,11 @@ fn conclude(
             format!("{} damaged frames among {} decoded", ends.bad, ends.decoded),
         ));
     }
-    let short = ends.decoded + 1 + read.frames / 100 < read.frames;
+    let short = ends.decoded + 1 + read.shown / 100 < read.shown;
     if depth == DecodeDepth::Full && short {
         return Err(MediaError::new(
             MediaCode::FramesMissing,
-            format!("{} of {} frames decode", ends.decoded, read.frames),
+            format!("{} of {} frames decode", ends.decoded, read.shown),
         ));
     }
     if has_audio && read.audio_packets == 0 {
@@ -359,7 +364,7 @@ fn conclude(
         .map(|watch| watch.longest_ms(base, nominal));
     Ok(Verified {
         probe: opened.probe.clone(),
-        frames: read.frames,
+        frames: read.shown,
         duration_ms,
         audio_duration_ms: has_audio.then(|| to_millis(read.audio_end_us, Ratio::MICROS)),
         audible: None,

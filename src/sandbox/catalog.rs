@@ -37,6 +37,10 @@ const TARGETS: &[(&str, bool, Shape)] = &[
     ),
 ];
 
+/// A model of the sandbox's own, which returns the new part only, as some do: the source has to
+/// be put in front of it.
+pub(super) const SEGMENT: &str = "sandbox/segment-extend";
+
 const CATALOG: &[CatalogModel] = &[
     CatalogModel {
         id: "wavespeed-ai/wan-2.2/animate",
@@ -84,6 +88,17 @@ const CATALOG: &[CatalogModel] = &[
             ("resolution", false, OneOf(&["480p", "720p", "1080p"])),
             ("duration", false, Whole(3, 10)),
             SEED,
+        ],
+    },
+    CatalogModel {
+        id: SEGMENT,
+        kind: Kind::Extend,
+        price: 0.1,
+        parameters: &[
+            PROMPT,
+            VIDEO,
+            ("resolution", false, OneOf(&["480p", "720p", "1080p"])),
+            ("duration", false, Whole(1, 15)),
         ],
     },
     CatalogModel {

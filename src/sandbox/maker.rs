@@ -24,6 +24,10 @@ pub enum Make {
     Extend {
         seconds: f64,
     },
+    /// The new part of an extension, without the source and without sound.
+    Segment {
+        seconds: f64,
+    },
     CharacterReplace {
         picture: PathBuf,
     },
@@ -64,6 +68,9 @@ impl Maker for MediaMaker {
             }
             Make::Extend { seconds } => {
                 synth::extend(&video, *seconds, task.audio, out, cancel)?;
+            }
+            Make::Segment { seconds } => {
+                synth::segment(&video, *seconds, out, cancel)?;
             }
             Make::CharacterReplace { picture } => {
                 let picture = FileInput::new(picture);

@@ -9,6 +9,7 @@ use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 use url::Url;
 
+use super::catalog::SEGMENT;
 use super::faults::Fault;
 use super::maker::{Make, Task};
 use super::state::{Outcome, State, prediction_folder};
@@ -24,12 +25,12 @@ pub(super) async fn run(state: Arc<State>, id: String) {
         return;
     };
     let began = Instant::now();
-    let Some((kind, input, faults)) = start(&state, &id) else {
+    let Some(order) = start(&state, &id) else {
         return;
     };
-    let outcome = match planned(&faults) {
+    let outcome = match planned(&order.faults) {
         Some(outcome) => outcome,
-        None => make(&state, &id, kind, &input, &faults)
+        None => make(&state, &id, &order)
             .await
             .unwrap_or_else(|(code, message)| Outcome::Failed {
                 code,
@@ -51,15 +52,24 @@ pub(super) async fn run(state: Arc<State>, id: String) {
     webhook::deliver(&state, &id).await;
 }
 
-fn start(state: &State, id: &str) -> Option<(Kind, Value, Vec<Fault>)> {
+/// What a prediction was ordered with.
+struct Order {
+    kind: Kind,
+    model: String,
+    input: Value,
+    faults: Vec<Fault>,
+}
+
+fn start(state: &State, id: &str) -> Option<Order> {
     let mut inner = state.lock();
     let prediction = inner.predictions.get_mut(id)?;
     prediction.started = true;
-    Some((
-        prediction.kind,
-        prediction.input.clone(),
-        prediction.faults.clone(),
-    ))
+    Some(Order {
+        kind: prediction.kind,
+        model: prediction.model.clone(),
+        input: prediction.input.clone(),
+        faults: prediction.faults.clone(),
+    })
 }
 
 /// An outcome that needs no video.
@@ -83,13 +93,14 @@ fn planned(faults: &[Fault]) -> Option<Outcome> {
 
 pub(super) type Failure = (i64, String);
 
-async fn make(
-    state: &Arc<State>,
-    id: &str,
-    kind: Kind,
-    input: &Value,
-    faults: &[Fault],
-) -> Result<Outcome, Failure> {
+async fn make(state: &Arc<State>, id: &str, order: &Order) -> Result<Outcome, Failure> {
+    let Order {
+        kind,
+        model,
+        input,
+        faults,
+    } = order;
+    let kind = *kind;
     let folder = prediction_folder(&state.folder, id);
     let internal = |error: std::io::Error| (5000, format!("Internal error: {error}."));
     // Not its parents: once the sandbox has ended they are gone and are to stay so.
@@ -99,6 +110,9 @@ async fn make(
     let mut make = match kind {
         Kind::Upscale => Make::Upscale {
             short_side: short_side(input),
+        },
+        Kind::Extend if model == SEGMENT => Make::Segment {
+            seconds: input["duration"].as_f64().unwrap_or(5.0),
         },
         Kind::Extend => Make::Extend {
             seconds: input["duration"].as_f64().unwrap_or(5.0),

@@ -54,8 +54,22 @@ pub struct Settings {
     pub channel: Channel,
     /// Tries to deliver a notice.
     pub notify_attempts: Attempts,
+    pub retention: Retention,
     /// Work files lie here while a visit runs.
     pub scratch: PathBuf,
+}
+
+/// How long files outlive what they are for; for ever where there is no duration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retention {
+    /// Results, from the end of the job.
+    pub results: Option<Duration>,
+    /// The provider's output of a failed or cancelled round, from its end.
+    pub failed: Option<Duration>,
+    /// Inputs, from their upload.
+    pub sources: Option<Duration>,
+    /// Work files of a claim that was lost while its job goes on.
+    pub work: Duration,
 }
 
 /// One of the operator's logos and where it goes.

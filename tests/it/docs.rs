@@ -111,3 +111,62 @@ fn the_metrics_page_lists_every_metric() {
 fn the_errors_page_lists_every_code() {
     assert_exact("errors.md", &errors());
 }
+
+fn document(path: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+}
+
+/// What stands between backticks.
+fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
+#[test]
+fn every_test_that_the_media_page_names_exists() {
+    let page = document("docs/media.md");
+    let named: Vec<_> = quoted(&page)
+        .filter_map(|name| name.rsplit_once("::"))
+        .collect();
+    assert!(named.len() > 40, "{}", named.len());
+    for (module, name) in named {
+        // Those of the media core without their first part.
+        let path = match module.split_once("::") {
+            Some(_) => module.replace("::", "/"),
+            None => format!("media/{module}"),
+        };
+        let code = document(&format!("tests/it/{path}.rs"));
+        let test = format!("fn {name}() {{");
+        assert!(code.contains(&test), "there is no test {module}::{name}");
+    }
+}
+
+#[test]
+fn every_fixture_with_a_trait_has_a_row_and_every_line_a_test() {
+    let page = document("docs/media.md");
+    let table = page.split("## Traits").nth(1).unwrap();
+    let table = table.split("\n## ").next().unwrap();
+    let rows: Vec<_> = table.lines().filter(|row| row.starts_with("| ")).collect();
+    let fixtures = document("fixtures/README.md");
+    let sections = fixtures.split("\n## ").filter(|section| {
+        section.starts_with("Generated: videos") || section.starts_with("Generated: damaged")
+    });
+    let listed: Vec<_> = sections
+        .flat_map(str::lines)
+        .filter_map(|line| line.strip_prefix("| `"))
+        .flat_map(|row| quoted(row.split('|').next().unwrap_or("")).chain(row.split('`').take(1)))
+        .filter(|name| name.contains('.'))
+        .collect();
+    assert!(listed.len() > 30, "{listed:?}");
+    for name in listed {
+        let quoted = format!("`{name}`");
+        let has_row = rows.iter().any(|row| row.contains(&quoted));
+        assert!(has_row, "{name} has no row in docs/media.md");
+    }
+    // The twenty lines of the correctness list, and a test for each.
+    for line in 1..=20 {
+        let begins = format!("| {line} ");
+        let row = rows.iter().find(|row| row.starts_with(&begins));
+        let row = row.unwrap_or_else(|| panic!("line {line} has no row"));
+        assert!(row.contains("::"), "{row}");
+    }
+}

@@ -2,9 +2,11 @@
 
 mod callbacks;
 mod double;
+mod events;
 mod files;
 mod frame;
 mod jobs;
+mod links;
 mod quotes;
 mod rounds;
 mod tasks;
@@ -17,7 +19,9 @@ use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use filmlab::clock::{Clock as _, ManualClock, Timestamp};
-use filmlab::http::{ApiToken, HttpSettings, HttpState, TasksAuth, router};
+use filmlab::http::{
+    ApiToken, EventPace, EventStreams, HttpSettings, HttpState, TasksAuth, router,
+};
 use filmlab::job::{Fault, Job, JobId, WatermarkSpec};
 use filmlab::storage::Storage;
 use filmlab::storage::links::HmacLinks;
@@ -124,6 +128,7 @@ impl App {
             max_upload_bytes: 20 * 1024 * 1024,
             profiles: vec!["web".into(), "archive".into()],
             link_ttl: Duration::from_secs(3600),
+            longest_link: Duration::from_secs(12 * 3600),
             allow_loopback: false,
         };
         change(&mut settings);
@@ -139,6 +144,13 @@ impl App {
             links: Some(links),
             clock: shared,
             check_watermark,
+            events: EventStreams::new(
+                2,
+                EventPace {
+                    look: Duration::from_millis(10),
+                    heartbeat: Duration::from_millis(40),
+                },
+            ),
             settings: Arc::new(settings),
         };
         Self {

@@ -3,6 +3,7 @@
 mod broken;
 mod copy;
 mod hostile;
+mod join;
 mod layers;
 mod probe;
 mod profiles;

@@ -14,5 +14,6 @@ mod lines;
 mod outputs;
 mod paying;
 mod quotes;
+mod retention;
 mod rounds;
 mod studio;

@@ -4,4 +4,5 @@ mod faults;
 mod lab;
 mod metrics;
 mod quotes;
+mod segments;
 mod stops;

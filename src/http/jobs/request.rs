@@ -492,6 +492,22 @@ pub(super) fn read_retry(body: &Value) -> Result<Option<Duration>, Vec<Fault>> {
     reader.done(deadline)
 }
 
+/// What links are asked for with: how long they open, at most `longest`.
+pub(super) fn read_links(body: &Value, longest: Duration) -> Result<Option<Duration>, Vec<Fault>> {
+    let mut reader = Reader::default();
+    let ttl = reader.options(body, &["ttl_s"]).and_then(|body| {
+        let value = get(body, "ttl_s")?;
+        let most = longest.as_secs();
+        let ttl = value.as_u64().filter(|ttl| (1..=most).contains(ttl));
+        if ttl.is_none() {
+            let message = format!("must be a whole number from 1 to {most}");
+            reader.fault("ttl_s".into(), message);
+        }
+        ttl.map(Duration::from_secs)
+    });
+    reader.done(ttl)
+}
+
 /// What a notice is asked for with: its round.
 pub(super) fn read_replay(body: &Value) -> Result<Option<u32>, Vec<Fault>> {
     let mut reader = Reader::default();

@@ -1,5 +1,7 @@
 //! A job as its owner sees it: nothing of leases, tasks, the provider's names or our objects.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -32,6 +34,9 @@ pub struct JobView {
     pub credits: JobCredits,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<ResultView>,
+    /// When the result was deleted for its age.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result_expired_at: Option<Timestamp>,
     pub timings: Timings,
     pub cancel_requested: bool,
     pub created_at: Timestamp,
@@ -115,6 +120,7 @@ impl JobView {
                 width: result.width,
                 height: result.height,
             }),
+            result_expired_at: job.result_expired_at,
             timings: job.timings.clone(),
             cancel_requested: job.cancel_requested,
             created_at: job.created_at,
@@ -128,14 +134,18 @@ impl JobView {
     pub(super) async fn with_links(job: &Job, state: &HttpState) -> Result<Self, Problem> {
         let mut view = Self::without_links(job);
         if let (Some(view), Some(published)) = (&mut view.result, &job.result) {
-            view.links = Some(sign(job, published, state).await?);
+            view.links = Some(sign(job, published, state, state.settings.link_ttl).await?);
         }
         Ok(view)
     }
 }
 
-async fn sign(job: &Job, published: &Published, state: &HttpState) -> Result<Links, Problem> {
-    let ttl = state.settings.link_ttl;
+pub(super) async fn sign(
+    job: &Job,
+    published: &Published,
+    state: &HttpState,
+    ttl: Duration,
+) -> Result<Links, Problem> {
     let link = async |object: &str, ending: &str| {
         let name = format!("{}.{ending}", job.id);
         state.storage.link(object, ttl, Some(&name)).await

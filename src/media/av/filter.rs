@@ -228,6 +228,13 @@ impl Graph {
         check(code, "av_buffersrc_add_frame").map(|_| ())
     }
 
+    /// Ends a source at a time of its own: how long the last frame is shown.
+    pub(crate) fn close(&mut self, source: Node, end: i64) -> Result<(), AvError> {
+        // SAFETY: a source of this graph.
+        let code = unsafe { ffi::av_buffersrc_close(self.nodes[source.0], end, 0) };
+        check(code, "av_buffersrc_close").map(|_| ())
+    }
+
     pub(crate) fn pull(&mut self, sink: Node, frame: &mut Frame) -> Result<Received, AvError> {
         // SAFETY: a sink of this graph; the frame is emptied before it is filled.
         let code = unsafe {

@@ -79,6 +79,12 @@ impl Packet {
         unsafe { (*self.pointer).flags & ffi::AV_PKT_FLAG_KEY != 0 }
     }
 
+    /// Needed for decoding and not shown: an edit list cuts it off.
+    pub(crate) fn is_cut_off(&self) -> bool {
+        // SAFETY: see `stream`.
+        unsafe { (*self.pointer).flags & ffi::AV_PKT_FLAG_DISCARD != 0 }
+    }
+
     pub(crate) fn is_corrupt(&self) -> bool {
         // SAFETY: see `stream`.
         unsafe { (*self.pointer).flags & ffi::AV_PKT_FLAG_CORRUPT != 0 }

@@ -1,7 +1,8 @@
-//! How loud a decoded frame of sound is.
+//! The samples of a frame of sound.
 
 use ffmpeg_next::ffi;
 
+use super::error::{AvError, check};
 use super::frame::Frame;
 use super::text;
 
@@ -65,4 +66,55 @@ unsafe fn loudest<T: Copy>(data: *const u8, count: usize, scaled: impl Fn(T) -> 
             scaled(value).abs()
         })
         .fold(0.0, f32::max)
+}
+
+/// One channel of a frame of planar floats.
+pub(crate) fn channel(frame: &Frame, index: usize) -> Option<&[f32]> {
+    if sample_format(frame.format())? != "fltp" {
+        return None;
+    }
+    // SAFETY: a planar frame has one plane of `nb_samples` floats per channel;
+    // the buffers live as long as the reference to the frame.
+    unsafe {
+        let pointer = frame.as_ptr();
+        let channels = usize::try_from((*pointer).ch_layout.nb_channels).ok()?;
+        if index >= channels {
+            return None;
+        }
+        let data = *(*pointer).extended_data.add(index);
+        if data.is_null() || data.align_offset(align_of::<f32>()) != 0 {
+            return None;
+        }
+        Some(std::slice::from_raw_parts(
+            data.cast::<f32>(),
+            frame.samples() as usize,
+        ))
+    }
+}
+
+/// A frame of planar floats in the default layout of its number of channels,
+/// as [`super::Encoder::aac`] wants it. All channels are of one length.
+pub(crate) fn sound(rate: u32, channels: &[&[f32]]) -> Result<Frame, AvError> {
+    let frame = Frame::new()?;
+    let samples = channels.first().map_or(0, |first| first.len());
+    let wrong = AvError::invalid("av_frame_get_buffer");
+    if samples == 0 || channels.iter().any(|channel| channel.len() != samples) {
+        return Err(wrong);
+    }
+    let counted = i32::try_from(channels.len()).map_err(|_| wrong)?;
+    // SAFETY: the frame is fresh and ours; get_buffer checks the numbers and
+    // makes one plane per channel of at least `samples` floats.
+    unsafe {
+        let pointer = frame.as_ptr();
+        (*pointer).format = ffi::AVSampleFormat::AV_SAMPLE_FMT_FLTP as i32;
+        (*pointer).sample_rate = i32::try_from(rate).map_err(|_| wrong)?;
+        (*pointer).nb_samples = i32::try_from(samples).map_err(|_| wrong)?;
+        ffi::av_channel_layout_default(&mut (*pointer).ch_layout, counted);
+        check(ffi::av_frame_get_buffer(pointer, 0), "av_frame_get_buffer")?;
+        for (index, channel) in channels.iter().enumerate() {
+            let data = (*(*pointer).extended_data.add(index)).cast::<f32>();
+            std::ptr::copy_nonoverlapping(channel.as_ptr(), data, samples);
+        }
+    }
+    Ok(frame)
 }

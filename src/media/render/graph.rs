@@ -136,6 +136,12 @@ impl VideoGraph {
         self.graph.push(self.source, Some(frame))
     }
 
+    /// The end: the last frame is shown until then, which counts where frames
+    /// are brought to another rate.
+    pub(crate) fn close(&mut self, end: i64) -> Result<(), AvError> {
+        self.graph.close(self.source, end)
+    }
+
     pub(crate) fn pull(&mut self, frame: &mut Frame) -> Result<av::Received, AvError> {
         self.graph.pull(self.sink, frame)
     }

@@ -14,12 +14,16 @@ use crate::media::probe::{Opened, open_error};
 use crate::media::ratio::{Ratio, rescale};
 use crate::media::verify::Truncation;
 
+/// Half a second more of the source's sound than of the picture: the muxer
+/// interleaves, and the encoder holds frames back anyway.
+pub(crate) const AHEAD_US: i64 = 500_000;
+
 /// Unreadable packets in a row after which the rest is given up.
 const GIVE_UP: u32 = 64;
 
 /// The container whose sound is put back, read one packet ahead.
 pub(crate) struct SoundSource {
-    opened: Opened,
+    pub(super) opened: Opened,
     ahead: Option<Packet>,
     ended: bool,
 }
@@ -94,6 +98,9 @@ pub(crate) struct Pass {
     pub sink: Sink,
     pub limits: Limits,
     pub guard: Arc<Guard>,
+    /// How far the source's sound runs ahead of the picture, in microseconds;
+    /// negative is behind. See [`AHEAD_US`].
+    pub ahead_us: i64,
     /// Name of the main input, for messages.
     pub name: String,
 }
@@ -145,15 +152,13 @@ impl Pass {
         self.judge(audio_reached_ms)
     }
 
-    /// Half a second more of the source's sound than of the picture: the
-    /// muxer interleaves, and the encoder holds frames back anyway.
     fn lead_us(&self) -> i64 {
         let main = self.main.demuxer.start_us().unwrap_or(0);
         let source = self
             .source
             .as_ref()
             .map_or(0, |source| video_start_us(&source.opened));
-        source - main + 500_000
+        source - main + self.ahead_us
     }
 
     /// Whether what was decoded is enough to go on with.
@@ -251,7 +256,7 @@ pub(super) fn audio_end_ms(main: &Opened, packet: &Packet) -> u64 {
 }
 
 /// Start of the video stream on its container's clock, in microseconds.
-fn video_start_us(opened: &Opened) -> i64 {
+pub(super) fn video_start_us(opened: &Opened) -> i64 {
     opened
         .video
         .start

@@ -23,6 +23,10 @@ use crate::media::verify::Truncation;
 /// Why a stream that changes is not copied: an MP4 declares one size.
 pub(super) const CHANGES: &str = "it changes in mid-stream and becomes one";
 
+/// Why a stream with an edit list is not copied: what was cut off would still be
+/// in the file, for players that do not know such lists and for whoever looks.
+const CUT_OFF: &str = "what its edit list cuts off is left out";
+
 /// Whether a copied packet brings another size or profile with it.
 struct Changes(Option<ParameterSets>);
 
@@ -30,6 +34,17 @@ impl Changes {
     /// Only H.264 is ever copied.
     fn new(codec: &str, configuration: &[u8]) -> Self {
         Self((codec == "h264").then(|| ParameterSets::new(configuration)))
+    }
+
+    /// Whether a packet can be copied as it is.
+    fn allow(&mut self, packet: &Packet) -> Result<(), Setback> {
+        if self.brought_by(packet) {
+            return Err(Setback::CannotCopy(CHANGES));
+        }
+        if packet.is_cut_off() {
+            return Err(Setback::CannotCopy(CUT_OFF));
+        }
+        Ok(())
     }
 
     /// Parameters change at key frames only.
@@ -103,9 +118,7 @@ pub(super) fn run(
         if packet.stream() == stream.index {
             counts.packets += 1;
             within(counts.packets, limits)?;
-            if changes.brought_by(&packet) {
-                return Err(Setback::CannotCopy(CHANGES));
-            }
+            changes.allow(&packet)?;
             packet.subtract(offset);
             let end = packet.pts().unwrap_or(0).saturating_add(packet.duration());
             reached_ms = reached_ms.max(to_millis(end, stream.time_base));
@@ -156,6 +169,7 @@ pub(super) fn run(
         ),
         faststart,
         heard: sound.as_ref().is_some_and(super::sound::SoundLane::heard),
+        length_ms: None,
         looked: None,
         frames: counts.packets,
     })

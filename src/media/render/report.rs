@@ -137,6 +137,12 @@ impl<'a> Narrator<'a> {
         }
     }
 
+    /// The result is longer than what the probe spoke of.
+    pub(super) fn lengthen(&mut self, by_ms: u64) {
+        self.duration_ms = self.duration_ms.saturating_add(by_ms);
+        self.total_frames = None;
+    }
+
     pub(super) fn progress(&mut self, frames: u64, out_time_ms: u64) {
         if self.last.is_some_and(|last| last.elapsed() < PAUSE) {
             return;

@@ -1,5 +1,6 @@
 //! The sound's way: copied, or decoder → resampler → AAC → file.
 
+use super::seam::SeamLane;
 use super::sink::Sink;
 use super::video::{Counts, memory};
 use crate::media::av::{
@@ -23,6 +24,7 @@ pub(crate) struct Timing {
 pub(crate) enum SoundLane {
     Copy(CopyLane),
     Encode(Box<EncodeLane>),
+    Seam(Box<SeamLane>),
 }
 
 /// Packets pass as they are.
@@ -74,27 +76,7 @@ impl SoundLane {
         timing: Timing,
         sink: &mut Sink,
     ) -> Result<Self, MediaError> {
-        let refuse = |error: AvError| {
-            MediaError::new(
-                MediaCode::UnsupportedCodec,
-                format!("this {} stream cannot be decoded: {error}", stream.codec),
-            )
-            .at("decode")
-            .on_stream(stream.index)
-            .with_log()
-        };
-        let name = decoder_name(&stream.codec)
-            .ok_or_else(|| refuse(AvError::invalid("avcodec_find_decoder_by_name")))?;
-        // Sound decodes far faster than real time on one thread.
-        let options = DecoderOptions {
-            threads: 1,
-            max_pixels: u64::MAX,
-            strict: false,
-        };
-        let decoder = demuxer
-            .params(stream.index)
-            .and_then(|params| Decoder::open(name, Some(&params), stream.time_base, options))
-            .map_err(refuse)?;
+        let decoder = open_decoder(demuxer, stream)?;
         let encoder = Encoder::aac(settings).map_err(encode_error)?;
         let index = sink.add_encoded(&encoder, None)?;
         Ok(Self::Encode(Box::new(EncodeLane {
@@ -123,6 +105,7 @@ impl SoundLane {
         match self {
             Self::Copy(lane) => lane.packet(packet, sink),
             Self::Encode(lane) => lane.packet(packet, sink),
+            Self::Seam(lane) => lane.packet(packet, sink),
         }
     }
 
@@ -130,6 +113,7 @@ impl SoundLane {
         match self {
             Self::Copy(_) => Ok(()),
             Self::Encode(lane) => lane.finish(sink),
+            Self::Seam(lane) => lane.finish(sink),
         }
     }
 
@@ -139,6 +123,7 @@ impl SoundLane {
         match self {
             Self::Copy(_) => false,
             Self::Encode(lane) => lane.heard,
+            Self::Seam(lane) => lane.heard,
         }
     }
 
@@ -147,6 +132,7 @@ impl SoundLane {
         match self {
             Self::Copy(_) => Counts::default(),
             Self::Encode(lane) => lane.counts,
+            Self::Seam(lane) => lane.counts,
         }
     }
 }
@@ -155,11 +141,15 @@ impl CopyLane {
     fn packet(&self, packet: &mut Packet, sink: &mut Sink) -> Result<(), MediaError> {
         packet.subtract(rescale(self.timing.offset_us, Ratio::MICROS, self.base));
         let starts = packet.pts().or(packet.dts()).unwrap_or(0);
-        if self
+        let too_late = self
             .timing
             .end_us
-            .is_some_and(|end| rescale(starts, self.base, Ratio::MICROS) >= end)
-        {
+            .is_some_and(|end| rescale(starts, self.base, Ratio::MICROS) >= end);
+        // Up to three packets before the start prime the decoder; what lies before
+        // them was cut off by an edit list.
+        let cut_off = starts.saturating_add(packet.duration().saturating_mul(3)) <= 0
+            && packet.duration() > 0;
+        if too_late || cut_off {
             packet.clear();
             return Ok(());
         }
@@ -271,28 +261,7 @@ impl EncodeLane {
     }
 
     fn build(&self) -> Result<(Graph, Node, Node), AvError> {
-        let mut graph = Graph::new(1)?;
-        let source = graph.audio_source(&self.frame, self.base)?;
-        // Gaps in the source become silence: an encoder has no notion of them.
-        let resample = graph.then(source, c"aresample", &[(c"async", "1")])?;
-        let rate = self.settings.sample_rate.to_string();
-        let layout = match self.settings.channels {
-            1 => "mono",
-            6 => "5.1",
-            8 => "7.1",
-            _ => "stereo",
-        };
-        let format = graph.then(
-            resample,
-            c"aformat",
-            &[
-                (c"sample_fmts", "fltp"),
-                (c"sample_rates", &rate),
-                (c"channel_layouts", layout),
-            ],
-        )?;
-        let sink = graph.sink(format, c"abuffersink")?;
-        graph.configure()?;
+        let (mut graph, source, sink) = resampler(&self.frame, self.base, self.settings)?;
         if self.encoder.frame_size() > 0 {
             graph.set_frame_size(sink, self.encoder.frame_size());
         }
@@ -334,7 +303,63 @@ impl EncodeLane {
     }
 }
 
-fn encode_error(error: AvError) -> MediaError {
+/// Opens the decoder of a stream of sound.
+pub(super) fn open_decoder(demuxer: &Demuxer, stream: &StreamInfo) -> Result<Decoder, MediaError> {
+    let refuse = |error: AvError| {
+        MediaError::new(
+            MediaCode::UnsupportedCodec,
+            format!("this {} stream cannot be decoded: {error}", stream.codec),
+        )
+        .at("decode")
+        .on_stream(stream.index)
+        .with_log()
+    };
+    let name = decoder_name(&stream.codec)
+        .ok_or_else(|| refuse(AvError::invalid("avcodec_find_decoder_by_name")))?;
+    // Sound decodes far faster than real time on one thread.
+    let options = DecoderOptions {
+        threads: 1,
+        max_pixels: u64::MAX,
+        strict: false,
+    };
+    demuxer
+        .params(stream.index)
+        .and_then(|params| Decoder::open(name, Some(&params), stream.time_base, options))
+        .map_err(refuse)
+}
+
+/// A graph that makes of frames like this one what the encoder takes.
+pub(super) fn resampler(
+    frame: &Frame,
+    base: Ratio,
+    settings: AacSettings,
+) -> Result<(Graph, Node, Node), AvError> {
+    let mut graph = Graph::new(1)?;
+    let source = graph.audio_source(frame, base)?;
+    // Gaps in the source become silence: an encoder has no notion of them.
+    let resample = graph.then(source, c"aresample", &[(c"async", "1")])?;
+    let rate = settings.sample_rate.to_string();
+    let layout = match settings.channels {
+        1 => "mono",
+        6 => "5.1",
+        8 => "7.1",
+        _ => "stereo",
+    };
+    let format = graph.then(
+        resample,
+        c"aformat",
+        &[
+            (c"sample_fmts", "fltp"),
+            (c"sample_rates", &rate),
+            (c"channel_layouts", layout),
+        ],
+    )?;
+    let sink = graph.sink(format, c"abuffersink")?;
+    graph.configure()?;
+    Ok((graph, source, sink))
+}
+
+pub(super) fn encode_error(error: AvError) -> MediaError {
     MediaError::new(
         MediaCode::EncoderFailed,
         format!("the sound cannot be encoded: {error}"),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::graph::{VideoGraph, VideoSpec};
 use super::marks::Marks;
+use super::pass::video_start_us;
 use super::poster::PosterPicker;
 use super::sink::Sink;
 use crate::media::av::{
@@ -47,6 +48,8 @@ pub(crate) struct VideoLane {
     input_rate: Ratio,
     /// Start of the container in the stream's time base.
     offset: i64,
+    /// Where this input begins in the result, in the encoder's time base.
+    shift: i64,
     graph: Option<VideoGraph>,
     encoder: Encoder,
     encoder_base: Ratio,
@@ -65,6 +68,8 @@ pub(crate) struct VideoLane {
     pub(crate) poster: Option<PosterPicker>,
     /// Looks at the frames, where that was asked for.
     pub(crate) watch: Option<Watch>,
+    /// Frames are decoded and not written; only the last one is kept.
+    pub(crate) hold: bool,
     /// Drawn on every frame of the result.
     pub(crate) marks: Marks,
 }
@@ -79,34 +84,8 @@ impl VideoLane {
         sink: &mut Sink,
     ) -> Result<Self, MediaError> {
         let stream = &input.video;
-        let name = decoder_name(&stream.codec).ok_or_else(|| {
-            MediaError::new(
-                MediaCode::UnsupportedCodec,
-                format!("{} is not supported", stream.codec),
-            )
-        })?;
-        let options = DecoderOptions {
-            threads: spec.threads,
-            max_pixels: limits.max_pixels,
-            strict: false,
-        };
-        let decoder = input
-            .demuxer
-            .params(stream.index)
-            .and_then(|params| Decoder::open(name, Some(&params), stream.time_base, options))
-            .map_err(|error| {
-                MediaError::new(
-                    MediaCode::UnsupportedCodec,
-                    format!("this {} stream cannot be decoded: {error}", stream.codec),
-                )
-                .at("decode")
-                .on_stream(stream.index)
-                .with_log()
-            })?;
-        let input_rate = match frame_rate(stream) {
-            rate if rate.is_valid() => rate,
-            _ => Ratio::new(25, 1),
-        };
+        let decoder = open_decoder(input, &spec, limits)?;
+        let input_rate = nominal_rate(input);
         let rate = spec.fps.unwrap_or(input_rate);
         let time_base = spec.fps.map_or(stream.time_base, Ratio::inverse);
         let encoder = Encoder::x264(&X264Settings {
@@ -134,6 +113,7 @@ impl VideoLane {
             input_base: stream.time_base,
             input_rate,
             offset,
+            shift: 0,
             graph: None,
             encoder_base: encoder.time_base(),
             encoder,
@@ -148,8 +128,40 @@ impl VideoLane {
             counts: Counts::default(),
             poster: None,
             watch: None,
+            hold: false,
             marks: Marks::default(),
             spec,
+        })
+    }
+
+    /// Goes on with another input after [`VideoLane::finish_decoding`]: its first
+    /// frame follows the last one so far. Returns what was counted of the one before.
+    pub(crate) fn follow(&mut self, input: &Opened, spec: VideoSpec) -> Result<Counts, MediaError> {
+        self.shift = self.end();
+        self.decoder = open_decoder(input, &spec, &self.limits)?;
+        self.input_base = input.video.time_base;
+        self.input_rate = nominal_rate(input);
+        self.offset = rescale(video_start_us(input), Ratio::MICROS, self.input_base);
+        self.spec = spec;
+        self.graph = None;
+        self.packet_durations.clear();
+        self.last_input = None;
+        self.last_duration = 0;
+        self.longest = 0;
+        let before = std::mem::take(&mut self.counts);
+        self.counts.encoded = before.encoded;
+        Ok(before)
+    }
+
+    /// Where the present input begins in the result, in the encoder's time base.
+    pub(crate) fn begins(&self) -> i64 {
+        self.shift
+    }
+
+    /// Where a frame after the last one would be shown, in the encoder's time base.
+    pub(crate) fn end(&self) -> i64 {
+        self.pending.as_ref().map_or(self.shift, |last| {
+            last.pts().unwrap_or(0).saturating_add(self.tail_duration())
         })
     }
 
@@ -188,7 +200,13 @@ impl VideoLane {
             self.counts.bad_packets += 1;
         }
         self.drain_decoder(sink)?;
-        self.drain_graph(true, sink)
+        let nominal = rescale(1, self.input_rate.inverse(), self.input_base).max(1);
+        let last = match self.last_duration {
+            0 => nominal,
+            shown => shown,
+        };
+        let end = self.last_input.unwrap_or(0).saturating_add(last);
+        self.drain_graph(Some(end), sink)
     }
 
     /// The second half of [`VideoLane::finish`].
@@ -223,6 +241,12 @@ impl VideoLane {
 
     pub(crate) fn encoder_base(&self) -> Ratio {
         self.encoder_base
+    }
+
+    /// Ends holding frames back; gives the last one, which is not written.
+    pub(crate) fn release(&mut self) -> Option<Frame> {
+        self.hold = false;
+        self.pending.take()
     }
 
     /// The last frame that left the graph and its time, for continuing after it.
@@ -314,7 +338,8 @@ impl VideoLane {
             .as_ref()
             .is_some_and(|graph| !graph.fits(&self.frame))
         {
-            self.drain_graph(true, sink)?;
+            let next = self.frame.pts().unwrap_or(0);
+            self.drain_graph(Some(next), sink)?;
         }
         let graph = match &mut self.graph {
             Some(graph) => graph,
@@ -326,25 +351,27 @@ impl VideoLane {
             )?),
         };
         graph.push(Some(&mut self.frame)).map_err(filter_error)?;
-        self.drain_graph(false, sink)
+        self.drain_graph(None, sink)
     }
 
-    fn drain_graph(&mut self, end: bool, sink: &mut Sink) -> Result<(), MediaError> {
+    /// Takes what is ready out of the graph; with `end`, in the input's time base,
+    /// all there is.
+    fn drain_graph(&mut self, end: Option<i64>, sink: &mut Sink) -> Result<(), MediaError> {
         let Some(mut graph) = self.graph.take() else {
             return Ok(());
         };
-        if end {
-            graph.push(None).map_err(filter_error)?;
+        if let Some(end) = end {
+            graph.close(end).map_err(filter_error)?;
         }
         let base = graph.time_base();
         while graph.pull(&mut self.filtered).map_err(filter_error)? == Received::Item {
             let next = Frame::new().map_err(memory)?;
             let mut frame = std::mem::replace(&mut self.filtered, next);
-            let pts = rescale(frame.pts().unwrap_or(0), base, self.encoder_base);
+            let pts = self.shift + rescale(frame.pts().unwrap_or(0), base, self.encoder_base);
             frame.set_pts(pts);
             self.emit(frame, sink)?;
         }
-        if !end {
+        if end.is_none() {
             self.graph = Some(graph);
         }
         Ok(())
@@ -355,6 +382,10 @@ impl VideoLane {
         frame.set_color(self.spec.color);
         frame.set_sample_aspect(Ratio::new(1, 1));
         frame.forget_origin();
+        if self.hold {
+            self.pending = Some(frame);
+            return Ok(());
+        }
         let pts = frame.pts().unwrap_or(0);
         let base = self.encoder_base;
         let at_ms = pts as f64 * f64::from(base.num) * 1000.0 / f64::from(base.den.max(1));
@@ -404,6 +435,42 @@ impl VideoLane {
             sink.write(&mut self.packet, self.stream, self.encoder_base)?;
         }
         Ok(())
+    }
+}
+
+fn open_decoder(input: &Opened, spec: &VideoSpec, limits: &Limits) -> Result<Decoder, MediaError> {
+    let stream = &input.video;
+    let name = decoder_name(&stream.codec).ok_or_else(|| {
+        MediaError::new(
+            MediaCode::UnsupportedCodec,
+            format!("{} is not supported", stream.codec),
+        )
+    })?;
+    let options = DecoderOptions {
+        threads: spec.threads,
+        max_pixels: limits.max_pixels,
+        strict: false,
+    };
+    input
+        .demuxer
+        .params(stream.index)
+        .and_then(|params| Decoder::open(name, Some(&params), stream.time_base, options))
+        .map_err(|error| {
+            MediaError::new(
+                MediaCode::UnsupportedCodec,
+                format!("this {} stream cannot be decoded: {error}", stream.codec),
+            )
+            .at("decode")
+            .on_stream(stream.index)
+            .with_log()
+        })
+}
+
+/// The input's rate, or the most usual one where it does not say.
+fn nominal_rate(input: &Opened) -> Ratio {
+    match frame_rate(&input.video) {
+        rate if rate.is_valid() => rate,
+        _ => Ratio::new(25, 1),
     }
 }
 

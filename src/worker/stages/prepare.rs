@@ -281,6 +281,7 @@ async fn check(
         main: probe,
         audio_from: None,
         main_is_silent: false,
+        before: None,
         profile: &profile,
         watermarks: marks
             .iter()

@@ -18,10 +18,6 @@ use crate::media::{
 };
 use crate::telemetry::metrics::MediaPass;
 
-/// Encoders round to whole frames and audio to whole packets; ±50 ms is what the result may
-/// differ by.
-const TOLERANCE_MS: u64 = 50;
-
 pub(super) async fn run(context: &Context<'_>, job: Job) -> Result<Step, Halt> {
     let Some(facts) = job
         .provider
@@ -46,15 +42,14 @@ pub(super) async fn run(context: &Context<'_>, job: Job) -> Result<Step, Halt> {
         });
     };
     let _pass = MediaPass::begun();
-    let found = match check(context, &job, &facts, &generated).await? {
-        Ok(found) => found,
+    let (found, recipe) = match check(context, &job, &facts, &generated).await? {
+        Ok(checked) => checked,
         Err(error) => {
             // A fresh copy may be whole; a second submission would be paid for.
             context.writer.record(&Change::GeneratedUnusable).await?;
             return Err(media_failure(error, Party::Provider).into());
         }
     };
-    let recipe = recipe::of(&facts, &found);
     let source = if recipe.needs_source {
         let file = context.folder().join("source-video");
         if !tokio::fs::try_exists(&file).await.unwrap_or(false) {
@@ -72,7 +67,7 @@ pub(super) async fn run(context: &Context<'_>, job: Job) -> Result<Step, Halt> {
     };
     let recipe = recipe.heard(context, source.as_ref()).await?;
     let made = make(context, &job, &generated, source, recipe).await?;
-    let verified = verify(context, &job, &facts, &found.probe, &made, recipe).await?;
+    let verified = verify(context, &job, &facts, &found, &made, recipe).await?;
     let published = publish(context, &job, &made, &verified).await?;
     context
         .writer
@@ -119,7 +114,7 @@ async fn check(
     job: &Job,
     facts: &SourceFacts,
     file: &Path,
-) -> Result<Result<Verified, MediaError>, Halt> {
+) -> Result<Result<(Verified, Recipe), MediaError>, Halt> {
     let expected = recipe::expected(context, job, facts);
     let (input, limits, cancel) = (
         FileInput::new(file),
@@ -129,7 +124,10 @@ async fn check(
     let checked = context
         .blocking(move || media::verify(&input, &expected, &limits, &cancel))
         .await?;
-    Ok(checked)
+    Ok(checked.and_then(|found| {
+        let recipe = recipe::of(context, job, facts, &found)?;
+        Ok((found, recipe))
+    }))
 }
 
 /// Files made by this visit.
@@ -161,6 +159,7 @@ async fn make(
     let poster = context.folder().join("poster.jpg");
     let render = Render {
         main: Arc::new(FileInput::new(generated)),
+        before: source.clone().filter(|_| recipe.joins),
         audio_source: source,
         main_is_silent: recipe.silent,
         checks: recipe::checks(context, &profile),
@@ -211,21 +210,13 @@ async fn verify(
     context: &Context<'_>,
     job: &Job,
     facts: &SourceFacts,
-    generated: &Probe,
+    generated: &Verified,
     made: &Made,
     recipe: Recipe,
 ) -> Result<Probe, Halt> {
-    let video = generated
-        .require_video()
-        .map_err(|error| media_failure(error, Party::Provider))?;
-    let length = if video.duration_ms > 0 {
-        video.duration_ms
-    } else {
-        generated.container.duration_ms
-    };
-    let has_audio = generated.audio.is_some() || facts.has_audio;
+    let has_audio = generated.probe.audio.is_some() || facts.has_audio;
     let expected = Expectation {
-        duration_ms: Some((length, TOLERANCE_MS)),
+        duration_ms: Some(recipe.length(facts, generated.duration_ms)),
         audio: if has_audio {
             AudioExpectation::Required
         } else {

@@ -5,12 +5,20 @@ use std::sync::Arc;
 
 use super::super::context::{Context, Halt, media_failure};
 use crate::job::{Job, Params, Party, SourceFacts};
-use crate::media::{self, AudioExpectation, Checks, Expectation, Input, Profile, Verified};
+use crate::media::{
+    self, AudioExpectation, Checks, Expectation, Input, MediaCode, MediaError, Profile, Verified,
+};
+use crate::provider::Returns;
 
+/// Encoders round to whole frames and audio to whole packets; ±50 ms is what the result may
+/// differ by.
+const TOLERANCE_MS: u64 = 50;
 /// What the provider makes may differ a little: models round to whole latent steps.
 const GENERATED_TOLERANCE_MS: u64 = 250;
 /// So much of an extension's new part may be missing; of the source nothing may.
 const MISSING_MS: u64 = 500;
+/// So much longer than asked for a new part by itself may be.
+const EXTRA_MS: u64 = 1000;
 
 /// What the generated video is held against.
 pub(super) fn expected(context: &Context<'_>, job: &Job, facts: &SourceFacts) -> Expectation {
@@ -35,8 +43,9 @@ pub(super) fn expected(context: &Context<'_>, job: &Job, facts: &SourceFacts) ->
             }
         }
         Params::Extend(extend) => {
+            // The new part by itself at least; what more there must be is said by `joins`.
             let added = u64::from(extend.seconds) * 1000;
-            expected.min_duration_ms = Some((facts.duration_ms + added).saturating_sub(MISSING_MS));
+            expected.min_duration_ms = Some(added.saturating_sub(MISSING_MS));
         }
     }
     expected
@@ -59,9 +68,35 @@ pub(super) fn checks(context: &Context<'_>, profile: &Profile) -> Checks {
     }
 }
 
+/// Whether the source has to be put in front of what was generated: by what the model is known to
+/// return, and in doubt by how long it is.
+fn joins(
+    returns: Returns,
+    source_ms: u64,
+    added_ms: u64,
+    generated_ms: u64,
+) -> Result<bool, MediaError> {
+    let whole_ms = source_ms + added_ms;
+    let merged = generated_ms + MISSING_MS >= whole_ms;
+    let alone = generated_ms + MISSING_MS >= added_ms && generated_ms <= added_ms + EXTRA_MS;
+    // As long as the source: that may be the source itself, with nothing added.
+    let unchanged = generated_ms.abs_diff(source_ms) <= MISSING_MS;
+    match returns {
+        Returns::Segment if alone => Ok(true),
+        Returns::Segment | Returns::Merged if merged => Ok(false),
+        Returns::Merged if alone && !unchanged => Ok(true),
+        Returns::Segment | Returns::Merged => Err(MediaError::new(
+            MediaCode::WrongDuration,
+            format!("{generated_ms} ms long, expected {whole_ms}, or {added_ms} for the new part"),
+        )),
+    }
+}
+
 /// What goes into the result.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Recipe {
+    /// The source goes before what was generated.
+    pub(super) joins: bool,
     /// The source's sound may have to be put back.
     pub(super) needs_source: bool,
     /// The generated sound is there, and digital silence.
@@ -72,17 +107,41 @@ pub(super) struct Recipe {
 
 /// Decides by what was generated. What of it depends on the source's own sound is said by
 /// [`Recipe::heard`].
-pub(super) fn of(facts: &SourceFacts, generated: &Verified) -> Recipe {
+pub(super) fn of(
+    context: &Context<'_>,
+    job: &Job,
+    facts: &SourceFacts,
+    generated: &Verified,
+) -> Result<Recipe, MediaError> {
+    let joins = match &job.params {
+        Params::Extend(extend) => {
+            let returns = context.services.provider.model(job.params.kind()).returns;
+            let added_ms = u64::from(extend.seconds) * 1000;
+            joins(returns, facts.duration_ms, added_ms, generated.duration_ms)?
+        }
+        Params::CharacterReplace(_) | Params::Upscale(_) => false,
+    };
     let silent = generated.audible == Some(false);
     let dropped = generated.probe.audio.is_none() || silent;
-    Recipe {
-        needs_source: dropped && facts.has_audio,
+    Ok(Recipe {
+        joins,
+        needs_source: joins || (dropped && facts.has_audio),
         silent,
         audible: generated.audible == Some(true),
-    }
+    })
 }
 
 impl Recipe {
+    /// Length of the result and how far it may be off, both in milliseconds.
+    pub(super) fn length(self, facts: &SourceFacts, generated_ms: u64) -> (u64, u64) {
+        if self.joins {
+            // Each part ends on a whole frame of the rate they share.
+            (facts.duration_ms + generated_ms, TOLERANCE_MS * 3)
+        } else {
+            (generated_ms, TOLERANCE_MS)
+        }
+    }
+
     /// Listens to the source, if its sound is to take the generated one's place.
     pub(super) async fn heard(
         mut self,
@@ -101,9 +160,47 @@ impl Recipe {
             .blocking(move || media::is_audible(input.as_ref(), &limits, &cancel))
             .await?
             .map_err(|error| media_failure(error, Party::Caller))?;
-        // Silence for silence: the generated track stays.
-        self.silent &= heard;
+        // Silence for silence: the generated track stays. Beside the source's own, in a join,
+        // either is silence.
+        self.silent &= heard || self.joins;
         self.audible |= heard;
         Ok(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_model_returns_counts_and_the_length_decides_in_doubt() {
+        use Returns::{Merged, Segment};
+        let told = |returns, source, added, generated| {
+            joins(returns, source, added, generated).map_err(|error| error.code)
+        };
+        // As the table says.
+        assert_eq!(told(Merged, 8000, 5000, 13_000), Ok(false));
+        assert_eq!(told(Merged, 8000, 5000, 12_600), Ok(false));
+        assert_eq!(told(Segment, 8000, 5000, 5060), Ok(true));
+        // The table is wrong.
+        assert_eq!(told(Segment, 8000, 5000, 13_000), Ok(false));
+        assert_eq!(told(Merged, 8000, 5000, 5060), Ok(true));
+        // Either would fit: a source hardly longer than nothing.
+        assert_eq!(told(Merged, 400, 5000, 5000), Ok(false));
+        assert_eq!(told(Segment, 400, 5000, 5400), Ok(true));
+        // Neither, or the source with nothing added.
+        for (returns, source, generated) in [
+            (Merged, 8000, 8200),
+            (Merged, 5000, 5200),
+            (Segment, 8000, 8200),
+            (Segment, 8000, 4000),
+        ] {
+            let refused = told(returns, source, 5000, generated);
+            assert_eq!(
+                refused,
+                Err(MediaCode::WrongDuration),
+                "{source} {generated}"
+            );
+        }
     }
 }

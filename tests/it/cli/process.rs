@@ -258,7 +258,7 @@ fn a_profile_of_the_settings_file_is_used_and_flags_override_it() {
 /// What the metadata says about a person's whereabouts stays behind.
 #[test]
 fn the_results_can_be_read_by_others_and_tell_no_place() {
-    let Some(input) = require::fixture("location.mov") else {
+    let Some(input) = require::fixture("gps.mp4") else {
         return;
     };
     let place = Place::new();

@@ -4,6 +4,7 @@ use super::{Place, committed};
 use crate::support::require;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 const REFUSED: [(&str, &str); 12] = [
     ("text.mp4", "unsupported_format"),
@@ -78,6 +79,42 @@ fn what_probe_refuses_has_the_same_code() {
             .run([Path::new("probe"), &input, Path::new("--json")])
             .failed(65, code);
     }
+}
+
+#[test]
+fn black_and_frozen_pictures_are_refused_where_the_settings_say_so() {
+    let Some(ffmpeg) = require::ffmpeg() else {
+        return;
+    };
+    let place = Place::new();
+    let made = Command::new(ffmpeg)
+        .args(["-v", "error", "-f", "lavfi", "-i"])
+        .args([
+            "color=black:size=320x180:rate=24:duration=2",
+            "-pix_fmt",
+            "yuv420p",
+        ])
+        .arg(place.path("black.mp4"))
+        .status()
+        .unwrap();
+    assert!(made.success());
+    // Copied, and encoded with a mark on it: the input is to blame either way.
+    let logo = committed("logo.png");
+    let marked = ["--watermark", logo.to_str().unwrap()];
+    for (setting, code) in [
+        ("max_black_ms = 900", "picture_black"),
+        ("max_frozen_ms = 900", "picture_frozen"),
+    ] {
+        fs::write(place.path("lab.toml"), format!("[verify]\n{setting}\n")).unwrap();
+        let args = ["--config", "lab.toml", "process", "black.mp4"];
+        place.run(args.into_iter().chain(OUT)).failed(65, code);
+        let args = args.into_iter().chain(OUT).chain(marked);
+        place.run(args).failed(65, code);
+    }
+    assert_eq!(place.entries(), ["black.mp4", "lab.toml"]);
+    fs::write(place.path("lab.toml"), "[verify]\nmax_black_ms = 2500\n").unwrap();
+    let args = ["--config", "lab.toml", "process", "black.mp4"];
+    place.run(args.into_iter().chain(OUT)).succeeded();
 }
 
 #[test]

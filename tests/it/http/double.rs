@@ -21,7 +21,7 @@ use filmlab::ledger::{
 };
 use filmlab::provider::{CallbackError, CallbackGate};
 use filmlab::queue::{Queue, QueueError, Task};
-use filmlab::worker::{OutboxVisit, Quote, QuoteError, QuoteRequest, Swept, Visit};
+use filmlab::worker::{Cleaned, OutboxVisit, Quote, QuoteError, QuoteRequest, Swept, Visit};
 use url::Url;
 
 /// Keeps what the routes write; the worker's own calls are never made by them.
@@ -42,6 +42,10 @@ pub(crate) struct MemoryLedger {
 impl MemoryLedger {
     pub(crate) fn change(&self, id: &JobId, change: impl FnOnce(&mut Job)) {
         change(self.jobs.lock().unwrap().get_mut(id.as_str()).unwrap());
+    }
+
+    pub(crate) fn remove(&self, id: &JobId) {
+        self.jobs.lock().unwrap().remove(id.as_str());
     }
 
     pub(crate) fn job(&self, id: &JobId) -> Job {
@@ -303,6 +307,7 @@ pub(crate) struct FakeWorker {
     pub(crate) finished: AtomicBool,
     pub(crate) draining: AtomicBool,
     pub(crate) sweep_fails: AtomicBool,
+    pub(crate) cleaned: AtomicBool,
     /// What was to be deleted.
     pub(crate) deleted: Mutex<Vec<String>>,
     /// What deletions give; else they are done.
@@ -340,6 +345,14 @@ impl Visits for FakeWorker {
         Ok(Swept {
             jobs: 2,
             notifications: 1,
+        })
+    }
+
+    async fn clean(self: Arc<Self>) -> Option<Cleaned> {
+        // Once; the next call is too soon.
+        (!self.cleaned.swap(true, Ordering::SeqCst)).then(|| Cleaned {
+            results: 3,
+            ..Cleaned::default()
         })
     }
 

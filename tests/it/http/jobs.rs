@@ -554,3 +554,52 @@ async fn a_silent_ledger_is_our_fault_and_says_nothing_of_the_inside() {
         assert!(!problem.to_string().contains("db-7"), "{problem}");
     }
 }
+
+#[tokio::test]
+async fn lists_are_narrowed_by_owner_and_time() {
+    let app = App::new();
+    let mut made = Vec::new();
+    for who in ["alice", "bob", "alice"] {
+        let answer = app
+            .call(who, Method::POST, "/v1/jobs", Some(upscale()), &[])
+            .await;
+        made.push((answer.json()["id"].clone(), app.now()));
+        app.clock.advance(Duration::from_secs(60));
+    }
+    let list = async |who: &str, query: &str| {
+        let path = format!("/v1/jobs?{query}");
+        let answer = app.call(who, Method::GET, &path, None, &[]).await;
+        assert_eq!(answer.status, 200, "{query}: {:?}", answer.bytes);
+        let page = answer.json();
+        let jobs = page["jobs"].as_array().unwrap().clone();
+        let ids = jobs.iter().map(|job| job["id"].clone());
+        ids.collect::<Vec<_>>()
+    };
+    let [(one, first), (two, second), (three, third)] = made.try_into().unwrap();
+    assert_eq!(list("operator", "").await.len(), 3);
+    assert_eq!(list("operator", "owner=bob").await, vec![two.clone()]);
+    assert_eq!(
+        list("alice", "owner=alice").await,
+        [three.clone(), one.clone()]
+    );
+    let span = format!("created_after={second}&created_before={third}");
+    assert_eq!(list("operator", &span).await, vec![two.clone()]);
+    assert_eq!(list("alice", &span).await, Vec::<Value>::new());
+    let from = format!("created_after={second}&kind=upscale&status=queued");
+    assert_eq!(list("operator", &from).await, [three, two]);
+    assert_eq!(
+        list("alice", &format!("created_before={second}")).await,
+        [one]
+    );
+
+    for query in [
+        "owner=bob".to_owned(),
+        "owner=a/b".to_owned(),
+        "created_after=yesterday".to_owned(),
+        "created_before=2026-01-31".to_owned(),
+        format!("created_after={third}&created_before={first}"),
+    ] {
+        let answer = app.get(&format!("/v1/jobs?{query}")).await;
+        answer.problem(400, "invalid_request");
+    }
+}

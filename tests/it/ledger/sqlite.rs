@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
-use filmlab::job::{Change, Credits, Status, Timestamp};
+use filmlab::job::{Change, Credits, Keeping, Status, Timestamp};
 use filmlab::ledger::sqlite::SqliteLedger;
 use filmlab::ledger::{Created, Ledger, LedgerError};
 use rusqlite::Connection;
@@ -210,6 +210,55 @@ async fn a_bounded_ledger_refuses_what_is_too_much() {
     let (claim, job) = world.claim("j1", "a", at(1)).await;
     world.settle(&job, &claim, &settlement(&job, None, 0)).await;
     assert_eq!(world.create("j3").await.status, Status::Queued);
+    // Another round is one more job to do.
+    let refused = world.ledger.retry(&job.id, 1, at(20), at(900)).await;
+    assert!(
+        matches!(refused, Err(LedgerError::Full { waiting: 2 })),
+        "{refused:?}"
+    );
+}
+
+/// A file of before there was a retention: results that are in it are kept since their end.
+#[tokio::test]
+async fn results_of_before_the_retention_are_found_by_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("filmlab.db");
+    let before = world(path.clone(), None);
+    for id in ["j1", "j2"] {
+        before.create(id).await;
+    }
+    drop(before);
+    let connection = connect(&path);
+    connection
+        .execute_batch(
+            "DROP INDEX jobs_kept_results; DROP INDEX jobs_kept_generated;
+             ALTER TABLE jobs DROP COLUMN kept_results;
+             ALTER TABLE jobs DROP COLUMN kept_generated;
+             UPDATE schema_versions SET version = 1 WHERE part = 'ledger';
+             UPDATE jobs SET status = 'completed',
+                 doc = json_set(json_remove(doc, '$.kept'), '$.status', 'completed',
+                     '$.completed_at', '2026-11-23T12:00:00.123456Z',
+                     '$.result', json('{\"video\":\"v\",\"poster\":\"p\",\"metadata\":\"m\",
+                         \"bytes\":1,\"duration_ms\":1,\"width\":1,\"height\":1}'))
+             WHERE id = 'j1';
+             UPDATE jobs SET doc = 'no json', status = 'completed' WHERE id = 'j2';",
+        )
+        .unwrap();
+    drop(connection);
+    let ledger = SqliteLedger::open(&path).unwrap();
+    let kept = async |before: &str| {
+        let before = before.parse().unwrap();
+        ledger.kept(Keeping::Results, before, 10).await.unwrap()
+    };
+    assert!(kept("2026-11-23T11:59:59Z").await.is_empty());
+    let id = "j1".parse().unwrap();
+    assert_eq!(
+        kept("2026-11-23T12:00:00Z").await,
+        std::slice::from_ref(&id)
+    );
+    let noted = ledger.forget(&id, Keeping::Results, 1, at(50)).await;
+    assert!(noted.unwrap());
+    assert!(kept("2026-11-23T12:00:00Z").await.is_empty());
 }
 
 #[tokio::test]

@@ -77,7 +77,7 @@ fn damaged_pictures_are_encoded_where_a_copy_would_not_decode() {
 
 #[test]
 fn a_size_that_changes_is_never_copied() {
-    let Some(main) = require::fixture("size-change.ts") else {
+    let Some(main) = require::fixture("resolution-change.ts") else {
         return;
     };
     let out = fresh("out.mp4");

@@ -127,6 +127,7 @@ pub(crate) fn job(main: &Path) -> Render {
     profile.video.preset = filmlab::media::Preset::Veryfast;
     Render {
         main: input(main),
+        before: None,
         audio_source: None,
         main_is_silent: false,
         profile,

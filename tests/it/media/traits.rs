@@ -194,13 +194,36 @@ fn offsets() {
 }
 
 #[test]
+fn what_an_edit_list_cuts_off_is_gone() {
+    let Some(main) = require::fixture("edit-list.mp4") else {
+        return;
+    };
+    let case = Case {
+        name: "edit-list.mp4",
+        frames: 36,
+        ..PLAIN
+    };
+    agrees(&main, &case);
+    // It would be fit for a copy, which kept the half second that was cut off.
+    let out = fresh("out.mp4");
+    let report = run(&job(&main), &out).unwrap();
+    assert_eq!((report.frames, report.duration_ms), (36, 1500));
+    let packets = ffprobe(&out, "v", "stream=nb_frames");
+    assert_eq!(packets, ["36"], "{:?}", report.plan);
+    sounds_alike(&main, &out, "edit-list.mp4");
+    // All but what primes the decoder.
+    let sound: usize = ffprobe(&out, "a", "stream=nb_frames")[0].parse().unwrap();
+    assert!((71..=74).contains(&sound), "{sound}");
+}
+
+#[test]
 fn offsets_survive_a_copy() {
     for name in [
         "late-audio.mp4",
         "start-offset.ts",
         "subtitle.mkv",
         "vfr.mp4",
-        "location.mov",
+        "gps.mp4",
     ] {
         let Some(main) = require::fixture(name) else {
             continue;
@@ -247,7 +270,7 @@ fn other_tracks() {
             ..PLAIN
         },
         Case {
-            name: "location.mov",
+            name: "gps.mp4",
             frames: 48,
             ..PLAIN
         },
@@ -271,7 +294,13 @@ fn other_tracks() {
             assert_eq!(kinds, "videoaudio", "{name}");
             assert!(ffprobe(&out, "2", "stream=codec_type").is_empty(), "{name}");
             let bytes = std::fs::read(&out).unwrap();
-            for secret in ["A title", "private", "-20.0000", "Not a picture"] {
+            for secret in [
+                "A title",
+                "private",
+                "-20.0000",
+                "20.0000 S",
+                "Not a picture",
+            ] {
                 let found = bytes
                     .windows(secret.len())
                     .any(|part| part == secret.as_bytes());
@@ -283,6 +312,16 @@ fn other_tracks() {
 
 #[test]
 fn sound_of_every_shape() {
+    all(&[
+        Case {
+            name: "surround.mp4",
+            ..PLAIN
+        },
+        Case {
+            name: "mono-22k.mp4",
+            ..PLAIN
+        },
+    ]);
     let cases = [
         ("surround.mp4", "2", "48000"),
         ("mono-22k.mp4", "1", "22050"),
@@ -439,7 +478,7 @@ fn natural_hdr_keeps_its_colours() {
 
 #[test]
 fn a_size_that_changes_gets_bars_and_is_not_stretched() {
-    let Some(main) = require::fixture("size-change.ts") else {
+    let Some(main) = require::fixture("resolution-change.ts") else {
         return;
     };
     let filter = "scale=320:180:force_original_aspect_ratio=decrease:flags=lanczos+accurate_rnd,\
@@ -447,7 +486,7 @@ fn a_size_that_changes_gets_bars_and_is_not_stretched() {
     let out = agrees(
         &main,
         &Case {
-            name: "size-change.ts",
+            name: "resolution-change.ts",
             filter,
             frames: 48,
             ..PLAIN

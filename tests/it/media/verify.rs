@@ -120,7 +120,9 @@ fn healthy_files_of_every_container_pass() {
         "vp9-opus.webm",
         "start-offset.ts",
         "mpeg4-mp3.avi",
-        "location.mov",
+        "gps.mp4",
+        "edit-list.mp4",
+        "rotate90-flip.mov",
         "animation.gif",
     ];
     for name in names {
@@ -207,7 +209,7 @@ fn open_groups_of_pictures_are_not_taken_for_damage() {
 
 #[test]
 fn a_size_that_changes_in_mid_stream_is_found() {
-    let Some(change) = require::fixture("size-change.ts") else {
+    let Some(change) = require::fixture("resolution-change.ts") else {
         return;
     };
     // In the middle only: three parts, of which the first and last agree.

@@ -23,7 +23,7 @@ use filmlab::queue::embedded::EmbeddedQueue;
 use filmlab::queue::{Queue as _, Receiver as _, Task, Why};
 use filmlab::storage::Storage;
 use filmlab::storage::links::HmacLinks;
-use filmlab::worker::{BrandWatermark, Services, Settings, Swept, Worker};
+use filmlab::worker::{BrandWatermark, Retention, Services, Settings, Swept, Worker};
 use object_store::local::LocalFileSystem;
 use serde_json::{Value, json};
 
@@ -71,6 +71,7 @@ pub(super) struct Bench {
     pub(super) settings: Settings,
 }
 
+pub(super) const DAY: Duration = Duration::from_secs(24 * 3600);
 /// The owner of all jobs here.
 pub(super) const OWNER: &str = "u1";
 /// What the owner starts with.
@@ -146,6 +147,13 @@ impl Bench {
     pub(super) fn worker_over(&self, ledger: Arc<dyn Ledger>) -> Arc<Worker> {
         Worker::new(Services {
             ledger,
+            ..self.services()
+        })
+    }
+
+    pub(super) fn worker_with(&self, settings: Settings) -> Arc<Worker> {
+        Worker::new(Services {
+            settings,
             ..self.services()
         })
     }
@@ -419,6 +427,12 @@ fn settings(scratch: PathBuf, logo: PathBuf) -> Settings {
         prices: PriceTable::default(),
         channel: Channel::Log,
         notify_attempts: Attempts::default(),
+        retention: Retention {
+            results: Some(30 * DAY),
+            failed: Some(7 * DAY),
+            sources: Some(7 * DAY),
+            work: DAY,
+        },
         scratch,
     }
 }

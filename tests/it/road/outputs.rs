@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::Ordering;
 
 use filmlab::job::{Job, Kind};
 use filmlab::media::{Checks, FileInput, Limits, is_audible};
@@ -114,4 +115,54 @@ async fn no_profile_makes_an_upscale_smaller_again() {
         &filmlab::media::Cancel::new(),
     );
     assert_eq!(found.unwrap(), 48);
+}
+
+#[tokio::test]
+async fn an_extension_may_come_whole_or_as_the_new_part_only() {
+    let still = "-c:v libx264 -preset ultrafast -g 24 -pix_fmt yuv420p";
+    // Two seconds of source, one new one. What is known of the model, what it returns, and
+    // whether the source has to be put before it.
+    let new = format!("-vf trim=0:1,scale=640:360,negate -an {still}");
+    let whole = format!("-vf tpad=stop_duration=1:stop_mode=clone {still} -c:a copy");
+    for (segments, arguments, joined) in [
+        (true, &new, true),
+        (false, &new, true),
+        (true, &whole, false),
+        (false, &whole, false),
+    ] {
+        let Some(bench) = Bench::new().await else {
+            return;
+        };
+        bench.studio.segments.store(segments, Ordering::Relaxed);
+        let Some(file) = made(&bench, arguments, "extended.mp4") else {
+            return;
+        };
+        gives(&bench, &file);
+        let params = json!({"prompt": "on", "seconds": 1});
+        let id = bench.create_as("j", Kind::Extend, params, |_| {}).await;
+        let job = bench.drive(&bench.worker(), &id).await;
+        bench.assert_completed_once(&job).await;
+        let published = job.result.as_ref().unwrap();
+        assert!(published.duration_ms.abs_diff(3000) <= 60, "{published:?}");
+        let width = if joined { 640 } else { 320 };
+        assert_eq!(published.width, width, "{segments} {arguments}");
+    }
+}
+
+#[tokio::test]
+async fn an_extension_without_anything_new_is_caught() {
+    let Some(bench) = Bench::new().await else {
+        return;
+    };
+    let Some(file) = made(&bench, "-c copy", "same.mp4") else {
+        return;
+    };
+    gives(&bench, &file);
+    // As long as the source, and as long as what was asked for.
+    let params = json!({"prompt": "on", "seconds": 2});
+    let id = bench.create_as("j", Kind::Extend, params, |_| {}).await;
+    let job = bench.drive(&bench.worker(), &id).await;
+    bench
+        .assert_ended_without_trace(&job, "wrong_duration")
+        .await;
 }

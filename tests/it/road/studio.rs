@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -43,7 +44,9 @@ pub(super) struct Studio {
     /// US dollars.
     pub(super) balance: Mutex<f64>,
     output: PathBuf,
-    models: [Model; 3],
+    models: [Model; 4],
+    /// Extensions come back as the new part only.
+    pub(super) segments: AtomicBool,
     clock: ManualClock,
     callbacks: bool,
 }
@@ -80,7 +83,12 @@ impl Studio {
                 model(Kind::CharacterReplace),
                 model(Kind::Extend),
                 model(Kind::Upscale),
+                Model {
+                    returns: Returns::Segment,
+                    ..model(Kind::Extend)
+                },
             ],
+            segments: AtomicBool::new(false),
             clock,
             callbacks,
         }
@@ -98,7 +106,11 @@ impl Studio {
 #[async_trait]
 impl Provider for Studio {
     fn model(&self, kind: Kind) -> &Model {
-        &self.models[kind as usize]
+        let segments = self.segments.load(Ordering::Relaxed);
+        match kind {
+            Kind::Extend if segments => &self.models[3],
+            kind => &self.models[kind as usize],
+        }
     }
 
     async fn upload(&self, file: &Path, _content_type: &str) -> Result<Url, ProviderError> {

@@ -92,6 +92,17 @@ impl Lab {
         })
     }
 
+    /// A setting of the service, by its name without `FILMLAB_`.
+    pub(super) fn set(&mut self, name: &str, value: &str) {
+        self.settings
+            .insert(format!("FILMLAB_{name}"), value.to_owned());
+    }
+
+    /// The file of an object of ours.
+    pub(super) fn object(&self, name: &str) -> PathBuf {
+        self.dir.path().join("data/objects").join(name)
+    }
+
     /// Starts the service, on a fresh port and the same data.
     pub(super) async fn start(&self) -> Running {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -93,3 +93,28 @@ async fn a_service_stopped_before_it_began_goes_on_later() {
     )
     .await;
 }
+
+#[tokio::test]
+async fn open_event_streams_do_not_hold_up_a_stop() {
+    let slow = SandboxConfig {
+        min_time: Duration::from_secs(60),
+        ..SandboxConfig::default()
+    };
+    let Some(lab) = Lab::new(slow).await else {
+        return;
+    };
+    let service = lab.start().await;
+    let id = lab.create(&service).await;
+    let address = format!("http://{}/v1/jobs/{id}/events", service.address);
+    let mut stream = lab.http.get(address).send().await.unwrap();
+    assert_eq!(stream.status(), 200);
+    let first = stream.chunk().await.unwrap().unwrap();
+    assert!(
+        first.starts_with(b"retry:") || first.starts_with(b"id:"),
+        "{first:?}"
+    );
+    let took = service.stop().await;
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    // Ended in order: a connection that was cut would be an error.
+    while stream.chunk().await.unwrap().is_some() {}
+}

@@ -287,7 +287,9 @@ fn the_indexes_serve_the_lists() {
                 "kind",
                 "created_at",
                 "next_visit_at",
-                "next_at"
+                "next_at",
+                "kept",
+                "job",
             ]
             .contains(&name)
         );

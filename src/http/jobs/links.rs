@@ -1,0 +1,42 @@
+//! Fresh links to a result.
+
+use axum::extract::{Path, Request, State};
+use axum::response::{IntoResponse as _, Response};
+use http::{HeaderValue, header};
+
+use super::{find, request, view};
+use crate::http::auth::Caller;
+use crate::http::{HttpState, Problem, api};
+use crate::job::{Code, Status};
+
+pub(super) async fn links(
+    State(state): State<HttpState>,
+    caller: Caller,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let body = api::optional_json(request, &state).await?;
+    let ttl = request::read_links(&body, state.settings.longest_link).map_err(Problem::faults)?;
+    let job = find(&state, &caller, &id).await?;
+    let published = job
+        .result
+        .as_ref()
+        .filter(|_| job.status == Status::Completed);
+    let Some(published) = published else {
+        return Err(match job.result_expired_at {
+            Some(at) => Problem::new(Code::ResultExpired)
+                .detail(format!("The result was deleted at {at}, for its age.")),
+            None => Problem::new(Code::Conflict).detail(format!(
+                "The job has no result: it is {}.",
+                job.status.as_str()
+            )),
+        });
+    };
+    let ttl = ttl.unwrap_or(state.settings.link_ttl);
+    let links = view::sign(&job, published, &state, ttl).await?;
+    let mut response = axum::Json(links).into_response();
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}

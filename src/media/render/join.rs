@@ -1,0 +1,313 @@
+//! A video and what continues it, as one: one size, one frame rate, one kind of
+//! pixel and colour, and sound that meets at the seam.
+//!
+//! The first frame of the second part stands exactly one frame after the last of
+//! the first, and its sound at the same place to the sample, whatever either
+//! container says about its own beginning.
+
+use std::sync::Arc;
+
+use super::graph::VideoSpec;
+use super::pass::{Pass, SoundSource, video_start_us};
+use super::poster::PosterPicker;
+use super::report::Narrator;
+use super::seam::SeamLane;
+use super::sink::Sink;
+use super::sound::SoundLane;
+use super::video::{Counts, EncodeSettings, VideoLane};
+use super::{Damage, Job, Outcome, spec_for};
+use crate::media::av::AacSettings;
+use crate::media::error::{MediaCode, MediaError};
+use crate::media::head::reservation;
+use crate::media::input::Input;
+use crate::media::limits::{Guard, Limits};
+use crate::media::output::Output;
+use crate::media::plan::{AudioPlan, VideoPlan, length_ms};
+use crate::media::probe::{Opened, open};
+use crate::media::ratio::{Ratio, rescale, to_millis};
+use crate::media::verify::Watch;
+
+/// Sound stays this far behind the picture, so that none of it is encoded before
+/// it is known where the picture ends.
+const BEHIND_US: i64 = -500_000;
+
+pub(super) fn run(
+    job: Job<'_>,
+    output: &mut dyn Output,
+    narrator: &mut Narrator<'_>,
+) -> Result<Outcome, MediaError> {
+    let poster = job.poster_picker();
+    let length = job.length_ms();
+    let Shape {
+        width,
+        height,
+        fps,
+        settings,
+    } = Shape::of(&job.plan.video)?;
+    let rate = Ratio::approximate(fps);
+    let color = spec_for(&job.main, width, height)?.color;
+    let marks = job.marks(color);
+    let audio = job.plan.audio.clone();
+    let Job {
+        render,
+        guard,
+        main,
+        before,
+        ..
+    } = job;
+    let (Some(before), Some(before_input)) = (before, render.before.as_ref()) else {
+        return Err(no_two_parts());
+    };
+    let limits = &render.limits;
+    let spec = |part: &Opened| -> Result<VideoSpec, MediaError> {
+        Ok(VideoSpec {
+            fps: Some(rate),
+            threads: render.threads,
+            color,
+            ..spec_for(part, width, height)?
+        })
+    };
+
+    let mut sink = Sink::create(output, limits, guard)?;
+    let mut video = VideoLane::open(&before, spec(&before)?, &settings, limits, &mut sink)?;
+    video.poster = poster;
+    video.marks = marks;
+    video.watch = render.checks.look().then(Watch::default);
+    let lane = seam_lane(&audio, &mut sink)?;
+    let seconds = length as f64 / 1000.0;
+    // One frame more of each than the lengths say: both round up.
+    sink.start(reservation(
+        (seconds * fps).ceil() as u64 + 2,
+        (seconds * 48_000.0 / 1024.0).ceil() as u64 + 2,
+    ))?;
+
+    let first = Part::new(before_input, before, lane.is_some(), limits, guard)?;
+    let spec_after = spec(&main)?;
+    let mut counts = Damaged::default();
+    let work = Work { video, lane, sink };
+    let work = first.run(work, 0, limits, guard, &mut |frames, ms| {
+        narrator.progress(frames, ms);
+    })?;
+    let Work {
+        mut video,
+        lane,
+        sink,
+    } = work;
+    let seam_ms = to_millis(video.end(), video.encoder_base());
+    counts.add(video.follow(&main, spec_after)?);
+    let with_sound = lane.is_some() && !render.main_is_silent;
+    let second = Part::new(&render.main, main, with_sound, limits, guard)?;
+    let work = second.run(
+        Work { video, lane, sink },
+        seam_ms,
+        limits,
+        guard,
+        &mut |frames, ms| narrator.progress(frames, ms),
+    )?;
+    let Work {
+        mut video,
+        lane,
+        mut sink,
+    } = work;
+
+    let (end, base) = (video.end(), video.encoder_base());
+    let looked = video.looked();
+    video.finish_encoding(&mut sink)?;
+    let mut sound = Counts::default();
+    let mut heard = false;
+    if let Some(mut lane) = lane {
+        lane.finish(&mut sink)?;
+        (sound, heard) = (lane.counts(), lane.heard());
+    }
+    guard.check()?;
+    let faststart = sink.finish()?;
+    let frame_ms = (1000.0 / fps).ceil() as u64;
+    counts.add(video.counts);
+    Ok(Outcome {
+        color,
+        heard,
+        looked,
+        length_ms: Some((to_millis(end, base), frame_ms)),
+        frames: video.counts.encoded,
+        damage: Damage::new(counts.0, sound),
+        poster: video.poster.and_then(PosterPicker::take),
+        faststart,
+    })
+}
+
+/// What both parts become.
+struct Shape {
+    width: u32,
+    height: u32,
+    fps: f64,
+    settings: EncodeSettings,
+}
+
+impl Shape {
+    fn of(plan: &VideoPlan) -> Result<Self, MediaError> {
+        let VideoPlan::Encode {
+            width,
+            height,
+            crf,
+            preset,
+            max_rate,
+            fps: Some(fps),
+            ..
+        } = plan
+        else {
+            return Err(no_two_parts());
+        };
+        Ok(Self {
+            width: *width,
+            height: *height,
+            fps: *fps,
+            settings: EncodeSettings {
+                crf: *crf,
+                preset: preset.clone(),
+                max_rate: *max_rate,
+            },
+        })
+    }
+}
+
+fn no_two_parts() -> MediaError {
+    MediaError::new(MediaCode::Internal, "there are no two parts to join")
+}
+
+fn seam_lane(plan: &AudioPlan, sink: &mut Sink) -> Result<Option<SoundLane>, MediaError> {
+    let AudioPlan::Encode {
+        sample_rate,
+        channels,
+        bit_rate,
+        ..
+    } = plan
+    else {
+        return Ok(None);
+    };
+    let settings = AacSettings {
+        sample_rate: *sample_rate,
+        channels: *channels,
+        bit_rate: *bit_rate,
+    };
+    let lane = SeamLane::open(settings, sink)?;
+    Ok(Some(SoundLane::Seam(Box::new(lane))))
+}
+
+/// What was wrong with both parts.
+#[derive(Default)]
+struct Damaged(Counts);
+
+impl Damaged {
+    fn add(&mut self, part: Counts) {
+        self.0.bad_packets += part.bad_packets;
+        self.0.bad_frames += part.bad_frames;
+        self.0.dropped += part.dropped;
+        self.0.truncated |= part.truncated;
+    }
+}
+
+/// What goes from one part to the next.
+struct Work {
+    video: VideoLane,
+    lane: Option<SoundLane>,
+    sink: Sink,
+}
+
+/// One of the two videos.
+struct Part {
+    opened: Opened,
+    /// Its sound, read on its own, since it goes at a pace of its own.
+    sound: Option<SoundSource>,
+    name: String,
+}
+
+impl Part {
+    fn new(
+        input: &Arc<dyn Input>,
+        opened: Opened,
+        with_sound: bool,
+        limits: &Limits,
+        guard: &Arc<Guard>,
+    ) -> Result<Self, MediaError> {
+        let sound = if with_sound && opened.audio.is_some() {
+            Some(SoundSource::new(open(input.as_ref(), limits, guard)?)?)
+        } else {
+            None
+        };
+        Ok(Self {
+            opened,
+            sound,
+            name: input.describe(),
+        })
+    }
+
+    /// Decodes the part to its end, picture and sound, and ends its sound where
+    /// its picture ends. `from_ms` is where it begins in the result.
+    fn run(
+        self,
+        work: Work,
+        from_ms: u64,
+        limits: &Limits,
+        guard: &Arc<Guard>,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<Work, MediaError> {
+        let Work {
+            video,
+            mut lane,
+            sink,
+        } = work;
+        let (base, begins) = (video.encoder_base(), video.begins());
+        // The first part keeps its container's clock, as a video by itself does;
+        // the second begins with its first frame, at the seam.
+        let offset_us = if begins == 0 {
+            self.opened.demuxer.start_us().unwrap_or(0)
+        } else {
+            video_start_us(&self.opened)
+        };
+        if let (Some(SoundLane::Seam(lane)), Some(sound)) = (&mut lane, &self.sound)
+            && let Some(audio) = &sound.opened.audio
+        {
+            let zero = lane.samples(begins, base);
+            lane.begin(&sound.opened.demuxer, audio, offset_us, zero)?;
+        }
+        let expected_ms = length_ms(&self.opened.probe);
+        let mut pass = Pass {
+            main: self.opened,
+            source: self.sound,
+            video,
+            sound: lane,
+            sink,
+            limits: limits.clone(),
+            guard: Arc::clone(guard),
+            ahead_us: BEHIND_US,
+            name: self.name,
+        };
+        pass.read_all(&mut |lane, _| {
+            progress(
+                lane.counts.encoded,
+                from_ms + lane.reached_ms().min(expected_ms),
+            );
+        })?;
+        let end = pass.video.end();
+        let Pass {
+            video,
+            mut sound,
+            source,
+            mut sink,
+            ..
+        } = pass;
+        if let (Some(mut source), Some(lane)) = (source, &mut sound) {
+            let shown_us = rescale(end - begins, base, Ratio::MICROS);
+            source.feed(Some(shown_us + offset_us), lane, &mut sink, guard)?;
+        }
+        if let Some(SoundLane::Seam(lane)) = &mut sound {
+            let sample = lane.samples(end, base);
+            lane.end_at(sample, &mut sink)?;
+        }
+        Ok(Work {
+            video,
+            lane: sound,
+            sink,
+        })
+    }
+}
