@@ -72,6 +72,7 @@ impl App {
         api_key(config)?;
         telemetry::metrics::start(env!("FILMLAB_VERSION"));
         media::init().map_err(|error| invalid(&error.message))?;
+        media::limit_allocations(config.max_allocation);
         let dir = &config.data_dir;
         let scratch = dir.join("scratch");
         tokio::fs::create_dir_all(&scratch)
