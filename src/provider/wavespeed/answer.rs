@@ -240,11 +240,6 @@ mod tests {
             (200, r#"{"code":429,"message":"slow"}"#, "busy"),
             (200, r#"{"code":500,"message":"oops"}"#, "ambiguous"),
             (200, r#"{"code":5000,"message":"oops"}"#, "ambiguous"),
-            (200, r#"{"code":1403,"message":"oops"}"#, "ambiguous"),
-            (200, r#"{"code":1405,"message":"oops"}"#, "ambiguous"),
-            (200, r#"{"code":1406,"message":"oops"}"#, "ambiguous"),
-            (200, r#"{"code":5003,"message":"oops"}"#, "ambiguous"),
-            (200, r#"{"code":9999,"message":"oops"}"#, "ambiguous"),
             // Sync mode ran out of time: the prediction goes on.
             (
                 200,
@@ -312,6 +307,15 @@ mod tests {
         for (status, body, expected) in table {
             let result = submitted(status, None, body.as_bytes());
             assert_eq!(name(&result), expected, "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn codes_that_leave_a_doubt_are_no_refusal() {
+        for code in [1403, 1404, 1405, 1406, 5000, 5003, 9999, -1] {
+            let body = format!(r#"{{"code":{code},"message":"oops"}}"#);
+            let result = submitted(200, None, body.as_bytes());
+            assert_eq!(name(&result), "ambiguous", "{body}");
         }
     }
 
