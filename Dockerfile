@@ -1,20 +1,26 @@
-# filmlab as a container. Builds with Docker and with buildah:
+# filmlab as a container, with the small static FFmpeg of vendor/ffmpeg. Builds with
+# Docker and with buildah:
 #   docker build --build-arg FILMLAB_REVISION="$(git rev-parse --short HEAD)" -t filmlab .
+# FFmpeg's and dav1d's sources are fetched from upstream and checked against
+# vendor/ffmpeg/sources; where there is no network, put the tarballs into distfiles/.
 
 FROM docker.io/library/rust:1.95-bookworm AS build
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends \
-        pkg-config clang libclang-dev \
-        libavcodec-dev libavfilter-dev libavformat-dev libavutil-dev \
-        libswresample-dev libswscale-dev \
+        pkg-config clang libclang-dev g++ nasm meson ninja-build \
+        libx264-dev libzimg-dev zlib1g-dev xz-utils curl ca-certificates \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
-# Dependencies first: they change rarely, and a layer of their own is built once.
+# What changes rarely first, each in a layer of its own: FFmpeg, then dependencies.
+COPY vendor vendor
+COPY distfiles distfiles
+RUN vendor/ffmpeg/build.sh
 COPY Cargo.toml Cargo.lock rust-toolchain.toml build.rs ./
 COPY build build
+COPY scripts/vendor.sh scripts/vendor.sh
 RUN mkdir -p src tests/it \
     && echo 'fn main() {}' > src/main.rs && : > src/lib.rs && : > tests/it/main.rs \
-    && cargo build --locked --release \
+    && scripts/vendor.sh cargo build --locked --release \
     && rm -rf src tests
 COPY src src
 # Cargo.toml names the tests; the image needs none of them.
@@ -22,19 +28,17 @@ RUN mkdir -p tests/it && : > tests/it/main.rs
 ARG FILMLAB_REVISION=unknown
 ENV FILMLAB_REVISION=$FILMLAB_REVISION
 # Newer than what the layer above built from the empty sources.
-RUN find src -exec touch {} + && cargo build --locked --release --bin filmlab
+RUN find src -exec touch {} + && scripts/vendor.sh cargo build --locked --release --bin filmlab
 
 FROM docker.io/library/debian:bookworm-slim
-RUN apt-get update \
-    && apt-get install --yes --no-install-recommends \
-        ca-certificates \
-        libavcodec59 libavfilter8 libavformat59 libavutil57 libswresample4 libswscale6 \
-    && rm -rf /var/lib/apt/lists/* \
-    # A number, not a name: what runs containers can check that it is not root.
-    && install --directory --owner 10001 --group 10001 /var/lib/filmlab
-COPY --from=build /src/target/release/filmlab /usr/local/bin/filmlab
+# The bundle alone, not the folder of single files beside it: it is read once instead
+# of file by file, which is most of what a start takes.
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+# A number, not a name: what runs containers can check that it is not root.
+RUN install --directory --owner 10001 --group 10001 /var/lib/filmlab
+COPY --from=build /src/target/vendor/release/filmlab /usr/local/bin/filmlab
 # The binary is linked with libx264: it falls under the GPL as a whole, see NOTICE.
-COPY LICENSE-MIT LICENSE-APACHE NOTICE /usr/share/doc/filmlab/
+COPY LICENSE-MIT LICENSE-APACHE NOTICE vendor/ffmpeg/sources /usr/share/doc/filmlab/
 ENV FILMLAB_DATA__DIR=/var/lib/filmlab
 USER 10001:10001
 WORKDIR /var/lib/filmlab

@@ -10,7 +10,7 @@ FILMLAB = cargo run --locked --quiet --profile $(PROFILE) --
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test-api bench-load fixtures build vendor run demo test test-cloud test-vendor lint clean
+.PHONY: help setup test-api bench-load fixtures build vendor run demo test test-cloud test-vendor soak sanitize lint clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -65,6 +65,18 @@ test-vendor: ## what touches media, with the FFmpeg of `make vendor`
 	@scripts/setup.sh vendor
 	@scripts/fixtures.sh
 	@scripts/check.sh test-vendor
+
+soak: ## 1,260 damaged files and 200 videos in a row, with both builds of FFmpeg
+	@scripts/setup.sh test
+	@scripts/setup.sh vendor
+	@scripts/fixtures.sh
+	@scripts/check.sh soak
+
+sanitize: ## media under valgrind, with the FFmpeg of `make vendor`
+	@scripts/setup.sh test
+	@scripts/setup.sh sanitize
+	@scripts/fixtures.sh
+	@scripts/check.sh sanitize
 
 lint: ## format, clippy, licences and sources of dependencies, shell scripts
 	@scripts/setup.sh lint

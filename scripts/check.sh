@@ -6,6 +6,8 @@
 #   scripts/check.sh test-cloud   the tests of the cloud deployment alone
 #   scripts/check.sh test-api     the HTTP contract, with schemathesis
 #   scripts/check.sh test-vendor  what touches media, with the FFmpeg of vendor/ffmpeg
+#   scripts/check.sh soak         damaged files by the thousand, with both builds of FFmpeg
+#   scripts/check.sh sanitize     media under valgrind, with the FFmpeg of vendor/ffmpeg
 #   scripts/check.sh lint     format, clippy, dependencies, shell scripts
 #
 # FILMLAB_REQUIRE: comma list of parts whose absence is a failure, not a skip
@@ -16,6 +18,7 @@ set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 # Where cargo gives tests room for files; the tests append their skips there.
 tmp="${CARGO_TARGET_DIR:-target}/tmp"
+case ${1:-} in test-vendor | sanitize) tmp="${CARGO_TARGET_DIR:-target}/vendor/tmp" ;; esac
 skips="$tmp/skipped.txt"
 mkdir -p "$tmp"
 rm -f "$skips"
@@ -72,23 +75,53 @@ api() {
 }
 # What is about the cloud: its adapters against stand-ins, whole workers on the emulator.
 cloud_tests() { tests --test it cloud:: gcp:: ledger::firestore; }
-# The same media tests with the build that is deployed. Its folder for tests is another.
-vendor_tests() {
-    tmp="${CARGO_TARGET_DIR:-target}/vendor/tmp"
-    skips="$tmp/skipped.txt"
-    mkdir -p "$tmp"
-    rm -f "$skips"
+# Builds the FFmpeg that is deployed; where it cannot be had, that is a skip (code 69).
+vendored() {
     local ready=0
     vendor/ffmpeg/build.sh >/dev/null || ready=$?
     if ((ready == 69)); then
-        skip vendor "media tests with the deployed FFmpeg" "its sources or tools cannot be had, see above"
-        return 0
+        skip vendor "$1" "the sources or tools of the deployed FFmpeg cannot be had, see above"
     fi
-    ((ready == 0)) || return 1
+    return "$ready"
+}
+# The same media tests with the build that is deployed.
+vendor_tests() {
+    vendored "media tests with the deployed FFmpeg" || return $(($? == 69 ? 0 : 1))
     local profile=default
     [[ -z ${CI:-} ]] || profile=ci
     scripts/vendor.sh cargo nextest run --locked --profile "$profile" \
-        media:: vendor:: sandbox:: cli::probe cli::process road::
+        media:: vendor:: soak:: sandbox:: cli::probe cli::process road::
+}
+# Ignored in all other runs: an hour of work in all. Reports and the files that end badly are in
+# target/soak and target/vendor/soak.
+soak_tests() {
+    "$@" cargo nextest run --locked --profile soak --run-ignored ignored-only --no-capture \
+        soak::damaged soak::memory
+}
+soak_vendor() {
+    vendored "soak with the deployed FFmpeg" || return $(($? == 69 ? 0 : 1))
+    soak_tests scripts/vendor.sh
+}
+# Valgrind: unit tests of media, a few videos from end to end, a slice of damaged files. Children
+# of the soak run under it too. No fault is suppressed.
+sanitize() {
+    vendored "media under valgrind" || return $(($? == 69 ? 0 : 1))
+    local runner host
+    runner='valgrind --quiet --error-exitcode=99 --leak-check=full --num-callers=30'
+    # dav1d's and VP9's longest stretches of code exhaust the default.
+    runner+=' --vex-guest-max-insns=25'
+    runner+=' --show-leak-kinds=definite --errors-for-leak-kinds=definite'
+    host=$(rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')
+    export "CARGO_TARGET_${host}_RUNNER=$runner" FILMLAB_SOAK_RUNNER="$runner"
+    scripts/vendor.sh cargo nextest run --locked --profile sanitize \
+        -E 'binary_id(filmlab) & test(/^media::/)
+            | test(/^media::probe::/) | test(/^media::hostile::/) | test(/^media::sound::/)
+            | test(=media::render::nothing_to_change_is_a_remux_of_the_same_packets)
+            | test(=media::render::an_encode_keeps_size_rate_frames_sound_and_length)
+            | test(=media::render::hdr_is_tone_mapped_to_the_standard_range)
+            | test(=media::render::other_codecs_and_depths_become_plain_h264)
+            | test(=media::watermark::every_kind_of_picture_can_be_a_mark)
+            | test(=soak::a_slice_of_damaged_files_ends_well)'
 }
 dependencies() { cargo deny --locked --log-level error check --hide-inclusion-graph bans licenses sources; }
 advisories() { cargo deny --locked check --disable-fetch advisories; }
@@ -109,6 +142,13 @@ case ${1:-} in
         ;;
     test-vendor)
         step vendor-tests vendor_tests
+        ;;
+    soak)
+        step soak-system soak_tests env
+        step soak-vendor soak_vendor
+        ;;
+    sanitize)
+        step sanitize sanitize
         ;;
     lint)
         step format format
@@ -131,7 +171,7 @@ case ${1:-} in
         fi
         ;;
     *)
-        echo "usage: scripts/check.sh test|test-cloud|test-vendor|lint" >&2
+        echo "usage: scripts/check.sh test|test-cloud|test-vendor|soak|sanitize|lint" >&2
         exit 64
         ;;
 esac

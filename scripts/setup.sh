@@ -6,6 +6,7 @@
 #   scripts/setup.sh fixtures also to make fixtures: the ffmpeg program
 #   scripts/setup.sh test     also to test: the ffmpeg program, zzuf, cargo-nextest
 #   scripts/setup.sh vendor   also for the static FFmpeg of vendor/ffmpeg
+#   scripts/setup.sh sanitize the same and valgrind
 #   scripts/setup.sh api      also for `make test-api`: Python, and schemathesis in target/
 #   scripts/setup.sh lint     also to lint: shellcheck, cargo-deny
 #
@@ -27,16 +28,18 @@ packages=(
 nextest=cargo-nextest@0.9.143
 deny=cargo-deny@0.20.2
 
+vendor=(g++ nasm meson ninja-build libx264-dev libzimg-dev zlib1g-dev xz-utils curl)
 tools=()
 case $purpose in
     build) ;;
     fixtures) packages+=(ffmpeg) ;;
     test) packages+=(ffmpeg zzuf) tools=("$nextest") ;;
-    vendor) packages+=(g++ nasm meson ninja-build libx264-dev libzimg-dev zlib1g-dev xz-utils curl) ;;
+    vendor) packages+=("${vendor[@]}") ;;
+    sanitize) packages+=("${vendor[@]}" valgrind) ;;
     api) packages+=(python3 python3-venv) ;;
     lint) packages+=(shellcheck) tools=("$deny") ;;
     *)
-        echo "usage: scripts/setup.sh [build|fixtures|test|vendor|api|lint]" >&2
+        echo "usage: scripts/setup.sh [build|fixtures|test|vendor|sanitize|api|lint]" >&2
         exit 64
         ;;
 esac

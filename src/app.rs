@@ -41,6 +41,8 @@ use adapters::Adapters;
 const DRAIN: Duration = Duration::from_secs(8);
 /// The longest a source may take to arrive.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(15 * 60);
+/// A service that cannot learn the secret it is to enforce does not start.
+const SECRET_TIMEOUT: Duration = Duration::from_secs(30);
 /// Work folders older than this belong to no visit: no budget is that long.
 const STALE_SCRATCH: Duration = Duration::from_secs(24 * 3600);
 
@@ -70,6 +72,7 @@ impl App {
         api_key(config)?;
         telemetry::metrics::start(env!("FILMLAB_VERSION"));
         media::init().map_err(|error| invalid(&error.message))?;
+        media::limit_allocations(config.max_allocation);
         let dir = &config.data_dir;
         let scratch = dir.join("scratch");
         tokio::fs::create_dir_all(&scratch)
@@ -97,7 +100,8 @@ impl App {
             links,
             notifiers,
         } = adapters::open(config, &public_url, &key, &webhook_secret, &clock).await?;
-        let provider = wavespeed(config, &public_url, &key)?;
+        let webhook_secret_of_provider = signing_secret(config, &public_url, &key).await?;
+        let provider = wavespeed(config, &public_url, &key, webhook_secret_of_provider)?;
         let callbacks = Arc::new(provider.callbacks());
         let fetcher = WebFetcher::new(config.server.allow_loopback, FETCH_TIMEOUT)
             .map_err(|error| invalid(&error.to_string()))?;
@@ -234,7 +238,38 @@ fn api_key(config: &Config) -> Result<&Secret, Failure> {
     })
 }
 
-fn wavespeed(config: &Config, public_url: &Url, key: &[u8]) -> Result<WaveSpeed, Failure> {
+/// What checks the provider's signatures: as configured or, where they are enforced, as it says.
+async fn signing_secret(
+    config: &Config,
+    public_url: &Url,
+    key: &[u8],
+) -> Result<Option<Secret>, Failure> {
+    let provider = &config.provider;
+    if provider.webhook_secret.is_some() || !provider.enforce_signature {
+        return Ok(provider.webhook_secret.clone());
+    }
+    let mut asking = config.clone();
+    asking.provider.enforce_signature = false;
+    let client = wavespeed(&asking, public_url, key, None)?;
+    match tokio::time::timeout(SECRET_TIMEOUT, client.webhook_secret()).await {
+        Ok(Ok(secret)) => Ok(Some(secret)),
+        Ok(Err(error)) => Err(Failure::new(
+            Code::ProviderUnavailable,
+            format!("provider.enforce_signature: the secret could not be asked for: {error}"),
+        )),
+        Err(_) => Err(Failure::new(
+            Code::ProviderUnavailable,
+            "provider.enforce_signature: the secret was not given in time",
+        )),
+    }
+}
+
+fn wavespeed(
+    config: &Config,
+    public_url: &Url,
+    key: &[u8],
+    webhook_secret: Option<Secret>,
+) -> Result<WaveSpeed, Failure> {
     let api_key = api_key(config)?;
     let mut wavespeed = WaveSpeedConfig::new(config.provider.base_url.clone(), api_key.clone());
     wavespeed.submit_timeout = config.provider.submit_timeout;
@@ -251,7 +286,7 @@ fn wavespeed(config: &Config, public_url: &Url, key: &[u8]) -> Result<WaveSpeed,
         } else {
             SignatureCheck::Log
         },
-        webhook_secret: config.provider.webhook_secret.clone(),
+        webhook_secret,
     };
     WaveSpeed::new(wavespeed).map_err(|error| invalid(&error.to_string()))
 }

@@ -49,6 +49,8 @@ pub struct Config {
     pub profiles: BTreeMap<String, Profile>,
     pub verify: Verify,
     pub limits: Limits,
+    /// The most libav may take in one piece, in the whole process.
+    pub max_allocation: u64,
     pub notify: Notify,
     pub links: Links,
     pub retention: Retention,
@@ -167,6 +169,7 @@ fn read(r: &mut Reader, env: &HashMap<String, String>) -> Option<Config> {
     let profiles = picture::profiles(r);
     let verify = picture::verify(r);
     let limits = picture::limits(r);
+    let max_allocation = picture::max_allocation(r);
     let notify = telling::notify(r);
     let shared = ledger != Ledger::Sqlite || queue != Queue::Embedded;
     let links = telling::links(r, &cloud, shared, storage != Storage::Directory);
@@ -187,6 +190,7 @@ fn read(r: &mut Reader, env: &HashMap<String, String>) -> Option<Config> {
         profiles,
         verify,
         limits,
+        max_allocation,
         notify,
         links,
         retention,

@@ -67,6 +67,16 @@ pub fn init() -> Result<(), MediaError> {
     ))
 }
 
+/// What [`limit_allocations`] is without being called.
+pub const DEFAULT_MAX_ALLOCATION: u64 = av::DEFAULT_MAX_ALLOCATION;
+
+/// The most libav may take in one piece, in this process: a header that claims
+/// gigabytes fails before any of them is touched. Frames of `limits.max_pixels`
+/// have to fit, at up to 8 bytes a pixel.
+pub fn limit_allocations(bytes: u64) {
+    av::limit_allocations(bytes);
+}
+
 /// What this process is linked with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BuildInfo {

@@ -24,7 +24,9 @@ pub(super) async fn run(
     args: ProbeArgs,
     settings: Result<Config, Vec<String>>,
 ) -> Result<(), Exit> {
-    let limits = settings.map_err(Exit::Usage)?.limits;
+    let settings = settings.map_err(Exit::Usage)?;
+    media::limit_allocations(settings.max_allocation);
+    let limits = settings.limits;
     let file = args.file.clone();
     let work = tokio::task::spawn_blocking(move || probe(file, &limits));
     let probe = work

@@ -155,6 +155,7 @@ pub(super) async fn run(
 
 /// Makes all files under hidden names, then publishes them together. Blocks.
 fn work(task: &Task, cancel: &Cancel) -> Result<Report, Failure> {
+    media::limit_allocations(task.max_allocation);
     for mark in &task.watermarks {
         check_logo(task, mark, cancel)?;
     }

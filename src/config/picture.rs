@@ -181,6 +181,18 @@ pub(super) fn verify(r: &mut Reader) -> Verify {
     verify
 }
 
+/// Less than this and an ordinary frame does not fit.
+const LEAST_ALLOCATION: u64 = 16 << 20;
+
+pub(super) fn max_allocation(r: &mut Reader) -> u64 {
+    let key = "limits.max_allocation";
+    let bytes = r.bytes(key, crate::media::DEFAULT_MAX_ALLOCATION);
+    if bytes < LEAST_ALLOCATION {
+        r.fault(key, "must be at least 16 MiB");
+    }
+    bytes
+}
+
 pub(super) fn limits(r: &mut Reader) -> Limits {
     let default = Limits::default();
     Limits {

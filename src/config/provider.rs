@@ -27,6 +27,8 @@ pub struct Provider {
     pub callbacks: bool,
     /// Whether a callback's signature decides (`enforce`) or is only looked at (`log`).
     pub enforce_signature: bool,
+    /// Signs the provider's callbacks; where signatures are enforced and it is absent, the provider
+    /// is asked for it at the start.
     pub webhook_secret: Option<Secret>,
     /// Who makes each kind: the documented defaults, and what the settings say otherwise.
     pub models: ModelTable,
@@ -135,9 +137,6 @@ pub(super) fn provider(
         .is_some_and(|low| !low.is_finite() || low < 0.0)
     {
         r.fault("provider.low_balance", "must be a number of US dollars");
-    }
-    if provider.enforce_signature && provider.webhook_secret.is_none() {
-        r.fault("provider.webhook_secret", "is needed to enforce signatures");
     }
     Some(provider)
 }

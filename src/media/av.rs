@@ -73,7 +73,26 @@ pub(crate) use int_field;
 /// is left out on purpose: nothing here may open a connection.
 pub(crate) fn init() {
     static ONCE: OnceLock<()> = OnceLock::new();
-    ONCE.get_or_init(log::install);
+    ONCE.get_or_init(|| {
+        log::install();
+        set_max_allocation(DEFAULT_MAX_ALLOCATION);
+    });
+}
+
+/// A packed picture of the largest size taken by default, at 8 bytes a pixel
+/// (16-bit RGBA), and some.
+pub(crate) const DEFAULT_MAX_ALLOCATION: u64 = 320 << 20;
+
+/// Refuses larger single allocations of libav, in the whole process: a header
+/// that claims gigabytes fails before any of them is touched.
+pub(crate) fn limit_allocations(bytes: u64) {
+    init();
+    set_max_allocation(bytes);
+}
+
+fn set_max_allocation(bytes: u64) {
+    // SAFETY: sets one atomic number of libavutil.
+    unsafe { ffi::av_max_alloc(usize::try_from(bytes).unwrap_or(usize::MAX)) };
 }
 
 /// Versions and abilities of the libraries this process runs with.

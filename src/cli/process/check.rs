@@ -21,6 +21,7 @@ pub(super) struct Task {
     pub(super) profile: Profile,
     pub(super) checks: Checks,
     pub(super) limits: Limits,
+    pub(super) max_allocation: u64,
     pub(super) threads: usize,
     pub(super) overwrite: bool,
     /// The quality was asked for by a flag.
@@ -63,6 +64,7 @@ impl ProcessArgs {
             checks: config.verify.checks_of(&profile),
             profile,
             limits: config.limits,
+            max_allocation: config.max_allocation,
             threads: self.threads.into(),
             overwrite: self.overwrite,
             wants_encode: self.crf.is_some() || self.preset.is_some(),
@@ -220,6 +222,7 @@ impl Task {
             profile: Profile::default(),
             checks: Checks::default(),
             limits: Limits::default(),
+            max_allocation: crate::media::DEFAULT_MAX_ALLOCATION,
             threads: 0,
             overwrite: false,
             wants_encode: false,

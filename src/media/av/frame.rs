@@ -178,6 +178,11 @@ impl Frame {
         unsafe { (*self.pointer).sample_rate }
     }
 
+    pub(crate) fn channels(&self) -> i32 {
+        // SAFETY: see `width`.
+        unsafe { (*self.pointer).ch_layout.nb_channels }
+    }
+
     pub(crate) fn sample_aspect(&self) -> Ratio {
         // SAFETY: see `width`.
         ratio(unsafe { (*self.pointer).sample_aspect_ratio })
@@ -303,5 +308,22 @@ impl Drop for Frame {
     fn drop(&mut self) {
         // SAFETY: ours, dropped once.
         unsafe { ffi::av_frame_free(&mut self.pointer) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{DEFAULT_MAX_ALLOCATION, limit_allocations};
+    use super::*;
+
+    #[test]
+    fn nothing_larger_than_the_limit_is_allocated() {
+        limit_allocations(16 << 20);
+        let large = Frame::video("rgba", 4096, 4096);
+        assert!(large.is_err_and(AvError::is_memory));
+        assert!(Frame::video("rgba", 1024, 1024).is_ok());
+        limit_allocations(DEFAULT_MAX_ALLOCATION);
+        assert!(Frame::video("rgba", 4096, 4096).is_ok());
+        assert!(Frame::video("rgba", 16_000, 16_000).is_err());
     }
 }

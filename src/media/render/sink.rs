@@ -15,6 +15,8 @@ pub(crate) struct Sink {
     head: HeadHandle,
     /// Last decoding time written per stream, in the stream's time base.
     last_dts: Vec<Option<i64>>,
+    /// Streams whose packets are the input's own.
+    copied: Vec<usize>,
     guard: Arc<Guard>,
     max_duration_ms: u64,
 }
@@ -37,6 +39,7 @@ impl Sink {
             muxer,
             head,
             last_dts: Vec::new(),
+            copied: Vec::new(),
             guard: Arc::clone(guard),
             max_duration_ms: limits.max_duration_ms,
         })
@@ -74,9 +77,12 @@ impl Sink {
         frame_rate: Option<Ratio>,
     ) -> Result<usize, MediaError> {
         self.last_dts.push(None);
-        self.muxer
+        let index = self
+            .muxer
             .add_copied(params, codec, time_base, frame_rate)
-            .map_err(mux_error)
+            .map_err(mux_error)?;
+        self.copied.push(index);
+        Ok(index)
     }
 
     pub(crate) fn start(&mut self, reserve: u64) -> Result<(), MediaError> {
@@ -107,9 +113,19 @@ impl Sink {
         if let (Some(slot), Some(dts)) = (self.last_dts.get_mut(stream), packet.dts()) {
             *slot = Some(dts);
         }
-        self.muxer
-            .write(packet, stream)
-            .map_err(|error| self.explain(error))
+        let copied = self.copied.contains(&stream);
+        self.muxer.write(packet, stream).map_err(|error| {
+            let error = self.explain(error);
+            // What we encoded fits; what the input brought may not.
+            if copied && error.code == MediaCode::EncoderFailed {
+                return MediaError {
+                    code: MediaCode::DamagedMedia,
+                    message: "a packet of the input does not fit into the result".to_owned(),
+                    ..error
+                };
+            }
+            error
+        })
     }
 
     /// Writes trailer and index; returns whether the index stands first.

@@ -40,8 +40,8 @@ pub(crate) struct EncodeLane {
     frame: Frame,
     packet: Packet,
     graph: Option<(Graph, Node, Node)>,
-    /// Sample rate and sample format the graph was built for.
-    built_for: (i32, i32),
+    /// Sample rate, sample format and channels the graph was built for.
+    built_for: (i32, i32, i32),
     encoder: Encoder,
     settings: AacSettings,
     stream: usize,
@@ -84,7 +84,7 @@ impl SoundLane {
             frame: Frame::new().map_err(memory)?,
             packet: Packet::new().map_err(memory)?,
             graph: None,
-            built_for: (0, 0),
+            built_for: (0, 0, 0),
             encoder,
             settings,
             stream: index,
@@ -214,7 +214,11 @@ impl EncodeLane {
         sink.admit(rescale(pts, self.base, Ratio::MICROS))?;
         self.heard = self.heard || is_heard(&self.frame);
         self.frame.set_pts(pts);
-        let shape = (self.frame.sample_rate(), self.frame.format());
+        let shape = (
+            self.frame.sample_rate(),
+            self.frame.format(),
+            self.frame.channels(),
+        );
         if self.graph.is_some() && self.built_for != shape {
             self.drain_graph(true, sink)?;
         }

@@ -240,6 +240,17 @@ mod tests {
             (200, r#"{"code":429,"message":"slow"}"#, "busy"),
             (200, r#"{"code":500,"message":"oops"}"#, "ambiguous"),
             (200, r#"{"code":5000,"message":"oops"}"#, "ambiguous"),
+            // Sync mode ran out of time: the prediction goes on.
+            (
+                200,
+                r#"{"code":200,"data":{"id":"abc","status":"processing","code":5004,"error":"Sync mode timed out"}}"#,
+                "ok",
+            ),
+            (
+                200,
+                r#"{"code":200,"data":{"code":5004,"error":"Sync mode timed out"}}"#,
+                "ambiguous",
+            ),
             (
                 200,
                 r#"{"code":500,"message":"You have reached your concurrency limit"}"#,
@@ -296,6 +307,15 @@ mod tests {
         for (status, body, expected) in table {
             let result = submitted(status, None, body.as_bytes());
             assert_eq!(name(&result), expected, "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn codes_that_leave_a_doubt_are_no_refusal() {
+        for code in [1403, 1404, 1405, 1406, 5000, 5003, 9999, -1] {
+            let body = format!(r#"{{"code":{code},"message":"oops"}}"#);
+            let result = submitted(200, None, body.as_bytes());
+            assert_eq!(name(&result), "ambiguous", "{body}");
         }
     }
 

@@ -13,7 +13,7 @@ use reqwest_middleware::{ClientBuilder, ClientWithMiddleware};
 use serde_json::{Value, json};
 use url::Url;
 
-use super::{Callbacks, InvalidConfig, WaveSpeedConfig, answer, wire};
+use super::{Callbacks, InvalidConfig, Secret, WaveSpeedConfig, answer, wire};
 use crate::job::{Fault, Kind};
 use crate::outgoing::{self, OutgoingRules};
 use crate::provider::{
@@ -152,6 +152,18 @@ impl WaveSpeed {
     #[must_use]
     pub fn callbacks(&self) -> Callbacks {
         self.callbacks.clone()
+    }
+
+    /// WaveSpeed's own secret, which signs its callbacks.
+    pub async fn webhook_secret(&self) -> Result<Secret, ProviderError> {
+        let answer = self.ask(self.endpoint("webhook/secret")).await?;
+        answer.data["secret"]
+            .as_str()
+            .filter(|text| !text.is_empty() && text.len() <= 1024)
+            .map(Secret::new)
+            .ok_or_else(|| ProviderError::Protocol {
+                message: "the answer holds no secret".into(),
+            })
     }
 
     /// `{base_url}/api/v3/{path}`: the only way an address that gets the key is made.

@@ -360,6 +360,14 @@ mod tests {
             ),
             (failed(1402), Prediction::InputUnreachable { message: no() }),
             (failed(1403), Prediction::Failed { message: no() }),
+            (failed(1404), Prediction::Failed { message: no() }),
+            (failed(1405), Prediction::Failed { message: no() }),
+            (failed(1406), Prediction::Failed { message: no() }),
+            (failed(1407), Prediction::Failed { message: no() }),
+            (failed(5000), Prediction::Failed { message: no() }),
+            (failed(5003), Prediction::Failed { message: no() }),
+            (failed(9999), Prediction::Failed { message: no() }),
+            (failed(-1), Prediction::Failed { message: no() }),
             (
                 json!({"status": "failed", "code": 5004, "error": ""}),
                 Prediction::Failed {

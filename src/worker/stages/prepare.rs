@@ -4,15 +4,17 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use url::Url;
+
 use super::super::context::{Context, Halt, media_failure};
 use super::{mark, recipe};
-use crate::clock::later;
+use crate::clock::{elapsed, later};
 use crate::job::{
     Change, Code, Disposition, Failure, Job, MediaRef, OrFailure as _, Params, Party,
-    ProviderInputs, SourceFacts,
+    ProviderInputs, SourceFacts, Timestamp,
 };
 use crate::media::{self, FileInput, PictureProbe, Probe};
-use crate::outgoing::FetchError;
+use crate::outgoing::{self, FetchError};
 use crate::provider::ProviderError;
 use crate::storage::StorageError;
 
@@ -50,25 +52,14 @@ pub(super) async fn inputs(context: &Context<'_>, job: &Job) -> Result<ProviderI
     facts.image_object = image.as_ref().map(|image| image.object.clone());
     check(context, job, &facts, &probe).await?;
 
-    let provider = &context.services.provider;
-    let kept_for = provider.uploads_kept_for();
-    let expires_at = later(context.now(), kept_for);
     let content_type = content_type(&probe.container.format);
-    let upload = provider.upload(&video.file, content_type);
-    let video_url = context
-        .interruptible(upload)
-        .await?
-        .map_err(upload_failure)?;
+    let (video_url, mut expires_at) = place(context, job, &video, content_type).await?;
     let image_url = match (&image, &picture) {
         (Some(image), Some(picture)) => {
             let content_type = format!("image/{}", picture.format);
-            let upload = provider.upload(&image.file, &content_type);
-            Some(
-                context
-                    .interruptible(upload)
-                    .await?
-                    .map_err(upload_failure)?,
-            )
+            let (url, until) = place(context, job, image, &content_type).await?;
+            expires_at = expires_at.min(until);
+            Some(url)
         }
         _ => None,
     };
@@ -83,6 +74,38 @@ pub(super) async fn inputs(context: &Context<'_>, job: &Job) -> Result<ProviderI
         .record(&Change::InputsReady(Box::new(inputs.clone())))
         .await?;
     Ok(inputs)
+}
+
+/// Past its deadline a job asks for nothing; clocks differ.
+const LINK_MARGIN: Duration = Duration::from_secs(3600);
+
+/// Where the provider reads an input, and until when: a copy with it or, of what it takes no copy
+/// of, ours by a signed link. That needs links that open from outside.
+async fn place(
+    context: &Context<'_>,
+    job: &Job,
+    input: &Obtained,
+    content_type: &str,
+) -> Result<(Url, Timestamp), Halt> {
+    let provider = &context.services.provider;
+    let now = context.now();
+    let upload = provider.upload(&input.file, content_type);
+    let limit = match context.interruptible(upload).await? {
+        Ok(url) => return Ok((url, later(now, provider.uploads_kept_for()))),
+        Err(ProviderError::TooLarge { limit }) => limit,
+        Err(error) => return Err(upload_failure(error).into()),
+    };
+    let ttl = elapsed(now, job.deadline_at) + LINK_MARGIN;
+    let link = context.services.storage.link(&input.object, ttl, None);
+    let link = context
+        .interruptible(link)
+        .await?
+        .retry(Code::StorageUnavailable)?;
+    if outgoing::check_url(&link, false).is_err() {
+        let message = format!("The provider takes uploads of at most {limit} bytes.");
+        return Err(Failure::new(Code::InputTooLarge, message).into());
+    }
+    Ok((link, later(now, ttl)))
 }
 
 /// An input as a local file, and the name of our own copy.

@@ -83,6 +83,26 @@ async fn a_price_is_asked_for_with_the_whole_request() {
 }
 
 #[tokio::test]
+async fn the_secret_that_signs_callbacks_is_the_accounts() {
+    let sandbox = start(SandboxConfig::default()).await;
+    let secret = client(&sandbox.base_url()).webhook_secret().await;
+    assert_eq!(secret.expect("a secret").expose(), "whsec_sandbox");
+    for (reply, expected) in [
+        (json(200, r#"{"data":{}}"#), "protocol"),
+        (json(200, r#"{"data":{"secret":""}}"#), "protocol"),
+        (json(403, "{}"), "unauthorized"),
+    ] {
+        let stub = Stub::start(vec![reply.clone()]).await;
+        let got = match client(&stub.base).webhook_secret().await {
+            Err(ProviderError::Protocol { .. }) => "protocol",
+            Err(ProviderError::Unauthorized { .. }) => "unauthorized",
+            _ => "another answer",
+        };
+        assert_eq!(got, expected, "{reply:?}");
+    }
+}
+
+#[tokio::test]
 async fn odd_answers_to_either_question_are_told_apart() {
     let price = r#"{"code":200,"data":{"price":"0.5","discounted_price":null}}"#;
     let balance = r#"{"data":{"balance":"3.5"}}"#;

@@ -93,7 +93,7 @@ impl Bench {
             .unwrap()
             .with_automatic_cleanup(true);
         let links = HmacLinks::new(
-            "http://127.0.0.1:1".parse().unwrap(),
+            "https://lab.example/".parse().unwrap(),
             &[7; 32],
             Arc::new(clock.clone()),
         );
@@ -137,6 +137,17 @@ impl Bench {
                 .await
                 .unwrap()
         );
+    }
+
+    /// Has links lead to `base`.
+    pub(super) fn link_to(&mut self, base: &str) {
+        let links = HmacLinks::new(
+            base.parse().unwrap(),
+            &[7; 32],
+            Arc::new(self.clock.clone()),
+        );
+        let store = LocalFileSystem::new_with_prefix(self.dir.path().join("objects")).unwrap();
+        self.storage = Storage::new(Arc::new(store), Arc::new(links.unwrap()), false);
     }
 
     /// A fresh worker, as a new process would have it.

@@ -1,6 +1,7 @@
 //! Inputs that cannot be used: told before any money is spent.
 
-use filmlab::job::{Job, JobId, Kind, Party, Status, WatermarkSpec};
+use filmlab::job::{Code, Job, JobId, Kind, Party, Status, WatermarkSpec};
+use filmlab::provider::ProviderError;
 use serde_json::json;
 
 use super::bench::Bench;
@@ -193,4 +194,58 @@ async fn an_unusable_watermark_or_profile_is_refused() {
         let job = ended(&bench, &id).await;
         bench.assert_ended_without_trace(&job, code).await;
     }
+}
+
+#[tokio::test]
+async fn what_is_too_large_to_upload_is_read_by_a_link_that_outlives_the_job() {
+    let Some(mut bench) = Bench::new().await else {
+        return;
+    };
+    let too_large = || Err(ProviderError::TooLarge { limit: 10 });
+    bench
+        .studio
+        .script
+        .lock()
+        .unwrap()
+        .uploads
+        .push_back(too_large());
+    let id = bench.create("linked").await;
+    let worker = bench.worker();
+    worker.visit(id.clone(), 1).await;
+    let job = bench.job(&id).await;
+    let inputs = job.provider.inputs.clone().unwrap();
+    assert!(
+        inputs
+            .video
+            .starts_with("https://lab.example/files/sources/u1/clip.mp4?"),
+        "{}",
+        inputs.video
+    );
+    assert_eq!(
+        inputs.image.as_deref(),
+        Some("https://studio.example/upload")
+    );
+    assert!(inputs.expires_at > job.deadline_at);
+    let paid = bench.studio.submissions.lock().unwrap()[0]
+        .video
+        .to_string();
+    assert_eq!(paid, inputs.video);
+
+    // A link that leads to this machine alone is of no use to anybody else.
+    bench.link_to("http://127.0.0.1:1");
+    bench
+        .studio
+        .script
+        .lock()
+        .unwrap()
+        .uploads
+        .push_back(too_large());
+    let id = bench.create("local").await;
+    let job = bench.drive(&bench.worker(), &id).await;
+    let error = job.error.unwrap();
+    assert_eq!(
+        (error.code, error.party, error.attempt),
+        (Code::InputTooLarge, Party::Caller, 1)
+    );
+    assert_eq!(bench.studio.submitted(), 1);
 }

@@ -20,6 +20,8 @@ pub(super) type SubmitAnswer = Result<(), SubmitError>;
 
 #[derive(Debug, Default)]
 pub(super) struct Script {
+    /// Answers to uploads, in order; afterwards all are taken.
+    pub(super) uploads: VecDeque<Result<(), ProviderError>>,
     /// Answers to submissions, in order; afterwards all are accepted.
     pub(super) submits: VecDeque<SubmitAnswer>,
     /// Answers to questions, in order; afterwards all predictions are completed.
@@ -115,6 +117,8 @@ impl Provider for Studio {
 
     async fn upload(&self, file: &Path, _content_type: &str) -> Result<Url, ProviderError> {
         assert!(file.is_file());
+        let next = self.script.lock().unwrap().uploads.pop_front();
+        next.unwrap_or(Ok(()))?;
         Ok("https://studio.example/upload".parse().unwrap())
     }
 

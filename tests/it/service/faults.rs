@@ -106,3 +106,37 @@ async fn a_download_that_breaks_off_is_given_up_after_three_attempts() {
 async fn a_cut_file_fails_verification() {
     fails(FaultRule::always(Fault::CutFile), "truncated", 3, 1).await;
 }
+
+#[tokio::test]
+async fn where_signatures_are_enforced_a_signed_callback_proves_a_lost_submission() {
+    for (fault, signed) in [(None, true), (Some(Fault::WebhookBadSignature), false)] {
+        let Some(mut lab) = Lab::new(SandboxConfig::default()).await else {
+            return;
+        };
+        // The secret is asked for.
+        lab.set("PROVIDER__ENFORCE_SIGNATURE", "true");
+        lab.sandbox.add_fault(FaultRule::once(Fault::AnswerLost));
+        if let Some(fault) = fault {
+            lab.sandbox.add_fault(FaultRule::once(fault));
+        }
+        let service = lab.start().await;
+        let id = lab.create(&service).await;
+        if signed {
+            let job = lab.ended(&service, &id).await;
+            assert_eq!(job.status.as_str(), "completed", "{job:#?}");
+        } else {
+            let called = async || {
+                for _ in 0..600 {
+                    if let Some(call) = lab.sandbox.deliveries().first() {
+                        return call.clone();
+                    }
+                    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                }
+                panic!("nobody called back");
+            };
+            assert_eq!(called().await.status, Some(401));
+        }
+        assert_eq!(lab.sandbox.submissions().len(), 1);
+        service.stop().await;
+    }
+}

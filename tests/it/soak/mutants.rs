@@ -124,6 +124,8 @@ pub(super) fn known() -> Vec<Mutant> {
         of("hevc-10bit.mp4", Part::Tail, "0.001", 2),
         // The same of an index, before anything was read; FFmpeg 8.1.
         of("vfr.mp4", Part::Whole, "0.002", 3),
+        // A copied packet that MP4 cannot hold was taken for our encoder's failure.
+        of("start-offset.ts", Part::Whole, "0.0001", 1),
         // Sound three days late: the silence up to it was made in one piece.
         of("mpeg4-mp3.avi", Part::Tail, "0.001", 6),
     ]

@@ -1,4 +1,6 @@
 //! Makes the mutants, gives them to children, and says what became of each.
+//!
+//! `FILMLAB_SOAK_RUNNER`: a command the children run under, such as valgrind.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader};
@@ -79,10 +81,13 @@ fn one_child(
         .collect();
     let list = child::list(folder, round, &seeds.main(), &files);
     let inner = child::command("soak::child::batch");
+    let runner = require::variable("FILMLAB_SOAK_RUNNER");
+    let runner = runner.to_string_lossy();
     let mut child = std::process::Command::new("sh")
         .arg("-c")
         .arg(format!("ulimit -v {ADDRESSES}; ulimit -c 0; exec \"$@\""))
         .arg("sh")
+        .args(runner.split_whitespace())
         .arg(inner.get_program())
         .args(inner.get_args())
         .env(child::BATCH, &list)
@@ -127,6 +132,11 @@ fn one_child(
     }
     let status = child.wait().unwrap();
     reader.join().unwrap();
+    // A runner such as valgrind has its say at the end.
+    assert!(
+        ended < batch.len() || status.success(),
+        "all files ended, but their process with {status}: see its log"
+    );
     if ended < batch.len() {
         assert!(at_work, "a child ended before its work: {status}");
         let ending = match status.signal() {
