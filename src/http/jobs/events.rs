@@ -101,7 +101,7 @@ problems!(EventsProblems: Unauthorized, NotFound, InvalidJob, LedgerUnavailable,
             description = "The id of the last event that was seen."),
     ),
     responses(
-        (status = 200, description = "Events.", body = String, content_type = "text/event-stream"),
+        (status = 200, description = "Events.", content_type = "text/event-stream"),
         (status = 204, description = "The job has ended, and its end was seen."),
         EventsProblems,
     ),
