@@ -3,6 +3,7 @@
 //! Reading them binds no port and opens no store, and tells every fault at once.
 
 mod cloud;
+mod memory;
 mod picture;
 mod provider;
 mod reader;

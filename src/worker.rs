@@ -7,6 +7,7 @@
 //! Architecture invariant: the worker knows ports, never adapters; nothing here sleeps through a
 //! provider's work.
 
+mod admission;
 mod balance;
 mod cleaning;
 mod context;
@@ -25,6 +26,7 @@ mod visit;
 mod writer;
 
 use std::fmt::Debug;
+use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -160,7 +162,7 @@ pub struct Worker {
     tracker: TaskTracker,
     draining: CancellationToken,
     running: Running,
-    media_slots: Arc<Semaphore>,
+    media: admission::Admission,
     quotes: Semaphore,
     last_balance: balance::LastLook,
     limiter: limiter::Limiter,
@@ -178,7 +180,9 @@ struct Cleaning {
 impl Worker {
     #[must_use]
     pub fn new(services: Services) -> Arc<Self> {
-        let slots = services.settings.media_slots.max(1);
+        let settings = &services.settings;
+        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let media = admission::Admission::new(settings.media_slots, settings.media_memory, cores);
         let limiter = limiter::Limiter::new(services.settings.provider_limits, &services.clock);
         Arc::new(Self {
             services: Arc::new(services),
@@ -187,7 +191,7 @@ impl Worker {
             tracker: TaskTracker::new(),
             draining: CancellationToken::new(),
             running: Running::default(),
-            media_slots: Arc::new(Semaphore::new(slots)),
+            media,
             cleaning: Mutex::default(),
             quotes: Semaphore::new(quote::AT_ONCE),
             last_balance: balance::LastLook::default(),

@@ -28,6 +28,7 @@ pub(super) fn worker(config: &Config, scratch: PathBuf) -> Settings {
         poll_min: config.provider.poll_min,
         poll_max: config.provider.poll_max,
         media_slots: worker.media_slots,
+        media_memory: worker.media_memory,
         media_slot_patience: SLOT_PATIENCE.min(worker.budget / 2),
         media_time_factor: worker.media_time_factor,
         limits: config.limits.clone(),

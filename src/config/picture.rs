@@ -208,6 +208,7 @@ pub(super) fn limits(r: &mut Reader) -> Limits {
         deadline_ms: r.get("limits.deadline_ms").or(default.deadline_ms),
         max_damage: r.get_or("limits.max_damage", default.max_damage),
         allow_truncated: r.get_or("limits.allow_truncated", default.allow_truncated),
+        threads: default.threads,
     }
 }
 

@@ -1,9 +1,10 @@
 //! `[worker]` and `[credits]`: how jobs are moved, and what they cost.
 
 use std::num::NonZeroU32;
+use std::path::Path;
 use std::time::Duration;
 
-use super::Reader;
+use super::{Reader, memory};
 use crate::job::attempt::Attempts;
 use crate::job::credits::{CancelAfterSubmit, CreditsMode, Price};
 use crate::job::{Kind, PriceTable};
@@ -15,6 +16,8 @@ pub struct Worker {
     pub budget: Duration,
     pub attempts: Attempts,
     pub media_slots: usize,
+    /// Bytes.
+    pub media_memory: u64,
     pub media_time_factor: f64,
     /// Visits at once.
     pub concurrency: NonZeroU32,
@@ -39,6 +42,7 @@ pub(super) fn worker(r: &mut Reader) -> Worker {
         budget: r.duration("worker.budget", secs(25 * 60)),
         attempts: attempts(r, "worker", 3, secs(5), secs(300)),
         media_slots: r.get_or("worker.media_slots", default_slots()),
+        media_memory: r.bytes("worker.media_memory", default_memory()),
         media_time_factor: r.get_or("worker.media_time_factor", 2.0),
         concurrency: r.get_or("worker.concurrency", VISITS),
         sweep_every: r.duration("worker.sweep_every", secs(30)),
@@ -52,6 +56,9 @@ pub(super) fn worker(r: &mut Reader) -> Worker {
     if worker.media_slots == 0 {
         r.fault("worker.media_slots", "must be at least 1");
     }
+    if worker.media_memory < LEAST_MEMORY {
+        r.fault("worker.media_memory", "must be at least 64 MiB");
+    }
     if !(worker.media_time_factor > 0.0 && worker.media_time_factor.is_finite()) {
         r.fault("worker.media_time_factor", "must be a number above 0");
     }
@@ -64,6 +71,17 @@ pub(super) fn worker(r: &mut Reader) -> Worker {
 /// One pass keeps two cores busy: half as many passes as cores.
 fn default_slots() -> usize {
     std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2))
+}
+
+/// A small clip takes more; below, a slip of the pen is likelier than a machine.
+const LEAST_MEMORY: u64 = 64 << 20;
+/// Where the machine does not say how much it has.
+const USUAL_MEMORY: u64 = 2 << 30;
+
+/// Half: the rest is for the service itself, uploads, the page cache and what the reckoning of a
+/// pass misses.
+fn default_memory() -> u64 {
+    (memory::available(Path::new("/")).unwrap_or(USUAL_MEMORY) / 2).max(LEAST_MEMORY)
 }
 
 pub(super) fn attempts(

@@ -39,6 +39,9 @@ pub struct Limits {
     /// Whether a file that breaks off is taken as far as it goes. The report
     /// says so then; otherwise it is refused as `truncated`.
     pub allow_truncated: bool,
+    /// Codec threads; 0 = one per core. A render has its own.
+    #[serde(skip)]
+    pub threads: usize,
 }
 
 impl Default for Limits {
@@ -58,6 +61,7 @@ impl Default for Limits {
             deadline_ms: None,
             max_damage: 0.1,
             allow_truncated: false,
+            threads: 0,
         }
     }
 }

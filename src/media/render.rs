@@ -557,6 +557,7 @@ fn check(
     let limits = Limits {
         max_bytes: u64::MAX,
         max_duration_ms: limits.max_duration_ms.saturating_add(60_000),
+        threads: render.threads,
         ..limits.clone()
     };
     verify_guarded(output.staged().as_ref(), &expectation, &limits, guard)

@@ -40,6 +40,7 @@ const STAGE_SECONDS: &str = "filmlab_stage_seconds";
 const PROVIDER_CALLS: &str = "filmlab_provider_calls_total";
 const PROVIDER_BALANCE: &str = "filmlab_provider_balance_usd";
 const MEDIA_SLOTS: &str = "filmlab_media_slots_in_use";
+const MEDIA_BYTES: &str = "filmlab_media_bytes_reserved";
 const JOBS: &str = "filmlab_jobs";
 const NOTICES: &str = "filmlab_outbox";
 
@@ -88,6 +89,12 @@ pub const METRICS: &[Metric] = &[
         "Media passes that run in this process.",
     ),
     metric(
+        MEDIA_BYTES,
+        "gauge",
+        &[],
+        "Memory these passes are expected to take, of `worker.media_memory`.",
+    ),
+    metric(
         JOBS,
         "gauge",
         &["state"],
@@ -132,6 +139,7 @@ pub fn start(version: &'static str) {
         }
         gauge!(BUILD, "version" => version).set(1.0);
         gauge!(MEDIA_SLOTS).set(0.0);
+        gauge!(MEDIA_BYTES).set(0.0);
         Some(handle)
     });
 }
@@ -166,18 +174,23 @@ pub(crate) fn provider_balance(usd: f64) {
 
 /// A media pass that runs until this is dropped.
 #[derive(Debug)]
-pub(crate) struct MediaPass(());
+pub(crate) struct MediaPass {
+    bytes: f64,
+}
 
 impl MediaPass {
-    pub(crate) fn begun() -> Self {
+    pub(crate) fn begun(bytes: u64) -> Self {
+        let bytes = bytes as f64;
         gauge!(MEDIA_SLOTS).increment(1.0);
-        Self(())
+        gauge!(MEDIA_BYTES).increment(bytes);
+        Self { bytes }
     }
 }
 
 impl Drop for MediaPass {
     fn drop(&mut self) {
         gauge!(MEDIA_SLOTS).decrement(1.0);
+        gauge!(MEDIA_BYTES).decrement(self.bytes);
     }
 }
 

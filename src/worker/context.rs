@@ -2,16 +2,18 @@
 
 use std::future::Future;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::admission::Permit;
 use super::stop::{Stop, StopReason};
 use super::writer::Writer;
 use super::{Services, Settings, Worker};
 use crate::job::{Code, Disposition, Failure, JobError, Party, Timestamp};
 use crate::ledger::LedgerError;
-use crate::media::{MediaCode, MediaError};
+use crate::media::{Limits, MediaCode, MediaError};
 
 /// Why a visit does not go on to its next stage.
 #[derive(Debug)]
@@ -21,6 +23,8 @@ pub(super) enum Halt {
     Stopped(StopReason),
     /// Another claim has been made: nothing more may be written.
     Lost,
+    /// No place for media work came free in time.
+    NoPlace,
     Ledger(LedgerError),
 }
 
@@ -62,6 +66,8 @@ pub(super) struct Context<'a> {
     pub(super) writer: Writer<'a>,
     pub(super) stop: Stop,
     pub(super) scratch: tempfile::TempDir,
+    /// The place its pass has, while it has one.
+    pub(super) pass: Mutex<Option<Permit>>,
     pub(super) started: Instant,
 }
 
@@ -92,6 +98,41 @@ impl Context<'_> {
         }
     }
 
+    /// Waits for a place for a pass that takes `bytes`; everything that is run before the answer
+    /// is dropped has it.
+    pub(super) async fn pass(&self, bytes: u64) -> Result<Pass<'_>, Halt> {
+        let patience = self.settings().media_slot_patience;
+        let permit = self.worker.media.pass(bytes, patience);
+        let permit = self.interruptible(permit).await?.ok_or(Halt::NoPlace)?;
+        *self.held() = Some(permit.clone());
+        Ok(Pass {
+            permit,
+            context: self,
+        })
+    }
+
+    /// The pass's place, or one for a probe.
+    async fn place(&self) -> Result<Permit, Halt> {
+        let held = self.held().clone();
+        if let Some(permit) = held {
+            return Ok(permit);
+        }
+        let probe = self.worker.media.probe(self.settings().media_slot_patience);
+        self.interruptible(probe).await?.ok_or(Halt::NoPlace)
+    }
+
+    /// The bounds of a piece of work, with the threads it may use now.
+    pub(super) fn limits(&self) -> Limits {
+        Limits {
+            threads: self.held().as_ref().map_or(1, Permit::threads),
+            ..self.settings().limits.clone()
+        }
+    }
+
+    fn held(&self) -> std::sync::MutexGuard<'_, Option<Permit>> {
+        self.pass.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Runs native work on a blocking thread and waits for it, stopped or not: its files are
     /// in our folder. It looks at the visit's stop by itself.
     pub(super) async fn blocking<T, F>(&self, work: F) -> Result<Result<T, MediaError>, Halt>
@@ -101,7 +142,8 @@ impl Context<'_> {
     {
         // Its lines belong to this visit too.
         let span = tracing::Span::current();
-        match tokio::task::spawn_blocking(move || span.in_scope(work)).await {
+        let place = self.place().await?;
+        match place.run(move || span.in_scope(work)).await {
             Ok(Err(error)) => match self.stop.reason() {
                 Some(reason)
                     if matches!(
@@ -116,6 +158,25 @@ impl Context<'_> {
             Ok(result) => Ok(result),
             Err(error) => Err(internal(&error).into()),
         }
+    }
+}
+
+/// A pass that has its place until this is dropped, and what it still runs has ended.
+pub(super) struct Pass<'a> {
+    permit: Permit,
+    context: &'a Context<'a>,
+}
+
+impl Pass<'_> {
+    /// Whether work of this cost may go on in it.
+    pub(super) fn covers(&self, bytes: u64) -> bool {
+        self.permit.covers(bytes)
+    }
+}
+
+impl Drop for Pass<'_> {
+    fn drop(&mut self) {
+        self.context.held().take();
     }
 }
 

@@ -34,6 +34,8 @@ pub struct Settings {
     pub poll_max: Duration,
     /// Media passes at once.
     pub media_slots: usize,
+    /// Bytes that media work may take together.
+    pub media_memory: u64,
     /// How long a visit waits for a media slot before it leaves.
     pub media_slot_patience: Duration,
     /// Share of real time a pass is assumed to take at worst on 1080p: a 10 minute source with

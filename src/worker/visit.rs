@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::FutureExt as _;
@@ -47,6 +47,7 @@ pub(super) async fn run(worker: &Arc<Worker>, claim: Claim, job: Job) -> Visit {
         writer,
         stop,
         scratch,
+        pass: Mutex::default(),
         started: Instant::now(),
     };
     let outcome = tokio::select! {
@@ -192,6 +193,16 @@ async fn leave(context: &Context<'_>, halt: Halt) -> Result<Job, Halt> {
                 .record(&Change::GivenBack { next_visit })
                 .await
         }
+        // Nothing of the job is wrong: no attempt is used.
+        Halt::NoPlace => {
+            let until = context.after(context.settings().busy_pause);
+            let until = until.min(context.writer.job().await.deadline_at);
+            let waited = Change::Waited {
+                until,
+                reason: None,
+            };
+            context.writer.record(&waited).await
+        }
         Halt::Stopped(StopReason::LeaseLost) => Err(Halt::Lost),
         other => Err(other),
     }
@@ -258,6 +269,9 @@ fn halted(halt: &Halt) -> Visit {
                 message: failure.to_string(),
             }
         }
+        Halt::NoPlace => Visit::Unavailable {
+            message: "there is no place for media work".into(),
+        },
         Halt::Stopped(reason) => {
             tracing::warn!(?reason, "the visit was stopped while it ended");
             Visit::Unavailable {

@@ -48,7 +48,7 @@ impl Ends {
         };
         let name = decoder_name(&stream.codec).unwrap_or_default();
         let options = DecoderOptions {
-            threads: 0,
+            threads: limits.threads,
             max_pixels: limits.max_pixels,
             strict: true,
         };

@@ -324,6 +324,16 @@ pub(in crate::worker) fn processing_time(
     facts: &SourceFacts,
 ) -> Duration {
     let source_s = facts.duration_ms as f64 / 1000.0;
+    let seconds = match params {
+        Params::Extend(extend) => source_s + f64::from(extend.seconds),
+        _ => source_s,
+    };
+    let total = factor * seconds * (generated_pixels(params, facts) / FULL_HD_PIXELS);
+    Duration::try_from_secs_f64(total).unwrap_or(Duration::MAX)
+}
+
+/// Pixels of a frame the provider is expected to make.
+pub(super) fn generated_pixels(params: &Params, facts: &SourceFacts) -> f64 {
     let (short, long) = (
         facts.width.min(facts.height).max(1),
         facts.width.max(facts.height).max(1),
@@ -334,13 +344,7 @@ pub(in crate::worker) fn processing_time(
         Params::CharacterReplace(_) => short,
         Params::Extend(extend) => extend.resolution.short_side().max(short),
     };
-    let seconds = match params {
-        Params::Extend(extend) => source_s + f64::from(extend.seconds),
-        _ => source_s,
-    };
-    let pixels = f64::from(short_side) * f64::from(short_side) * aspect;
-    let total = factor * seconds * (pixels / FULL_HD_PIXELS);
-    Duration::try_from_secs_f64(total).unwrap_or(Duration::MAX)
+    f64::from(short_side) * f64::from(short_side) * aspect
 }
 
 fn content_type(format: &str) -> &'static str {

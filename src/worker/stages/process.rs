@@ -10,13 +10,13 @@ use super::super::context::{Context, Halt, Step, media_failure};
 use super::recipe::{self, Recipe};
 use super::{fetch, mark, prepare};
 use crate::job::{
-    Change, Code, Failure, Job, OrFailure as _, Party, Progress, Published, SourceFacts, Stage,
+    Change, Code, Failure, Job, OrFailure as _, Params, Party, Progress, Published, SourceFacts,
+    Stage,
 };
 use crate::media::{
     self, AudioExpectation, Event, Expectation, FileInput, FileOutput, Input, MediaError, Probe,
     Render, Report, Verified,
 };
-use crate::telemetry::metrics::MediaPass;
 
 pub(super) async fn run(context: &Context<'_>, job: Job) -> Result<Step, Halt> {
     let Some(facts) = job
@@ -34,14 +34,13 @@ pub(super) async fn run(context: &Context<'_>, job: Job) -> Result<Step, Halt> {
         context.writer.record(&Change::GeneratedUnusable).await?;
         return Ok(Step::Next);
     };
-    let Some(_slot) = slot(context).await? else {
-        let until = context.after(context.settings().busy_pause);
-        return Ok(Step::Wait {
-            until,
-            reason: None,
-        });
-    };
-    let _pass = MediaPass::begun();
+    let expected = cost(
+        context,
+        &job,
+        &facts,
+        prepare::generated_pixels(&job.params, &facts) as u64,
+    );
+    let mut pass = context.pass(expected).await?;
     let (found, recipe) = match check(context, &job, &facts, &generated).await? {
         Ok(checked) => checked,
         Err(error) => {
@@ -50,6 +49,16 @@ pub(super) async fn run(context: &Context<'_>, job: Job) -> Result<Step, Halt> {
             return Err(media_failure(error, Party::Provider).into());
         }
     };
+    if let Some(video) = &found.probe.video {
+        let pixels = u64::from(video.display_width) * u64::from(video.display_height);
+        let real = cost(context, &job, &facts, pixels);
+        // Larger than was asked for. What it has is given back first: two that wait for more
+        // would wait for each other.
+        if !pass.covers(real) {
+            drop(pass);
+            pass = context.pass(real).await?;
+        }
+    }
     let source = if recipe.needs_source {
         let file = context.folder().join("source-video");
         if !tokio::fs::try_exists(&file).await.unwrap_or(false) {
@@ -68,6 +77,7 @@ pub(super) async fn run(context: &Context<'_>, job: Job) -> Result<Step, Halt> {
     let recipe = recipe.heard(context, source.as_ref()).await?;
     let made = make(context, &job, &generated, source, recipe).await?;
     let verified = verify(context, &job, &facts, &found, &made, recipe).await?;
+    drop(pass);
     let published = publish(context, &job, &made, &verified).await?;
     context
         .writer
@@ -96,16 +106,15 @@ async fn generated_file(context: &Context<'_>, job: &Job) -> Result<Option<PathB
     Ok(Some(file))
 }
 
-/// A place to work in, or `None` after waiting long enough.
-async fn slot<'a>(
-    context: &'a Context<'_>,
-) -> Result<Option<tokio::sync::SemaphorePermit<'a>>, Halt> {
-    let patience = context.settings().media_slot_patience;
-    let acquire = tokio::time::timeout(patience, context.worker.media_slots.acquire());
-    match context.interruptible(acquire).await? {
-        Ok(Ok(permit)) => Ok(Some(permit)),
-        Ok(Err(_)) | Err(_) => Ok(None),
-    }
+/// What a pass over frames of so many pixels is expected to take; beside them the source's are
+/// decoded, in a join, and a profile may make them smaller, which is not counted on.
+fn cost(context: &Context<'_>, job: &Job, facts: &SourceFacts, generated: u64) -> u64 {
+    let source = match &job.params {
+        Params::Extend(_) => u64::from(facts.width) * u64::from(facts.height),
+        Params::CharacterReplace(_) | Params::Upscale(_) => 0,
+    };
+    let media = &context.worker.media;
+    media.cost(generated.saturating_add(source), generated)
 }
 
 /// Looks at what the provider made: is it whole, and is it what was asked for?
@@ -116,11 +125,7 @@ async fn check(
     file: &Path,
 ) -> Result<Result<(Verified, Recipe), MediaError>, Halt> {
     let expected = recipe::expected(context, job, facts);
-    let (input, limits, cancel) = (
-        FileInput::new(file),
-        context.settings().limits.clone(),
-        context.stop.media(),
-    );
+    let (input, limits, cancel) = (FileInput::new(file), context.limits(), context.stop.media());
     let checked = context
         .blocking(move || media::verify(&input, &expected, &limits, &cancel))
         .await?;
@@ -157,6 +162,7 @@ async fn make(
         })?;
     let video = context.folder().join("video.mp4");
     let poster = context.folder().join("poster.jpg");
+    let limits = context.limits();
     let render = Render {
         main: Arc::new(FileInput::new(generated)),
         before: source.clone().filter(|_| recipe.joins),
@@ -171,8 +177,8 @@ async fn make(
             .collect(),
         poster: Some(poster.clone()),
         force: media::Force::default(),
-        limits: settings.limits.clone(),
-        threads: 0,
+        threads: limits.threads,
+        limits,
     };
     let (events, mut seen) = tokio::sync::watch::channel(0.0_f64);
     let (target, cancel) = (video.clone(), context.stop.media());
@@ -229,7 +235,7 @@ async fn verify(
     };
     let (input, limits, cancel) = (
         FileInput::new(&made.video),
-        context.settings().limits.clone(),
+        context.limits(),
         context.stop.media(),
     );
     let verified = context

@@ -423,6 +423,7 @@ fn settings(scratch: PathBuf, logo: PathBuf) -> Settings {
         poll_min: secs(5),
         poll_max: secs(60),
         media_slots: 1,
+        media_memory: 2 << 30,
         media_slot_patience: secs(60),
         media_time_factor: 2.0,
         limits: Limits::default(),

@@ -45,6 +45,7 @@ async fn a_job_that_ran_shows_in_the_numbers() {
     assert!(value("filmlab_visits_total{outcome=\"advanced\"}") >= 2.0);
     for idle in [
         "filmlab_media_slots_in_use",
+        "filmlab_media_bytes_reserved",
         "filmlab_jobs{state=\"queued\"}",
         "filmlab_jobs{state=\"generating\"}",
         "filmlab_outbox{state=\"undeliverable\"}",
