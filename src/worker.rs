@@ -22,6 +22,7 @@ mod settings;
 mod stages;
 mod stop;
 mod visit;
+mod watchdog;
 mod writer;
 
 use std::fmt::Debug;
@@ -160,6 +161,7 @@ pub struct Worker {
     tracker: TaskTracker,
     draining: CancellationToken,
     running: Running,
+    watchdog: watchdog::Watchdog,
     media_slots: Arc<Semaphore>,
     quotes: Semaphore,
     last_balance: balance::LastLook,
@@ -187,6 +189,7 @@ impl Worker {
             tracker: TaskTracker::new(),
             draining: CancellationToken::new(),
             running: Running::default(),
+            watchdog: watchdog::Watchdog::default(),
             media_slots: Arc::new(Semaphore::new(slots)),
             cleaning: Mutex::default(),
             quotes: Semaphore::new(quote::AT_ONCE),
@@ -465,6 +468,12 @@ impl Worker {
         tokio::time::timeout(patience, self.tracker.wait())
             .await
             .is_ok()
+    }
+
+    /// Resolves when native work did not stop in time: its thread is lost, and this process has
+    /// to be replaced.
+    pub async fn stuck(&self) {
+        self.watchdog.barked().await;
     }
 
     /// Takes a place at the provider for one submission, if there is one.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::stop::{Stop, StopReason};
+use super::watchdog::Watchdog;
 use super::writer::Writer;
 use super::{Services, Settings, Worker};
 use crate::job::{Code, Disposition, Failure, JobError, Party, Timestamp};
@@ -19,6 +20,8 @@ pub(super) enum Halt {
     Failed(Failure),
     /// The visit was told to stop.
     Stopped(StopReason),
+    /// It was told to stop, and its native work does not come back.
+    Stuck(StopReason),
     /// Another claim has been made: nothing more may be written.
     Lost,
     Ledger(LedgerError),
@@ -101,7 +104,14 @@ impl Context<'_> {
     {
         // Its lines belong to this visit too.
         let span = tracing::Span::current();
-        match tokio::task::spawn_blocking(move || span.in_scope(work)).await {
+        let work = tokio::task::spawn_blocking(move || span.in_scope(work));
+        let patience = self.settings().watchdog;
+        let done = tokio::select! {
+            biased;
+            done = work => done,
+            reason = Watchdog::overdue(&self.stop, patience) => return Err(Halt::Stuck(reason)),
+        };
+        match done {
             Ok(Err(error)) => match self.stop.reason() {
                 Some(reason)
                     if matches!(
