@@ -10,7 +10,7 @@ FILMLAB = cargo run --locked --quiet --profile $(PROFILE) --
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup fixtures build vendor run demo test test-cloud test-vendor soak sanitize lint clean
+.PHONY: help setup test-api bench-load fixtures build vendor run demo test test-cloud test-vendor soak sanitize lint clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -44,6 +44,16 @@ test: ## format, clippy, docs, all tests; ends with what was skipped
 	@scripts/setup.sh test
 	@scripts/fixtures.sh
 	@scripts/check.sh test
+
+test-api: ## hold a running service to its OpenAPI document, with schemathesis
+	@scripts/setup.sh api
+	@scripts/check.sh test-api
+
+bench-load: ## jobs that wait for the provider, and a burst of wake-ups (about two minutes)
+	@scripts/setup.sh test
+	@scripts/fixtures.sh
+	@cargo build --locked --profile $(PROFILE)
+	@python3 scripts/load.py "$${CARGO_TARGET_DIR:-target}/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))/filmlab" fixtures/generated/tiny.mp4
 
 test-cloud: ## the tests of the cloud deployment alone, with the Firestore emulator
 	@scripts/setup.sh test

@@ -4,6 +4,7 @@
 #
 #   scripts/check.sh test     format, clippy, docs, doc tests, tests
 #   scripts/check.sh test-cloud   the tests of the cloud deployment alone
+#   scripts/check.sh test-api     the HTTP contract, with schemathesis
 #   scripts/check.sh test-vendor  what touches media, with the FFmpeg of vendor/ffmpeg
 #   scripts/check.sh soak         damaged files by the thousand, with both builds of FFmpeg
 #   scripts/check.sh sanitize     media under valgrind, with the FFmpeg of vendor/ffmpeg
@@ -61,6 +62,16 @@ tests() {
     [[ -z ${CI:-} ]] || profile=ci
     emulator
     cargo nextest run --locked --profile "$profile" "$@"
+}
+# 75: there is no Python, or no network to install the program from.
+api() {
+    local outcome=0
+    scripts/schemathesis.sh || outcome=$?
+    if ((outcome == 75)); then
+        skip schemathesis "the HTTP contract" "schemathesis cannot be installed"
+        return 0
+    fi
+    return "$outcome"
 }
 # What is about the cloud: its adapters against stand-ins, whole workers on the emulator.
 cloud_tests() { tests --test it cloud:: gcp:: ledger::firestore; }
@@ -122,6 +133,9 @@ case ${1:-} in
         step docs docs
         step doc-tests doc_tests
         step tests tests
+        ;;
+    test-api)
+        step api api
         ;;
     test-cloud)
         step cloud-tests cloud_tests

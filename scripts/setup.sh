@@ -7,6 +7,7 @@
 #   scripts/setup.sh test     also to test: the ffmpeg program, zzuf, cargo-nextest
 #   scripts/setup.sh vendor   also for the static FFmpeg of vendor/ffmpeg
 #   scripts/setup.sh sanitize the same and valgrind
+#   scripts/setup.sh api      also for `make test-api`: Python, and schemathesis in target/
 #   scripts/setup.sh lint     also to lint: shellcheck, cargo-deny
 #
 # Exit codes: 0 ready; 64 wrong use; 69 something is missing that this script may
@@ -35,9 +36,10 @@ case $purpose in
     test) packages+=(ffmpeg zzuf) tools=("$nextest") ;;
     vendor) packages+=("${vendor[@]}") ;;
     sanitize) packages+=("${vendor[@]}" valgrind) ;;
+    api) packages+=(python3 python3-venv) ;;
     lint) packages+=(shellcheck) tools=("$deny") ;;
     *)
-        echo "usage: scripts/setup.sh [build|fixtures|test|vendor|sanitize|lint]" >&2
+        echo "usage: scripts/setup.sh [build|fixtures|test|vendor|sanitize|api|lint]" >&2
         exit 64
         ;;
 esac
@@ -122,3 +124,6 @@ cargo_tools() {
 system_packages
 rust
 cargo_tools
+if [[ $purpose == api ]] && ! scripts/schemathesis.sh install; then
+    say "schemathesis could not be installed; its checks will be skipped"
+fi

@@ -13,6 +13,7 @@ mod health;
 mod jobs;
 mod metrics;
 mod oidc;
+mod openapi;
 mod problem;
 mod quotes;
 mod tasks;
@@ -159,7 +160,9 @@ impl std::fmt::Debug for HttpSettings {
 
 /// All routes, framed. Serve it with a graceful shutdown: open visits are the worker's to drain.
 pub fn router(state: HttpState) -> Router {
-    let mut routes = health::routes()
+    let mut routes = openapi::about()
+        .merge(health::routes())
+        .merge(openapi::routes())
         .merge(callbacks::routes())
         .merge(metrics::routes());
     if !matches!(state.settings.tasks_auth, TasksAuth::Closed) {
@@ -171,5 +174,8 @@ pub fn router(state: HttpState) -> Router {
     if state.links.is_some() {
         routes = routes.merge(files::routes());
     }
+    let (routes, described) = routes.split_for_parts();
+    let document = openapi::finish(&described, &state.settings).to_string();
+    let routes = routes.layer(axum::Extension(openapi::Document(document.into())));
     api::frame(routes).with_state(state)
 }

@@ -22,6 +22,7 @@ mod watermark;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 pub use jiff::Timestamp;
 
@@ -126,7 +127,7 @@ fn one() -> u32 {
 pub const MAX_INTENTS: usize = 16;
 
 /// What the user gave.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Source {
     pub video: MediaRef,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -134,7 +135,7 @@ pub struct Source {
 }
 
 /// How the result is to be made.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Output {
     /// The name of a profile.
     pub profile: String,
@@ -145,6 +146,7 @@ pub struct Output {
         skip_serializing_if = "Vec::is_empty",
         with = "watermark::one_or_many"
     )]
+    #[schema(value_type = Option<watermark::OneOrMany>)]
     pub watermark: Vec<WatermarkSpec>,
 }
 
@@ -280,7 +282,7 @@ pub struct JobError {
 }
 
 /// How long each stage took in total over all visits, in milliseconds.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Timings {
     #[serde(default)]
     pub stages_ms: BTreeMap<String, u64>,

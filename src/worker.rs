@@ -123,14 +123,14 @@ pub enum OutboxVisit {
 }
 
 /// What a sweep found.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub struct Swept {
     pub jobs: u32,
     pub notifications: u32,
 }
 
 /// What a cleaning deleted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub struct Cleaned {
     /// Jobs whose left-over work files went.
     pub leftovers: u32,

@@ -4,10 +4,12 @@
 //! intent whose answer was lost it is the only proof, so it is recorded before it is answered.
 
 use axum::extract::{DefaultBodyLimit, Path, RawQuery, Request, State};
-use axum::routing::post;
-use axum::{Router, middleware};
+use axum::middleware;
 use http::StatusCode;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
+use super::openapi::{Routes, problems};
 use super::{HttpState, Problem, api};
 use crate::job::{Code, JobId};
 use crate::ledger::Callback;
@@ -19,13 +21,34 @@ const MAX_BYTES: usize = 1024 * 1024;
 /// Ours are `{round}-{number}`.
 const MAX_INTENT_CHARS: usize = 64;
 
-pub(super) fn routes() -> Router<HttpState> {
-    Router::new()
-        .route("/webhooks/wavespeed/{job}/{intent}", post(called_back))
+pub(super) fn routes() -> Routes {
+    OpenApiRouter::new()
+        .routes(routes!(called_back))
         .layer(DefaultBodyLimit::max(MAX_BYTES))
         .layer(middleware::from_fn(api::in_time))
 }
 
+problems!(CallbackProblems: InvalidRequest, Unauthorized, NotFound, RequestTooLarge, InvalidJob,
+    LedgerUnavailable, QueueUnavailable);
+
+/// The provider calls back
+///
+/// A hint: it is recorded, and a visit asks the provider itself.
+#[utoipa::path(
+    post,
+    path = "/webhooks/wavespeed/{job}/{intent}",
+    operation_id = "callBack",
+    tag = "callbacks",
+    security(("callbackToken" = [])),
+    params(
+        ("job" = String, Path, description = "The job's id."),
+        ("intent" = String, Path, description = "The submission it is about."),
+    ),
+    request_body(content = Object, content_type = "application/json",
+        description = "A prediction, as the provider describes it.",
+        example = json!({"id": "e6832d4abffb4d79bfbca19783fca133", "status": "completed"})),
+    responses((status = 204, description = "Recorded."), CallbackProblems),
+)]
 async fn called_back(
     State(state): State<HttpState>,
     Path((job, intent)): Path<(String, String)>,

@@ -6,24 +6,57 @@
 
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
+use axum::middleware;
 use axum::response::Response;
-use axum::routing::get;
-use axum::{Router, middleware};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::{Digest as _, Sha256};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
+use super::openapi::{Routes, problems};
 use super::{HttpState, Problem, api};
 use crate::job::Code;
 use crate::storage::SignedLink;
 
-pub(super) fn routes() -> Router<HttpState> {
-    Router::new()
-        .route("/files/{*object}", get(file))
+pub(super) fn routes() -> Routes {
+    OpenApiRouter::new()
+        .routes(routes!(file))
         // Bounds finding the object; the body streams on after the answer's head.
         .layer(middleware::from_fn(api::in_time))
 }
 
+problems!(FileProblems: Unauthorized as FORBIDDEN, NotFound,
+    InvalidRequest as RANGE_NOT_SATISFIABLE, StorageUnavailable, LedgerUnavailable);
+
+/// Read an object behind a signed link
+///
+/// Links are made by reading a job, not by hand. `HEAD` and ranges are answered too.
+#[utoipa::path(
+    get,
+    path = "/files/{*object}",
+    operation_id = "getFile",
+    tag = "files",
+    security(("linkSignature" = [])),
+    params(
+        ("object" = String, Path, description = "The object's name; its slashes stand as they \
+                                                are."),
+        ("exp" = Option<i64>, Query, description = "When the link ends, in seconds since 1970."),
+        ("name" = Option<String>, Query, description = "The name to save it under."),
+        ("Range" = Option<String>, Header, description = "One range of bytes."),
+        ("If-Range" = Option<String>, Header, description = "The `ETag` the range belongs to."),
+        ("If-None-Match" = Option<String>, Header, description = "An `ETag` that is there already."),
+    ),
+    responses(
+        (status = 200, description = "The object.", content_type = "*/*",
+            headers(("ETag" = String), ("Accept-Ranges" = String), ("Cache-Control" = String),
+                    ("Content-Disposition" = String))),
+        (status = 206, description = "The range of it.", content_type = "*/*",
+            headers(("ETag" = String), ("Content-Range" = String))),
+        (status = 304, description = "It is the same.", headers(("ETag" = String))),
+        FileProblems,
+    ),
+)]
 async fn file(
     State(state): State<HttpState>,
     Path(object): Path<String>,

@@ -3,29 +3,84 @@
 use std::future::Future;
 use std::time::Duration;
 
+use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use axum::{Json, Router};
 use http::StatusCode;
-use serde_json::{Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::HttpState;
+use super::openapi::{Routes, problems};
 
 /// Probes usually wait for a few seconds at most.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
 
-pub(super) fn routes() -> Router<HttpState> {
-    Router::new()
-        .route("/livez", get(live))
-        .route("/readyz", get(ready))
+pub(super) fn routes() -> Routes {
+    OpenApiRouter::new()
+        .routes(routes!(live))
+        .routes(routes!(ready))
 }
 
+#[derive(Debug, Serialize, ToSchema)]
+struct Live {
+    status: Part,
+}
+
+/// Whether a part can be used.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum Part {
+    Ok,
+    Unavailable,
+    Draining,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct Readiness {
+    status: Part,
+    parts: Parts,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct Parts {
+    ledger: Part,
+    queue: Part,
+    storage: Part,
+    /// `draining` once the service was told to stop.
+    worker: Part,
+}
+
+problems!(HealthProblems:);
+
+/// Whether the process lives
+///
 /// Answers while the event loop turns. What the service depends on is no reason to restart it.
-async fn live() -> Json<Value> {
-    Json(json!({"status": "ok"}))
+#[utoipa::path(
+    get,
+    path = "/livez",
+    operation_id = "getLiveness",
+    tag = "health",
+    responses((status = 200, description = "It lives.", body = Live), HealthProblems),
+)]
+async fn live() -> Json<Live> {
+    Json(Live { status: Part::Ok })
 }
 
+/// Whether the service can take work
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    operation_id = "getReadiness",
+    tag = "health",
+    responses(
+        (status = 200, description = "It can.", body = Readiness),
+        (status = 503, description = "It cannot, for the part that is not `ok`.", body = Readiness),
+        HealthProblems,
+    ),
+)]
 async fn ready(State(state): State<HttpState>) -> Response {
     let (ledger, queue, storage) = tokio::join!(
         ping("ledger", state.ledger.ping()),
@@ -34,16 +89,16 @@ async fn ready(State(state): State<HttpState>) -> Response {
     );
     let draining = state.worker.is_draining();
     let is_ready = ledger && queue && storage && !draining;
-    let part = |up: bool| if up { "ok" } else { "unavailable" };
-    let body = json!({
-        "status": if is_ready { "ok" } else { "unavailable" },
-        "parts": {
-            "ledger": part(ledger),
-            "queue": part(queue),
-            "storage": part(storage),
-            "worker": if draining { "draining" } else { "ok" },
+    let part = |up: bool| if up { Part::Ok } else { Part::Unavailable };
+    let body = Readiness {
+        status: part(is_ready),
+        parts: Parts {
+            ledger: part(ledger),
+            queue: part(queue),
+            storage: part(storage),
+            worker: if draining { Part::Draining } else { Part::Ok },
         },
-    });
+    };
     let status = if is_ready {
         StatusCode::OK
     } else {

@@ -1,45 +1,46 @@
 //! `/v1`: jobs from their creation to their deletion, and uploading their inputs.
 
 mod events;
+mod idempotency;
 mod links;
 mod notifications;
 pub(super) mod request;
 mod rounds;
+mod schema;
+mod shape;
 mod sources;
 mod view;
 
-use axum::Router;
 use axum::extract::{FromRequest as _, Path, RawQuery, Request, State};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderValue, StatusCode, header};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 pub use events::{EventPace, EventStreams};
 pub use notifications::{NotificationList, NotificationView};
+pub(super) use schema::schemas;
 pub use view::{JobPage, JobView, ResultView};
 
 use super::auth::Caller;
+use super::openapi::{Routes, problems};
 use super::{HttpState, Problem, api};
 use crate::clock::later;
 use crate::job::{Code, Fault, Idempotency, Job, JobId, NewJob, Owner, Status, Timestamp};
 use crate::ledger::{CancelRequest, Created, JobQuery, PageToken};
 use crate::queue::{Task, Why};
 
-pub(super) fn routes() -> Router<HttpState> {
-    Router::new()
-        .route("/v1/jobs", post(create).get(list))
-        .route("/v1/jobs/{id}", get(read).delete(rounds::delete))
-        .route("/v1/jobs/{id}/cancel", post(cancel))
-        .route("/v1/jobs/{id}/retry", post(rounds::retry))
-        .route("/v1/jobs/{id}/links", post(links::links))
-        .route("/v1/jobs/{id}/notifications", get(notifications::list))
-        .route(
-            "/v1/jobs/{id}/notifications/replay",
-            post(notifications::replay),
-        )
+pub(super) fn routes() -> Routes {
+    OpenApiRouter::new()
+        .routes(routes!(create, list))
+        .routes(routes!(read))
+        .routes(routes!(cancel))
+        .merge(rounds::routes())
+        .merge(notifications::routes())
+        .merge(links::routes())
         .layer(middleware::from_fn(api::in_time))
         // An upload takes as long as its bytes do; it has limits of its own.
         .merge(sources::routes())
@@ -47,12 +48,65 @@ pub(super) fn routes() -> Router<HttpState> {
         .merge(events::routes())
 }
 
+problems!(CreateProblems: InvalidRequest, Unauthorized, InvalidJob, RequestTooLarge,
+    UnsupportedMediaType, IdempotencyConflict, LedgerUnavailable, StorageUnavailable);
+
+/// Create a job
+///
+/// It is recorded, and begun at once. Faults of the request are told all at once. With an
+/// `Idempotency-Key` the same request may be sent again without a second job.
+#[utoipa::path(
+    post,
+    path = "/v1/jobs",
+    operation_id = "createJob",
+    tag = "jobs",
+    security(("apiToken" = [])),
+    params(
+        idempotency::IdempotencyKey,
+    ),
+    request_body(
+        content = ref("#/components/schemas/NewJob"),
+        content_type = "application/json",
+        examples(
+            ("upscale" = (value = json!({
+                "kind": "upscale",
+                "source": {"video": "https://media.example.com/clip.mp4"},
+                "params": {"target": "1080p"},
+            }))),
+            ("extend" = (value = json!({
+                "kind": "extend",
+                "source": {"video": "https://media.example.com/clip.mp4"},
+                "params": {"prompt": "the camera moves on", "seconds": 5, "resolution": "720p"},
+                "deadline_s": 3600,
+            }))),
+            ("character_replace" = (value = json!({
+                "kind": "character_replace",
+                "source": {
+                    "video": "https://media.example.com/clip.mp4",
+                    "image": "https://media.example.com/hero.png",
+                },
+                "params": {"resolution": "480p", "seed": 7},
+                "output": {"profile": "small", "watermark": {"anchor": "top-left", "scale": "12%"}},
+                "notify": {"webhook": "https://app.example.com/hooks/filmlab"},
+            }))),
+        ),
+    ),
+    responses(
+        (status = 201, description = "The job was created.", body = JobView,
+            headers(("Location" = String, description = "Where the job is read."),
+                    ("Cache-Control" = String, description = "`no-store`"))),
+        (status = 200, description = "This key was used before, for the same request: the job it \
+                                      made.", body = JobView,
+            headers(("Cache-Control" = String, description = "`no-store`"))),
+        CreateProblems,
+    ),
+)]
 async fn create(
     State(state): State<HttpState>,
     caller: Caller,
     request: Request,
 ) -> Result<Response, Problem> {
-    let key = request::idempotency_key(request.headers());
+    let key = idempotency::idempotency_key(request.headers());
     let api::Json(body) = api::Json::from_request(request, &state).await?;
     let wanted = request::read(&body, &caller, &state);
     let (key, wanted) = match (key, wanted) {
@@ -67,7 +121,7 @@ async fn create(
     let deadline = wanted.deadline.unwrap_or(state.settings.default_deadline);
     let idempotency = key.map(|key| Idempotency {
         key,
-        request_sha256: request::digest(&body, &wanted.owner),
+        request_sha256: idempotency::digest(&body, &wanted.owner),
     });
     let new = NewJob {
         id: JobId::generate(),
@@ -94,6 +148,25 @@ async fn create(
     }
 }
 
+problems!(ReadProblems: Unauthorized, NotFound, InvalidJob, LedgerUnavailable,
+    StorageUnavailable);
+
+/// Read a job
+///
+/// With fresh links to its result once it is completed.
+#[utoipa::path(
+    get,
+    path = "/v1/jobs/{id}",
+    operation_id = "getJob",
+    tag = "jobs",
+    security(("apiToken" = [])),
+    params(("id" = JobId, Path, description = "The job's id.")),
+    responses(
+        (status = 200, description = "The job.", body = JobView,
+            headers(("Cache-Control" = String, description = "`no-store`"))),
+        ReadProblems,
+    ),
+)]
 async fn read(
     State(state): State<HttpState>,
     caller: Caller,
@@ -103,6 +176,26 @@ async fn read(
     answer(&state, &job, StatusCode::OK).await
 }
 
+problems!(CancelProblems: Unauthorized, NotFound, Conflict, InvalidJob, LedgerUnavailable,
+    StorageUnavailable);
+
+/// Cancel a job
+///
+/// The wish is recorded; the worker acts on it at its next step. A job that was cancelled before
+/// answers the same; one that ended otherwise is a conflict.
+#[utoipa::path(
+    post,
+    path = "/v1/jobs/{id}/cancel",
+    operation_id = "cancelJob",
+    tag = "jobs",
+    security(("apiToken" = [])),
+    params(("id" = JobId, Path, description = "The job's id.")),
+    responses(
+        (status = 202, description = "The job, as it is now.", body = JobView,
+            headers(("Cache-Control" = String, description = "`no-store`"))),
+        CancelProblems,
+    ),
+)]
 async fn cancel(
     State(state): State<HttpState>,
     caller: Caller,
@@ -129,6 +222,36 @@ async fn cancel(
     }
 }
 
+problems!(ListProblems: InvalidRequest, Unauthorized, InvalidJob, LedgerUnavailable);
+
+/// List jobs
+///
+/// Newest first; an owner's token lists that owner's. Without links: reading a job gives them.
+#[utoipa::path(
+    get,
+    path = "/v1/jobs",
+    operation_id = "listJobs",
+    tag = "jobs",
+    security(("apiToken" = [])),
+    params(
+        ("status" = Option<Status>, Query, description = "Only jobs of this status."),
+        ("kind" = Option<crate::job::Kind>, Query, description = "Only jobs of this kind."),
+        ("owner" = Option<Owner>, Query,
+            description = "Only this owner's; with an owner's token none but its own."),
+        ("created_after" = Option<Timestamp>, Query, description = "Only later ones."),
+        ("created_before" = Option<Timestamp>, Query,
+            description = "Only earlier ones; later than `created_after`."),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100,
+            description = "At most so many; 20 by default."),
+        ("page_token" = Option<String>, Query,
+            pattern = "^[A-Za-z0-9_-]+$",
+            description = "The `next_page_token` of the page before."),
+    ),
+    responses(
+        (status = 200, description = "A page of jobs.", body = JobPage),
+        ListProblems,
+    ),
+)]
 async fn list(
     State(state): State<HttpState>,
     caller: Caller,

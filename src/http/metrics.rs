@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use http::header;
 use strum::IntoEnumIterator as _;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::auth::Caller;
+use super::openapi::{Routes, problems};
 use super::{HttpState, Problem};
 use crate::job::Code;
 use crate::ledger::Tally;
@@ -20,11 +21,27 @@ const COUNT_TIMEOUT: Duration = Duration::from_secs(3);
 /// More than this needs somebody's attention, however many there are.
 const COUNT_MOST: u32 = 10_000;
 
-pub(super) fn routes() -> Router<HttpState> {
-    Router::new().route("/metrics", get(scrape))
+pub(super) fn routes() -> Routes {
+    OpenApiRouter::new().routes(routes!(scrape))
 }
 
+problems!(MetricsProblems: Unauthorized, NotFound);
+
+/// Numbers for Prometheus
+///
 /// For the operator: with tokens configured it wants one that is nobody's in particular.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    operation_id = "getMetrics",
+    tag = "health",
+    security(("apiToken" = [])),
+    responses(
+        (status = 200, description = "The text format of Prometheus.", body = String,
+            content_type = "text/plain"),
+        MetricsProblems,
+    ),
+)]
 async fn scrape(State(state): State<HttpState>, caller: Caller) -> Result<Response, Problem> {
     if !caller.is_operator() {
         return Err(

@@ -15,6 +15,9 @@ use crate::ledger::LedgerError;
 use crate::queue::QueueError;
 use crate::storage::StorageError;
 
+/// Seconds. What stands behind the service is usually back after a moment.
+const RETRY_AFTER_S: &str = "5";
+
 /// A refusal or failure of a request.
 #[derive(Debug, Clone)]
 pub struct Problem {
@@ -131,6 +134,11 @@ impl Problem {
             header::CONTENT_TYPE,
             HeaderValue::from_static("application/problem+json"),
         );
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S));
+        }
         for (name, value) in &self.headers {
             response.headers_mut().insert(name, value.clone());
         }

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use axum::Json;
 use axum::extract::{FromRequest as _, Request, State};
-use axum::routing::post;
-use axum::{Json, Router};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::auth::Caller;
 use super::jobs::request;
+use super::openapi::{Routes, problems};
 use super::{HttpState, Problem, api};
 use crate::job::Code;
 use crate::worker::{Quote, QuoteError, QuoteRequest};
@@ -15,9 +17,43 @@ use crate::worker::{Quote, QuoteError, QuoteRequest};
 /// The source is fetched and looked at, and the provider asked.
 const QUOTE_TIMEOUT: Duration = Duration::from_secs(120);
 
-pub(super) fn routes() -> Router<HttpState> {
-    Router::new().route("/v1/quotes", post(quote))
+pub(super) fn routes() -> Routes {
+    OpenApiRouter::new().routes(routes!(quote))
 }
+
+problems!(QuoteProblems: InvalidRequest, Unauthorized, RequestTooLarge, UnsupportedMediaType,
+    // What the source shows.
+    SourceUnreachable, SourceMissing, InputUnreadable, EmptyFile, UnsupportedFormat,
+    UnsupportedCodec, NotAVideo, NotAPicture, NoVideoStream, DamagedMedia, InputTooLarge,
+    TooManyStreams, ProbeLimit, TooManyPixels, FrameRateTooHigh, TooLong, TooManyFrames,
+    TooLongToProcess, HdrNotSupported, InvalidWatermark, InvalidProfile,
+    // What the provider says.
+    ProviderRejected, ProviderInputUnreachable, ContentRefused, ProviderFailed,
+    ProviderUnavailable, ProviderProtocol, ProviderBusy, ProviderUnauthorized, ProviderBalance,
+    ModelUnknown,
+    LedgerUnavailable, StorageUnavailable, Overloaded, ShuttingDown);
+
+/// Say what a job would cost
+///
+/// The body is a creation's. The source is fetched and looked at, and the provider asked;
+/// nothing is created and nothing spent.
+#[utoipa::path(
+    post,
+    path = "/v1/quotes",
+    operation_id = "quoteJob",
+    tag = "jobs",
+    security(("apiToken" = [])),
+    request_body(
+        content = ref("#/components/schemas/NewJob"),
+        content_type = "application/json",
+        example = json!({
+            "kind": "upscale",
+            "source": {"video": "https://media.example.com/clip.mp4"},
+            "params": {"target": "1080p"},
+        }),
+    ),
+    responses((status = 200, description = "What it would cost.", body = Quote), QuoteProblems),
+)]
 
 async fn quote(
     State(state): State<HttpState>,

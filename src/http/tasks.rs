@@ -8,22 +8,25 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequest as _, Path, Request, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
-use axum::{Json, Router, middleware};
+use axum::{Json, middleware};
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
+use super::openapi::{Routes, problems};
 use super::{HttpState, Problem, api, auth};
-use crate::job::{Code, JobId};
+use crate::job::{Code, JobId, kinds};
 use crate::queue::Why;
 use crate::worker::{Cleaned, OutboxVisit, Swept, UNKNOWN_JOB_DELIVERIES, Visit};
 
-pub(super) fn routes(state: &HttpState) -> Router<HttpState> {
-    Router::new()
-        .route("/tasks/jobs/{id}", post(job))
-        .route("/tasks/outbox/{id}", post(outbox))
-        .route("/tasks/sweep", post(sweep))
+pub(super) fn routes(state: &HttpState) -> Routes {
+    OpenApiRouter::new()
+        .routes(routes!(job))
+        .routes(routes!(outbox))
+        .routes(routes!(sweep))
         .layer(middleware::from_fn_with_state(
             state.clone(),
             auth::only_tasks,
@@ -34,10 +37,77 @@ pub(super) fn routes(state: &HttpState) -> Router<HttpState> {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct JobTask {
+    #[serde(deserialize_with = "whole")]
     seq: u64,
     why: Why,
 }
 
+/// `3` and `3.0` are the same number to JSON.
+fn whole<'de, D: serde::Deserializer<'de>>(value: D) -> Result<u64, D::Error> {
+    let value = Value::deserialize(value)?;
+    kinds::whole(&value)
+        .and_then(|number| u64::try_from(number).ok())
+        .ok_or_else(|| serde::de::Error::custom("seq must be a whole number from 0"))
+}
+
+/// What became of a task.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum Outcome {
+    Advanced,
+    NothingToDo,
+    Early,
+    Delivered,
+    Planned,
+    /// Given up: nothing has that name.
+    Unknown,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct Done {
+    outcome: Outcome,
+}
+
+/// Schemas that are no type of ours, by name.
+pub(super) fn schemas() -> Vec<(&'static str, Value)> {
+    let schema = json!({
+        "type": "object",
+        "description": "The body of a job's task.",
+        "required": ["seq", "why"],
+        "additionalProperties": false,
+        "properties": {
+            "seq": {"type": "integer", "minimum": 0, "maximum": i64::MAX,
+                "description": "The number of the wake-up."},
+            "why": {"type": "string", "enum": ["wake", "cancel", "callback"]},
+        },
+    });
+    vec![("JobTask", schema)]
+}
+
+problems!(JobProblems: InvalidRequest, Unauthorized, Unauthorized as FORBIDDEN, NotFound, Conflict,
+    ShuttingDown as CONFLICT, RequestTooLarge, UnsupportedMediaType,
+    LedgerUnavailable as INTERNAL_SERVER_ERROR);
+
+/// Visit a job
+///
+/// Answers when the job has been moved as far as it goes, up to `worker.budget`. A job that
+/// somebody else holds is a conflict: the queue brings the task again. An unknown one answers 404
+/// five times, then 200, so that the queue forgets it.
+#[utoipa::path(
+    post,
+    path = "/tasks/jobs/{id}",
+    operation_id = "visitJob",
+    tag = "tasks",
+    security(("queueToken" = [])),
+    params(
+        ("id" = String, Path, description = "The job's id."),
+        ("X-CloudTasks-TaskRetryCount" = Option<String>, Header,
+            description = "How often the task was brought before; 0 where it is no number."),
+    ),
+    request_body(content = ref("#/components/schemas/JobTask"), content_type = "application/json",
+        example = json!({"seq": 3, "why": "wake"})),
+    responses((status = 200, description = "What came of it.", body = Done), JobProblems),
+)]
 async fn job(
     State(state): State<HttpState>,
     Path(id): Path<String>,
@@ -60,9 +130,9 @@ async fn job(
 
 fn answer_visit(visit: Visit, id: &JobId, deliveries: u32) -> Result<Response, Problem> {
     match visit {
-        Visit::Advanced => Ok(done("advanced")),
-        Visit::NothingToDo => Ok(done("nothing_to_do")),
-        Visit::Early { .. } => Ok(done("early")),
+        Visit::Advanced => Ok(done(Outcome::Advanced)),
+        Visit::NothingToDo => Ok(done(Outcome::NothingToDo)),
+        Visit::Early { .. } => Ok(done(Outcome::Early)),
         Visit::Held { until } => {
             Err(Problem::new(Code::Conflict).detail(format!("The job is held until {until}.")))
         }
@@ -72,6 +142,23 @@ fn answer_visit(visit: Visit, id: &JobId, deliveries: u32) -> Result<Response, P
     }
 }
 
+problems!(OutboxProblems: Unauthorized, Unauthorized as FORBIDDEN, NotFound,
+    ShuttingDown as CONFLICT, LedgerUnavailable as INTERNAL_SERVER_ERROR);
+
+/// Deliver a notification
+#[utoipa::path(
+    post,
+    path = "/tasks/outbox/{id}",
+    operation_id = "deliverNotification",
+    tag = "tasks",
+    security(("queueToken" = [])),
+    params(
+        ("id" = String, Path, description = "The notification's id."),
+        ("X-CloudTasks-TaskRetryCount" = Option<String>, Header,
+            description = "How often the task was brought before; 0 where it is no number."),
+    ),
+    responses((status = 200, description = "What came of it.", body = Done), OutboxProblems),
+)]
 async fn outbox(
     State(state): State<HttpState>,
     Path(id): Path<String>,
@@ -83,15 +170,27 @@ async fn outbox(
 
 fn answer_outbox(visit: OutboxVisit, id: &str, deliveries: u32) -> Result<Response, Problem> {
     match visit {
-        OutboxVisit::Delivered => Ok(done("delivered")),
-        OutboxVisit::NothingToDo => Ok(done("nothing_to_do")),
-        OutboxVisit::Planned { .. } => Ok(done("planned")),
+        OutboxVisit::Delivered => Ok(done(Outcome::Delivered)),
+        OutboxVisit::NothingToDo => Ok(done(Outcome::NothingToDo)),
+        OutboxVisit::Planned { .. } => Ok(done(Outcome::Planned)),
         OutboxVisit::NotFound => unknown("a task names no notice", id, deliveries),
         OutboxVisit::Draining => Err(draining()),
         OutboxVisit::Unavailable { message } => Err(unavailable(&message)),
     }
 }
 
+problems!(SweepProblems: Unauthorized, Unauthorized as FORBIDDEN,
+    LedgerUnavailable as INTERNAL_SERVER_ERROR);
+
+/// Wake what is overdue
+#[utoipa::path(
+    post,
+    path = "/tasks/sweep",
+    operation_id = "sweep",
+    tag = "tasks",
+    security(("queueToken" = [])),
+    responses((status = 200, description = "How much was woken and deleted.", body = Housekeeping), SweepProblems),
+)]
 async fn sweep(State(state): State<HttpState>) -> Result<Response, Problem> {
     let swept = Arc::clone(&state.worker).sweep().await;
     let swept = swept.map_err(|error| unavailable(&error.to_string()))?;
@@ -101,7 +200,7 @@ async fn sweep(State(state): State<HttpState>) -> Result<Response, Problem> {
 }
 
 /// What the scheduler gets to see.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Housekeeping {
     #[serde(flatten)]
     swept: Swept,
@@ -120,8 +219,8 @@ fn deliveries(headers: &HeaderMap) -> u32 {
         .saturating_add(1)
 }
 
-fn done(outcome: &str) -> Response {
-    Json(json!({ "outcome": outcome })).into_response()
+fn done(outcome: Outcome) -> Response {
+    Json(Done { outcome }).into_response()
 }
 
 fn unknown(what: &str, id: &str, deliveries: u32) -> Result<Response, Problem> {
@@ -130,7 +229,7 @@ fn unknown(what: &str, id: &str, deliveries: u32) -> Result<Response, Problem> {
     }
     let id: String = id.chars().take(200).collect();
     tracing::error!(id, deliveries, "{what}; the task is given up");
-    Ok(done("unknown"))
+    Ok(done(Outcome::Unknown))
 }
 
 fn draining() -> Problem {

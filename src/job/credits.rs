@@ -8,13 +8,25 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use strum::{EnumIter, EnumString, IntoStaticStr};
+use utoipa::ToSchema;
 
 use super::kinds::{Kind, Params, Resolution};
 use super::{Job, JobId, Timestamp};
 
 /// A number of credits. Never negative; what moves and in which direction says the entry.
 #[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    ToSchema,
 )]
 #[serde(transparent)]
 pub struct Credits(pub u64);
@@ -88,6 +100,7 @@ pub enum CancelAfterSubmit {
     EnumString,
     IntoStaticStr,
     EnumIter,
+    ToSchema,
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
@@ -101,7 +114,7 @@ pub enum CreditState {
 }
 
 /// The credits part of a job.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct JobCredits {
     /// Set by whoever created the job, else computed at submission.
     #[serde(default, skip_serializing_if = "Option::is_none")]

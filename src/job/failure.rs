@@ -4,10 +4,21 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use strum::{EnumIter, EnumString, IntoStaticStr};
+use utoipa::ToSchema;
 
 /// Who can mend it.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, EnumIter, IntoStaticStr,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    EnumIter,
+    IntoStaticStr,
+    ToSchema,
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
@@ -60,7 +71,7 @@ macro_rules! codes {
         /// A stable name for what went wrong. Names never change once published;
         /// `docs/errors.md` lists them all.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
-                 EnumIter, EnumString, IntoStaticStr)]
+                 EnumIter, EnumString, IntoStaticStr, ToSchema)]
         #[serde(rename_all = "snake_case")]
         #[strum(serialize_all = "snake_case")]
         pub enum Code { $( $(#[$meta])* #[doc = $about] $name, )* }

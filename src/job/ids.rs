@@ -4,6 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 /// A name that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -41,6 +43,19 @@ macro_rules! id {
             type Error = InvalidId;
             fn try_from(text: String) -> Result<Self, InvalidId> { text.parse() }
         }
+
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                let text = ObjectBuilder::new()
+                    .schema_type(Type::String)
+                    .min_length(Some(1))
+                    .max_length(Some($max))
+                    .pattern(Some("^[A-Za-z0-9_-]*$"));
+                text.into()
+            }
+        }
+
+        impl ToSchema for $name {}
 
         impl From<$name> for String {
             fn from(id: $name) -> Self { id.0 }
@@ -114,7 +129,7 @@ impl FromStr for MediaRef {
     type Err = InvalidMediaRef;
 
     fn from_str(text: &str) -> Result<Self, InvalidMediaRef> {
-        if text.len() > 2048 {
+        if text.chars().count() > 2048 {
             return Err(InvalidMediaRef::TooLong);
         }
         let object = text
@@ -147,6 +162,19 @@ impl TryFrom<String> for MediaRef {
         text.parse()
     }
 }
+
+impl PartialSchema for MediaRef {
+    fn schema() -> RefOr<Schema> {
+        let text = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .description(Some(
+                "A web address, or an object of our own store under `sources/`.",
+            ));
+        text.into()
+    }
+}
+
+impl ToSchema for MediaRef {}
 
 impl From<MediaRef> for String {
     fn from(reference: MediaRef) -> Self {

@@ -7,10 +7,11 @@ mod upscale;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use strum::{EnumIter, EnumString, IntoStaticStr};
+use utoipa::ToSchema;
 
-pub use character_replace::CharacterReplace;
-pub use extend::Extend;
-pub use upscale::Upscale;
+pub use character_replace::{CharacterReplace, RESOLUTIONS as CHARACTER_REPLACE_RESOLUTIONS};
+pub use extend::{Extend, RESOLUTIONS as EXTEND_RESOLUTIONS, SECONDS as EXTEND_SECONDS};
+pub use upscale::{TARGETS as UPSCALE_TARGETS, Upscale};
 
 /// The kinds of job.
 #[derive(
@@ -27,6 +28,7 @@ pub use upscale::Upscale;
     EnumIter,
     EnumString,
     IntoStaticStr,
+    ToSchema,
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
@@ -47,7 +49,7 @@ impl Kind {
 }
 
 /// A kind with its parameters, checked.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "kind", content = "params", rename_all = "snake_case")]
 pub enum Params {
     CharacterReplace(CharacterReplace),
@@ -117,6 +119,7 @@ impl Params {
     EnumIter,
     EnumString,
     IntoStaticStr,
+    ToSchema,
 )]
 pub enum Resolution {
     #[serde(rename = "480p")]
@@ -156,7 +159,7 @@ impl Resolution {
 }
 
 /// One thing that is wrong with a request: where, and what.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Fault {
     /// The field, as a dotted path: `params.seconds`.
     pub field: String,
@@ -180,9 +183,22 @@ impl std::fmt::Display for Fault {
 }
 
 /// The provider's documented bounds for a seed; −1 lets it choose.
-const SEEDS: std::ops::RangeInclusive<i64> = -1..=2_147_483_647;
+pub const SEEDS: std::ops::RangeInclusive<i64> = -1..=2_147_483_647;
 /// No public limit is documented; this one keeps a job document far below Firestore's 1 MiB.
-const MAX_PROMPT_CHARS: usize = 4_000;
+pub const MAX_PROMPT_CHARS: usize = 4_000;
+
+/// A whole number, however it is written: JSON and its schemas know `5.0` and `5` as the same.
+#[must_use]
+pub fn whole(value: &Value) -> Option<i64> {
+    /// From here on not every whole number is an `f64`.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    value.as_i64().or_else(|| {
+        value
+            .as_f64()
+            .filter(|number| number.fract() == 0.0 && number.abs() < EXACT)
+            .map(|number| number as i64)
+    })
+}
 
 /// Reads typed fields out of a JSON object and remembers every fault.
 struct Fields<'a> {
@@ -251,7 +267,7 @@ impl<'a> Fields<'a> {
         allowed: std::ops::RangeInclusive<i64>,
     ) -> Option<i64> {
         let value = self.take(name)?;
-        match value.as_i64().filter(|number| allowed.contains(number)) {
+        match whole(value).filter(|number| allowed.contains(number)) {
             Some(number) => Some(number),
             None => {
                 let message = format!(

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use strum::{EnumIter, EnumString, IntoStaticStr};
+use utoipa::ToSchema;
 
 use super::{Job, JobId, Owner, Status, Timestamp};
 
@@ -44,6 +45,7 @@ impl Notify {
     EnumIter,
     EnumString,
     IntoStaticStr,
+    ToSchema,
 )]
 pub enum Event {
     #[serde(rename = "job.completed")]
@@ -130,7 +132,17 @@ pub struct Notification {
 }
 
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, EnumIter, EnumString, IntoStaticStr,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    EnumIter,
+    EnumString,
+    IntoStaticStr,
+    ToSchema,
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]

@@ -1,11 +1,12 @@
 //! One number for the whole job, with the phase it is in.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::Stage;
 
 /// How far a job is: never goes back within an attempt.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Progress {
     /// 0 to 100 over all stages.
     pub percent: f64,

@@ -1,12 +1,13 @@
 //! A watermark in words. The media engine gives them their meaning.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::MediaRef;
 
 /// One layer of a watermark as asked for. What is left out is the operator's, or the engine's
 /// default.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct WatermarkSpec {
     /// Absent: the operator's logo.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -34,6 +35,15 @@ pub struct WatermarkSpec {
     pub fade_in_ms: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fade_out_ms: Option<u64>,
+}
+
+/// The form that [`one_or_many`] writes, for the API's document.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(super) enum OneOrMany {
+    One(Box<WatermarkSpec>),
+    Many(Vec<WatermarkSpec>),
 }
 
 /// One value, or a list of them.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use url::Url;
+use utoipa::ToSchema;
 
 use super::context::media_failure;
 use super::stages::prepare::{facts, fetch_failure, processing_time, stored_failure};
@@ -34,7 +35,7 @@ pub struct QuoteRequest {
 }
 
 /// What it would cost.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Quote {
     pub kind: Kind,
     /// Who would make it.
@@ -49,7 +50,7 @@ pub struct Quote {
 }
 
 /// What we would pay the provider.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ProviderQuote {
     /// As the provider quotes it.
     pub price: f64,

@@ -112,6 +112,69 @@ fn the_errors_page_lists_every_code() {
     assert_exact("errors.md", &errors());
 }
 
+/// The document's parts in the order a person reads them; within them by name.
+#[derive(serde::Serialize)]
+struct InOrder<'a> {
+    openapi: &'a serde_json::Value,
+    info: &'a serde_json::Value,
+    tags: &'a serde_json::Value,
+    paths: &'a serde_json::Value,
+    components: &'a serde_json::Value,
+}
+
+#[tokio::test]
+async fn the_openapi_file_is_what_a_service_serves() {
+    let document = crate::http::openapi::document().await;
+    let parts = document.as_object().unwrap();
+    assert_eq!(parts.len(), 5, "{:?}", parts.keys());
+    let text = yaml_serde::to_string(&InOrder {
+        openapi: &parts["openapi"],
+        info: &parts["info"],
+        tags: &parts["tags"],
+        paths: &parts["paths"],
+        components: &parts["components"],
+    })
+    .unwrap();
+    let head = "# Made from the code: `FILMLAB_BLESS=1 cargo nextest run --test it docs::` writes it anew.\n";
+    assert_exact("openapi.yaml", &format!("{head}{text}"));
+}
+
+/// Backticked paths of tests in the table of rules.
+fn tests_named(page: &str) -> Vec<&str> {
+    let table = page.split("## Which test shows which rule").nth(1).unwrap();
+    let table = table.split("\n## ").next().unwrap();
+    table
+        .lines()
+        .filter(|line| line.starts_with("| "))
+        .flat_map(|line| line.split('`').skip(1).step_by(2))
+        .filter(|name| name.contains("::"))
+        .collect()
+}
+
+/// Whether a file of that module holds a function of that name.
+fn test_exists(root: &Path, name: &str) -> bool {
+    let (module, function) = name.rsplit_once("::").unwrap();
+    let file = root
+        .join("tests/it")
+        .join(format!("{}.rs", module.replace("::", "/")));
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    text.contains(&format!("fn {function}("))
+}
+
+#[test]
+fn each_rule_names_tests_that_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("docs/architecture.md")).unwrap();
+    let named = tests_named(&page);
+    assert!(named.len() > 50, "{}", named.len());
+    let missing: Vec<_> = named
+        .iter()
+        .filter(|name| !test_exists(root, name))
+        .collect();
+    assert!(missing.is_empty(), "no such tests: {missing:#?}");
+    assert!(!test_exists(root, "road::crash::no_such_test"));
+}
+
 fn document(path: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
 }

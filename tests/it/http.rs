@@ -7,6 +7,7 @@ mod files;
 mod frame;
 mod jobs;
 mod links;
+pub(crate) mod openapi;
 mod quotes;
 mod rounds;
 mod tasks;

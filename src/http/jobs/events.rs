@@ -11,21 +11,22 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::{Path, State};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::get;
 use futures::{Stream, stream};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::{JobView, find};
 use crate::http::auth::Caller;
+use crate::http::openapi::{Routes, problems};
 use crate::http::{HttpState, Problem, api};
-use crate::job::{Code, Job, Status};
+use crate::job::{Code, Job, JobId, Status};
 
 /// When a client that was cut off should come back.
 const RETRY: Duration = Duration::from_secs(2);
@@ -77,9 +78,34 @@ impl EventStreams {
     }
 }
 
-pub(super) fn routes() -> Router<HttpState> {
-    Router::new().route("/v1/jobs/{id}/events", get(events))
+pub(super) fn routes() -> Routes {
+    OpenApiRouter::new().routes(routes!(events))
 }
+
+problems!(EventsProblems: Unauthorized, NotFound, InvalidJob, LedgerUnavailable, Overloaded,
+    ShuttingDown);
+
+/// Follow a job
+///
+/// Server-sent events: one at once with the job as it is, one for each change of status, stage or
+/// progress; the stream ends with the job.
+#[utoipa::path(
+    get,
+    path = "/v1/jobs/{id}/events",
+    operation_id = "followJob",
+    tag = "jobs",
+    security(("apiToken" = [])),
+    params(
+        ("id" = JobId, Path, description = "The job's id."),
+        ("Last-Event-ID" = Option<String>, Header,
+            description = "The id of the last event that was seen."),
+    ),
+    responses(
+        (status = 200, description = "Events.", content_type = "text/event-stream"),
+        (status = 204, description = "The job has ended, and its end was seen."),
+        EventsProblems,
+    ),
+)]
 
 async fn events(
     State(state): State<HttpState>,

@@ -3,13 +3,39 @@
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderValue, header};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::{find, request, view};
 use crate::http::auth::Caller;
+use crate::http::openapi::{Routes, problems};
 use crate::http::{HttpState, Problem, api};
-use crate::job::{Code, Status};
+use crate::job::{Code, JobId, Status};
 
-pub(super) async fn links(
+pub(super) fn routes() -> Routes {
+    OpenApiRouter::new().routes(routes!(links))
+}
+
+problems!(LinksProblems: InvalidRequest, Unauthorized, NotFound, Conflict, ResultExpired,
+    RequestTooLarge, UnsupportedMediaType, InvalidJob, LedgerUnavailable, StorageUnavailable);
+
+/// Make fresh links to a result
+#[utoipa::path(
+    post,
+    path = "/v1/jobs/{id}/links",
+    operation_id = "makeLinks",
+    tag = "jobs",
+    security(("apiToken" = [])),
+    params(("id" = JobId, Path, description = "The job's id.")),
+    request_body(content = ref("#/components/schemas/LinksOptions"),
+        content_type = "application/json", example = json!({"ttl_s": 600})),
+    responses(
+        (status = 200, description = "The links.", body = view::Links,
+            headers(("Cache-Control" = String, description = "`no-store`"))),
+        LinksProblems,
+    ),
+)]
+async fn links(
     State(state): State<HttpState>,
     caller: Caller,
     Path(id): Path<String>,

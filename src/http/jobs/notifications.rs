@@ -4,22 +4,27 @@ use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::{find, request};
 use crate::http::auth::Caller;
+use crate::http::openapi::{Routes, problems};
 use crate::http::{HttpState, Problem, api};
 use crate::job::notification::DeliveryState;
-use crate::job::{Code, Event, Notification, Timestamp};
+use crate::job::{Code, Event, JobId, Notification, Timestamp};
 use crate::queue::Task;
 
 /// The notices of a job, first round first.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct NotificationList {
     pub notifications: Vec<NotificationView>,
 }
 
 /// A round's terminal notice.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Notification)]
 pub struct NotificationView {
     /// The same over all deliveries.
     pub id: String,
@@ -55,7 +60,28 @@ impl From<&Notification> for NotificationView {
     }
 }
 
-pub(super) async fn list(
+pub(super) fn routes() -> Routes {
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(replay))
+}
+
+problems!(ListProblems: Unauthorized, NotFound, InvalidJob, LedgerUnavailable);
+
+/// List a job's notifications
+#[utoipa::path(
+    get,
+    path = "/v1/jobs/{id}/notifications",
+    operation_id = "listNotifications",
+    tag = "jobs",
+    security(("apiToken" = [])),
+    params(("id" = JobId, Path, description = "The job's id.")),
+    responses(
+        (status = 200, description = "One for each round that has ended.", body = NotificationList),
+        ListProblems,
+    ),
+)]
+async fn list(
     State(state): State<HttpState>,
     caller: Caller,
     Path(id): Path<String>,
@@ -68,7 +94,27 @@ pub(super) async fn list(
     Ok(axum::Json(list).into_response())
 }
 
-pub(super) async fn replay(
+problems!(ReplayProblems: InvalidRequest, Unauthorized, NotFound, Conflict, RequestTooLarge,
+    UnsupportedMediaType, InvalidJob, LedgerUnavailable);
+
+/// Tell it again
+///
+/// The notification of a round, by default the last one, is delivered again under its own id.
+#[utoipa::path(
+    post,
+    path = "/v1/jobs/{id}/notifications/replay",
+    operation_id = "replayNotification",
+    tag = "jobs",
+    security(("apiToken" = [])),
+    params(("id" = JobId, Path, description = "The job's id.")),
+    request_body(content = ref("#/components/schemas/ReplayOptions"),
+        content_type = "application/json", example = json!({"round": 1})),
+    responses(
+        (status = 202, description = "It is on its way.", body = NotificationView),
+        ReplayProblems,
+    ),
+)]
+async fn replay(
     State(state): State<HttpState>,
     caller: Caller,
     Path(id): Path<String>,

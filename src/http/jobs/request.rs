@@ -4,13 +4,13 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use http::HeaderMap;
 use serde_json::{Map, Value};
-use sha2::{Digest as _, Sha256};
 use strum::IntoEnumIterator;
 
+use super::shape;
 use crate::http::auth::Caller;
 use crate::http::{HttpState, LOCAL_OWNER};
+use crate::job::kinds;
 use crate::job::{Fault, Kind, MediaRef, Notify, Output, Owner, Params, Source, WatermarkSpec};
 use crate::outgoing;
 
@@ -27,12 +27,10 @@ pub(in crate::http) struct Wanted {
 
 /// A job shorter than this could not even be polled; one longer than a day outlives its uploads
 /// at the provider.
-const DEADLINE_S: std::ops::RangeInclusive<u64> = 10..=86_400;
-/// As in the IETF draft's examples and other services: enough for any UUID with a prefix.
-const MAX_KEY_CHARS: usize = 255;
+pub(super) const DEADLINE_S: std::ops::RangeInclusive<u64> = 10..=86_400;
 
 /// A day: no video is longer.
-const MOST_MILLIS: u64 = 86_400_000;
+pub(super) const MOST_MILLIS: u64 = 86_400_000;
 /// More layers than anybody may have, and fewer than would fill an answer with faults.
 const MOST_LAYERS_READ: usize = 32;
 
@@ -40,62 +38,6 @@ const MOST_LAYERS_READ: usize = 32;
 pub(super) fn one_of<T: IntoEnumIterator + Into<&'static str>>() -> String {
     let names: Vec<&'static str> = T::iter().map(Into::into).collect();
     format!("must be one of {}", names.join(", "))
-}
-
-/// The `Idempotency-Key`, bare or as the draft's quoted string.
-pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Fault> {
-    let Some(value) = headers.get("idempotency-key") else {
-        return Ok(None);
-    };
-    let text = value.to_str().unwrap_or_default().trim();
-    let key = text
-        .strip_prefix('"')
-        .and_then(|text| text.strip_suffix('"'))
-        .unwrap_or(text);
-    let fits = (1..=MAX_KEY_CHARS).contains(&key.len())
-        && key.bytes().all(|byte| (0x20..0x7f).contains(&byte));
-    if fits {
-        Ok(Some(key.to_owned()))
-    } else {
-        Err(Fault::new(
-            "Idempotency-Key",
-            format!("must be 1 to {MAX_KEY_CHARS} printable ASCII characters"),
-        ))
-    }
-}
-
-/// SHA-256 of the request in one canonical spelling (keys sorted, no spaces), for its owner: the
-/// same request is the same however its JSON was written.
-pub(super) fn digest(body: &Value, owner: &Owner) -> String {
-    let mut text = format!("{owner}\n");
-    canonical(body, &mut text);
-    hex::encode(Sha256::digest(text.as_bytes()))
-}
-
-fn canonical(value: &Value, out: &mut String) {
-    match value {
-        Value::Object(map) => {
-            let mut entries: Vec<_> = map.iter().collect();
-            entries.sort_by_key(|(name, _)| *name);
-            out.push('{');
-            for (name, value) in entries {
-                out.push_str(&Value::from(name.as_str()).to_string());
-                out.push(':');
-                canonical(value, out);
-                out.push(',');
-            }
-            out.push('}');
-        }
-        Value::Array(items) => {
-            out.push('[');
-            for item in items {
-                canonical(item, out);
-                out.push(',');
-            }
-            out.push(']');
-        }
-        scalar => out.push_str(&scalar.to_string()),
-    }
 }
 
 /// Reads fields and remembers what is wrong with them.
@@ -192,6 +134,7 @@ impl Reader {
         owner: &Owner,
         state: &HttpState,
     ) -> Option<MediaRef> {
+        let text = self.text(object, at, name)?;
         let reference: MediaRef = self.parsed(object, at, name)?;
         let fault = match &reference {
             MediaRef::Web(url) => outgoing::check_url(url, state.settings.allow_loopback)
@@ -203,6 +146,12 @@ impl Reader {
                     .then(|| format!("must be an upload of yours, under {own}"))
             }
         };
+        // The wrong place is told in words of its own; then the form is held to the letter.
+        let fault = fault.or_else(|| {
+            (!shape::fits_input(text)).then(|| {
+                "must be an address without spaces and backslashes, or an upload's name".to_owned()
+            })
+        });
         match fault {
             Some(message) => {
                 self.fault(path(at, name), message);
@@ -396,13 +345,12 @@ fn watermark_layer(
         "fade_out_ms",
     ];
     let object = reader.object(Some(given), at, &known)?;
-    let text = |reader: &mut Reader, name| reader.text(object, at, name).map(str::to_owned);
     Some(WatermarkSpec {
         image: reader.input(object, at, "image", owner, state),
-        anchor: text(reader, "anchor"),
-        scale: text(reader, "scale"),
-        offset_x: text(reader, "offset_x"),
-        offset_y: text(reader, "offset_y"),
+        anchor: reader.text(object, at, "anchor").map(str::to_owned),
+        scale: length(reader, object, at, "scale", shape::fits_scale),
+        offset_x: length(reader, object, at, "offset_x", shape::fits_offset),
+        offset_y: length(reader, object, at, "offset_y", shape::fits_offset),
         opacity: opacity(reader, object, at),
         from_ms: millis(reader, object, at, "from_ms"),
         until_ms: millis(reader, object, at, "until_ms"),
@@ -411,9 +359,27 @@ fn watermark_layer(
     })
 }
 
+fn length(
+    reader: &mut Reader,
+    object: &Object,
+    at: &str,
+    name: &str,
+    fits: fn(&str) -> bool,
+) -> Option<String> {
+    let length = reader.text(object, at, name)?;
+    if !fits(length) {
+        let message = "must be a length like 15%, 24px or 24, up to 999.999% or 9999.999px";
+        reader.fault(path(at, name), message);
+        return None;
+    }
+    Some(length.to_owned())
+}
+
 fn millis(reader: &mut Reader, object: &Object, at: &str, name: &str) -> Option<u64> {
     let value = get(object, name)?;
-    let number = value.as_u64().filter(|number| *number <= MOST_MILLIS);
+    let number = kinds::whole(value)
+        .and_then(|number| u64::try_from(number).ok())
+        .filter(|number| *number <= MOST_MILLIS);
     if number.is_none() {
         let message = format!("must be a whole number from 0 to {MOST_MILLIS}");
         reader.fault(path(at, name), message);
@@ -439,20 +405,13 @@ fn notify(reader: &mut Reader, body: &Object, state: &HttpState) -> Notify {
     else {
         return notify;
     };
-    if let Some(webhook) = reader.parsed::<url::Url>(object, "notify", "webhook") {
-        match outgoing::check_url(&webhook, state.settings.allow_loopback) {
-            Ok(()) if webhook.as_str().len() <= 2048 => notify.webhook = Some(webhook),
-            Ok(()) => reader.fault(
-                "notify.webhook".into(),
-                "an address is at most 2048 characters long",
-            ),
-            Err(refused) => reader.fault("notify.webhook".into(), refused.to_string()),
-        }
-    }
+    notify.webhook = webhook(reader, object, state);
     if let Some(token) = get(object, "fcm_token") {
         // FCM's own tokens have some 160 characters; how many there may be it does not say.
         match token.as_str() {
-            Some(token) if (1..=4096).contains(&token.len()) && token.is_ascii() => {
+            Some(token)
+                if token.len() <= shape::MAX_FCM_TOKEN_CHARS && shape::fits_fcm_token(token) =>
+            {
                 notify.fcm_token = Some(token.to_owned());
             }
             _ => reader.fault(
@@ -467,10 +426,29 @@ fn notify(reader: &mut Reader, body: &Object, state: &HttpState) -> Notify {
     notify
 }
 
+fn webhook(reader: &mut Reader, object: &Object, state: &HttpState) -> Option<url::Url> {
+    let text = reader.text(object, "notify", "webhook")?;
+    let webhook = reader.parsed::<url::Url>(object, "notify", "webhook")?;
+    let fault = if text.chars().count() > shape::MAX_ADDRESS_CHARS {
+        format!(
+            "an address is at most {} characters long",
+            shape::MAX_ADDRESS_CHARS
+        )
+    } else if let Err(refused) = outgoing::check_url(&webhook, state.settings.allow_loopback) {
+        refused.to_string()
+    } else if !shape::fits_address(text) {
+        "must be an address without spaces and backslashes".to_owned()
+    } else {
+        return Some(webhook);
+    };
+    reader.fault("notify.webhook".into(), fault);
+    None
+}
+
 fn deadline(reader: &mut Reader, body: &Object) -> Option<Duration> {
     let value = get(body, "deadline_s")?;
-    let seconds = value
-        .as_u64()
+    let seconds = kinds::whole(value)
+        .and_then(|seconds| u64::try_from(seconds).ok())
         .filter(|seconds| DEADLINE_S.contains(seconds));
     if seconds.is_none() {
         let message = format!(
@@ -498,7 +476,9 @@ pub(super) fn read_links(body: &Value, longest: Duration) -> Result<Option<Durat
     let ttl = reader.options(body, &["ttl_s"]).and_then(|body| {
         let value = get(body, "ttl_s")?;
         let most = longest.as_secs();
-        let ttl = value.as_u64().filter(|ttl| (1..=most).contains(ttl));
+        let ttl = kinds::whole(value)
+            .and_then(|ttl| u64::try_from(ttl).ok())
+            .filter(|ttl| (1..=most).contains(ttl));
         if ttl.is_none() {
             let message = format!("must be a whole number from 1 to {most}");
             reader.fault("ttl_s".into(), message);
@@ -513,50 +493,11 @@ pub(super) fn read_replay(body: &Value) -> Result<Option<u32>, Vec<Fault>> {
     let mut reader = Reader::default();
     let round = reader.options(body, &["round"]).and_then(|body| {
         let value = get(body, "round")?;
-        let round = value.as_u64().and_then(|round| u32::try_from(round).ok());
+        let round = kinds::whole(value).and_then(|round| u32::try_from(round).ok());
         if round.is_none_or(|round| round == 0) {
             reader.fault("round".into(), "must be a whole number from 1");
         }
         round
     });
     reader.done(round)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn a_digest_sees_what_is_said_and_not_how() {
-        let owner: Owner = "u1".parse().unwrap();
-        let one: Value =
-            serde_json::from_str(r#"{"a": 1, "b": {"c": [1, "x"], "d": null}}"#).unwrap();
-        let same: Value = serde_json::from_str(r#"{"b":{"d":null,"c":[1,"x"]},"a":1}"#).unwrap();
-        assert_eq!(digest(&one, &owner), digest(&same, &owner));
-        assert_ne!(digest(&one, &owner), digest(&json!({"a": 1}), &owner));
-        assert_ne!(digest(&one, &owner), digest(&one, &"u2".parse().unwrap()));
-        // Structure cannot be faked by text.
-        assert_ne!(
-            digest(&json!(["a", "b"]), &owner),
-            digest(&json!(["a\",\"b"]), &owner)
-        );
-    }
-
-    #[test]
-    fn a_key_is_printable_and_bounded() {
-        let key = |value: &[u8]| {
-            let mut headers = HeaderMap::new();
-            headers.insert(
-                "idempotency-key",
-                http::HeaderValue::from_bytes(value).unwrap(),
-            );
-            idempotency_key(&headers)
-        };
-        assert_eq!(key(b"a b"), Ok(Some("a b".into())));
-        assert_eq!(key(b"\"a\""), Ok(Some("a".into())));
-        assert!(key(b"").is_err() && key("ä".as_bytes()).is_err());
-        assert!(key(&[b'x'; 255]).is_ok() && key(&[b'x'; 256]).is_err());
-        assert_eq!(idempotency_key(&HeaderMap::new()), Ok(None));
-    }
 }

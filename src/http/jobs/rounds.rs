@@ -3,16 +3,47 @@
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
-use super::{answer, find, request, wake};
+use super::{JobView, answer, find, request, wake};
 use crate::clock::later;
 use crate::http::auth::Caller;
+use crate::http::openapi::{Routes, problems};
 use crate::http::{HttpState, Problem, api};
-use crate::job::{Code, Job};
+use crate::job::{Code, Job, JobId};
 use crate::ledger::{Deleted, LedgerError, Retried};
 use crate::queue::Why;
 
-pub(super) async fn retry(
+pub(super) fn routes() -> Routes {
+    OpenApiRouter::new()
+        .routes(routes!(retry))
+        .routes(routes!(delete))
+}
+
+problems!(RetryProblems: InvalidRequest, Unauthorized, NotFound, Conflict, RequestTooLarge,
+    UnsupportedMediaType, InvalidJob, LedgerUnavailable, StorageUnavailable);
+
+/// Give an ended job another round
+///
+/// For a job that failed or was cancelled. It begins again with the same inputs; credits are held
+/// anew, and the round has its own notification.
+#[utoipa::path(
+    post,
+    path = "/v1/jobs/{id}/retry",
+    operation_id = "retryJob",
+    tag = "jobs",
+    security(("apiToken" = [])),
+    params(("id" = JobId, Path, description = "The job's id.")),
+    request_body(content = ref("#/components/schemas/RetryOptions"),
+        content_type = "application/json", example = json!({"deadline_s": 3600})),
+    responses(
+        (status = 202, description = "The job, in its new round.", body = JobView,
+            headers(("Cache-Control" = String, description = "`no-store`"))),
+        RetryProblems,
+    ),
+)]
+async fn retry(
     State(state): State<HttpState>,
     caller: Caller,
     Path(id): Path<String>,
@@ -50,7 +81,23 @@ fn running(job: &Job) -> Problem {
     ))
 }
 
-pub(super) async fn delete(
+problems!(DeleteProblems: Unauthorized, NotFound, Conflict, InvalidJob, LedgerUnavailable,
+    StorageUnavailable, ProviderUnavailable, ProviderProtocol, ProviderBusy, ProviderUnauthorized,
+    ProviderRejected, ShuttingDown);
+
+/// Delete an ended job
+///
+/// With its result, its objects and the provider's copy.
+#[utoipa::path(
+    delete,
+    path = "/v1/jobs/{id}",
+    operation_id = "deleteJob",
+    tag = "jobs",
+    security(("apiToken" = [])),
+    params(("id" = JobId, Path, description = "The job's id.")),
+    responses((status = 204, description = "It is gone."), DeleteProblems),
+)]
+async fn delete(
     State(state): State<HttpState>,
     caller: Caller,
     Path(id): Path<String>,

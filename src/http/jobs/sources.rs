@@ -6,17 +6,19 @@
 use std::pin::Pin;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::{Body, BodyDataStream};
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
 use http::{HeaderMap, StatusCode, header};
-use serde_json::json;
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::http::auth::Caller;
+use crate::http::openapi::{Routes, problems};
 use crate::http::{HttpState, Problem};
 use crate::job::{Code, Fault, Owner};
 use crate::storage::StorageError;
@@ -30,9 +32,46 @@ const LINGER: Duration = Duration::from_secs(5);
 const LINGER_BYTES: usize = 64 * 1024 * 1024;
 const MAX_NAME_CHARS: usize = 100;
 
-pub(super) fn routes() -> Router<HttpState> {
-    Router::new().route("/v1/sources", post(upload).put(upload))
+pub(super) fn routes() -> Routes {
+    OpenApiRouter::new().routes(routes!(upload))
 }
+
+/// An upload that is in the store.
+#[derive(Debug, Serialize, ToSchema)]
+struct Uploaded {
+    /// What a job's `source` names.
+    #[schema(example = "sources/alice/01jd8z6q4mxv7v0q4w3k5t2c9e/clip.mp4")]
+    source: String,
+    #[schema(minimum = 1)]
+    bytes: u64,
+}
+
+problems!(UploadProblems: InvalidRequest, Unauthorized, RequestTooLarge, EmptyFile,
+    StorageUnavailable);
+
+/// Upload an input
+///
+/// The body is the file, as it is (`curl -T clip.mp4 …`); no form, no JSON. At most
+/// `server.max_upload_bytes`.
+#[utoipa::path(
+    method(post, put),
+    path = "/v1/sources",
+    operation_id = "uploadSource",
+    tag = "sources",
+    security(("apiToken" = [])),
+    params(
+        ("name" = String, Query, example = "clip.mp4",
+            description = "The file's name; its ending is kept."),
+        ("owner" = Option<Owner>, Query,
+            description = "Whose upload it is; with an operator's token anybody's."),
+    ),
+    request_body(content_type = "application/octet-stream",
+        description = "The file, of any type."),
+    responses(
+        (status = 201, description = "The file is stored.", body = Uploaded),
+        UploadProblems,
+    ),
+)]
 
 async fn upload(
     State(state): State<HttpState>,
@@ -80,7 +119,10 @@ async fn upload(
     if bytes == 0 {
         return Err(Problem::new(Code::EmptyFile));
     }
-    let answer = json!({"source": object, "bytes": bytes});
+    let answer = Uploaded {
+        source: object,
+        bytes,
+    };
     Ok((StatusCode::CREATED, axum::Json(answer)).into_response())
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use url::Url;
+use utoipa::ToSchema;
 
 use crate::clock::later;
 use crate::http::{HttpState, Problem};
@@ -13,7 +14,8 @@ use crate::job::{
 };
 
 /// The public form of a job.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Job)]
 pub struct JobView {
     pub id: JobId,
     pub owner: Owner,
@@ -46,7 +48,8 @@ pub struct JobView {
     pub deadline_at: Timestamp,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = JobError)]
 pub struct ErrorView {
     pub code: Code,
     pub message: String,
@@ -56,7 +59,8 @@ pub struct ErrorView {
 }
 
 /// The result of a completed job.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = JobResult)]
 pub struct ResultView {
     /// Absent in lists: reading the job gives fresh ones.
     #[serde(flatten, default, skip_serializing_if = "Option::is_none")]
@@ -69,7 +73,7 @@ pub struct ResultView {
 }
 
 /// Where the result's files open without credentials, until `expires_at`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Links {
     pub video: Url,
     pub poster: Url,
@@ -78,7 +82,7 @@ pub struct Links {
 }
 
 /// A page of a list, newest first.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct JobPage {
     pub jobs: Vec<JobView>,
     /// Brings the next page; absent after the last one.

@@ -1,9 +1,20 @@
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Fields, Resolution};
 
+/// The widest range any documented model takes.
+pub const SECONDS: std::ops::RangeInclusive<i64> = 1..=30;
+/// What the models that extend can make.
+pub const RESOLUTIONS: &[Resolution] = &[
+    Resolution::P480,
+    Resolution::P720,
+    Resolution::P1080,
+    Resolution::K4,
+];
+
 /// Continue `source.video` for `seconds` more.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Extend {
     pub prompt: String,
     /// Length of the new part, in seconds. Models narrow this further.
@@ -18,20 +29,11 @@ impl Extend {
     pub(super) fn read(fields: &mut Fields<'_>) -> Self {
         Self {
             prompt: fields.required_text("prompt"),
-            // 1 to 30 s is the widest range any documented model takes; 5 s is the usual default.
+            // 5 s is the usual default.
             seconds: fields
-                .integer("seconds", 1..=30)
+                .integer("seconds", SECONDS)
                 .map_or(5, |seconds| seconds as u32),
-            resolution: fields.resolution(
-                "resolution",
-                &[
-                    Resolution::P480,
-                    Resolution::P720,
-                    Resolution::P1080,
-                    Resolution::K4,
-                ],
-                Resolution::P720,
-            ),
+            resolution: fields.resolution("resolution", RESOLUTIONS, Resolution::P720),
             seed: fields.seed(),
         }
     }

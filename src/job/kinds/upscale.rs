@@ -1,9 +1,18 @@
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Fields, Resolution};
 
+/// What the models that upscale can make.
+pub const TARGETS: &[Resolution] = &[
+    Resolution::P720,
+    Resolution::P1080,
+    Resolution::K2,
+    Resolution::K4,
+];
+
 /// Raise `source.video` to `target`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Upscale {
     pub target: Resolution,
 }
@@ -11,16 +20,7 @@ pub struct Upscale {
 impl Upscale {
     pub(super) fn read(fields: &mut Fields<'_>) -> Self {
         Self {
-            target: fields.resolution(
-                "target",
-                &[
-                    Resolution::P720,
-                    Resolution::P1080,
-                    Resolution::K2,
-                    Resolution::K4,
-                ],
-                Resolution::P1080,
-            ),
+            target: fields.resolution("target", TARGETS, Resolution::P1080),
         }
     }
 }

@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 
 /// Every part there is. A name outside it in `FILMLAB_REQUIRE` is a mistake, and
 /// would otherwise demand nothing for ever. The last three belong to `make lint`.
-pub(crate) const PARTS: [&str; 9] = [
+pub(crate) const PARTS: [&str; 10] = [
     "fixtures",
     "ffmpeg",
     "zzuf",
@@ -32,6 +32,7 @@ pub(crate) const PARTS: [&str; 9] = [
     "deny",
     "advisories",
     "shellcheck",
+    "schemathesis",
 ];
 
 /// Passes `found` on; if there is none, records the skip or, where it is

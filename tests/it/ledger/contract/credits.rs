@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use filmlab::job::{Claim, CreditState, Credits, EntryKind, Job};
@@ -169,7 +169,7 @@ pub(crate) async fn credits_are_conserved(bench: &dyn Bench) {
 
 async fn conserved(world: &World, ops: &[Op]) {
     assert!(world.grant("opening", 20).await);
-    let (mut given, mut taken) = (20i64, 0i64);
+    let (mut given, mut taken, mut foreign) = (20i64, 0i64, 0i64);
     let mut claims: HashMap<u8, Claim> = HashMap::new();
     for n in 0..3 {
         world.create(&format!("j{n}")).await;
@@ -186,6 +186,7 @@ async fn conserved(world: &World, ops: &[Op]) {
             Op::Foreign(credits) => {
                 world.others.increment(OWNER, *credits).await;
                 given += credits;
+                foreign += credits;
             }
             Op::Claim { job } => {
                 let id = job_of(job).parse().unwrap();
@@ -197,11 +198,13 @@ async fn conserved(world: &World, ops: &[Op]) {
             Op::Hold { job, amount } => {
                 if let Some(claim) = claims.get(job) {
                     let id = job_of(job).parse().unwrap();
-                    world
-                        .ledger
-                        .hold(&id, claim, Credits(*amount), now)
-                        .await
-                        .unwrap();
+                    let before = world.balance().await;
+                    let held = world.ledger.hold(&id, claim, Credits(*amount), now).await;
+                    let after = world.balance().await;
+                    if after != before {
+                        assert!(matches!(held, Ok(Held::Done(_))), "{held:?}");
+                        assert!(after.0 >= 0, "a hold overdrew the account: {ops:?}");
+                    }
                 }
             }
             Op::End { job, capture } => {
@@ -218,6 +221,21 @@ async fn conserved(world: &World, ops: &[Op]) {
         }
         let (credits, held) = world.balance().await;
         assert_eq!(credits + held + taken, given, "after {op:?} in {ops:?}");
+        assert!(held >= 0, "after {op:?} in {ops:?}");
+        // The entries alone tell the balance, and each is there once.
+        let owner = OWNER.parse().unwrap();
+        let entries = world.ledger.entries(&owner, 1_000).await.unwrap();
+        let names: HashSet<_> = entries.iter().map(|entry| &entry.id).collect();
+        assert_eq!(names.len(), entries.len(), "after {op:?} in {ops:?}");
+        let sum = entries.iter().fold((0, 0), |(credits, held), entry| {
+            let moved = entry.kind.moves(entry.amount);
+            (credits + moved.0, held + moved.1)
+        });
+        assert_eq!(
+            (sum.0 + foreign, sum.1),
+            (credits, held),
+            "after {op:?} in {ops:?}"
+        );
         let mut said = 0;
         for n in 0..3 {
             let job = world.job(&format!("j{n}")).await;
