@@ -142,7 +142,8 @@ impl App {
         })
     }
 
-    /// Serves until `shutdown`, then gives leases back and stops within 10 s.
+    /// Serves until `shutdown`, then gives leases back and stops within 10 s. Does the same, and
+    /// fails, where native work does not stop when it is told to.
     pub async fn run(
         self,
         listener: TcpListener,
@@ -169,7 +170,11 @@ impl App {
         let serve = axum::serve(listener, self.router)
             .with_graceful_shutdown(async move { closing.cancelled().await });
         let serve = tokio::spawn(serve.into_future());
-        shutdown.await;
+        let stuck = tokio::select! {
+            biased;
+            () = shutdown => false,
+            () = self.worker.stuck() => true,
+        };
         tracing::info!("stopping: leases are given back");
         stop.cancel();
         self.events.close();
@@ -182,6 +187,7 @@ impl App {
         }
         // Open connections are given a moment to take their answers.
         match tokio::time::timeout(Duration::from_millis(500), serve).await {
+            _ if stuck => Err(Failure::new(Code::MediaStuck, Code::MediaStuck.about())),
             Ok(Ok(Err(error))) => Err(Failure::new(Code::Internal, error.to_string())),
             _ => Ok(()),
         }

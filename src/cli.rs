@@ -19,6 +19,7 @@ mod table;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
@@ -81,6 +82,9 @@ impl From<Failure> for Exit {
     }
 }
 
+/// What a command waits for is done; files that are being closed get this long.
+const LAST_MOMENT: Duration = Duration::from_millis(300);
+
 /// `EX_USAGE` of `sysexits.h`.
 const USAGE: u8 = 64;
 
@@ -122,7 +126,7 @@ fn run(cli: Cli) -> Result<(), Exit> {
         .enable_all()
         .build()
         .map_err(|error| Failure::new(Code::Internal, format!("no runtime: {error}")))?;
-    runtime.block_on(async {
+    let outcome = runtime.block_on(async {
         match cli.command {
             Command::Serve(args) => {
                 let settings = settings(cli.config).map_err(Exit::Usage)?;
@@ -140,7 +144,10 @@ fn run(cli: Cli) -> Result<(), Exit> {
             Command::Sandbox(args) => sandbox::run(args).await,
             Command::Demo(args) => demo::run(args).await,
         }
-    })
+    });
+    // Dropping it would wait for every blocking thread, also for one that never comes back.
+    runtime.shutdown_timeout(LAST_MOMENT);
+    outcome
 }
 
 /// The settings, or every fault of theirs.

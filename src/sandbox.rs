@@ -32,7 +32,7 @@ use std::time::Duration;
 use url::Url;
 
 pub use config::SandboxConfig;
-pub use faults::{Fault, FaultRule, Faults};
+pub use faults::{Fault, FaultName, FaultRule, Faults};
 pub use maker::{CopyMaker, Make, MakeError, Maker, MediaMaker, Task};
 pub use state::{DeliveryRecord, RequestRecord, SubmissionRecord, UploadRecord};
 
@@ -209,5 +209,17 @@ impl SandboxHandle {
             .predictions
             .get(prediction_id)
             .is_some_and(|prediction| prediction.outcome.is_some())
+    }
+
+    /// Whether nothing happens here before somebody asks: every video is made and every callback
+    /// delivered, but for predictions that wait to be looked at.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        let inner = self.0.lock();
+        let waiting = inner
+            .predictions
+            .values()
+            .filter(|prediction| prediction.waits_for_a_look(inner.held));
+        self.0.tasks.len() == waiting.count()
     }
 }

@@ -23,6 +23,7 @@ mod settings;
 mod stages;
 mod stop;
 mod visit;
+mod watchdog;
 mod writer;
 
 use std::fmt::Debug;
@@ -162,6 +163,7 @@ pub struct Worker {
     tracker: TaskTracker,
     draining: CancellationToken,
     running: Running,
+    watchdog: watchdog::Watchdog,
     media: admission::Admission,
     quotes: Semaphore,
     last_balance: balance::LastLook,
@@ -191,6 +193,7 @@ impl Worker {
             tracker: TaskTracker::new(),
             draining: CancellationToken::new(),
             running: Running::default(),
+            watchdog: watchdog::Watchdog::default(),
             media,
             cleaning: Mutex::default(),
             quotes: Semaphore::new(quote::AT_ONCE),
@@ -469,6 +472,12 @@ impl Worker {
         tokio::time::timeout(patience, self.tracker.wait())
             .await
             .is_ok()
+    }
+
+    /// Resolves when native work did not stop in time: its thread is lost, and this process has
+    /// to be replaced.
+    pub async fn stuck(&self) {
+        self.watchdog.barked().await;
     }
 
     /// Takes a place at the provider for one submission, if there is one.

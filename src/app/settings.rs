@@ -20,6 +20,7 @@ pub(super) fn worker(config: &Config, scratch: PathBuf) -> Settings {
         heartbeat: worker.heartbeat,
         progress_every: Duration::from_secs(2),
         budget: worker.budget,
+        watchdog: worker.watchdog,
         attempts: worker.attempts,
         max_resubmissions: config.provider.max_resubmissions,
         busy_pause: config.provider.busy_pause,

@@ -14,6 +14,8 @@ pub struct Worker {
     pub lease: Duration,
     pub heartbeat: Duration,
     pub budget: Duration,
+    /// For native work that was told to stop.
+    pub watchdog: Duration,
     pub attempts: Attempts,
     pub media_slots: usize,
     /// Bytes.
@@ -40,6 +42,7 @@ pub(super) fn worker(r: &mut Reader) -> Worker {
         lease: r.duration("worker.lease", secs(60)),
         heartbeat: r.duration("worker.heartbeat", secs(15)),
         budget: r.duration("worker.budget", secs(25 * 60)),
+        watchdog: r.duration("worker.watchdog", secs(30)),
         attempts: attempts(r, "worker", 3, secs(5), secs(300)),
         media_slots: r.get_or("worker.media_slots", default_slots()),
         media_memory: r.bytes("worker.media_memory", default_memory()),
@@ -61,6 +64,9 @@ pub(super) fn worker(r: &mut Reader) -> Worker {
     }
     if !(worker.media_time_factor > 0.0 && worker.media_time_factor.is_finite()) {
         r.fault("worker.media_time_factor", "must be a number above 0");
+    }
+    if worker.watchdog.is_zero() {
+        r.fault("worker.watchdog", "must be longer than 0");
     }
     if worker.sweep_every.is_zero() {
         r.fault("worker.sweep_every", "must be longer than 0");

@@ -257,6 +257,7 @@ pub fn status_of(code: Code) -> StatusCode {
         Code::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
 
         Code::OutputTooLarge
+        | Code::MediaStuck
         | Code::ProviderUnauthorized
         | Code::ProviderBalance
         | Code::ModelUnknown

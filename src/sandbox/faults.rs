@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::job::Kind;
 
 /// One thing that goes wrong. As JSON: `{"fault": "failed_prediction", "code": 1403}`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, strum::EnumDiscriminants)]
+#[strum_discriminants(name(FaultName), derive(strum::EnumIter))]
 #[serde(tag = "fault", rename_all = "snake_case")]
 pub enum Fault {
     // The submission is refused; nothing is taken.

@@ -115,6 +115,12 @@ impl Prediction {
         self.shown
     }
 
+    /// Whether its video is made and only a look, or the end of a hold, lets it show.
+    pub(super) fn waits_for_a_look(&self, held: bool) -> bool {
+        let unseen = self.polls_needed > 0 && self.polls <= self.polls_needed;
+        self.outcome.is_some() && !self.shown && (held || unseen)
+    }
+
     /// The prediction as the API shows it, without envelope.
     pub(super) fn data(&self, base: &Url) -> Value {
         let mut outputs = Vec::new();

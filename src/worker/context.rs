@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::admission::Permit;
 use super::stop::{Stop, StopReason};
+use super::watchdog::Watchdog;
 use super::writer::Writer;
 use super::{Services, Settings, Worker};
 use crate::job::{Code, Disposition, Failure, JobError, Party, Timestamp};
@@ -21,6 +22,8 @@ pub(super) enum Halt {
     Failed(Failure),
     /// The visit was told to stop.
     Stopped(StopReason),
+    /// It was told to stop, and its native work does not come back.
+    Stuck(StopReason),
     /// Another claim has been made: nothing more may be written.
     Lost,
     /// No place for media work came free in time.
@@ -143,7 +146,14 @@ impl Context<'_> {
         // Its lines belong to this visit too.
         let span = tracing::Span::current();
         let place = self.place().await?;
-        match place.run(move || span.in_scope(work)).await {
+        let work = place.run(move || span.in_scope(work));
+        let patience = self.settings().watchdog;
+        let done = tokio::select! {
+            biased;
+            done = work => done,
+            reason = Watchdog::overdue(&self.stop, patience) => return Err(Halt::Stuck(reason)),
+        };
+        match done {
             Ok(Err(error)) => match self.stop.reason() {
                 Some(reason)
                     if matches!(

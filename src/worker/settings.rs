@@ -20,6 +20,8 @@ pub struct Settings {
     pub progress_every: Duration,
     /// Longest visit; below the task's dispatch deadline.
     pub budget: Duration,
+    /// How long native work that was told to stop may take to do so, before the process ends.
+    pub watchdog: Duration,
     pub attempts: Attempts,
     /// Second submissions allowed where the first one's answer never came.
     pub max_resubmissions: u32,

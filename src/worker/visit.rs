@@ -204,7 +204,30 @@ async fn leave(context: &Context<'_>, halt: Halt) -> Result<Job, Halt> {
             context.writer.record(&waited).await
         }
         Halt::Stopped(StopReason::LeaseLost) => Err(Halt::Lost),
+        Halt::Stuck(reason) => stuck(context, reason).await,
         other => Err(other),
+    }
+}
+
+/// A native call never came back: this process gives its other visits back and is replaced.
+async fn stuck(context: &Context<'_>, reason: StopReason) -> Result<Job, Halt> {
+    let job = context.writer.job().await;
+    tracing::error!(
+        job = %job.id, stage = ?job.stage, attempt = job.attempt, ?reason,
+        "media work does not stop; the service gives its leases back and ends"
+    );
+    context.worker.watchdog.bark();
+    match reason {
+        StopReason::LeaseLost => Err(Halt::Lost),
+        // Nothing is left to be tried for whoever does not want it any more.
+        StopReason::Requested => end::cancelled(context).await,
+        StopReason::Shutdown | StopReason::Deadline | StopReason::Budget => {
+            fail(
+                context,
+                Failure::new(Code::MediaStuck, Code::MediaStuck.about()),
+            )
+            .await
+        }
     }
 }
 
@@ -272,7 +295,7 @@ fn halted(halt: &Halt) -> Visit {
         Halt::NoPlace => Visit::Unavailable {
             message: "there is no place for media work".into(),
         },
-        Halt::Stopped(reason) => {
+        Halt::Stopped(reason) | Halt::Stuck(reason) => {
             tracing::warn!(?reason, "the visit was stopped while it ended");
             Visit::Unavailable {
                 message: "the visit was stopped while it ended".into(),

@@ -17,3 +17,4 @@ mod quotes;
 mod retention;
 mod rounds;
 mod studio;
+mod table;

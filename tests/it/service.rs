@@ -6,3 +6,5 @@ mod metrics;
 mod quotes;
 mod segments;
 mod stops;
+#[cfg(target_os = "linux")]
+mod stuck;

@@ -165,12 +165,14 @@ pub(super) fn compare(found: &Verified, expect: &Expectation) -> Result<(), Medi
     if expect.width.is_some_and(|width| width != size.0)
         || expect.height.is_some_and(|height| height != size.1)
     {
+        let wanted = match (expect.width, expect.height) {
+            (Some(width), Some(height)) => format!("{width}×{height}"),
+            (Some(width), None) => format!("a width of {width}"),
+            (None, height) => format!("a height of {}", height.unwrap_or_default()),
+        };
         return fail(
             MediaCode::WrongSize,
-            format!(
-                "{}×{}, expected {:?}×{:?}",
-                size.0, size.1, expect.width, expect.height
-            ),
+            format!("{}×{}, expected {wanted}", size.0, size.1),
         );
     }
     match (expect.audio, &found.probe.audio) {

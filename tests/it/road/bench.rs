@@ -415,6 +415,7 @@ fn settings(scratch: PathBuf, logo: PathBuf) -> Settings {
         heartbeat: secs(15),
         progress_every: secs(2),
         budget: secs(1500),
+        watchdog: Duration::from_secs(30),
         attempts: Attempts::default(),
         max_resubmissions: 1,
         busy_pause: secs(30),

@@ -138,6 +138,16 @@ impl Lab {
         }
     }
 
+    /// The real program, to be started on the same data.
+    pub(super) fn program(&self, listen: SocketAddr) -> std::process::Command {
+        let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_filmlab"));
+        program
+            .args(["serve", "--listen", &listen.to_string()])
+            .current_dir(self.dir.path())
+            .envs(&self.settings);
+        program
+    }
+
     /// Uploads a file; gives its name as a source.
     pub(super) async fn upload(&self, service: &Running, file: &Path) -> String {
         let name = file.file_name().unwrap().to_string_lossy();

@@ -49,7 +49,7 @@ pub(super) const SEEDS: &[Seed] = &[
     video("vp8-vorbis.webm"),
     video("mjpeg.avi"),
     video("mpeg4-mp3.avi"),
-    video("size-change.ts"),
+    video("resolution-change.ts"),
     video("start-offset.ts"),
     video("animation.gif"),
     picture("soak.png"),
