@@ -13,6 +13,7 @@ mod limits;
 mod lines;
 mod outputs;
 mod paying;
+mod places;
 mod quotes;
 mod retention;
 mod rounds;
