@@ -10,7 +10,6 @@ mod settings;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,8 +42,6 @@ const DRAIN: Duration = Duration::from_secs(8);
 const FETCH_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 /// A service that cannot learn the secret it is to enforce does not start.
 const SECRET_TIMEOUT: Duration = Duration::from_secs(30);
-/// Work folders older than this belong to no visit: no budget is that long.
-const STALE_SCRATCH: Duration = Duration::from_secs(24 * 3600);
 
 /// A service, built and not yet running.
 #[derive(Debug)]
@@ -74,11 +71,12 @@ impl App {
         media::init().map_err(|error| invalid(&error.message))?;
         media::limit_allocations(config.max_allocation);
         let dir = &config.data_dir;
-        let scratch = dir.join("scratch");
-        tokio::fs::create_dir_all(&scratch)
-            .await
-            .map_err(|error| invalid(&format!("{} cannot be made: {error}", scratch.display())))?;
-        remove_stale(&scratch).await;
+        // Only where something is kept on this machine.
+        if adapters::needs_folder(config) {
+            tokio::fs::create_dir_all(dir)
+                .await
+                .map_err(|error| invalid(&format!("{} cannot be made: {error}", dir.display())))?;
+        }
         let key = match &config.links.key {
             Some(key) => key.expose().as_bytes().to_vec(),
             None => keys::load_or_make(&dir.join("secret.key")).await?,
@@ -115,7 +113,7 @@ impl App {
             notifiers,
             fetcher: Arc::new(fetcher),
             clock: Arc::clone(&clock),
-            settings: settings::worker(config, scratch),
+            settings: settings::worker(config),
         });
         let events = EventStreams::new(config.server.max_event_streams, EventPace::default());
         let router = http::router(HttpState {
@@ -295,24 +293,4 @@ fn wavespeed(
         webhook_secret,
     };
     WaveSpeed::new(wavespeed).map_err(|error| invalid(&error.to_string()))
-}
-
-/// Removes work folders that visits of ended processes left behind.
-async fn remove_stale(scratch: &Path) {
-    let Ok(mut entries) = tokio::fs::read_dir(scratch).await else {
-        return;
-    };
-    while let Ok(Some(entry)) = entries.next_entry().await {
-        let age = entry
-            .metadata()
-            .await
-            .ok()
-            .and_then(|meta| meta.modified().ok())
-            .and_then(|at| at.elapsed().ok());
-        if age.is_some_and(|age| age > STALE_SCRATCH)
-            && let Err(error) = tokio::fs::remove_dir_all(entry.path()).await
-        {
-            tracing::warn!(folder = %entry.path().display(), %error, "a stale work folder stays");
-        }
-    }
 }

@@ -25,6 +25,7 @@ pub mod retry;
 pub mod sandbox;
 pub mod secret;
 mod sqlite;
+mod staging;
 pub mod storage;
 pub mod telemetry;
 pub mod worker;

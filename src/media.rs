@@ -32,15 +32,14 @@ mod watermark;
 
 pub use count::count_frames;
 pub use error::{ErrorContext, MediaCode, MediaError};
-pub use input::{FileInput, Input, ReadSeek};
+pub use input::{BytesInput, FileInput, Input, ReadSeek};
 pub use limits::{Cancel, CancelReason, Limits};
-pub(crate) use output::hidden_beside;
 pub use output::{FileOutput, Output, WriteSeek};
 pub use picture::{PictureProbe, probe_picture};
 pub use plan::{AudioFrom, AudioPlan, Force, Plan, PlanRequest, VideoPlan, plan};
 pub use probe::{AudioInfo, ColorInfo, ContainerInfo, OtherStreams, Probe, VideoInfo, probe};
 pub use profile::{AudioSettings, Preset, Profile, VideoSettings};
-pub use render::{Damage, Event, PosterInfo, Progress, Render, Report, Timings, render};
+pub use render::{Damage, Event, PosterInfo, PosterTo, Progress, Render, Report, Timings, render};
 pub use verify::{
     AudioExpectation, Checks, DecodeDepth, Expectation, Verified, is_audible, verify,
 };

@@ -20,7 +20,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect;
 use url::{Host, Url};
 
-pub use fetch::{FetchError, Fetcher, WebFetcher};
+pub use fetch::{FetchError, Fetched, Fetcher, WebFetcher};
 
 /// How far a request may go.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,10 +8,14 @@ pub mod wavespeed;
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
-use std::path::Path;
+use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::{BoxStream, StreamExt as _};
+use tokio_util::io::ReaderStream;
 use url::Url;
 
 use crate::job::{Fault, JobId, Kind, Params, Resolution, SourceFacts, Timestamp};
@@ -73,7 +77,7 @@ pub enum ProviderError {
     TooLarge { limit: u64 },
     /// A local file could not be read or written.
     #[error("file: {0}")]
-    File(#[from] std::io::Error),
+    File(#[from] io::Error),
 }
 
 /// One paid request.
@@ -272,14 +276,47 @@ impl Model {
     }
 }
 
+/// What is uploaded: bytes of a known number that can be had again for another try.
+#[async_trait]
+pub trait UploadBody: Debug + Send + Sync {
+    /// A file name, for the provider's eyes.
+    fn name(&self) -> String;
+    async fn bytes(&self) -> io::Result<u64>;
+    /// From the first byte on.
+    async fn open(&self) -> io::Result<BoxStream<'static, io::Result<Bytes>>>;
+}
+
+/// A local file.
+#[async_trait]
+impl UploadBody for PathBuf {
+    fn name(&self) -> String {
+        self.file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default()
+    }
+
+    async fn bytes(&self) -> io::Result<u64> {
+        Ok(tokio::fs::metadata(self).await?.len())
+    }
+
+    async fn open(&self) -> io::Result<BoxStream<'static, io::Result<Bytes>>> {
+        let file = tokio::fs::File::open(self).await?;
+        Ok(ReaderStream::with_capacity(file, 64 * 1024).boxed())
+    }
+}
+
+/// An output on its way. Ends with an error where it is not whole.
+pub type Download = BoxStream<'static, Result<Bytes, ProviderError>>;
+
 /// A service that generates videos.
 #[async_trait]
 pub trait Provider: Debug + Send + Sync {
     /// The model that makes this kind.
     fn model(&self, kind: Kind) -> &Model;
 
-    /// Puts a file where the provider can read it. Repeatable.
-    async fn upload(&self, file: &Path, content_type: &str) -> Result<Url, ProviderError>;
+    /// Puts bytes where the provider can read them. Repeatable.
+    async fn upload(&self, body: &dyn UploadBody, content_type: &str)
+    -> Result<Url, ProviderError>;
     /// How long uploads are kept.
     fn uploads_kept_for(&self) -> Duration;
 
@@ -291,10 +328,9 @@ pub trait Provider: Debug + Send + Sync {
     /// Asks how a prediction stands. Repeatable.
     async fn prediction(&self, id: &str) -> Result<PredictionInfo, ProviderError>;
 
-    /// Fetches an output into `to`; gives the number of bytes. Repeatable. Fails, and leaves no
-    /// file, where fewer bytes come than were promised or more than `max_bytes`.
-    async fn download(&self, output: &Url, to: &Path, max_bytes: u64)
-    -> Result<u64, ProviderError>;
+    /// Fetches an output. Repeatable. The stream fails, and must not be kept, where fewer bytes
+    /// come than were promised or more than `max_bytes`.
+    async fn download(&self, output: &Url, max_bytes: u64) -> Result<Download, ProviderError>;
 
     /// Has the provider delete its copies, for good. Repeatable: an id it does not know, or no
     /// longer knows, is no error.

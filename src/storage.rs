@@ -1,28 +1,36 @@
 //! Objects: inputs, what the provider returned, and results.
 //!
-//! Over any `object_store` backend. Files go up in parts, so memory stays flat; links are signed
-//! by whatever the deployment has.
+//! Over any `object_store` backend. Objects are read through a few blocks in memory and go up in
+//! parts, so memory stays flat whatever their size; links are signed by whatever the deployment
+//! has.
 
+mod blocks;
 pub mod gcs;
 pub mod links;
+mod reader;
 mod upload;
+mod writer;
 
 use std::fmt::Debug;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
-use object_store::buffered::BufWriter;
+use object_store::local::LocalFileSystem;
 use object_store::multipart::MultipartStore;
 use object_store::{Attribute, Attributes, ObjectStore, ObjectStoreExt as _, PutOptions};
 use tokio::io::AsyncWriteExt as _;
 use tokio_util::io::ReaderStream;
-use upload::{PART_BYTES, PARTS_IN_FLIGHT};
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::clock::Timestamp;
+use crate::staging::Hidden;
+
+pub use reader::{ObjectReader, ObjectSource, ReadProblem};
+pub use writer::{ObjectSink, ObjectWriter};
 
 /// By what the caller can do about it.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +45,14 @@ pub enum StorageError {
     Unavailable(String),
     #[error("local file: {0}")]
     File(#[from] std::io::Error),
+    #[error("the work was stopped")]
+    Stopped,
+}
+
+impl From<std::io::ErrorKind> for StorageError {
+    fn from(kind: std::io::ErrorKind) -> Self {
+        Self::File(kind.into())
+    }
 }
 
 impl From<object_store::Error> for StorageError {
@@ -108,8 +124,21 @@ pub struct Storage {
     signer: Arc<dyn LinkSigner>,
     /// Whether the backend can keep content type and the like; a directory cannot.
     attributes: bool,
-    /// The backend's own multipart interface, with numbered parts; a directory has none.
-    parts: Option<Arc<dyn MultipartStore>>,
+    pieces: Pieces,
+}
+
+/// How an object is written that does not lie in memory as a whole.
+#[derive(Clone)]
+enum Pieces {
+    /// In numbered parts, by the backend's own multipart interface.
+    Parts(Arc<dyn MultipartStore>),
+    /// Into a file beside its target.
+    Directory {
+        files: Arc<LocalFileSystem>,
+        root: PathBuf,
+    },
+    /// Not at all.
+    None,
 }
 
 impl Debug for Storage {
@@ -117,26 +146,39 @@ impl Debug for Storage {
         f.debug_struct("Storage")
             .field("store", &self.store)
             .field("signer", &self.signer)
-            .field("parts", &self.parts.is_some())
             .finish_non_exhaustive()
     }
 }
 
 impl Storage {
+    /// A store that takes small objects only, until [`Storage::with_parts`].
     #[must_use]
     pub fn new(store: Arc<dyn ObjectStore>, signer: Arc<dyn LinkSigner>, attributes: bool) -> Self {
         Self {
             store,
             signer,
             attributes,
-            parts: None,
+            pieces: Pieces::None,
         }
     }
 
-    /// Sends large files up through `parts`, which must be the same store.
+    /// Objects as files under `folder`, which must exist.
+    pub fn in_directory(folder: &Path, signer: Arc<dyn LinkSigner>) -> Result<Self> {
+        let root = folder.canonicalize()?;
+        let store = LocalFileSystem::new_with_prefix(&root)?.with_automatic_cleanup(true);
+        let store = Arc::new(store);
+        Ok(Self {
+            store: Arc::clone(&store) as _,
+            signer,
+            attributes: false,
+            pieces: Pieces::Directory { files: store, root },
+        })
+    }
+
+    /// Sends large objects up through `parts`, which must be the same store.
     #[must_use]
     pub fn with_parts(mut self, parts: Arc<dyn MultipartStore>) -> Self {
-        self.parts = Some(parts);
+        self.pieces = Pieces::Parts(parts);
         self
     }
 
@@ -157,7 +199,11 @@ impl Storage {
     pub async fn put_file(&self, file: &Path, object: &str, content_type: &str) -> Result<u64> {
         let file = tokio::fs::File::open(file).await?;
         let stream = ReaderStream::with_capacity(file, READ_BYTES);
-        self.put(stream, object, Some(content_type), u64::MAX).await
+        let to = Destination {
+            content_type: Some(content_type),
+            ..Destination::new(object)
+        };
+        self.put_stream_to(stream, to, u64::MAX).await
     }
 
     /// Uploads a stream of at most `max_bytes`; gives its size. A stream that fails or grows too
@@ -168,52 +214,81 @@ impl Storage {
         object: &str,
         max_bytes: u64,
     ) -> Result<u64> {
-        self.put(stream, object, None, max_bytes).await
+        let to = Destination::new(object);
+        self.put_stream_to(stream, to, max_bytes).await
     }
 
-    async fn put(
+    /// As [`Storage::put_stream`], saying more about the object.
+    pub async fn put_stream_to(
         &self,
-        mut stream: impl Stream<Item = std::io::Result<bytes::Bytes>> + Send + Unpin,
-        object: &str,
-        content_type: Option<&str>,
+        stream: impl Stream<Item = std::io::Result<bytes::Bytes>> + Send + Unpin,
+        to: Destination<'_>,
         max_bytes: u64,
     ) -> Result<u64> {
-        let path = Self::path(object)?;
-        let attributes = self.attributes(object, content_type);
-        if let Some(parts) = &self.parts {
-            let target = upload::Target {
-                store: &*self.store,
+        match self.place(&to)? {
+            writer::Place::Parts(target) => upload::upload(target, stream, max_bytes).await,
+            writer::Place::File { target, root } => {
+                put_beside(stream, &target, &root, max_bytes).await
+            }
+        }
+    }
+
+    /// An object to be written from a thread that may block; every wait ends with `stop`. Must be
+    /// called within a runtime.
+    pub fn sink(&self, to: Destination<'_>, stop: &CancellationToken) -> Result<ObjectSink> {
+        let place = self.place(&to)?;
+        Ok(ObjectSink::new(
+            self.clone(),
+            to.object,
+            place,
+            stop.clone(),
+        ))
+    }
+
+    fn place(&self, to: &Destination<'_>) -> Result<writer::Place> {
+        let path = Self::path(to.object)?;
+        match &self.pieces {
+            Pieces::Parts(parts) => Ok(writer::Place::Parts(upload::Target {
+                store: Arc::clone(&self.store),
                 parts: Arc::clone(parts),
                 path,
-                attributes,
-            };
-            return upload::upload(target, stream, max_bytes).await;
+                attributes: self.attributes(to.object, to.content_type),
+                journal: to.journal.map(Self::path).transpose()?,
+            })),
+            Pieces::Directory { files, root } => Ok(writer::Place::File {
+                target: files.path_to_filesystem(&path)?,
+                root: root.clone(),
+            }),
+            Pieces::None => Err(StorageError::Unavailable(
+                "this store takes no object in parts".to_owned(),
+            )),
         }
-        let mut writer = BufWriter::with_capacity(Arc::clone(&self.store), path, PART_BYTES)
-            .with_attributes(attributes)
-            .with_max_concurrency(PARTS_IN_FLIGHT);
-        let mut bytes = 0_u64;
-        let copy = async {
-            while let Some(chunk) = stream.next().await {
-                let chunk = chunk?;
-                bytes = bytes.saturating_add(chunk.len() as u64);
-                if bytes > max_bytes {
-                    return Err(StorageError::TooLarge { limit: max_bytes });
-                }
-                writer.put(chunk).await?;
+    }
+
+    /// Opens an object of at most `max_bytes` for reading from threads that may block; every wait
+    /// ends with `stop`. Must be called within a runtime.
+    pub async fn source(
+        &self,
+        object: &str,
+        max_bytes: u64,
+        stop: &CancellationToken,
+    ) -> Result<ObjectSource> {
+        let meta = self.store.head(&Self::path(object)?).await?;
+        if meta.size > max_bytes {
+            return Err(StorageError::TooLarge { limit: max_bytes });
+        }
+        Ok(ObjectSource::new(Arc::clone(&self.store), meta, stop))
+    }
+
+    /// Deletes a work file; one that notes an open upload, together with what was uploaded.
+    pub async fn discard(&self, object: &str) -> Result<()> {
+        match &self.pieces {
+            Pieces::Parts(parts) if object.ends_with(UPLOAD_NOTE) => {
+                let journal = Self::path(object)?;
+                upload::abort_noted(&*self.store, &**parts, &journal).await
             }
-            Ok(())
-        };
-        if let Err(error) = copy.await {
-            // Parts that were sent would stay, and cost, for ever.
-            let _ = writer.abort().await;
-            return Err(error);
+            _ => self.delete(object).await,
         }
-        writer
-            .shutdown()
-            .await
-            .map_err(|error| StorageError::Unavailable(error.to_string()))?;
-        Ok(bytes)
     }
 
     pub async fn put_bytes(&self, bytes: bytes::Bytes, object: &str) -> Result<()> {
@@ -225,29 +300,6 @@ impl Storage {
             .put_opts(&Self::path(object)?, bytes.into(), options)
             .await?;
         Ok(())
-    }
-
-    /// Downloads an object into a local file; gives its size. Leaves no file on failure.
-    pub async fn get_file(&self, object: &str, file: &Path, max_bytes: u64) -> Result<u64> {
-        let got = self.store.get(&Self::path(object)?).await?;
-        if got.meta.size > max_bytes {
-            return Err(StorageError::TooLarge { limit: max_bytes });
-        }
-        let size = got.meta.size;
-        let write = async {
-            let mut stream = got.into_stream();
-            let mut out = tokio::fs::File::create(file).await?;
-            while let Some(chunk) = stream.next().await {
-                out.write_all(&chunk?).await?;
-            }
-            out.flush().await?;
-            Ok(size)
-        };
-        let result = write.await;
-        if result.is_err() {
-            let _ = tokio::fs::remove_file(file).await;
-        }
-        result
     }
 
     pub async fn head(&self, object: &str) -> Result<ObjectInfo> {
@@ -343,6 +395,56 @@ impl Storage {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// Where an object goes and how it is kept.
+#[derive(Debug, Clone, Copy)]
+pub struct Destination<'a> {
+    pub object: &'a str,
+    /// Absent: by the name's ending.
+    pub content_type: Option<&'a str>,
+    /// An object that notes the upload while it is open, its name ending in [`UPLOAD_NOTE`].
+    pub journal: Option<&'a str>,
+}
+
+impl<'a> Destination<'a> {
+    #[must_use]
+    pub fn new(object: &'a str) -> Self {
+        Self {
+            object,
+            content_type: None,
+            journal: None,
+        }
+    }
+}
+
+/// The ending of notes about open uploads.
+pub const UPLOAD_NOTE: &str = ".upload";
+
+/// Writes a stream into a file beside `target`, and renames it at the end.
+async fn put_beside(
+    mut stream: impl Stream<Item = std::io::Result<bytes::Bytes>> + Send + Unpin,
+    target: &Path,
+    root: &Path,
+    max_bytes: u64,
+) -> Result<u64> {
+    let (file, hidden) = Hidden::beside(target, root)?;
+    let mut file = tokio::fs::File::from_std(file);
+    let mut bytes = 0_u64;
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk?;
+        bytes = bytes.saturating_add(chunk.len() as u64);
+        if bytes > max_bytes {
+            return Err(StorageError::TooLarge { limit: max_bytes });
+        }
+        file.write_all(&chunk).await?;
+    }
+    file.flush().await?;
+    drop(file);
+    tokio::task::spawn_blocking(move || hidden.publish())
+        .await
+        .map_err(std::io::Error::other)??;
+    Ok(bytes)
 }
 
 /// What a bucket keeps beside the bytes, by the object's area.

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use object_store::local::LocalFileSystem;
 use url::Url;
 
 use super::invalid;
@@ -37,6 +36,14 @@ pub(super) struct Adapters {
     /// Absent: links lead to the bucket.
     pub(super) links: Option<Arc<dyn LinkVerifier>>,
     pub(super) notifiers: Vec<Arc<dyn Notifier>>,
+}
+
+/// Whether anything is kept in the data folder.
+pub(super) fn needs_folder(config: &Config) -> bool {
+    config.links.key.is_none()
+        || matches!(config.ledger, config::Ledger::Sqlite)
+        || matches!(config.queue, config::Queue::Embedded)
+        || matches!(config.storage, config::Storage::Directory)
 }
 
 /// Opens what the settings name.
@@ -205,11 +212,8 @@ async fn directory(
     tokio::fs::create_dir_all(&folder)
         .await
         .map_err(|error| invalid(&format!("{} cannot be made: {error}", folder.display())))?;
-    let store = LocalFileSystem::new_with_prefix(&folder)
-        .map_err(said)?
-        .with_automatic_cleanup(true);
     let links = Arc::new(HmacLinks::new(public_url.clone(), key, Arc::clone(clock)).map_err(said)?);
-    let storage = Storage::new(Arc::new(store), Arc::clone(&links) as _, false);
+    let storage = Storage::in_directory(&folder, Arc::clone(&links) as _).map_err(said)?;
     Ok((storage, Some(links)))
 }
 

@@ -1,6 +1,5 @@
 //! Settings as each module wants them.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use crate::worker::{BrandWatermark, Retention, Settings};
 /// How long a visit waits for a media slot before it leaves and comes back.
 const SLOT_PATIENCE: Duration = Duration::from_secs(5 * 60);
 
-pub(super) fn worker(config: &Config, scratch: PathBuf) -> Settings {
+pub(super) fn worker(config: &Config) -> Settings {
     let worker = &config.worker;
     Settings {
         lease: worker.lease,
@@ -58,7 +57,6 @@ pub(super) fn worker(config: &Config, scratch: PathBuf) -> Settings {
             sources: config.retention.sources,
             work: config.retention.work,
         },
-        scratch,
     }
 }
 

@@ -170,7 +170,9 @@ fn work(task: &Task, cancel: &Cancel) -> Result<Report, Failure> {
         main_is_silent: false,
         profile: task.profile.clone(),
         watermarks: task.watermarks.clone(),
-        poster: poster.as_ref().map(|staged| staged.path().to_path_buf()),
+        poster: poster
+            .as_ref()
+            .map(|staged| staged.path().to_path_buf().into()),
         // Who asks for a quality does not want the input's.
         force: Force {
             video: task.wants_encode,
@@ -179,6 +181,7 @@ fn work(task: &Task, cancel: &Cancel) -> Result<Report, Failure> {
         checks: task.checks.clone(),
         limits: task.limits.clone(),
         threads: task.threads,
+        index_room: None,
     };
     let bar = Bar::new(&task.input);
     let mut copied = false;

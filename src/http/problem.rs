@@ -177,7 +177,9 @@ impl From<StorageError> for Problem {
         let code = match error {
             StorageError::NotFound(_) | StorageError::Name(_) => Code::NotFound,
             StorageError::TooLarge { .. } => Code::RequestTooLarge,
-            StorageError::Unavailable(_) | StorageError::File(_) => Code::StorageUnavailable,
+            StorageError::Unavailable(_) | StorageError::File(_) | StorageError::Stopped => {
+                Code::StorageUnavailable
+            }
         };
         Self::new(code).because(error)
     }

@@ -2,14 +2,15 @@
 
 use std::fmt::Debug;
 use std::fs::File;
-use std::io::{self, Read, Seek};
+use std::io::{self, Cursor, Read, Seek};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// A readable, seekable stream of bytes that may move to another thread.
 pub trait ReadSeek: Read + Seek + Send {}
 impl<T: Read + Seek + Send> ReadSeek for T {}
 
-/// Seekable bytes: a local file today, ranged reads of an object store next.
+/// Seekable bytes: a local file, a few bytes in memory, an object that is read by range.
 ///
 /// One input may be opened several times, also at once.
 #[allow(
@@ -76,5 +77,42 @@ impl Input for FileInput {
             .unwrap_or(self.path.as_os_str())
             .to_string_lossy()
             .into_owned()
+    }
+}
+
+/// Bytes in memory: small files that came over the network.
+#[derive(Clone)]
+pub struct BytesInput {
+    name: String,
+    bytes: Arc<[u8]>,
+}
+
+impl BytesInput {
+    /// Bytes and what to call them.
+    pub fn new(name: impl Into<String>, bytes: impl Into<Arc<[u8]>>) -> Self {
+        Self {
+            name: name.into(),
+            bytes: bytes.into(),
+        }
+    }
+}
+
+impl Debug for BytesInput {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "BytesInput({}, {} bytes)", self.name, self.bytes.len())
+    }
+}
+
+impl Input for BytesInput {
+    fn open(&self) -> io::Result<Box<dyn ReadSeek>> {
+        Ok(Box::new(Cursor::new(Arc::clone(&self.bytes))))
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.bytes.len() as u64)
+    }
+
+    fn describe(&self) -> String {
+        self.name.clone()
     }
 }

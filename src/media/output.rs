@@ -10,6 +10,7 @@ use std::sync::Arc;
 use tempfile::TempPath;
 
 use super::input::{FileInput, Input};
+use crate::staging::hidden_beside;
 
 /// A writable, seekable stream of bytes that may move to another thread.
 pub trait WriteSeek: Write + Seek + Send {}
@@ -23,6 +24,15 @@ pub trait Output: Send + Debug {
     /// # Errors
     /// The store's.
     fn create(&mut self) -> io::Result<Box<dyn WriteSeek>>;
+
+    /// Says that the writer wrote its last byte and everything stands: what [`Output::staged`]
+    /// gives can be read from now on. Whatever fails before never calls this.
+    ///
+    /// # Errors
+    /// The store's.
+    fn finish(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 
     /// What has been written, for reading it back before the commit.
     fn staged(&self) -> Arc<dyn Input>;
@@ -62,36 +72,6 @@ impl FileOutput {
     pub fn path(&self) -> &Path {
         &self.target
     }
-}
-
-/// A new file `.<name>.<random>.part` beside `target`: two writers to one
-/// place do not mix. Removed when its path is dropped.
-pub(crate) fn hidden_beside(target: &Path) -> io::Result<(File, TempPath)> {
-    // Whoever finds one after a power cut sees what it was to become. File
-    // systems allow names of 255 bytes; a character has up to four.
-    let name: String = target
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .chars()
-        .take(40)
-        .collect();
-    let prefix = format!(".{name}.");
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(&prefix).suffix(".part");
-    #[cfg(unix)]
-    {
-        // As any file that a program makes; the process's umask narrows it.
-        use std::os::unix::fs::PermissionsExt as _;
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    let folder = match target.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    builder
-        .tempfile_in(folder)
-        .map(tempfile::NamedTempFile::into_parts)
 }
 
 impl Output for FileOutput {

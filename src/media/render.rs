@@ -4,6 +4,7 @@
 mod graph;
 mod join;
 mod marks;
+mod open;
 mod pass;
 mod poster;
 mod remux;
@@ -11,11 +12,14 @@ mod report;
 mod seam;
 mod sink;
 mod sound;
+mod transcode;
 mod video;
 
 pub(crate) use graph::{Overlay, VideoSpec};
+pub(crate) use open::{Job, reserve_for, takes_from_source};
 pub(crate) use pass::{AHEAD_US, Pass, SoundSource, sound_lane};
 pub(crate) use sink::Sink;
+pub(crate) use transcode::spec_for;
 pub(crate) use video::{EncodeSettings, VideoLane, memory};
 
 pub use report::{Damage, Event, PosterInfo, Progress, Report, Timings};
@@ -24,25 +28,20 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use self::marks::Marks;
-use self::poster::{PosterPicker, StagedPoster};
+use self::poster::StagedPoster;
 use self::report::Narrator;
-use self::sound::SoundLane;
 use super::color::Color;
 use super::error::{MediaCode, MediaError};
-use super::head::reservation;
 use super::input::Input;
 use super::limits::{Cancel, Guard, Limits};
 use super::output::Output;
-use super::picture::{self, Image};
-use super::plan::{AudioFrom, AudioPlan, Force, Plan, PlanRequest, VideoPlan, length_ms, plan};
-use super::probe::{Opened, Probe, open};
+use super::plan::{AudioPlan, Force, Plan, VideoPlan, length_ms};
+use super::probe::Probe;
 use super::profile::Profile;
-use super::ratio::Ratio;
 use super::verify::{
-    AudioExpectation, Checks, Expectation, Verified, Watch, require_lively, verify_guarded,
+    AudioExpectation, Checks, Expectation, Verified, require_lively, verify_guarded,
 };
-use super::watermark::{MAX_LAYERS, Watermark};
+use super::watermark::Watermark;
 
 /// One video to process.
 #[derive(Clone, Debug)]
@@ -64,13 +63,30 @@ pub struct Render {
     /// Encode even where a copy would do.
     pub force: Force,
     /// Where a JPEG poster goes.
-    pub poster: Option<PathBuf>,
+    pub poster: Option<PosterTo>,
     /// What is looked at besides what is always verified.
     pub checks: Checks,
     /// Bounds; the deadline covers the whole call.
     pub limits: Limits,
     /// Codec threads; 0 = one per core.
     pub threads: usize,
+    /// Bytes kept free for the index; `None` reckons them from what the headers promise.
+    pub index_room: Option<u64>,
+}
+
+/// Where a poster goes.
+#[derive(Clone, Debug)]
+pub enum PosterTo {
+    /// A local file, which appears with the result.
+    File(PathBuf),
+    /// [`Report::poster_jpeg`].
+    Report,
+}
+
+impl From<PathBuf> for PosterTo {
+    fn from(path: PathBuf) -> Self {
+        Self::File(path)
+    }
 }
 
 /// Processes a video in one pass and publishes the result.
@@ -131,14 +147,21 @@ fn run(
     } = done.map_err(Setback::into_error)?;
     guard.check()?;
 
-    let mut staged = match (&render.poster, outcome.poster) {
-        (Some(path), Some((frame, at_ms))) => {
-            Some(stage_poster(path, frame, at_ms, outcome.color)?)
-        }
-        _ => None,
-    };
+    let mut poster_jpeg = None;
+    let mut staged = None;
+    if let (Some(to), Some((frame, at_ms))) = (&render.poster, outcome.poster) {
+        let (jpeg, info) = encode_poster(frame, at_ms, outcome.color)?;
+        let file = match to {
+            PosterTo::File(path) => Some(StagedPoster::write(path, &jpeg)?),
+            PosterTo::Report => {
+                poster_jpeg = Some(jpeg);
+                None
+            }
+        };
+        staged = Some((file, info));
+    }
     // The poster first: it can be taken back, an earlier video could not.
-    if let Some((poster, _)) = &mut staged {
+    if let Some((Some(poster), _)) = &mut staged {
         poster.publish()?;
     }
     output.commit().map_err(|error| {
@@ -147,8 +170,10 @@ fn run(
             format!("the result cannot be published: {error}"),
         )
     })?;
-    let poster = staged.map(|(staged, info)| {
-        staged.keep();
+    let poster = staged.map(|(file, info)| {
+        if let Some(file) = file {
+            file.keep();
+        }
         on_event(Event::PosterWritten(info.clone()));
         info
     });
@@ -163,6 +188,7 @@ fn run(
         faststart: outcome.faststart,
         output: verified.probe,
         poster,
+        poster_jpeg,
         damage: outcome.damage,
         timings,
     })
@@ -226,8 +252,15 @@ fn attempt(
     } else if job.before.is_some() {
         join::run(job, output, &mut narrator)?
     } else {
-        transcode(job, output, &mut narrator)?
+        transcode::run(job, output, &mut narrator)?
     };
+    output.finish().map_err(|error| {
+        MediaError::new(
+            MediaCode::OutputUnwritable,
+            format!("the result cannot be completed: {error}"),
+        )
+        .at("mux")
+    })?;
     let process_ms = elapsed(processing);
 
     let verifying = Instant::now();
@@ -257,94 +290,6 @@ fn attempt(
     })
 }
 
-/// Everything open and decided.
-pub(crate) struct Job<'a> {
-    pub render: &'a Render,
-    pub guard: &'a Arc<Guard>,
-    pub main: Opened,
-    pub before: Option<Opened>,
-    pub source: Option<Opened>,
-    /// The pictures of the watermarks, in their order.
-    pub logos: Vec<Image>,
-    pub plan: Plan,
-}
-
-impl<'a> Job<'a> {
-    fn open(render: &'a Render, force: Force, guard: &'a Arc<Guard>) -> Result<Self, MediaError> {
-        let limits = &render.limits;
-        let main = open(render.main.as_ref(), limits, guard)?;
-        let before = match &render.before {
-            Some(input) => Some(open(input.as_ref(), limits, guard)?),
-            None => None,
-        };
-        let source = match render.audio_source.as_ref().filter(|_| before.is_none()) {
-            Some(input) if main.audio.is_none() || render.main_is_silent => {
-                Some(open(input.as_ref(), limits, guard)?)
-            }
-            _ => None,
-        };
-        let logos = render
-            .watermarks
-            .iter()
-            // A plan refuses more; there is no need to read them.
-            .take(MAX_LAYERS + 1)
-            .map(|mark| picture::load(mark.image.as_ref(), limits, guard).map_err(as_watermark))
-            .collect::<Result<Vec<_>, _>>()?;
-        let watermarks = render.watermarks.iter().zip(&logos);
-        let plan = plan(&PlanRequest {
-            main: &main.probe,
-            audio_from: source.as_ref().map(|source| &source.probe),
-            main_is_silent: render.main_is_silent,
-            before: before.as_ref().map(|before| &before.probe),
-            profile: &render.profile,
-            watermarks: watermarks
-                .map(|(mark, logo)| (&mark.placement, (logo.width, logo.height)))
-                .collect(),
-            limits,
-            force,
-        })?;
-        // A source without sound has nothing to give.
-        let source = source.filter(|_| takes_from_source(&plan.audio));
-        Ok(Self {
-            render,
-            guard,
-            main,
-            before,
-            source,
-            logos,
-            plan,
-        })
-    }
-
-    /// Length of the result as far as the headers say.
-    fn length_ms(&self) -> u64 {
-        let before = self
-            .before
-            .as_ref()
-            .map_or(0, |before| length_ms(&before.probe));
-        before.saturating_add(self.main.probe.container.duration_ms)
-    }
-
-    /// The layers, ready to be drawn on a result of these colours.
-    fn marks(&self, color: Color) -> Marks {
-        let end_ms = Some(self.length_ms()).filter(|ms| *ms > 0);
-        let end_ms = end_ms.map(|ms| ms as f64);
-        let mut marks = Marks::default();
-        let layers = self.render.watermarks.iter().zip(&self.logos);
-        for ((mark, logo), at) in layers.zip(&self.plan.watermarks) {
-            marks.add(logo, &mark.placement, *at, color, end_ms);
-        }
-        marks
-    }
-
-    fn poster_picker(&self) -> Option<PosterPicker> {
-        self.render
-            .poster
-            .as_ref()
-            .map(|_| PosterPicker::new(self.length_ms()))
-    }
-}
-
 /// What a pass leaves behind besides the staged file.
 pub(crate) struct Outcome {
     pub poster: Option<(super::av::Frame, u64)>,
@@ -361,141 +306,11 @@ pub(crate) struct Outcome {
     pub looked: Option<(u64, u64)>,
 }
 
-fn transcode(
-    job: Job<'_>,
-    output: &mut dyn Output,
-    narrator: &mut Narrator<'_>,
-) -> Result<Outcome, MediaError> {
-    let poster = job.poster_picker();
-    let color = spec_for(&job.main, 2, 2)?.color;
-    let marks = job.marks(color);
-    let Job {
-        render,
-        guard,
-        main,
-        source,
-        plan,
-        ..
-    } = job;
-    let VideoPlan::Encode {
-        width,
-        height,
-        crf,
-        preset,
-        max_rate,
-        fps,
-        tone_map,
-        ..
-    } = &plan.video
-    else {
-        return Err(MediaError::new(MediaCode::Internal, "nothing to encode"));
-    };
-    let spec = VideoSpec {
-        fps: fps.map(Ratio::approximate),
-        tone_map: *tone_map,
-        threads: render.threads,
-        ..spec_for(&main, *width, *height)?
-    };
-    let settings = EncodeSettings {
-        crf: *crf,
-        preset: preset.clone(),
-        max_rate: *max_rate,
-    };
-    let mut sink = Sink::create(output, &render.limits, guard)?;
-    let mut video = VideoLane::open(&main, spec, &settings, &render.limits, &mut sink)?;
-    video.poster = poster;
-    video.watch = render.checks.look().then(Watch::default);
-    video.marks = marks;
-    let sound = sound_lane(&plan.audio, &main, source.as_ref(), &mut sink)?;
-    sink.start(reserve_for(&main, source.as_ref()))?;
-    let mut pass = Pass {
-        main,
-        source: source.map(SoundSource::new).transpose()?,
-        video,
-        sound,
-        sink,
-        limits: render.limits.clone(),
-        guard: Arc::clone(guard),
-        ahead_us: AHEAD_US,
-        name: render.main.describe(),
-    };
-    pass.read_all(&mut |lane, _| narrator.progress(lane.counts.encoded, lane.reached_ms()))?;
-    pass.video.finish(&mut pass.sink)?;
-    let looked = pass.video.looked();
-    let heard = pass.sound.as_ref().is_some_and(SoundLane::heard);
-    let (lane, sound, faststart) = pass.close()?;
-    Ok(Outcome {
-        color,
-        heard,
-        length_ms: None,
-        looked,
-        frames: lane.counts.encoded,
-        damage: Damage::new(lane.counts, sound),
-        poster: lane.poster.and_then(PosterPicker::take),
-        faststart,
-    })
-}
-
-/// The parts of a [`VideoSpec`] that follow from the source.
-pub(crate) fn spec_for(main: &Opened, width: u32, height: u32) -> Result<VideoSpec, MediaError> {
-    let video = main.probe.require_video()?;
-    let color = main.video.color;
-    Ok(VideoSpec {
-        width,
-        height,
-        rotation: video.rotation,
-        flipped: video.flipped,
-        fps: None,
-        tone_map: color.is_hdr(),
-        sample_aspect: main.video.sample_aspect,
-        color: if color.is_hdr() {
-            Color::SDR_HD
-        } else {
-            color.resolved(video.display_height.min(video.display_width))
-        },
-        overlay: None,
-        threads: 0,
-    })
-}
-
-/// Bytes reserved for the index, from what the headers promise.
-pub(crate) fn reserve_for(main: &Opened, source: Option<&Opened>) -> u64 {
-    let count = |opened: &Opened| {
-        // A file that does not say how long it is gets room for ten minutes.
-        let seconds = match opened.probe.container.duration_ms {
-            0 => 600.0,
-            ms => ms as f64 / 1000.0,
-        };
-        let average = opened.probe.video.as_ref().map_or(0.0, |video| video.fps);
-        // Where frames are not counted, the average stems from the first
-        // seconds only; the base rate bounds it, up to what is no guess any more.
-        let fps = match opened.video.frames {
-            0 => average.max(opened.video.real_rate.as_f64().min(60.0)),
-            _ => average,
-        };
-        let frames = opened.video.frames.max((seconds * fps).ceil() as u64);
-        let sound = opened
-            .probe
-            .audio
-            .as_ref()
-            .map_or(0.0, |audio| f64::from(audio.sample_rate));
-        // AAC frames have 1024 samples; 48 kHz is what we encode to.
-        (
-            frames,
-            (seconds * sound.max(48_000.0) / 1024.0).ceil() as u64,
-        )
-    };
-    let (frames, sounds) = count(main);
-    let put_back = source.map_or(0, |source| count(source).1);
-    reservation(frames, sounds.max(put_back))
-}
-
-fn stage_poster<'a>(
-    path: &'a std::path::Path,
+fn encode_poster(
     frame: super::av::Frame,
     at_ms: u64,
     color: Color,
-) -> Result<(StagedPoster<'a>, PosterInfo), MediaError> {
+) -> Result<(Vec<u8>, PosterInfo), MediaError> {
     let (width, height) = (frame.width(), frame.height());
     let jpeg = poster::encode(frame, color).map_err(|error| {
         MediaError::new(
@@ -511,7 +326,7 @@ fn stage_poster<'a>(
         time_ms: at_ms,
         bytes: jpeg.len() as u64,
     };
-    Ok((StagedPoster::write(path, &jpeg)?, info))
+    Ok((jpeg, info))
 }
 
 /// Reads the staged file back and holds it against the plan.
@@ -561,23 +376,6 @@ fn check(
         ..limits.clone()
     };
     verify_guarded(output.staged().as_ref(), &expectation, &limits, guard)
-}
-
-/// A watermark's picture that cannot be used is the watermark's fault.
-fn as_watermark(error: MediaError) -> MediaError {
-    match error.code {
-        MediaCode::NotAPicture | MediaCode::EmptyFile | MediaCode::DamagedMedia => MediaError {
-            code: MediaCode::InvalidWatermark,
-            message: format!("the watermark's picture: {}", error.message),
-            ..error
-        },
-        _ => error,
-    }
-}
-
-/// Which container a sound plan reads from.
-pub(crate) fn takes_from_source(plan: &AudioPlan) -> bool {
-    plan.from() == Some(AudioFrom::Source)
 }
 
 pub(crate) fn elapsed(since: Instant) -> u64 {

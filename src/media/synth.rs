@@ -240,6 +240,7 @@ fn run(
         faststart,
         output: verified.probe,
         poster: None,
+        poster_jpeg: None,
         damage: Damage::new(lane.counts, sound),
         timings: Timings {
             open_ms,

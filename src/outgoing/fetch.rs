@@ -1,12 +1,11 @@
 //! Fetching an input from an address that a caller gave.
 
 use std::fmt::Debug;
-use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures::StreamExt as _;
-use tokio::io::AsyncWriteExt as _;
+use bytes::Bytes;
+use futures::stream::{BoxStream, StreamExt as _};
 use url::Url;
 
 use super::{OutgoingRules, check_url, client, refusal};
@@ -14,9 +13,13 @@ use super::{OutgoingRules, check_url, client, refusal};
 /// Fetches an input from the web, under the rules for outgoing requests.
 #[async_trait]
 pub trait Fetcher: Debug + Send + Sync {
-    /// Writes the body to `to`; gives its size. Leaves no file on failure.
-    async fn fetch(&self, url: &Url, to: &Path, max_bytes: u64) -> Result<u64, FetchError>;
+    /// The body as it comes. It ends with an error where it breaks off or has more than
+    /// `max_bytes`.
+    async fn fetch(&self, url: &Url, max_bytes: u64) -> Result<Fetched, FetchError>;
 }
+
+/// A body on its way.
+pub type Fetched = BoxStream<'static, Result<Bytes, FetchError>>;
 
 /// Why an input could not be fetched, by what may be done about it.
 #[derive(Debug, thiserror::Error)]
@@ -29,8 +32,6 @@ pub enum FetchError {
     /// It may work later.
     #[error("{0}")]
     Unavailable(String),
-    #[error("local file: {0}")]
-    File(#[from] std::io::Error),
 }
 
 /// Fetches with HTTP GET.
@@ -57,8 +58,11 @@ impl WebFetcher {
             allow_loopback,
         })
     }
+}
 
-    async fn get(&self, url: &Url, to: &Path, max_bytes: u64) -> Result<u64, FetchError> {
+#[async_trait]
+impl Fetcher for WebFetcher {
+    async fn fetch(&self, url: &Url, max_bytes: u64) -> Result<Fetched, FetchError> {
         check_url(url, self.allow_loopback)
             .map_err(|refused| FetchError::Refused(refused.to_string()))?;
         let response = self
@@ -81,31 +85,16 @@ impl WebFetcher {
         if promised.is_some_and(|bytes| bytes > max_bytes) {
             return Err(FetchError::TooLarge { limit: max_bytes });
         }
-        let mut file = tokio::fs::File::create(to).await?;
-        let mut body = response.bytes_stream();
         let mut bytes = 0_u64;
-        while let Some(chunk) = body.next().await {
+        let body = response.bytes_stream().map(move |chunk| {
             let chunk = chunk.map_err(|error| failed(&error))?;
             bytes += chunk.len() as u64;
             if bytes > max_bytes {
                 return Err(FetchError::TooLarge { limit: max_bytes });
             }
-            file.write_all(&chunk).await?;
-        }
-        file.flush().await?;
-        Ok(bytes)
-    }
-}
-
-#[async_trait]
-impl Fetcher for WebFetcher {
-    async fn fetch(&self, url: &Url, to: &Path, max_bytes: u64) -> Result<u64, FetchError> {
-        let fetched = self.get(url, to, max_bytes).await;
-        if fetched.is_err() {
-            // Where it was never created, there is nothing to remove.
-            let _ = tokio::fs::remove_file(to).await;
-        }
-        fetched
+            Ok(chunk)
+        });
+        Ok(body.boxed())
     }
 }
 

@@ -1,12 +1,15 @@
 //! Counts what is asked of a provider, and what comes of it.
 
-use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::stream::{StreamExt as _, TryStreamExt as _};
 use url::Url;
 
-use super::{Model, PredictionInfo, Price, Provider, ProviderError, Submission, SubmitError};
+use super::{
+    Download, Model, PredictionInfo, Price, Provider, ProviderError, Submission, SubmitError,
+    UploadBody,
+};
 use crate::job::Kind;
 use crate::telemetry::metrics::provider_called;
 
@@ -15,20 +18,22 @@ use crate::telemetry::metrics::provider_called;
 pub struct Metered<P>(pub P);
 
 fn counted<T>(call: &'static str, result: Result<T, ProviderError>) -> Result<T, ProviderError> {
-    let outcome = match &result {
-        Ok(_) => "ok",
-        Err(ProviderError::Rejected { .. }) => "rejected",
-        Err(ProviderError::Unauthorized { .. }) => "unauthorized",
-        Err(ProviderError::NotFound { .. }) => "not_found",
-        Err(ProviderError::Busy { .. }) => "busy",
-        Err(ProviderError::Unavailable { .. }) => "unavailable",
-        Err(ProviderError::Protocol { .. }) => "protocol",
-        Err(ProviderError::Incomplete { .. }) => "incomplete",
-        Err(ProviderError::TooLarge { .. }) => "too_large",
-        Err(ProviderError::File(_)) => "file",
-    };
-    provider_called(call, outcome);
+    provider_called(call, result.as_ref().err().map_or("ok", failure));
     result
+}
+
+fn failure(error: &ProviderError) -> &'static str {
+    match error {
+        ProviderError::Rejected { .. } => "rejected",
+        ProviderError::Unauthorized { .. } => "unauthorized",
+        ProviderError::NotFound { .. } => "not_found",
+        ProviderError::Busy { .. } => "busy",
+        ProviderError::Unavailable { .. } => "unavailable",
+        ProviderError::Protocol { .. } => "protocol",
+        ProviderError::Incomplete { .. } => "incomplete",
+        ProviderError::TooLarge { .. } => "too_large",
+        ProviderError::File(_) => "file",
+    }
 }
 
 #[async_trait]
@@ -37,8 +42,12 @@ impl<P: Provider> Provider for Metered<P> {
         self.0.model(kind)
     }
 
-    async fn upload(&self, file: &Path, content_type: &str) -> Result<Url, ProviderError> {
-        counted("upload", self.0.upload(file, content_type).await)
+    async fn upload(
+        &self,
+        body: &dyn UploadBody,
+        content_type: &str,
+    ) -> Result<Url, ProviderError> {
+        counted("upload", self.0.upload(body, content_type).await)
     }
 
     fn uploads_kept_for(&self) -> Duration {
@@ -70,13 +79,11 @@ impl<P: Provider> Provider for Metered<P> {
         counted("prediction", self.0.prediction(id).await)
     }
 
-    async fn download(
-        &self,
-        output: &Url,
-        to: &Path,
-        max_bytes: u64,
-    ) -> Result<u64, ProviderError> {
-        counted("download", self.0.download(output, to, max_bytes).await)
+    /// Counts one that begins, and once more one that breaks off.
+    async fn download(&self, output: &Url, max_bytes: u64) -> Result<Download, ProviderError> {
+        let body = counted("download", self.0.download(output, max_bytes).await)?;
+        let body = body.inspect_err(|error| provider_called("download", failure(error)));
+        Ok(body.boxed())
     }
 
     async fn delete(&self, prediction_ids: &[String]) -> Result<(), ProviderError> {

@@ -24,7 +24,7 @@ pub(super) async fn after_round(services: &Services, job: &Job) -> Result<(), St
     let kept = kept(job);
     for object in storage.list(&format!("work/{}", job.id)).await? {
         if kept.is_none_or(|kept| *kept != object) {
-            storage.delete(&object).await?;
+            storage.discard(&object).await?;
         }
     }
     Ok(())
@@ -91,7 +91,7 @@ pub(super) async fn leftovers(
             after_round(services, job).await?;
         } else {
             for file in useless {
-                services.storage.delete(&file.object).await?;
+                services.storage.discard(&file.object).await?;
             }
         }
         cleaned += 1;

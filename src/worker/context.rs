@@ -1,7 +1,6 @@
 //! What stages work with, and how they say what became of them.
 
 use std::future::Future;
-use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -68,7 +67,6 @@ pub(super) struct Context<'a> {
     pub(super) services: &'a Services,
     pub(super) writer: Writer<'a>,
     pub(super) stop: Stop,
-    pub(super) scratch: tempfile::TempDir,
     /// The place its pass has, while it has one.
     pub(super) pass: Mutex<Option<Permit>>,
     pub(super) started: Instant,
@@ -85,11 +83,6 @@ impl Context<'_> {
 
     pub(super) fn after(&self, by: Duration) -> Timestamp {
         self.worker.after(by)
-    }
-
-    /// A folder of this visit's own, gone with it.
-    pub(super) fn folder(&self) -> &Path {
-        self.scratch.path()
     }
 
     /// Waits for `work` unless the visit has to stop first. Not for paying.
@@ -136,8 +129,8 @@ impl Context<'_> {
         self.pass.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs native work on a blocking thread and waits for it, stopped or not: its files are
-    /// in our folder. It looks at the visit's stop by itself.
+    /// Runs native work on a blocking thread and waits for it, stopped or not: what it writes is
+    /// taken back by then. It looks at the visit's stop by itself.
     pub(super) async fn blocking<T, F>(&self, work: F) -> Result<Result<T, MediaError>, Halt>
     where
         T: Send + 'static,
@@ -158,7 +151,11 @@ impl Context<'_> {
                 Some(reason)
                     if matches!(
                         error.code,
-                        MediaCode::Cancelled | MediaCode::DeadlineExceeded
+                        MediaCode::Cancelled
+                            | MediaCode::DeadlineExceeded
+                            // A read or a write was waiting when it came.
+                            | MediaCode::InputUnreadable
+                            | MediaCode::OutputUnwritable
                     ) =>
                 {
                     Err(Halt::Stopped(reason))

@@ -1,24 +1,28 @@
 //! What a job would cost, without making one.
 //!
-//! The source is looked at as a job's would be, in a folder that goes away again: nothing is
-//! recorded, nothing is put into the store or to the provider, nothing is held or paid.
+//! The source is looked at as a job's would be: nothing is recorded, nothing is put to the
+//! provider, nothing is held or paid. A source from the web is copied into the store for the
+//! while, under a name that the sweep takes for a job's that does not exist.
 
-use std::path::Path;
 use std::time::Duration;
 
+use futures::TryStreamExt as _;
 use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
 use url::Url;
 use utoipa::ToSchema;
 
 use super::context::media_failure;
+use super::objects::{ObjectInput, passed_through};
 use super::stages::prepare::{facts, fetch_failure, processing_time, stored_failure};
 use super::{Services, Worker};
 use crate::job::{
     Code, Credits, Failure, Fault, Kind, MediaRef, Output, Owner, Params, Party, Source,
     SourceFacts,
 };
-use crate::media::{self, Cancel, CancelReason, FileInput};
+use crate::media::{self, Cancel, CancelReason};
 use crate::provider::{ProviderError, Submission};
+use crate::storage::{Destination, Storage, UPLOAD_NOTE};
 
 /// Sources looked at at once; each is fetched whole.
 pub(super) const AT_ONCE: usize = 2;
@@ -128,41 +132,80 @@ impl Worker {
     }
 }
 
-/// The source's facts, from a copy that does not stay.
-async fn look(services: &Services, video: &MediaRef) -> Result<SourceFacts, Failure> {
-    let scratch = tempfile::Builder::new()
-        .prefix("quote-")
-        .tempdir_in(&services.settings.scratch)
-        .map_err(|error| Failure::new(Code::Internal, Code::Internal.about()).because(error))?;
-    let file = scratch.path().join("source-video");
-    let max_bytes = services.settings.limits.max_bytes;
-    match video {
-        MediaRef::Object(object) => {
-            let got = services.storage.get_file(object, &file, max_bytes).await;
-            got.map_err(|error| stored_failure(error, object))?;
-        }
-        MediaRef::Web(url) => {
-            let got = services.fetcher.fetch(url, &file, max_bytes).await;
-            got.map_err(|error| fetch_failure(error, "video"))?;
-        }
-    }
-    probe(services, &file).await
+/// A copy that does not stay, also where whoever asked goes away.
+struct Borrowed {
+    storage: Storage,
+    folder: String,
 }
 
-async fn probe(services: &Services, file: &Path) -> Result<SourceFacts, Failure> {
+impl Drop for Borrowed {
+    fn drop(&mut self) {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return;
+        };
+        let (storage, folder) = (self.storage.clone(), std::mem::take(&mut self.folder));
+        runtime.spawn(async move {
+            if let Err(error) = storage.delete_folder(&folder).await {
+                tracing::warn!(folder, %error, "a quote's copy stays until it is swept");
+            }
+        });
+    }
+}
+
+/// The source's facts.
+async fn look(services: &Services, video: &MediaRef) -> Result<SourceFacts, Failure> {
+    let max_bytes = services.settings.limits.max_bytes;
+    let url = match video {
+        MediaRef::Object(object) => return probe(services, object).await,
+        MediaRef::Web(url) => url,
+    };
+    let id = ulid::Ulid::new().to_string().to_lowercase();
+    let copy = Borrowed {
+        storage: services.storage.clone(),
+        folder: format!("work/quote-{id}"),
+    };
+    let object = format!("{}/video", copy.folder);
+    let note = format!("{object}{UPLOAD_NOTE}");
+    let body = services.fetcher.fetch(url, max_bytes).await;
+    let body = body.map_err(|error| fetch_failure(error, "video"))?;
+    let body = body.map_err(std::io::Error::other);
+    let to = Destination {
+        journal: Some(&note),
+        ..Destination::new(&object)
+    };
+    let stored = services.storage.put_stream_to(body, to, max_bytes).await;
+    stored.map_err(|error| match passed_through(error) {
+        Ok(error) => fetch_failure(error, "video"),
+        Err(error) => stored_failure(error, &object),
+    })?;
+    let facts = probe(services, &object).await;
+    let folder = copy.folder.clone();
+    if let Err(error) = services.storage.delete_folder(&folder).await {
+        tracing::debug!(folder, %error, "it is tried once more");
+    }
+    facts
+}
+
+async fn probe(services: &Services, object: &str) -> Result<SourceFacts, Failure> {
+    let stop = CancellationToken::new();
+    let reading = stop.clone().drop_guard();
+    let max_bytes = services.settings.limits.max_bytes;
+    let input = ObjectInput::of(services, object, max_bytes, &stop).await?;
     let cancel = Cancel::new();
     let guard = CancelOnDrop(cancel.clone());
-    let (input, limits) = (FileInput::new(file), services.settings.limits.clone());
+    let (read, limits) = (input.clone(), services.settings.limits.clone());
     let span = tracing::Span::current();
-    let work = move || span.in_scope(|| media::probe(&input, &limits, &cancel));
+    let work = move || span.in_scope(|| media::probe(&read, &limits, &cancel));
     let probed = tokio::task::spawn_blocking(work)
         .await
         .map_err(|error| Failure::new(Code::Internal, Code::Internal.about()).because(error))?;
-    drop(guard);
-    facts(
-        &probed.map_err(|error| media_failure(error, Party::Caller))?,
-        "",
-    )
+    drop((guard, reading));
+    let probe = probed.map_err(|error| {
+        input
+            .failure()
+            .unwrap_or_else(|| media_failure(error, Party::Caller))
+    })?;
+    facts(&probe, "")
 }
 
 fn check(services: &Services, asked: &QuoteRequest, facts: &SourceFacts) -> Result<(), QuoteError> {

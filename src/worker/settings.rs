@@ -59,8 +59,6 @@ pub struct Settings {
     /// Tries to deliver a notice.
     pub notify_attempts: Attempts,
     pub retention: Retention,
-    /// Work files lie here while a visit runs.
-    pub scratch: PathBuf,
 }
 
 /// How long files outlive what they are for; for ever where there is no duration.

@@ -56,6 +56,11 @@ impl Stop {
         self.reason().unwrap_or(StopReason::Shutdown)
     }
 
+    /// For everything that waits.
+    pub(super) fn token(&self) -> &CancellationToken {
+        &self.token
+    }
+
     /// For native calls.
     pub(super) fn media(&self) -> media::Cancel {
         self.media.clone()

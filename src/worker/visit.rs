@@ -25,28 +25,12 @@ pub(super) async fn run(worker: &Arc<Worker>, claim: Claim, job: Job) -> Visit {
     if worker.is_draining() {
         stop.stop(StopReason::Shutdown);
     }
-    let scratch = tempfile::Builder::new()
-        .prefix(&format!("{}-", job.id))
-        .tempdir_in(&services.settings.scratch);
     let writer = Writer::new(&services, claim, job, stop.clone());
-    let scratch = match scratch {
-        Ok(scratch) => scratch,
-        Err(error) => {
-            // Nothing of the job is wrong: leave, and let an operator see why.
-            tracing::error!(%error, "no folder for work files could be made");
-            let next_visit = worker.after(services.settings.busy_pause);
-            return match writer.record(&Change::GivenBack { next_visit }).await {
-                Ok(job) => planned(worker, &job).await,
-                Err(halt) => halted(&halt),
-            };
-        }
-    };
     let context = Context {
         worker,
         services: &services,
         writer,
         stop,
-        scratch,
         pass: Mutex::default(),
         started: Instant::now(),
     };

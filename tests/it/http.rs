@@ -26,7 +26,6 @@ use filmlab::http::{
 use filmlab::job::{Fault, Job, JobId, WatermarkSpec};
 use filmlab::storage::Storage;
 use filmlab::storage::links::HmacLinks;
-use object_store::local::LocalFileSystem;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
@@ -110,8 +109,7 @@ impl App {
         let shared: filmlab::clock::SharedClock = Arc::new(clock.clone());
         let links =
             Arc::new(HmacLinks::new(base.parse().unwrap(), &[7; 32], Arc::clone(&shared)).unwrap());
-        let store = Arc::new(LocalFileSystem::new_with_prefix(dir.path()).unwrap());
-        let storage = Storage::new(store, links.clone(), false);
+        let storage = Storage::in_directory(dir.path(), links.clone()).unwrap();
         let token = |token: &str, owner: Option<&str>| ApiToken {
             token: token.into(),
             owner: owner.map(|owner| owner.parse().unwrap()),

@@ -32,6 +32,7 @@ mod road;
 mod sandbox;
 mod service;
 mod soak;
+mod streams;
 mod submit;
 mod support;
 mod telemetry;

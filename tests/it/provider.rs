@@ -14,9 +14,28 @@ use std::time::Duration;
 
 use filmlab::job::kinds::{CharacterReplace, Extend, Upscale};
 use filmlab::job::{Params, Resolution};
-use filmlab::provider::Submission;
 use filmlab::provider::wavespeed::{RetryLimits, Secret, WaveSpeed, WaveSpeedConfig};
+use filmlab::provider::{Provider as _, ProviderError, Submission};
+use futures::StreamExt as _;
 use url::Url;
+
+/// Downloads into files.
+pub(crate) trait DownloadTo {
+    /// Writes only what came whole.
+    async fn download_to(&self, url: &Url, to: &Path, most: u64) -> Result<u64, ProviderError>;
+}
+
+impl DownloadTo for WaveSpeed {
+    async fn download_to(&self, url: &Url, to: &Path, most: u64) -> Result<u64, ProviderError> {
+        let mut whole = Vec::new();
+        let mut stream = self.download(url, most).await?;
+        while let Some(chunk) = stream.next().await {
+            whole.extend_from_slice(&chunk?);
+        }
+        std::fs::write(to, &whole)?;
+        Ok(whole.len() as u64)
+    }
+}
 
 /// Settings for something on loopback, with waits too short to notice.
 pub(crate) fn config(base: &Url) -> WaveSpeedConfig {

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use tempfile::TempPath;
 
 use crate::job::{Code, Failure};
-use crate::media::{self, FileInput, Input, Output, WriteSeek};
+use crate::media::{FileInput, Input, Output, WriteSeek};
+use crate::staging::hidden_beside;
 
 /// A file under a hidden name beside its target (a rename is atomic only within one file
 /// system). Dropped without being published, it is gone.
@@ -22,8 +23,7 @@ pub(super) struct Staged {
 
 impl Staged {
     pub(super) fn beside(target: &Path) -> Result<Self, Failure> {
-        let (_, hidden) =
-            media::hidden_beside(target).map_err(|error| unwritable(target, &error))?;
+        let (_, hidden) = hidden_beside(target).map_err(|error| unwritable(target, &error))?;
         Ok(Self {
             target: target.to_path_buf(),
             hidden,

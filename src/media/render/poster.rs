@@ -8,8 +8,8 @@ use tempfile::TempPath;
 use crate::media::av::{AvError, Encoder, Frame, Graph, Packet, Received, VideoSource};
 use crate::media::color::{Color, FULL, SMPTE170M};
 use crate::media::error::{MediaCode, MediaError};
-use crate::media::output::hidden_beside;
 use crate::media::ratio::Ratio;
+use crate::staging::hidden_beside;
 
 /// Below this mean luma (limited range, black is 16) a frame counts as black.
 const DARK: f32 = 30.0;

@@ -95,7 +95,8 @@ pub(super) fn run(
         Some(frame_rate(&stream)),
     )?;
     let mut sound = sound_lane(&plan.audio, &main, source.as_ref(), &mut sink)?;
-    sink.start(reserve_for(&main, source.as_ref()))?;
+    let room = render.index_room;
+    sink.start(room.unwrap_or_else(|| reserve_for(&main, source.as_ref())))?;
     let mut source = source.map(SoundSource::new).transpose()?;
     let audio = main.audio.as_ref().map(|audio| audio.index);
     main.demuxer.keep_only(

@@ -108,6 +108,9 @@ pub struct Report {
     pub faststart: bool,
     /// The poster, if one was asked for and a frame could be had.
     pub poster: Option<PosterInfo>,
+    /// The poster itself, where it was to go here.
+    #[serde(skip)]
+    pub poster_jpeg: Option<Vec<u8>>,
     /// Tolerated damage of the input.
     pub damage: Damage,
     /// Time spent.

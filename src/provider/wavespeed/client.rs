@@ -1,6 +1,5 @@
 //! The client: what is sent where, by which of the three HTTP clients.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +16,8 @@ use super::{Callbacks, InvalidConfig, Secret, WaveSpeedConfig, answer, wire};
 use crate::job::{Fault, Kind};
 use crate::outgoing::{self, OutgoingRules};
 use crate::provider::{
-    Model, PredictionInfo, Price, Provider, ProviderError, Submission, SubmitError,
+    Download, Model, PredictionInfo, Price, Provider, ProviderError, Submission, SubmitError,
+    UploadBody,
 };
 use crate::retry::{RetryPassing, retry_after};
 
@@ -220,8 +220,12 @@ impl Provider for WaveSpeed {
         self.config.models.model(kind)
     }
 
-    async fn upload(&self, file: &Path, content_type: &str) -> Result<Url, ProviderError> {
-        super::upload::upload(self, file, content_type).await
+    async fn upload(
+        &self,
+        body: &dyn UploadBody,
+        content_type: &str,
+    ) -> Result<Url, ProviderError> {
+        super::upload::upload(self, body, content_type).await
     }
 
     fn uploads_kept_for(&self) -> Duration {
@@ -295,13 +299,8 @@ impl Provider for WaveSpeed {
         Ok(wire::prediction(&answer))
     }
 
-    async fn download(
-        &self,
-        output: &Url,
-        to: &Path,
-        max_bytes: u64,
-    ) -> Result<u64, ProviderError> {
-        super::download::download(self, output, to, max_bytes).await
+    async fn download(&self, output: &Url, max_bytes: u64) -> Result<Download, ProviderError> {
+        super::download::download(self, output, max_bytes).await
     }
 
     async fn delete(&self, prediction_ids: &[String]) -> Result<(), ProviderError> {

@@ -3,85 +3,65 @@
 //! The address comes out of an answer: it and each of at most three redirects keep to
 //! [`crate::outgoing`], and the key is never sent.
 
-use std::io;
-use std::path::Path;
-
-use futures::StreamExt;
+use futures::StreamExt as _;
 use http::StatusCode;
-use tokio::io::AsyncWriteExt;
+use tokio::time::Instant;
 use url::Url;
 
 use super::answer;
 use super::client::{WaveSpeed, refusal, said, unavailable};
 use crate::outgoing;
-use crate::provider::ProviderError;
+use crate::provider::{Download, ProviderError};
 use crate::retry::retry_after;
 
-/// Fetches `output` into `to`. The file appears under its name only once it is whole.
+/// Fetches `output`; the stream fails at its end where that comes too early.
 pub(super) async fn download(
     client: &WaveSpeed,
     output: &Url,
-    to: &Path,
     max_bytes: u64,
-) -> Result<u64, ProviderError> {
-    let whole = fetch(client, output, to, max_bytes);
-    match tokio::time::timeout(client.config.download_timeout, whole).await {
-        Ok(result) => result,
-        Err(_) => Err(ProviderError::Incomplete {
-            message: format!(
-                "not done after {} s",
-                client.config.download_timeout.as_secs()
-            ),
-        }),
-    }
-}
-
-async fn fetch(
-    client: &WaveSpeed,
-    output: &Url,
-    to: &Path,
-    max_bytes: u64,
-) -> Result<u64, ProviderError> {
-    let response = open(client, output).await?;
+) -> Result<Download, ProviderError> {
+    let timeout = client.config.download_timeout;
+    let late = move || ProviderError::Incomplete {
+        message: format!("not done after {} s", timeout.as_secs()),
+    };
+    let until = Instant::now() + timeout;
+    let response = tokio::time::timeout_at(until, open(client, output))
+        .await
+        .map_err(|_| late())??;
     let promised = response.content_length();
     if promised.is_some_and(|length| length > max_bytes) {
         return Err(ProviderError::TooLarge { limit: max_bytes });
     }
-
-    // Beside its destination, so that the rename stays within one file system. Dropped without
-    // being kept, on failure or when this future is, it removes itself.
-    let folder = to.parent().unwrap_or_else(|| Path::new("."));
-    let (file, partial) = tempfile::Builder::new()
-        .prefix(".download-")
-        .tempfile_in(folder)?
-        .into_parts();
-    let mut file = tokio::fs::File::from_std(file);
-
-    let mut received = 0_u64;
-    let mut parts = response.bytes_stream();
-    while let Some(part) = parts.next().await {
-        let part = part.map_err(|error| ProviderError::Incomplete {
-            message: format!("{} after {received} bytes", said(&error)),
-        })?;
-        received += part.len() as u64;
-        if received > max_bytes {
-            return Err(ProviderError::TooLarge { limit: max_bytes });
-        }
-        file.write_all(&part).await?;
-    }
-    file.flush().await?;
-    if received == 0 || promised.is_some_and(|length| length != received) {
-        return Err(ProviderError::Incomplete {
-            message: format!(
-                "{received} bytes came, {} were promised",
-                promised.map_or_else(|| "some".to_owned(), |length| length.to_string())
-            ),
-        });
-    }
-    partial
-        .persist(to)
-        .map_err(|error| ProviderError::File(io::Error::other(error.error)))?;
-    Ok(received)
+    let parts = response.bytes_stream();
+    // Ends after its first error.
+    let whole = futures::stream::unfold(Some((parts, 0_u64)), move |state| async move {
+        let (mut parts, received) = state?;
+        let part = match tokio::time::timeout_at(until, parts.next()).await {
+            Err(_) => Err(late()),
+            Ok(Some(Ok(part))) if received + part.len() as u64 > max_bytes => {
+                Err(ProviderError::TooLarge { limit: max_bytes })
+            }
+            Ok(Some(Ok(part))) => Ok(part),
+            Ok(Some(Err(error))) => Err(ProviderError::Incomplete {
+                message: format!("{} after {received} bytes", said(&error)),
+            }),
+            Ok(None) if received == 0 || promised.is_some_and(|length| length != received) => {
+                let promised =
+                    promised.map_or_else(|| "some".to_owned(), |length| length.to_string());
+                Err(ProviderError::Incomplete {
+                    message: format!("{received} bytes came, {promised} were promised"),
+                })
+            }
+            Ok(None) => return None,
+        };
+        let next = part
+            .as_ref()
+            .ok()
+            .map(|part| received + part.len() as u64)
+            .map(|received| (parts, received));
+        Some((part, next))
+    });
+    Ok(whole.boxed())
 }
 
 /// The response that carries the file, after its redirects.

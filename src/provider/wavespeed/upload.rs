@@ -5,20 +5,18 @@
 //! costs nothing, so it is repeated as a whole: the place given may take one PUT only
 //! (`If-None-Match: *`).
 
-use std::path::Path;
 use std::time::Instant;
 
+use futures::StreamExt as _;
 use http::header::{CONTENT_LENGTH, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
-use tokio::io::AsyncReadExt;
-use tokio_util::io::ReaderStream;
 use url::Url;
 
 use super::client::{WaveSpeed, read_asked, unavailable};
 use super::{answer, wire};
 use crate::outgoing;
-use crate::provider::ProviderError;
+use crate::provider::{ProviderError, UploadBody};
 use crate::retry::retry_after;
 
 /// More headers than any store asks for.
@@ -26,18 +24,18 @@ const MAX_HEADERS: usize = 32;
 
 pub(super) async fn upload(
     client: &WaveSpeed,
-    file: &Path,
+    body: &dyn UploadBody,
     content_type: &str,
 ) -> Result<Url, ProviderError> {
-    let size = tokio::fs::metadata(file).await?.len();
+    let size = body.bytes().await?;
     let limit = client.config.max_upload_bytes;
     if size > limit {
         return Err(ProviderError::TooLarge { limit });
     }
     let upload = Upload {
         client,
-        file,
-        name: file_name(file),
+        body,
+        name: file_name(&body.name()),
         content_type,
         size,
     };
@@ -64,7 +62,7 @@ pub(super) async fn upload(
 
 struct Upload<'a> {
     client: &'a WaveSpeed,
-    file: &'a Path,
+    body: &'a dyn UploadBody,
     name: String,
     content_type: &'a str,
     size: u64,
@@ -166,10 +164,15 @@ impl Upload<'_> {
         download_url(&answer.data)
     }
 
-    /// The file as a stream of exactly `size` bytes, should it grow meanwhile.
+    /// No more than `size` bytes, should it have grown meanwhile.
     async fn body(&self) -> Result<reqwest::Body, ProviderError> {
-        let file = tokio::fs::File::open(self.file).await?;
-        let stream = ReaderStream::with_capacity(file.take(self.size), 64 * 1024);
+        let mut left = self.size;
+        let stream = self.body.open().await?.map(move |chunk| {
+            let mut chunk = chunk?;
+            chunk.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+            left -= chunk.len() as u64;
+            Ok::<_, std::io::Error>(chunk)
+        });
         Ok(reqwest::Body::wrap_stream(stream))
     }
 }
@@ -229,12 +232,9 @@ fn protocol(message: &str) -> ProviderError {
     }
 }
 
-/// The file's name, without anything that would need quoting in a header or an address.
-fn file_name(file: &Path) -> String {
-    let name: String = file
-        .file_name()
-        .map(|name| name.to_string_lossy())
-        .unwrap_or_default()
+/// The name without anything that would need quoting in a header or an address.
+fn file_name(name: &str) -> String {
+    let name: String = name
         .chars()
         .map(|c| {
             if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_') {
@@ -258,10 +258,10 @@ mod tests {
 
     #[test]
     fn names_are_plain() {
-        assert_eq!(file_name(Path::new("/a/clip 1.mp4")), "clip_1.mp4");
-        assert_eq!(file_name(Path::new("/a/\"x\".mov")), "_x_.mov");
-        assert_eq!(file_name(Path::new("/")), "upload.bin");
-        assert_eq!(file_name(Path::new("/ü")), "upload.bin");
+        assert_eq!(file_name("clip 1.mp4"), "clip_1.mp4");
+        assert_eq!(file_name("\"x\".mov"), "_x_.mov");
+        assert_eq!(file_name(""), "upload.bin");
+        assert_eq!(file_name("ü"), "upload.bin");
     }
 
     #[test]

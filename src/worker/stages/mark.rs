@@ -1,13 +1,13 @@
 //! Which watermark a job gets: its own layers, or the operator's.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::super::context::{Context, Halt, media_failure};
+use super::super::objects::ObjectInput;
 use super::super::placement::{layer_faults, placement};
 use super::prepare;
 use crate::job::{Code, Failure, Job, MediaRef, Party, WatermarkSpec};
-use crate::media::{self, FileInput, Placement, Watermark};
+use crate::media::{self, FileInput, Input, Placement, Watermark};
 
 const MAX_MARK_BYTES: u64 = 16 << 20;
 
@@ -22,7 +22,7 @@ pub(super) async fn of(context: &Context<'_>, job: &Job) -> Result<Vec<Layer>, H
     if wanted.is_empty() {
         for layer in brand {
             let placement = layer.placement.clone();
-            layers.push(layer_of(context, &layer.image, placement, Party::Service).await?);
+            layers.push(layer_of(context, Picture::brand(&layer.image), placement).await?);
         }
         return Ok(layers);
     }
@@ -36,35 +36,42 @@ pub(super) async fn of(context: &Context<'_>, job: &Job) -> Result<Vec<Layer>, H
         .map(|layer| layer.placement.clone())
         .unwrap_or_default();
     for (index, wanted) in wanted.iter().enumerate() {
-        let (file, whose) = match (&wanted.image, base) {
-            (Some(reference), _) => (own(context, reference, index).await?, Party::Caller),
-            (None, Some(layer)) => (layer.image.clone(), Party::Service),
+        let picture = match (&wanted.image, base) {
+            (Some(reference), _) => Picture::Own(own(context, job, reference, index).await?),
+            (None, Some(layer)) => Picture::brand(&layer.image),
             (None, None) => {
                 let message = "The job asks for a watermark, and neither it nor the service has a picture for it.";
                 return Err(Failure::new(Code::InvalidWatermark, message).into());
             }
         };
         let placement = placed(wanted, &base_placement)?;
-        layers.push(layer_of(context, &file, placement, whose).await?);
+        layers.push(layer_of(context, picture, placement).await?);
     }
     Ok(layers)
 }
 
 async fn layer_of(
     context: &Context<'_>,
-    file: &Path,
+    picture: Picture,
     placement: Placement,
-    whose: Party,
 ) -> Result<Layer, Halt> {
-    let (input, limits, cancel) = (
-        FileInput::new(file),
+    let image = picture.input();
+    let (read, limits, cancel) = (
+        Arc::clone(&image),
         context.settings().limits.clone(),
         context.stop.media(),
     );
     let probed = context
-        .blocking(move || media::probe_picture(&input, &limits, &cancel))
+        .blocking(move || media::probe_picture(read.as_ref(), &limits, &cancel))
         .await?;
-    let picture = probed.map_err(|error| {
+    let found = probed.map_err(|error| {
+        let whose = match &picture {
+            Picture::Own(input) => match input.failure() {
+                Some(failure) => return failure,
+                None => Party::Caller,
+            },
+            Picture::Brand(_) => Party::Service,
+        };
         let message = format!("The watermark's picture is not usable: {}", error.message);
         Failure {
             code: Code::InvalidWatermark,
@@ -72,34 +79,63 @@ async fn layer_of(
             ..media_failure(error, whose)
         }
     })?;
-    let watermark = Watermark {
-        image: Arc::new(FileInput::new(file)),
-        placement,
-    };
-    Ok((watermark, (picture.width, picture.height)))
+    let watermark = Watermark { image, placement };
+    Ok((watermark, (found.width, found.height)))
 }
 
-/// The job's own picture as a file of this visit; the second call finds the first one's.
-async fn own(context: &Context<'_>, reference: &MediaRef, index: usize) -> Result<PathBuf, Halt> {
-    let file = context.folder().join(format!("watermark-{index}"));
-    if tokio::fs::try_exists(&file).await.unwrap_or(false) {
-        return Ok(file);
+/// Where a layer's picture comes from.
+enum Picture {
+    /// The job's, in our store.
+    Own(ObjectInput),
+    /// The operator's, a file beside the settings.
+    Brand(FileInput),
+}
+
+impl Picture {
+    fn brand(file: &std::path::Path) -> Self {
+        Self::Brand(FileInput::new(file))
     }
-    match reference {
-        MediaRef::Object(object) => {
-            prepare::get(context, object, &file, MAX_MARK_BYTES).await?;
+
+    fn input(&self) -> Arc<dyn Input> {
+        match self {
+            Self::Own(input) => Arc::new(input.clone()),
+            Self::Brand(input) => Arc::new(input.clone()),
         }
+    }
+}
+
+/// The job's own picture. One from the web is copied into our store first, once a visit.
+async fn own(
+    context: &Context<'_>,
+    job: &Job,
+    reference: &MediaRef,
+    index: usize,
+) -> Result<ObjectInput, Halt> {
+    let object = match reference {
+        MediaRef::Object(object) => object.clone(),
         MediaRef::Web(url) => {
-            let fetch = context.services.fetcher.fetch(url, &file, MAX_MARK_BYTES);
-            context.interruptible(fetch).await?.map_err(|error| {
-                Failure::new(
-                    Code::InvalidWatermark,
-                    format!("The watermark's picture could not be fetched: {error}"),
-                )
-            })?;
+            let role = format!("watermark-{index}");
+            let object = format!("{}/{role}", job.folder("work"));
+            if context.services.storage.head(&object).await.is_err() {
+                prepare::copy(context, job, url, &object, &role, MAX_MARK_BYTES)
+                    .await
+                    .map_err(as_mark)?;
+            }
+            object
         }
+    };
+    ObjectInput::open(context, &object, MAX_MARK_BYTES).await
+}
+
+/// A picture that could not be had is the watermark's fault.
+fn as_mark(halt: Halt) -> Halt {
+    match halt {
+        Halt::Failed(failure) if failure.code == Code::SourceUnreachable => Halt::Failed(Failure {
+            code: Code::InvalidWatermark,
+            ..failure
+        }),
+        other => other,
     }
-    Ok(file)
 }
 
 fn placed(wanted: &WatermarkSpec, base: &Placement) -> Result<Placement, Failure> {

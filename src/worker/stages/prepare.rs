@@ -1,22 +1,24 @@
 //! Gets the inputs, checks them against every limit, and puts them where the provider can read
 //! them: all of it before any money is spent.
 
-use std::path::{Path, PathBuf};
+use std::io;
 use std::time::Duration;
 
+use futures::TryStreamExt as _;
 use url::Url;
 
 use super::super::context::{Context, Halt, media_failure};
+use super::super::objects::{ObjectBody, ObjectInput, passed_through};
 use super::{mark, recipe};
 use crate::clock::{elapsed, later};
 use crate::job::{
     Change, Code, Disposition, Failure, Job, MediaRef, OrFailure as _, Params, Party,
     ProviderInputs, SourceFacts, Timestamp,
 };
-use crate::media::{self, FileInput, PictureProbe, Probe};
+use crate::media::{self, Input as _, PictureProbe, Probe};
 use crate::outgoing::{self, FetchError};
 use crate::provider::ProviderError;
-use crate::storage::StorageError;
+use crate::storage::{Destination, StorageError, UPLOAD_NOTE};
 
 /// Pixels of a 1080p frame, which the configured time factor speaks of.
 const FULL_HD_PIXELS: f64 = 1920.0 * 1080.0;
@@ -43,9 +45,9 @@ pub(super) async fn inputs(context: &Context<'_>, job: &Job) -> Result<ProviderI
         Some(reference) => Some(obtain(context, job, reference, "image", MAX_PICTURE_BYTES).await?),
         None => None,
     };
-    let probe = probe(context, &video.file).await?;
+    let probe = probe(context, &video.input).await?;
     let picture = match &image {
-        Some(image) => Some(picture(context, &image.file).await?),
+        Some(image) => Some(picture(context, &image.input).await?),
         None => None,
     };
     let mut facts = facts(&probe, &video.object)?;
@@ -89,7 +91,8 @@ async fn place(
 ) -> Result<(Url, Timestamp), Halt> {
     let provider = &context.services.provider;
     let now = context.now();
-    let upload = provider.upload(&input.file, content_type);
+    let body = input.body(context);
+    let upload = provider.upload(&body, content_type);
     let limit = match context.interruptible(upload).await? {
         Ok(url) => return Ok((url, later(now, provider.uploads_kept_for()))),
         Err(ProviderError::TooLarge { limit }) => limit,
@@ -108,13 +111,23 @@ async fn place(
     Ok((link, later(now, ttl)))
 }
 
-/// An input as a local file, and the name of our own copy.
+/// An input in our store, open.
 struct Obtained {
-    file: PathBuf,
+    input: ObjectInput,
     object: String,
 }
 
-/// Fetches an input. One from the web is copied into our store first: later stages need it, and
+impl Obtained {
+    fn body(&self, context: &Context<'_>) -> ObjectBody {
+        ObjectBody {
+            storage: context.services.storage.clone(),
+            object: self.object.clone(),
+            bytes: self.input.len().unwrap_or_default(),
+        }
+    }
+}
+
+/// Opens an input. One from the web is copied into our store first: later stages need it, and
 /// what lies behind an address may change.
 async fn obtain(
     context: &Context<'_>,
@@ -123,47 +136,52 @@ async fn obtain(
     role: &str,
     max_bytes: u64,
 ) -> Result<Obtained, Halt> {
-    let file = context.folder().join(format!("source-{role}"));
-    match reference {
-        MediaRef::Object(object) => {
-            get(context, object, &file, max_bytes).await?;
-            Ok(Obtained {
-                file,
-                object: object.clone(),
-            })
-        }
+    let object = match reference {
+        MediaRef::Object(object) => object.clone(),
         MediaRef::Web(url) => {
-            let fetch = context.services.fetcher.fetch(url, &file, max_bytes);
-            context
-                .interruptible(fetch)
-                .await?
-                .map_err(|error| fetch_failure(error, role))?;
             let object = format!("sources/{}/{}/{role}", job.owner, job.id);
-            let put = context
-                .services
-                .storage
-                .put_file(&file, &object, "application/octet-stream");
-            context
-                .interruptible(put)
-                .await?
-                .retry(Code::StorageUnavailable)?;
-            Ok(Obtained { file, object })
+            copy(context, job, url, &object, role, max_bytes).await?;
+            object
         }
+    };
+    let input = ObjectInput::open(context, &object, max_bytes).await?;
+    Ok(Obtained { input, object })
+}
+
+/// Streams what lies behind an address into our store.
+pub(super) async fn copy(
+    context: &Context<'_>,
+    job: &Job,
+    url: &Url,
+    object: &str,
+    role: &str,
+    max_bytes: u64,
+) -> Result<(), Halt> {
+    let fetch = context.services.fetcher.fetch(url, max_bytes);
+    let fetched = context.interruptible(fetch).await?;
+    let body = fetched.map_err(|error| fetch_failure(error, role))?;
+    let note = format!("{}/{role}{UPLOAD_NOTE}", job.folder("work"));
+    let to = Destination {
+        content_type: Some("application/octet-stream"),
+        journal: Some(&note),
+        ..Destination::new(object)
+    };
+    let body = body.map_err(io::Error::other);
+    let storage = &context.services.storage;
+    let put = storage.put_stream_to(body, to, max_bytes);
+    match context.interruptible(put).await? {
+        Ok(_) => Ok(()),
+        Err(error) => Err(match passed_through(error) {
+            Ok(error) => fetch_failure(error, role),
+            Err(error) => stored(error),
+        }
+        .into()),
     }
 }
 
-/// Brings one of our objects into a local file.
-pub(super) async fn get(
-    context: &Context<'_>,
-    object: &str,
-    file: &Path,
-    max_bytes: u64,
-) -> Result<(), Halt> {
-    let get = context.services.storage.get_file(object, file, max_bytes);
-    match context.interruptible(get).await? {
-        Ok(_) => Ok(()),
-        Err(error) => Err(stored_failure(error, object).into()),
-    }
+/// What a failure of the store means, where it is not about one of the caller's objects.
+fn stored(error: StorageError) -> Failure {
+    Failure::new(Code::StorageUnavailable, Code::StorageUnavailable.about()).because(error)
 }
 
 pub(in crate::worker) fn stored_failure(error: StorageError, object: &str) -> Failure {
@@ -196,9 +214,6 @@ pub(in crate::worker) fn fetch_failure(error: FetchError, role: &str) -> Failure
             format!("The source {role} could not be fetched: {why}"),
         )
         .with(Disposition::Retry),
-        FetchError::File(error) => {
-            Failure::new(Code::OutputUnwritable, Code::OutputUnwritable.about()).because(error)
-        }
     }
 }
 
@@ -218,28 +233,35 @@ fn upload_failure(error: ProviderError) -> Failure {
     .because(error)
 }
 
-async fn probe(context: &Context<'_>, file: &Path) -> Result<Probe, Halt> {
-    let (input, limits, cancel) = (
-        FileInput::new(file),
+async fn probe(context: &Context<'_>, input: &ObjectInput) -> Result<Probe, Halt> {
+    let (read, limits, cancel) = (
+        input.clone(),
         context.settings().limits.clone(),
         context.stop.media(),
     );
     let probed = context
-        .blocking(move || media::probe(&input, &limits, &cancel))
-        .await?;
-    Ok(probed.map_err(|error| media_failure(error, Party::Caller))?)
-}
-
-async fn picture(context: &Context<'_>, file: &Path) -> Result<PictureProbe, Halt> {
-    let (input, limits, cancel) = (
-        FileInput::new(file),
-        context.settings().limits.clone(),
-        context.stop.media(),
-    );
-    let probed = context
-        .blocking(move || media::probe_picture(&input, &limits, &cancel))
+        .blocking(move || media::probe(&read, &limits, &cancel))
         .await?;
     Ok(probed.map_err(|error| {
+        input
+            .failure()
+            .unwrap_or_else(|| media_failure(error, Party::Caller))
+    })?)
+}
+
+async fn picture(context: &Context<'_>, input: &ObjectInput) -> Result<PictureProbe, Halt> {
+    let (read, limits, cancel) = (
+        input.clone(),
+        context.settings().limits.clone(),
+        context.stop.media(),
+    );
+    let probed = context
+        .blocking(move || media::probe_picture(&read, &limits, &cancel))
+        .await?;
+    Ok(probed.map_err(|error| {
+        if let Some(failure) = input.failure() {
+            return failure;
+        }
         let message = format!("The source image is not usable: {}", error.message);
         Failure {
             message,

@@ -1,22 +1,23 @@
 //! Makes the result: checks what the provider made, lays the mark on, compresses, reads the
 //! metadata, makes the poster, verifies, and uploads under the final name.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::json;
 
 use super::super::context::{Context, Halt, Step, media_failure};
+use super::super::objects::{ObjectInput, ObjectOutput};
+use super::mark;
 use super::recipe::{self, Recipe};
-use super::{fetch, mark, prepare};
 use crate::job::{
     Change, Code, Failure, Job, OrFailure as _, Params, Party, Progress, Published, SourceFacts,
     Stage,
 };
 use crate::media::{
-    self, AudioExpectation, Event, Expectation, FileInput, FileOutput, Input, MediaError, Probe,
-    Render, Report, Verified,
+    self, AudioExpectation, Event, Expectation, Input, MediaCode, MediaError, Output as _,
+    PosterTo, Probe, Render, Report, Verified,
 };
+use crate::storage::UPLOAD_NOTE;
 
 pub(super) async fn run(context: &Context<'_>, job: Job) -> Result<Step, Halt> {
     let Some(facts) = job
@@ -29,7 +30,7 @@ pub(super) async fn run(context: &Context<'_>, job: Job) -> Result<Step, Halt> {
             .because("no source facts")
             .into());
     };
-    let Some(generated) = generated_file(context, &job).await? else {
+    let Some(generated) = generated(context, &job).await? else {
         // One stage back: the provider may still have it. No attempt has failed.
         context.writer.record(&Change::GeneratedUnusable).await?;
         return Ok(Step::Next);
@@ -38,12 +39,15 @@ pub(super) async fn run(context: &Context<'_>, job: Job) -> Result<Step, Halt> {
         context,
         &job,
         &facts,
-        prepare::generated_pixels(&job.params, &facts) as u64,
+        super::prepare::generated_pixels(&job.params, &facts) as u64,
     );
     let mut pass = context.pass(expected).await?;
     let (found, recipe) = match check(context, &job, &facts, &generated).await? {
         Ok(checked) => checked,
         Err(error) => {
+            if let Some(failure) = generated.failure() {
+                return Err(failure.into());
+            }
             // A fresh copy may be whole; a second submission would be paid for.
             context.writer.record(&Change::GeneratedUnusable).await?;
             return Err(media_failure(error, Party::Provider).into());
@@ -60,17 +64,8 @@ pub(super) async fn run(context: &Context<'_>, job: Job) -> Result<Step, Halt> {
         }
     }
     let source = if recipe.needs_source {
-        let file = context.folder().join("source-video");
-        if !tokio::fs::try_exists(&file).await.unwrap_or(false) {
-            prepare::get(
-                context,
-                &facts.video_object,
-                &file,
-                context.settings().limits.max_bytes,
-            )
-            .await?;
-        }
-        Some(Arc::new(FileInput::new(file)) as Arc<dyn Input>)
+        let max_bytes = context.settings().limits.max_bytes;
+        Some(ObjectInput::open(context, &facts.video_object, max_bytes).await?)
     } else {
         None
     };
@@ -86,24 +81,20 @@ pub(super) async fn run(context: &Context<'_>, job: Job) -> Result<Step, Halt> {
     Ok(Step::Next)
 }
 
-/// The generated file: of this visit's download, or out of our store; `None` where it is gone.
-async fn generated_file(context: &Context<'_>, job: &Job) -> Result<Option<PathBuf>, Halt> {
-    let file = context.folder().join(fetch::GENERATED_FILE);
-    if !tokio::fs::try_exists(&file).await.unwrap_or(false) {
-        let object = job
-            .generated
-            .as_ref()
-            .map(|generated| generated.object.clone())
-            .unwrap_or_default();
-        match prepare::get(context, &object, &file, context.settings().limits.max_bytes).await {
-            Err(Halt::Failed(failure)) if failure.code == Code::SourceMissing => {
-                tracing::warn!(object, "the generated video is gone from our store");
-                return Ok(None);
-            }
-            other => other?,
+/// What the provider made, in our store; `None` where it is gone.
+async fn generated(context: &Context<'_>, job: &Job) -> Result<Option<ObjectInput>, Halt> {
+    let object = job
+        .generated
+        .as_ref()
+        .map(|generated| generated.object.clone())
+        .unwrap_or_default();
+    match ObjectInput::open(context, &object, context.settings().limits.max_bytes).await {
+        Err(Halt::Failed(failure)) if failure.code == Code::SourceMissing => {
+            tracing::warn!(object, "the generated video is gone from our store");
+            Ok(None)
         }
+        opened => opened.map(Some),
     }
-    Ok(Some(file))
 }
 
 /// What a pass over frames of so many pixels is expected to take; beside them the source's are
@@ -122,10 +113,10 @@ async fn check(
     context: &Context<'_>,
     job: &Job,
     facts: &SourceFacts,
-    file: &Path,
+    generated: &ObjectInput,
 ) -> Result<Result<(Verified, Recipe), MediaError>, Halt> {
     let expected = recipe::expected(context, job, facts);
-    let (input, limits, cancel) = (FileInput::new(file), context.limits(), context.stop.media());
+    let (input, limits, cancel) = (generated.clone(), context.limits(), context.stop.media());
     let checked = context
         .blocking(move || media::verify(&input, &expected, &limits, &cancel))
         .await?;
@@ -135,18 +126,19 @@ async fn check(
     }))
 }
 
-/// Files made by this visit.
+/// What this visit made.
 struct Made {
-    video: PathBuf,
-    poster: PathBuf,
+    /// The name under which the video stands already.
+    object: String,
+    video: Arc<dyn Input>,
     report: Report,
 }
 
 async fn make(
     context: &Context<'_>,
     job: &Job,
-    generated: &Path,
-    source: Option<Arc<dyn Input>>,
+    generated: &ObjectInput,
+    source: Option<ObjectInput>,
     recipe: Recipe,
 ) -> Result<Made, Halt> {
     let settings = context.settings();
@@ -160,13 +152,19 @@ async fn make(
                 format!("There is no profile “{}”.", job.output.profile),
             )
         })?;
-    let video = context.folder().join("video.mp4");
-    let poster = context.folder().join("poster.jpg");
+    let object = format!("{}/video.mp4", job.folder("results"));
+    let note = format!("{}/video.mp4{UPLOAD_NOTE}", job.folder("work"));
+    let mut output = ObjectOutput::new(context, &object, "video/mp4", &note)?;
     let limits = context.limits();
     let render = Render {
-        main: Arc::new(FileInput::new(generated)),
-        before: source.clone().filter(|_| recipe.joins),
-        audio_source: source,
+        main: Arc::new(generated.clone()),
+        before: source
+            .clone()
+            .filter(|_| recipe.joins)
+            .map(|source| Arc::new(source) as Arc<dyn Input>),
+        audio_source: source
+            .clone()
+            .map(|source| Arc::new(source) as Arc<dyn Input>),
         main_is_silent: recipe.silent,
         checks: recipe::checks(context, &profile),
         profile: recipe::profile(job, profile),
@@ -175,20 +173,21 @@ async fn make(
             .into_iter()
             .map(|(mark, _)| mark)
             .collect(),
-        poster: Some(poster.clone()),
+        poster: Some(PosterTo::Report),
         force: media::Force::default(),
         threads: limits.threads,
         limits,
+        index_room: None,
     };
     let (events, mut seen) = tokio::sync::watch::channel(0.0_f64);
-    let (target, cancel) = (video.clone(), context.stop.media());
+    let cancel = context.stop.media();
     let work = context.blocking(move || {
-        let mut output = FileOutput::new(target);
-        media::render(&render, &mut output, &cancel, &mut |event| {
+        let report = media::render(&render, &mut output, &cancel, &mut |event| {
             if let Event::Progress(at) = event {
                 events.send_replace(at.out_time_ms as f64 / at.duration_ms.max(1) as f64);
             }
-        })
+        })?;
+        Ok((report, output.staged()))
     });
     let follow = async {
         while seen.changed().await.is_ok() {
@@ -203,10 +202,22 @@ async fn make(
         made = work => made?,
         () = follow => return Err(Halt::Lost),
     };
-    let report = made.map_err(|error| media_failure(error, Party::Provider))?;
+    let (report, video) = made.map_err(|error| {
+        let read = [Some(generated), source.as_ref()];
+        let unread = read.into_iter().flatten().find_map(ObjectInput::failure);
+        match unread {
+            Some(failure) => failure,
+            // The only place it writes to is the store.
+            None if error.code == MediaCode::OutputUnwritable => {
+                Failure::new(Code::StorageUnavailable, Code::StorageUnavailable.about())
+                    .because(error)
+            }
+            None => media_failure(error, Party::Provider),
+        }
+    })?;
     Ok(Made {
+        object,
         video,
-        poster,
         report,
     })
 }
@@ -234,12 +245,12 @@ async fn verify(
         ..Expectation::default()
     };
     let (input, limits, cancel) = (
-        FileInput::new(&made.video),
+        Arc::clone(&made.video),
         context.limits(),
         context.stop.media(),
     );
     let verified = context
-        .blocking(move || media::verify(&input, &expected, &limits, &cancel))
+        .blocking(move || media::verify(input.as_ref(), &expected, &limits, &cancel))
         .await?;
     match verified {
         Ok(verified) => Ok(verified.probe),
@@ -273,7 +284,7 @@ async fn publish(
     let bytes = serde_json::to_vec_pretty(&metadata).retry(Code::Internal)?;
     let folder = job.folder("results");
     let published = Published {
-        video: format!("{folder}/video.mp4"),
+        video: made.object.clone(),
         poster: format!("{folder}/poster.jpg"),
         metadata: format!("{folder}/metadata.json"),
         bytes: probe.container.bytes,
@@ -282,13 +293,11 @@ async fn publish(
         height: video_info.display_height,
     };
     let storage = &context.services.storage;
+    let poster = made.report.poster_jpeg.clone().ok_or_else(|| {
+        Failure::new(Code::EncoderFailed, "No frame could be had for the poster.")
+    })?;
     let upload = async {
-        storage
-            .put_file(&made.video, &published.video, "video/mp4")
-            .await?;
-        storage
-            .put_file(&made.poster, &published.poster, "image/jpeg")
-            .await?;
+        storage.put_bytes(poster.into(), &published.poster).await?;
         storage.put_bytes(bytes.into(), &published.metadata).await
     };
     context

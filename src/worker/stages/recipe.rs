@@ -1,12 +1,11 @@
 //! How the result is put together: what the provider made must be, and what of the source goes
 //! into the result beside it.
 
-use std::sync::Arc;
-
 use super::super::context::{Context, Halt, media_failure};
+use super::super::objects::ObjectInput;
 use crate::job::{Job, Params, Party, SourceFacts};
 use crate::media::{
-    self, AudioExpectation, Checks, Expectation, Input, MediaCode, MediaError, Profile, Verified,
+    self, AudioExpectation, Checks, Expectation, MediaCode, MediaError, Profile, Verified,
 };
 use crate::provider::Returns;
 
@@ -146,20 +145,24 @@ impl Recipe {
     pub(super) async fn heard(
         mut self,
         context: &Context<'_>,
-        source: Option<&Arc<dyn Input>>,
+        source: Option<&ObjectInput>,
     ) -> Result<Self, Halt> {
         let Some(source) = source.filter(|_| context.settings().audible) else {
             return Ok(self);
         };
         let (input, limits, cancel) = (
-            Arc::clone(source),
+            source.clone(),
             context.settings().limits.clone(),
             context.stop.media(),
         );
         let heard = context
-            .blocking(move || media::is_audible(input.as_ref(), &limits, &cancel))
+            .blocking(move || media::is_audible(&input, &limits, &cancel))
             .await?
-            .map_err(|error| media_failure(error, Party::Caller))?;
+            .map_err(|error| {
+                source
+                    .failure()
+                    .unwrap_or_else(|| media_failure(error, Party::Caller))
+            })?;
         // Silence for silence: the generated track stays. Beside the source's own, in a join,
         // either is silence.
         self.silent &= heard || self.joins;

@@ -19,6 +19,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("telemetry", &["job", "clock"]),
     ("secret", &[]),
+    // A file in the making, as media and the object store of one machine both write them.
+    ("staging", &[]),
     // One SQLite file serves ledger and queue: opening and migrating it is the same for both.
     ("sqlite", &[]),
     ("outgoing", &["clock", "telemetry"]),
@@ -28,13 +30,13 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     // Settings are assembled here and handed down; adapters may be configured by
     // types of their own or by types of `config`, not both ways (see `cycles`).
     ("config", ALL),
-    ("media", &["job", "clock", "telemetry", "config"]),
+    ("media", &["job", "clock", "telemetry", "config", "staging"]),
     // Traits.
     ("ledger", &["job", "clock"]),
     ("provider", &["job", "clock"]),
     (
         "storage",
-        &["job", "clock", "telemetry", "config", "outgoing"],
+        &["job", "clock", "telemetry", "config", "outgoing", "staging"],
     ),
     (
         "storage::gcs",

@@ -345,7 +345,7 @@ fn the_poster_and_a_cap_work_on_the_whole() {
     render.profile.video.max_height = Some(180);
     render.profile.video.max_fps = Some(15.0);
     let out = fresh("out.mp4");
-    render.poster = Some(out.with_file_name("poster.jpg"));
+    render.poster = Some(out.with_file_name("poster.jpg").into());
     let report = run(&render, &out).unwrap();
     assert_even(&out, 15.0, 45);
     assert_eq!(ffprobe(&out, "v", "stream=width,height"), ["320", "180"]);

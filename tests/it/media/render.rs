@@ -9,7 +9,7 @@ fn an_encode_keeps_size_rate_frames_sound_and_length() {
     let out = fresh("out.mp4");
     let poster = out.with_file_name("poster.jpg");
     let mut render = encoding(&plain());
-    render.poster = Some(poster.clone());
+    render.poster = Some(poster.clone().into());
     let (report, events) = run_events(&render, &out);
 
     assert!(
@@ -69,7 +69,7 @@ fn an_encode_keeps_size_rate_frames_sound_and_length() {
 fn nothing_to_change_is_a_remux_of_the_same_packets() {
     let out = fresh("out.mp4");
     let mut render = job(&plain());
-    render.poster = Some(out.with_file_name("poster.jpg"));
+    render.poster = Some(out.with_file_name("poster.jpg").into());
     let report = run(&render, &out).unwrap();
     assert!(report.plan.is_remux(), "{:?}", report.plan);
     assert_eq!(packet_hashes(&plain(), "v"), packet_hashes(&out, "v"));
@@ -231,7 +231,7 @@ fn the_poster_is_not_a_black_frame() {
     let out = fresh("out.mp4");
     let mut render = encoding(&main);
     let poster = out.with_file_name("poster.jpg");
-    render.poster = Some(poster.clone());
+    render.poster = Some(poster.clone().into());
     let report = run(&render, &out).unwrap();
     assert!(report.poster.unwrap().time_ms > 1000);
     // Picked as soon as there is a picture, still dim: FFmpeg 5.1 gives 61 here and

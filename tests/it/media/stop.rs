@@ -27,7 +27,7 @@ fn cancelling_midway_leaves_nothing() {
     let cancel = Cancel::new();
     let mut output = FileOutput::new(&out);
     let mut render = slow(&long());
-    render.poster = Some(out.with_file_name("poster.jpg"));
+    render.poster = Some(out.with_file_name("poster.jpg").into());
     let started = Instant::now();
     let error = filmlab::media::render(&render, &mut output, &cancel, &mut |event| {
         if matches!(event, Event::Progress(p) if p.frames > 5) {
@@ -161,7 +161,7 @@ fn an_unwritable_output_says_so() {
         MediaCode::OutputUnwritable
     );
     let out = fresh("out.mp4");
-    render.poster = Some(out.with_file_name("none").join("poster.jpg"));
+    render.poster = Some(out.with_file_name("none").join("poster.jpg").into());
     assert_eq!(
         run(&render, &out).unwrap_err().code,
         MediaCode::OutputUnwritable

@@ -137,6 +137,7 @@ pub(crate) fn job(main: &Path) -> Render {
         checks: Checks::default(),
         limits: Limits::default(),
         threads: 1,
+        index_room: None,
     }
 }
 
@@ -325,4 +326,19 @@ pub(crate) fn times(path: &Path, stream: &str) -> Vec<f64> {
         .collect();
     times.sort_by(f64::total_cmp);
     times
+}
+
+/// MD5 of each decoded frame of a stream.
+pub(crate) fn decoded_hashes(path: &Path, stream: &str) -> Vec<String> {
+    let hashes = Command::new("ffmpeg")
+        .args(["-v", "error", "-nostdin", "-i"])
+        .arg(path)
+        .args(["-map", &format!("0:{stream}"), "-f", "framemd5", "-"])
+        .output()
+        .unwrap();
+    String::from_utf8_lossy(&hashes.stdout)
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| line.rsplit(',').next().unwrap().trim().to_owned())
+        .collect()
 }

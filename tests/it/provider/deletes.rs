@@ -5,7 +5,7 @@ use filmlab::sandbox::SandboxConfig;
 
 use super::road::finished;
 use super::stub::{Reply, Stub, json};
-use super::{client, fixture, upscale};
+use super::{DownloadTo as _, client, fixture, upscale};
 use crate::sandbox::start;
 
 const ID: &str = "e6832d4abffb4d79bfbca19783fca133";
@@ -38,7 +38,7 @@ async fn a_deleted_prediction_and_its_video_are_gone_and_others_stay() {
     );
     let folder = tempfile::tempdir().expect("folder");
     let to = folder.path().join("v.mp4");
-    let fetched = wavespeed.download(&output, &to, 100_000_000).await;
+    let fetched = wavespeed.download_to(&output, &to, 100_000_000).await;
     assert!(
         matches!(fetched, Err(ProviderError::NotFound { .. })),
         "{fetched:?}"

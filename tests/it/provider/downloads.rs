@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
+use filmlab::provider::ProviderError;
 use filmlab::provider::wavespeed::WaveSpeed;
-use filmlab::provider::{Provider, ProviderError};
 
 use super::stub::{Reply, Stub, reply};
-use super::{client, config, url};
+use super::{DownloadTo as _, client, config, url};
 
 fn is_empty(folder: &Path) -> bool {
     std::fs::read_dir(folder).expect("folder").next().is_none()
@@ -19,7 +19,7 @@ async fn a_file_appears_whole_and_without_the_key() {
     let folder = tempfile::tempdir().expect("folder");
     let to = folder.path().join("generated.mp4");
     let bytes = client(&stub.base)
-        .download(&stub.base.join("1.mp4").expect("address"), &to, 5)
+        .download_to(&stub.base.join("1.mp4").expect("address"), &to, 5)
         .await
         .expect("downloaded");
     assert_eq!(bytes, 5);
@@ -61,7 +61,7 @@ async fn what_is_not_whole_leaves_nothing_behind() {
         config.download_idle_timeout = Duration::from_millis(50);
         let wavespeed = WaveSpeed::new(config).expect("valid");
         let result = wavespeed
-            .download(&stub.base, &folder.path().join("v.mp4"), 1000)
+            .download_to(&stub.base, &folder.path().join("v.mp4"), 1000)
             .await;
         let got = match &result {
             Ok(_) => "whole",
@@ -102,7 +102,7 @@ async fn a_body_that_stalls_ends() {
     config.download_idle_timeout = Duration::from_millis(50);
     let result = WaveSpeed::new(config)
         .expect("valid")
-        .download(&base, &folder.path().join("v.mp4"), 100)
+        .download_to(&base, &folder.path().join("v.mp4"), 100)
         .await;
     assert!(
         matches!(result, Err(ProviderError::Incomplete { .. })),
@@ -119,7 +119,7 @@ async fn redirects_are_followed_where_they_lead_to_allowed_places() {
     let hop = |to: &str| reply(302, &format!("location: {to}\r\n"), "");
 
     let stub = Stub::start(vec![hop("/b"), hop("/c"), hop(target.base.as_str())]).await;
-    let bytes = client(&stub.base).download(&stub.base, &to, 100).await;
+    let bytes = client(&stub.base).download_to(&stub.base, &to, 100).await;
     assert_eq!(bytes.expect("three are allowed"), 5);
     assert!(
         !target.seen()[0]
@@ -129,7 +129,7 @@ async fn redirects_are_followed_where_they_lead_to_allowed_places() {
     std::fs::remove_file(&to).expect("file");
 
     let stub = Stub::start(vec![hop("/again")]).await;
-    let result = client(&stub.base).download(&stub.base, &to, 100).await;
+    let result = client(&stub.base).download_to(&stub.base, &to, 100).await;
     assert!(result.is_err(), "for ever is not");
     assert_eq!(stub.seen().len(), 4);
 
@@ -141,7 +141,7 @@ async fn redirects_are_followed_where_they_lead_to_allowed_places() {
         "http://example.com/v.mp4",
     ] {
         let stub = Stub::start(vec![hop(inside)]).await;
-        let result = client(&stub.base).download(&stub.base, &to, 100).await;
+        let result = client(&stub.base).download_to(&stub.base, &to, 100).await;
         assert!(result.is_err(), "{inside}: {result:?}");
         assert_eq!(stub.seen().len(), 1, "{inside} is no passing failure");
     }
@@ -161,7 +161,7 @@ async fn without_the_setting_this_machine_is_out_of_reach() {
         url("https://10.0.0.1/v"),
     ] {
         let result = wavespeed
-            .download(&output, &folder.path().join("v.mp4"), 100)
+            .download_to(&output, &folder.path().join("v.mp4"), 100)
             .await;
         assert!(
             matches!(result, Err(ProviderError::Rejected { .. })),

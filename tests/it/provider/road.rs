@@ -11,7 +11,7 @@ use filmlab::sandbox::{Fault, FaultRule, SandboxConfig, SandboxHandle};
 use http::HeaderMap;
 use url::Url;
 
-use super::{character_replace, client, extend, fixture, upscale, url};
+use super::{DownloadTo as _, character_replace, client, extend, fixture, upscale, url};
 use crate::sandbox::start;
 
 /// Asks until it is no longer running.
@@ -60,7 +60,7 @@ async fn each_kind_goes_through() {
         };
         let to = folder.path().join(kind.as_str());
         let bytes = wavespeed
-            .download(&output, &to, 100_000_000)
+            .download_to(&output, &to, 100_000_000)
             .await
             .expect("downloaded");
         assert_eq!(bytes, to.metadata().expect("file").len());
@@ -169,7 +169,7 @@ async fn damaged_outputs_are_noticed_where_bytes_tell() {
         let Prediction::Completed { output } = outcome(&sandbox, fault.clone()).await else {
             panic!("{fault:?} did not complete");
         };
-        let result = wavespeed.download(&output, &to, 100_000_000).await;
+        let result = wavespeed.download_to(&output, &to, 100_000_000).await;
         let got = match &result {
             Ok(_) => "whole",
             Err(ProviderError::Incomplete { .. }) => "incomplete",

@@ -11,7 +11,7 @@ use filmlab::provider::{Prediction, Provider, Submission};
 use filmlab::sandbox::{Fault, FaultRule, MediaMaker, SandboxConfig, SandboxHandle};
 
 use super::road::finished;
-use super::{character_replace, client, extend, fixture, upscale};
+use super::{DownloadTo as _, character_replace, client, extend, fixture, upscale};
 use crate::sandbox::start_with;
 
 struct Studio {
@@ -54,7 +54,7 @@ impl Studio {
         };
         let to = self.folder.path().join(id);
         wavespeed
-            .download(&output, &to, 1 << 30)
+            .download_to(&output, &to, 1 << 30)
             .await
             .expect("downloaded");
         to

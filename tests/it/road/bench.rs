@@ -24,7 +24,6 @@ use filmlab::queue::{Queue as _, Receiver as _, Task, Why};
 use filmlab::storage::Storage;
 use filmlab::storage::links::HmacLinks;
 use filmlab::worker::{BrandWatermark, Retention, Services, Settings, Swept, Worker};
-use object_store::local::LocalFileSystem;
 use serde_json::{Value, json};
 
 use super::studio::Studio;
@@ -86,18 +85,13 @@ impl Bench {
         let dir = tempfile::tempdir().unwrap();
         let clock = ManualClock::at("2026-11-23T12:00:00Z".parse().unwrap());
         let objects = dir.path().join("objects");
-        let scratch = dir.path().join("scratch");
         std::fs::create_dir_all(&objects).unwrap();
-        std::fs::create_dir_all(&scratch).unwrap();
-        let store = LocalFileSystem::new_with_prefix(&objects)
-            .unwrap()
-            .with_automatic_cleanup(true);
         let links = HmacLinks::new(
             "https://lab.example/".parse().unwrap(),
             &[7; 32],
             Arc::new(clock.clone()),
         );
-        let storage = Storage::new(Arc::new(store), Arc::new(links.unwrap()), false);
+        let storage = Storage::in_directory(&objects, Arc::new(links.unwrap())).unwrap();
         storage
             .put_file(&clip, "sources/u1/clip.mp4", "video/mp4")
             .await
@@ -108,7 +102,7 @@ impl Bench {
             .unwrap();
         let output = replaced(&clip, &character).await;
         let studio = Arc::new(Studio::new(output, clock.clone(), true));
-        let settings = settings(scratch, logo);
+        let settings = settings(logo);
         let bench = Self {
             ledger: Arc::new(SqliteLedger::open(dir.path().join("lab.sqlite")).unwrap()),
             queue: Arc::new(EmbeddedQueue::open_in_memory().unwrap()),
@@ -146,8 +140,8 @@ impl Bench {
             &[7; 32],
             Arc::new(self.clock.clone()),
         );
-        let store = LocalFileSystem::new_with_prefix(self.dir.path().join("objects")).unwrap();
-        self.storage = Storage::new(Arc::new(store), Arc::new(links.unwrap()), false);
+        let objects = self.dir.path().join("objects");
+        self.storage = Storage::in_directory(&objects, Arc::new(links.unwrap())).unwrap();
     }
 
     /// A fresh worker, as a new process would have it.
@@ -362,7 +356,6 @@ impl Bench {
         ];
         expected.sort();
         assert_eq!(self.objects(), expected, "the result and nothing else");
-        self.assert_no_scratch();
     }
 
     /// Every promise about a job that did not succeed.
@@ -385,12 +378,6 @@ impl Bench {
         assert_eq!(self.objects(), kept, "nothing else is left behind");
         assert_eq!(job.kept.generated.is_some(), job.generated.is_some());
         assert_eq!((job.result.clone(), job.next_visit_at), (None, None));
-        self.assert_no_scratch();
-    }
-
-    pub(super) fn assert_no_scratch(&self) {
-        let left: Vec<_> = std::fs::read_dir(&self.settings.scratch).unwrap().collect();
-        assert!(left.is_empty(), "work files stay: {left:?}");
     }
 }
 
@@ -405,7 +392,7 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-fn settings(scratch: PathBuf, logo: PathBuf) -> Settings {
+fn settings(logo: PathBuf) -> Settings {
     let secs = Duration::from_secs;
     let profiles: BTreeMap<_, _> = [("web".to_owned(), Profile::builtin("web").unwrap())]
         .into_iter()
@@ -446,7 +433,6 @@ fn settings(scratch: PathBuf, logo: PathBuf) -> Settings {
             sources: Some(7 * DAY),
             work: DAY,
         },
-        scratch,
     }
 }
 

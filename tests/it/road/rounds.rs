@@ -29,7 +29,6 @@ async fn assert_completed(bench: &Bench, job: &Job, submissions: usize) {
     let mut expected = [&result.metadata, &result.poster, &result.video].map(Clone::clone);
     expected.sort();
     assert_eq!(bench.objects(), expected, "the result and nothing else");
-    bench.assert_no_scratch();
 }
 
 fn told(bench: &Bench) -> Vec<String> {
@@ -273,8 +272,6 @@ async fn die_in_round_two(nth: u32, moment: Moment) -> Option<bool> {
         () = fatal.dead.notified() => true,
         _ = bench.drive(&first, &id) => false,
     };
-    let _ = std::fs::remove_dir_all(&bench.settings.scratch);
-    std::fs::create_dir_all(&bench.settings.scratch).unwrap();
     call_back(&bench, &id).await;
     bench.clock.advance(Duration::from_secs(61));
     let second = bench.worker();

@@ -1,7 +1,7 @@
 //! A provider that does as it is told.
 
 use std::collections::VecDeque;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -10,9 +10,10 @@ use async_trait::async_trait;
 use filmlab::clock::{Clock as _, ManualClock};
 use filmlab::job::{JobId, Kind, Resolution, Timestamp};
 use filmlab::provider::{
-    CallbackError, CallbackGate, Model, Prediction, PredictionInfo, Price, Provider, ProviderError,
-    Returns, Submission, SubmitError,
+    CallbackError, CallbackGate, Download, Model, Prediction, PredictionInfo, Price, Provider,
+    ProviderError, Returns, Submission, SubmitError, UploadBody,
 };
+use futures::{StreamExt as _, TryStreamExt as _};
 use url::Url;
 
 /// What to say to a submission.
@@ -115,8 +116,14 @@ impl Provider for Studio {
         }
     }
 
-    async fn upload(&self, file: &Path, _content_type: &str) -> Result<Url, ProviderError> {
-        assert!(file.is_file());
+    async fn upload(
+        &self,
+        body: &dyn UploadBody,
+        _content_type: &str,
+    ) -> Result<Url, ProviderError> {
+        let sent: Vec<_> = body.open().await?.try_collect().await?;
+        let sent: usize = sent.iter().map(bytes::Bytes::len).sum();
+        assert_eq!(sent as u64, body.bytes().await?);
         let next = self.script.lock().unwrap().uploads.pop_front();
         next.unwrap_or(Ok(()))?;
         Ok("https://studio.example/upload".parse().unwrap())
@@ -162,15 +169,10 @@ impl Provider for Studio {
         })
     }
 
-    async fn download(
-        &self,
-        _output: &Url,
-        to: &Path,
-        _max_bytes: u64,
-    ) -> Result<u64, ProviderError> {
+    async fn download(&self, _output: &Url, _max_bytes: u64) -> Result<Download, ProviderError> {
         let next = self.script.lock().unwrap().downloads.pop_front();
         let file = next.unwrap_or_else(|| Ok(self.output.clone()))?;
-        Ok(std::fs::copy(file, to)?)
+        Ok(file.open().await?.map_err(ProviderError::File).boxed())
     }
 
     async fn delete(&self, prediction_ids: &[String]) -> Result<(), ProviderError> {

@@ -75,7 +75,7 @@ fn work(picture: bool, path: &Path, main: &Path, folder: &Path) -> Result<(), Re
         probe(mutant.as_ref(), &limits, &cancel).map_err(|error| ("probe", error))?;
         job(path)
     };
-    render_this.poster = Some(folder.join("poster.jpg"));
+    render_this.poster = Some(folder.join("poster.jpg").into());
     let out = folder.join("out.mp4");
     // As most jobs are, and then made anew: damage that copies is not seen by the first.
     for video in [false, true] {

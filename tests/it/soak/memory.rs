@@ -42,7 +42,7 @@ fn two_hundred_videos_take_the_memory_of_fifty() {
         image: Arc::new(FileInput::new(&logo)),
         placement: filmlab::media::Placement::default(),
     });
-    work.poster = Some(folder.path().join("poster.jpg"));
+    work.poster = Some(folder.path().join("poster.jpg").into());
     work.threads = 2;
     let mut at_fifty = 0;
     for number in 1..=200 {

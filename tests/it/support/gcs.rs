@@ -58,6 +58,14 @@ struct Upload {
     parts: BTreeMap<u32, Bytes>,
 }
 
+/// One bucket, named `bucket`.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct FakeGcs {
+    inner: Arc<Mutex<Inner>>,
+    /// Told after every change.
+    news: Arc<tokio::sync::Notify>,
+}
+
 #[derive(Debug, Default)]
 struct Inner {
     objects: BTreeMap<String, Object>,
@@ -65,13 +73,12 @@ struct Inner {
     counts: BTreeMap<Op, usize>,
     faults: Vec<(Op, Fault)>,
     made: u64,
+    /// Operations that get no answer for now, and how many wait for one.
+    held: Vec<Op>,
+    waiting: usize,
     /// PKCS #1 of the key that links are signed with.
     link_key: Option<Vec<u8>>,
 }
-
-/// One bucket, named `bucket`.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct FakeGcs(Arc<Mutex<Inner>>);
 
 pub(crate) const BUCKET: &str = "bucket";
 /// Real GCS takes no smaller part, but the last.
@@ -84,27 +91,82 @@ impl FakeGcs {
 
     /// Lets signed links in whose signature fits this key.
     pub(crate) fn trust_links(&self, public: Vec<u8>) {
-        self.0.lock().unwrap().link_key = Some(public);
+        self.lock().link_key = Some(public);
     }
 
     pub(crate) fn fail_next(&self, op: Op, fault: Fault) {
-        self.0.lock().unwrap().faults.push((op, fault));
+        self.lock().faults.push((op, fault));
+    }
+
+    /// Leaves requests of an operation unanswered until told otherwise.
+    pub(crate) fn hold(&self, op: Op, hold: bool) {
+        let mut inner = self.lock();
+        inner.held.retain(|held| *held != op);
+        if hold {
+            inner.held.push(op);
+        }
+        drop(inner);
+        self.news.notify_waiters();
+    }
+
+    /// Waits for a request that is held back.
+    pub(crate) async fn until_held(&self) {
+        self.until(|gcs| gcs.lock().waiting > 0).await;
+    }
+
+    /// Waits for a state of the bucket; panics after half a minute.
+    pub(crate) async fn until(&self, fits: impl Fn(&Self) -> bool) {
+        let wait = async {
+            loop {
+                let news = self.news.notified();
+                if fits(self) {
+                    return;
+                }
+                news.await;
+            }
+        };
+        let waited = tokio::time::timeout(std::time::Duration::from_secs(30), wait).await;
+        assert!(waited.is_ok(), "it did not come to that");
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap()
+    }
+
+    async fn let_through(&self, op: Op) {
+        let mut waits = false;
+        loop {
+            let news = self.news.notified();
+            {
+                let mut inner = self.lock();
+                if !inner.held.contains(&op) {
+                    inner.waiting -= usize::from(waits);
+                    return;
+                }
+                inner.waiting += usize::from(!waits);
+            }
+            if std::mem::replace(&mut waits, true) {
+                news.await;
+            } else {
+                self.news.notify_waiters();
+            }
+        }
     }
 
     pub(crate) fn object(&self, name: &str) -> Option<Object> {
-        self.0.lock().unwrap().objects.get(name).cloned()
+        self.lock().objects.get(name).cloned()
     }
 
     pub(crate) fn names(&self) -> Vec<String> {
-        self.0.lock().unwrap().objects.keys().cloned().collect()
+        self.lock().objects.keys().cloned().collect()
     }
 
     pub(crate) fn open_uploads(&self) -> usize {
-        self.0.lock().unwrap().uploads.len()
+        self.lock().uploads.len()
     }
 
     pub(crate) fn count(&self, op: Op) -> usize {
-        self.0.lock().unwrap().counts.get(&op).copied().unwrap_or(0)
+        self.lock().counts.get(&op).copied().unwrap_or(0)
     }
 }
 
@@ -165,12 +227,19 @@ async fn answer(State(gcs): State<FakeGcs>, request: Request) -> Response<Body> 
         headers: parts.headers,
         body,
     };
-    let mut inner = gcs.0.lock().unwrap();
     let op = asked.op();
+    gcs.let_through(op).await;
+    let response = answer_now(&gcs, op, &asked, &parts.uri);
+    gcs.news.notify_waiters();
+    response
+}
+
+fn answer_now(gcs: &FakeGcs, op: Op, asked: &Asked, uri: &http::Uri) -> Response<Body> {
+    let mut inner = gcs.lock();
     *inner.counts.entry(op).or_default() += 1;
     if asked.query.contains_key("X-Goog-Signature") {
         // The host that was signed for is Google's, wherever the stand-in listens.
-        let url = format!("https://storage.googleapis.com{}", parts.uri);
+        let url = format!("https://storage.googleapis.com{uri}");
         let key = inner.link_key.clone().unwrap_or_default();
         let now = jiff::Timestamp::now();
         if let Err(error) = verify(&url.parse().unwrap(), "GET", &key, now) {
@@ -193,7 +262,7 @@ async fn answer(State(gcs): State<FakeGcs>, request: Request) -> Response<Body> 
     if fault == Some(Fault::Unavailable) {
         return plain(StatusCode::SERVICE_UNAVAILABLE, "");
     }
-    let response = inner.act(op, &asked);
+    let response = inner.act(op, asked);
     match fault {
         Some(Fault::DoneButUnavailable) => plain(StatusCode::SERVICE_UNAVAILABLE, ""),
         Some(Fault::AnswerLost) => {

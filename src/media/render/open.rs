@@ -1,0 +1,156 @@
+//! What a render works on: opened, planned, ready to begin.
+
+use std::sync::Arc;
+
+use super::Render;
+use super::marks::Marks;
+use super::poster::PosterPicker;
+use crate::media::color::Color;
+use crate::media::error::{MediaCode, MediaError};
+use crate::media::head::reservation;
+use crate::media::limits::Guard;
+use crate::media::picture::{self, Image};
+use crate::media::plan::{AudioFrom, AudioPlan, Force, Plan, PlanRequest, length_ms, plan};
+use crate::media::probe::{Opened, open};
+use crate::media::watermark::MAX_LAYERS;
+
+/// Everything open and decided.
+pub(crate) struct Job<'a> {
+    pub render: &'a Render,
+    pub guard: &'a Arc<Guard>,
+    pub main: Opened,
+    pub before: Option<Opened>,
+    pub source: Option<Opened>,
+    /// The pictures of the watermarks, in their order.
+    pub logos: Vec<Image>,
+    pub plan: Plan,
+}
+
+impl<'a> Job<'a> {
+    pub(super) fn open(
+        render: &'a Render,
+        force: Force,
+        guard: &'a Arc<Guard>,
+    ) -> Result<Self, MediaError> {
+        let limits = &render.limits;
+        let main = open(render.main.as_ref(), limits, guard)?;
+        let before = match &render.before {
+            Some(input) => Some(open(input.as_ref(), limits, guard)?),
+            None => None,
+        };
+        let source = match render.audio_source.as_ref().filter(|_| before.is_none()) {
+            Some(input) if main.audio.is_none() || render.main_is_silent => {
+                Some(open(input.as_ref(), limits, guard)?)
+            }
+            _ => None,
+        };
+        let logos = render
+            .watermarks
+            .iter()
+            // A plan refuses more; there is no need to read them.
+            .take(MAX_LAYERS + 1)
+            .map(|mark| picture::load(mark.image.as_ref(), limits, guard).map_err(as_watermark))
+            .collect::<Result<Vec<_>, _>>()?;
+        let watermarks = render.watermarks.iter().zip(&logos);
+        let plan = plan(&PlanRequest {
+            main: &main.probe,
+            audio_from: source.as_ref().map(|source| &source.probe),
+            main_is_silent: render.main_is_silent,
+            before: before.as_ref().map(|before| &before.probe),
+            profile: &render.profile,
+            watermarks: watermarks
+                .map(|(mark, logo)| (&mark.placement, (logo.width, logo.height)))
+                .collect(),
+            limits,
+            force,
+        })?;
+        // A source without sound has nothing to give.
+        let source = source.filter(|_| takes_from_source(&plan.audio));
+        Ok(Self {
+            render,
+            guard,
+            main,
+            before,
+            source,
+            logos,
+            plan,
+        })
+    }
+
+    /// Length of the result as far as the headers say.
+    pub(super) fn length_ms(&self) -> u64 {
+        let before = self
+            .before
+            .as_ref()
+            .map_or(0, |before| length_ms(&before.probe));
+        before.saturating_add(self.main.probe.container.duration_ms)
+    }
+
+    /// The layers, ready to be drawn on a result of these colours.
+    pub(super) fn marks(&self, color: Color) -> Marks {
+        let end_ms = Some(self.length_ms()).filter(|ms| *ms > 0);
+        let end_ms = end_ms.map(|ms| ms as f64);
+        let mut marks = Marks::default();
+        let layers = self.render.watermarks.iter().zip(&self.logos);
+        for ((mark, logo), at) in layers.zip(&self.plan.watermarks) {
+            marks.add(logo, &mark.placement, *at, color, end_ms);
+        }
+        marks
+    }
+
+    pub(super) fn poster_picker(&self) -> Option<PosterPicker> {
+        self.render
+            .poster
+            .as_ref()
+            .map(|_| PosterPicker::new(self.length_ms()))
+    }
+}
+
+/// Bytes reserved for the index, from what the headers promise.
+pub(crate) fn reserve_for(main: &Opened, source: Option<&Opened>) -> u64 {
+    let count = |opened: &Opened| {
+        // A file that does not say how long it is gets room for ten minutes.
+        let seconds = match opened.probe.container.duration_ms {
+            0 => 600.0,
+            ms => ms as f64 / 1000.0,
+        };
+        let average = opened.probe.video.as_ref().map_or(0.0, |video| video.fps);
+        // Where frames are not counted, the average stems from the first
+        // seconds only; the base rate bounds it, up to what is no guess any more.
+        let fps = match opened.video.frames {
+            0 => average.max(opened.video.real_rate.as_f64().min(60.0)),
+            _ => average,
+        };
+        let frames = opened.video.frames.max((seconds * fps).ceil() as u64);
+        let sound = opened
+            .probe
+            .audio
+            .as_ref()
+            .map_or(0.0, |audio| f64::from(audio.sample_rate));
+        // AAC frames have 1024 samples; 48 kHz is what we encode to.
+        (
+            frames,
+            (seconds * sound.max(48_000.0) / 1024.0).ceil() as u64,
+        )
+    };
+    let (frames, sounds) = count(main);
+    let put_back = source.map_or(0, |source| count(source).1);
+    reservation(frames, sounds.max(put_back))
+}
+
+/// Which container a sound plan reads from.
+pub(crate) fn takes_from_source(plan: &AudioPlan) -> bool {
+    plan.from() == Some(AudioFrom::Source)
+}
+
+/// A watermark's picture that cannot be used is the watermark's fault.
+fn as_watermark(error: MediaError) -> MediaError {
+    match error.code {
+        MediaCode::NotAPicture | MediaCode::EmptyFile | MediaCode::DamagedMedia => MediaError {
+            code: MediaCode::InvalidWatermark,
+            message: format!("the watermark's picture: {}", error.message),
+            ..error
+        },
+        _ => error,
+    }
+}

@@ -1,0 +1,116 @@
+//! Decoding and encoding one video from beginning to end.
+
+use std::sync::Arc;
+
+use super::poster::PosterPicker;
+use super::report::{Damage, Narrator};
+use super::sound::SoundLane;
+use super::{
+    AHEAD_US, EncodeSettings, Job, Outcome, Pass, Sink, SoundSource, VideoLane, VideoSpec,
+    reserve_for, sound_lane,
+};
+use crate::media::color::Color;
+use crate::media::error::{MediaCode, MediaError};
+use crate::media::output::Output;
+use crate::media::plan::VideoPlan;
+use crate::media::probe::Opened;
+use crate::media::ratio::Ratio;
+use crate::media::verify::Watch;
+
+pub(super) fn run(
+    job: Job<'_>,
+    output: &mut dyn Output,
+    narrator: &mut Narrator<'_>,
+) -> Result<Outcome, MediaError> {
+    let poster = job.poster_picker();
+    let color = spec_for(&job.main, 2, 2)?.color;
+    let marks = job.marks(color);
+    let Job {
+        render,
+        guard,
+        main,
+        source,
+        plan,
+        ..
+    } = job;
+    let VideoPlan::Encode {
+        width,
+        height,
+        crf,
+        preset,
+        max_rate,
+        fps,
+        tone_map,
+        ..
+    } = &plan.video
+    else {
+        return Err(MediaError::new(MediaCode::Internal, "nothing to encode"));
+    };
+    let spec = VideoSpec {
+        fps: fps.map(Ratio::approximate),
+        tone_map: *tone_map,
+        threads: render.threads,
+        ..spec_for(&main, *width, *height)?
+    };
+    let settings = EncodeSettings {
+        crf: *crf,
+        preset: preset.clone(),
+        max_rate: *max_rate,
+    };
+    let mut sink = Sink::create(output, &render.limits, guard)?;
+    let mut video = VideoLane::open(&main, spec, &settings, &render.limits, &mut sink)?;
+    video.poster = poster;
+    video.watch = render.checks.look().then(Watch::default);
+    video.marks = marks;
+    let sound = sound_lane(&plan.audio, &main, source.as_ref(), &mut sink)?;
+    let room = render.index_room;
+    sink.start(room.unwrap_or_else(|| reserve_for(&main, source.as_ref())))?;
+    let mut pass = Pass {
+        main,
+        source: source.map(SoundSource::new).transpose()?,
+        video,
+        sound,
+        sink,
+        limits: render.limits.clone(),
+        guard: Arc::clone(guard),
+        ahead_us: AHEAD_US,
+        name: render.main.describe(),
+    };
+    pass.read_all(&mut |lane, _| narrator.progress(lane.counts.encoded, lane.reached_ms()))?;
+    pass.video.finish(&mut pass.sink)?;
+    let looked = pass.video.looked();
+    let heard = pass.sound.as_ref().is_some_and(SoundLane::heard);
+    let (lane, sound, faststart) = pass.close()?;
+    Ok(Outcome {
+        color,
+        heard,
+        length_ms: None,
+        looked,
+        frames: lane.counts.encoded,
+        damage: Damage::new(lane.counts, sound),
+        poster: lane.poster.and_then(PosterPicker::take),
+        faststart,
+    })
+}
+
+/// The parts of a [`VideoSpec`] that follow from the source.
+pub(crate) fn spec_for(main: &Opened, width: u32, height: u32) -> Result<VideoSpec, MediaError> {
+    let video = main.probe.require_video()?;
+    let color = main.video.color;
+    Ok(VideoSpec {
+        width,
+        height,
+        rotation: video.rotation,
+        flipped: video.flipped,
+        fps: None,
+        tone_map: color.is_hdr(),
+        sample_aspect: main.video.sample_aspect,
+        color: if color.is_hdr() {
+            Color::SDR_HD
+        } else {
+            color.resolved(video.display_height.min(video.display_width))
+        },
+        overlay: None,
+        threads: 0,
+    })
+}
