@@ -26,12 +26,14 @@ problems!(QuoteProblems: InvalidRequest, Unauthorized, RequestTooLarge, Unsuppor
     SourceUnreachable, SourceMissing, InputUnreadable, EmptyFile, UnsupportedFormat,
     UnsupportedCodec, NotAVideo, NotAPicture, NoVideoStream, DamagedMedia, InputTooLarge,
     TooManyStreams, ProbeLimit, TooManyPixels, FrameRateTooHigh, TooLong, TooManyFrames,
+    MemoryLimit,
     TooLongToProcess, HdrNotSupported, InvalidWatermark, InvalidProfile,
     // What the provider says.
     ProviderRejected, ProviderInputUnreachable, ContentRefused, ProviderFailed,
     ProviderUnavailable, ProviderProtocol, ProviderBusy, ProviderUnauthorized, ProviderBalance,
     ModelUnknown,
-    LedgerUnavailable, StorageUnavailable, Overloaded, ShuttingDown);
+    LedgerUnavailable, StorageUnavailable, DeadlineExceeded, MediaStuck, Overloaded,
+    ShuttingDown);
 
 /// Say what a job would cost
 ///

@@ -8,26 +8,28 @@ use std::time::Duration;
 
 use futures::TryStreamExt as _;
 use serde::{Deserialize, Serialize};
-use tokio_util::sync::CancellationToken;
 use url::Url;
 use utoipa::ToSchema;
 
 use super::context::media_failure;
 use super::objects::{ObjectInput, passed_through};
 use super::stages::prepare::{facts, fetch_failure, processing_time, stored_failure};
+use super::stop::{Stop, StopReason};
 use super::{Services, Worker};
 use crate::job::{
     Code, Credits, Failure, Fault, Kind, MediaRef, Output, Owner, Params, Party, Source,
     SourceFacts,
 };
-use crate::media::{self, Cancel, CancelReason};
+use crate::media::{self, Limits, MediaCode};
 use crate::provider::{ProviderError, Submission};
 use crate::storage::{Destination, Storage, UPLOAD_NOTE};
 
-/// Sources looked at at once; each is fetched whole.
+/// Quotes at once: a source from the web is fetched whole for each.
 pub(super) const AT_ONCE: usize = 2;
 /// Longer than the provider may take to read it, shorter than a caller waits.
 const LINK_TTL: Duration = Duration::from_secs(600);
+/// Longest look at a source: headers, read from our own store. Seconds are the rule.
+const LOOK: Duration = Duration::from_secs(60);
 
 /// What somebody thinks of asking for, checked as a creation is.
 #[derive(Debug, Clone, PartialEq)]
@@ -81,11 +83,19 @@ impl From<Failure> for QuoteError {
 }
 
 /// Native work ends when whoever asked goes away.
-struct CancelOnDrop(Cancel);
+struct StopOnDrop<'a> {
+    stop: Stop,
+    worker: &'a Worker,
+}
 
-impl Drop for CancelOnDrop {
+impl Drop for StopOnDrop<'_> {
     fn drop(&mut self) {
-        self.0.cancel(CancelReason::Requested);
+        // A shutdown has its own patience with what does not end.
+        self.stop.stop(if self.worker.is_draining() {
+            StopReason::Shutdown
+        } else {
+            StopReason::Requested
+        });
     }
 }
 
@@ -96,7 +106,7 @@ impl Worker {
             return Err(Failure::new(Code::ShuttingDown, Code::ShuttingDown.about()).into());
         };
         let services = &self.services;
-        let facts = look(services, &asked.source.video).await?;
+        let facts = look(self, &asked.source.video).await?;
         let model = services.provider.model(asked.params.kind());
         check(services, &asked, &facts)?;
 
@@ -153,10 +163,11 @@ impl Drop for Borrowed {
 }
 
 /// The source's facts.
-async fn look(services: &Services, video: &MediaRef) -> Result<SourceFacts, Failure> {
+async fn look(worker: &Worker, video: &MediaRef) -> Result<SourceFacts, Failure> {
+    let services = &worker.services;
     let max_bytes = services.settings.limits.max_bytes;
     let url = match video {
-        MediaRef::Object(object) => return probe(services, object).await,
+        MediaRef::Object(object) => return probe(worker, object).await,
         MediaRef::Web(url) => url,
     };
     let id = ulid::Ulid::new().to_string().to_lowercase();
@@ -178,7 +189,7 @@ async fn look(services: &Services, video: &MediaRef) -> Result<SourceFacts, Fail
         Ok(error) => fetch_failure(error, "video"),
         Err(error) => stored_failure(error, &object),
     })?;
-    let facts = probe(services, &object).await;
+    let facts = probe(worker, &object).await;
     let folder = copy.folder.clone();
     if let Err(error) = services.storage.delete_folder(&folder).await {
         tracing::debug!(folder, %error, "it is tried once more");
@@ -186,26 +197,48 @@ async fn look(services: &Services, video: &MediaRef) -> Result<SourceFacts, Fail
     facts
 }
 
-async fn probe(services: &Services, object: &str) -> Result<SourceFacts, Failure> {
-    let stop = CancellationToken::new();
-    let reading = stop.clone().drop_guard();
-    let max_bytes = services.settings.limits.max_bytes;
-    let input = ObjectInput::of(services, object, max_bytes, &stop).await?;
-    let cancel = Cancel::new();
-    let guard = CancelOnDrop(cancel.clone());
-    let (read, limits) = (input.clone(), services.settings.limits.clone());
+/// As a visit does it: in one of the places for probes, on a thread of its own.
+async fn probe(worker: &Worker, object: &str) -> Result<SourceFacts, Failure> {
+    let (services, settings) = (&worker.services, &worker.services.settings);
+    let place = worker.media.probe(settings.media_slot_patience).await;
+    let place = place.ok_or_else(|| Failure::new(Code::Overloaded, Code::Overloaded.about()))?;
+    let stop = Stop::default();
+    let _asking = StopOnDrop {
+        stop: stop.clone(),
+        worker,
+    };
+    let max_bytes = settings.limits.max_bytes;
+    let opened = ObjectInput::of(services, object, max_bytes, stop.token());
+    let opened = tokio::time::timeout(LOOK, opened).await;
+    let input = opened.map_err(|_| too_slow())??;
+    let limits = Limits {
+        threads: place.threads(),
+        ..settings.limits.clone()
+    };
+    let (read, cancel) = (input.clone(), stop.media());
     let span = tracing::Span::current();
-    let work = move || span.in_scope(|| media::probe(&read, &limits, &cancel));
-    let probed = tokio::task::spawn_blocking(work)
+    let work = place.run(move || span.in_scope(|| media::probe(&read, &limits, &cancel)));
+    let probed = worker.watchdog.guard(work, &stop, LOOK, settings.watchdog);
+    let probed = probed
         .await
+        .ok_or_else(|| Failure::new(Code::MediaStuck, Code::MediaStuck.about()))?
         .map_err(|error| Failure::new(Code::Internal, Code::Internal.about()).because(error))?;
-    drop((guard, reading));
-    let probe = probed.map_err(|error| {
-        input
+    let probe = probed.map_err(|error| match error.code {
+        MediaCode::Cancelled | MediaCode::DeadlineExceeded | MediaCode::InputUnreadable
+            if stop.reason() == Some(StopReason::Budget) =>
+        {
+            too_slow().because(error)
+        }
+        _ => input
             .failure()
-            .unwrap_or_else(|| media_failure(error, Party::Caller))
+            .unwrap_or_else(|| media_failure(error, Party::Caller)),
     })?;
     facts(&probe, "")
+}
+
+fn too_slow() -> Failure {
+    let message = "The source could not be looked at in the time that a quote may take.";
+    Failure::new(Code::DeadlineExceeded, message)
 }
 
 fn check(services: &Services, asked: &QuoteRequest, facts: &SourceFacts) -> Result<(), QuoteError> {

@@ -1,13 +1,18 @@
 //! What a job would cost, and what our account has.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use filmlab::google::{GoogleAccess, Identity};
 use filmlab::job::{Code, Credits, MediaRef, Output, Params, Source};
 use filmlab::ledger::{JobQuery, Ledger as _};
+use filmlab::storage::gcs::{self, GcsConfig};
 use filmlab::worker::{QuoteError, QuoteRequest};
 use serde_json::json;
 
 use super::bench::{Bench, OWNER};
+use crate::support::gcs::{BUCKET, FakeGcs, Op};
+use crate::support::require;
 use crate::telemetry::Lines;
 
 fn upscale(video: &str, target: &str) -> QuoteRequest {
@@ -83,6 +88,46 @@ async fn what_the_model_cannot_do_is_told_at_once_and_the_price_not_asked() {
     };
     assert_eq!(failure.code, Code::NotAVideo);
     assert!(bench.studio.priced.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn who_goes_away_leaves_no_place_for_probing_taken() {
+    let Some(mut bench) = Bench::new().await else {
+        return;
+    };
+    let Some(clip) = require::fixture("tiny.mp4") else {
+        return;
+    };
+    let bucket = FakeGcs::default();
+    let token = Identity::Token("token".into());
+    let config = GcsConfig {
+        endpoint: Some(bucket.start().await),
+        ..GcsConfig::new(BUCKET)
+    };
+    let access = GoogleAccess::new(&token).await.unwrap();
+    bench.storage = gcs::open(&config, &access).unwrap();
+    let stored = bench.storage.put_file(&clip, CLIP, "video/mp4").await;
+    stored.unwrap();
+    // Shorter than the look at a source that is not given up.
+    bench.settings.media_slot_patience = Duration::from_secs(20);
+    let worker = bench.worker();
+    bucket.hold(Op::Get, true);
+    // There are two places.
+    for _ in 0..3 {
+        let worker = Arc::clone(&worker);
+        let quote = tokio::spawn(async move { worker.quote(upscale(CLIP, "1080p")).await });
+        bucket.until_held().await;
+        quote.abort();
+        assert!(quote.await.unwrap_err().is_cancelled());
+        // The look ends with the caller, not with the store's answer.
+        bucket.until_none_held().await;
+    }
+    bucket.hold(Op::Get, false);
+    // The source was looked at: what this model cannot do is told by its size.
+    let Err(QuoteError::Faults(faults)) = worker.quote(upscale(CLIP, "4k")).await else {
+        panic!("not looked at");
+    };
+    assert_eq!(faults[0].field, "params.target");
 }
 
 #[tokio::test]

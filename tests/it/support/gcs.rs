@@ -114,6 +114,11 @@ impl FakeGcs {
         self.until(|gcs| gcs.lock().waiting > 0).await;
     }
 
+    /// Waits until nobody waits for an answer that is held back.
+    pub(crate) async fn until_none_held(&self) {
+        self.until(|gcs| gcs.lock().waiting == 0).await;
+    }
+
     /// Waits for a state of the bucket; panics after half a minute.
     pub(crate) async fn until(&self, fits: impl Fn(&Self) -> bool) {
         let wait = async {
@@ -134,20 +139,20 @@ impl FakeGcs {
     }
 
     async fn let_through(&self, op: Op) {
-        let mut waits = false;
+        let mut waits = None;
         loop {
             let news = self.news.notified();
             {
                 let mut inner = self.lock();
                 if !inner.held.contains(&op) {
-                    inner.waiting -= usize::from(waits);
                     return;
                 }
-                inner.waiting += usize::from(!waits);
+                inner.waiting += usize::from(waits.is_none());
             }
-            if std::mem::replace(&mut waits, true) {
+            if waits.is_some() {
                 news.await;
             } else {
+                waits = Some(Waits(self));
                 self.news.notify_waiters();
             }
         }
@@ -167,6 +172,16 @@ impl FakeGcs {
 
     pub(crate) fn count(&self, op: Op) -> usize {
         self.lock().counts.get(&op).copied().unwrap_or(0)
+    }
+}
+
+/// A request without an answer, until it has one or its caller goes away.
+struct Waits<'a>(&'a FakeGcs);
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.lock().waiting -= 1;
+        self.0.news.notify_waiters();
     }
 }
 
