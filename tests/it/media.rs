@@ -6,6 +6,8 @@ mod hostile;
 mod join;
 mod layers;
 mod limits;
+#[cfg(target_os = "linux")]
+mod nested;
 mod probe;
 mod profiles;
 mod reference;

@@ -58,32 +58,6 @@ fn missing_files_and_directories_are_told_apart() {
 }
 
 #[test]
-fn playlists_open_nothing() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.set_nonblocking(true).unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let segment = plain();
-    let hls = format!(
-        "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\nhttp://127.0.0.1:{port}/a.ts\n#EXTINF:4,\nfile://{}\n#EXT-X-ENDLIST\n",
-        segment.display()
-    );
-    let dash = format!(
-        "<?xml version=\"1.0\"?><MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\" type=\"static\"><Period><AdaptationSet mimeType=\"video/mp4\"><Representation id=\"1\"><BaseURL>http://127.0.0.1:{port}/v.mp4</BaseURL></Representation></AdaptationSet></Period></MPD>"
-    );
-    let concat = format!("ffconcat version 1.0\nfile '{}'\n", segment.display());
-    for (name, text) in [
-        ("a.m3u8", hls.clone()),
-        ("a.mp4", hls),
-        ("b.mp4", dash),
-        ("c.mp4", concat),
-    ] {
-        let error = refusal(&written(name, text.as_bytes()));
-        assert_eq!(error.code, MediaCode::UnsupportedFormat, "{name}: {error}");
-    }
-    assert!(listener.accept().is_err(), "something connected");
-}
-
-#[test]
 fn foreign_codecs_and_containers_are_refused() {
     let source = "-f lavfi -i testsrc2=size=160x120:rate=10:duration=1 -c:v";
     let ffv1 = fixture("ffv1.mkv", &format!("{source} ffv1"));
