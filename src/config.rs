@@ -3,6 +3,7 @@
 //! Reading them binds no port and opens no store, and tells every fault at once.
 
 mod cloud;
+mod limits;
 mod memory;
 mod picture;
 mod provider;
@@ -169,8 +170,8 @@ fn read(r: &mut Reader, env: &HashMap<String, String>) -> Option<Config> {
     let watermark = picture::watermark(r);
     let profiles = picture::profiles(r);
     let verify = picture::verify(r);
-    let limits = picture::limits(r);
-    let max_allocation = picture::max_allocation(r);
+    let limits = limits::limits(r);
+    let max_allocation = limits::max_allocation(r);
     let notify = telling::notify(r);
     let shared = ledger != Ledger::Sqlite || queue != Queue::Embedded;
     let links = telling::links(r, &cloud, shared, storage != Storage::Directory);

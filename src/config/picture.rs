@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::Reader;
-use crate::media::{AudioSettings, Checks, Limits, MAX_LAYERS, Placement, Profile, VideoSettings};
+use crate::media::{AudioSettings, Checks, MAX_LAYERS, Placement, Profile, VideoSettings};
 
 /// One layer of the operator's watermark.
 #[derive(Debug, Clone)]
@@ -179,38 +179,6 @@ pub(super) fn verify(r: &mut Reader) -> Verify {
         }
     }
     verify
-}
-
-/// Less than this and an ordinary frame does not fit.
-const LEAST_ALLOCATION: u64 = 16 << 20;
-
-pub(super) fn max_allocation(r: &mut Reader) -> u64 {
-    let key = "limits.max_allocation";
-    let bytes = r.bytes(key, crate::media::DEFAULT_MAX_ALLOCATION);
-    if bytes < LEAST_ALLOCATION {
-        r.fault(key, "must be at least 16 MiB");
-    }
-    bytes
-}
-
-pub(super) fn limits(r: &mut Reader) -> Limits {
-    let default = Limits::default();
-    Limits {
-        max_bytes: r.bytes("limits.max_bytes", default.max_bytes),
-        max_streams: r.get_or("limits.max_streams", default.max_streams),
-        probe_size: r.bytes("limits.probe_size", default.probe_size),
-        analyze_duration_ms: r.get_or("limits.analyze_duration_ms", default.analyze_duration_ms),
-        max_pixels: r.get_or("limits.max_pixels", default.max_pixels),
-        max_fps: r.get_or("limits.max_fps", default.max_fps),
-        max_duration_ms: r.get_or("limits.max_duration_ms", default.max_duration_ms),
-        max_frames: r.get_or("limits.max_frames", default.max_frames),
-        max_duplication: r.get_or("limits.max_duplication", default.max_duplication),
-        max_output_bytes: r.bytes("limits.max_output_bytes", default.max_output_bytes),
-        deadline_ms: r.get("limits.deadline_ms").or(default.deadline_ms),
-        max_damage: r.get_or("limits.max_damage", default.max_damage),
-        allow_truncated: r.get_or("limits.allow_truncated", default.allow_truncated),
-        threads: default.threads,
-    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -70,6 +71,25 @@ impl Reader {
 
     pub(super) fn get_or<T: DeserializeOwned>(&mut self, key: &str, default: T) -> T {
         self.get(key).unwrap_or(default)
+    }
+
+    /// A value within bounds; whatever is wrong with it, the fault says them. `None` where it is
+    /// not set.
+    pub(super) fn within<T>(&mut self, key: &str, range: RangeInclusive<T>) -> Option<T>
+    where
+        T: FromStr + PartialOrd + fmt::Display,
+    {
+        let text: String = self.get(key)?;
+        // What is no number at all is in no range either.
+        let value = text.parse().ok().filter(|value| range.contains(value));
+        if value.is_none() {
+            let (least, most) = range.into_inner();
+            self.fault(
+                key,
+                format!("must be from {least} to {most}, found “{text}”"),
+            );
+        }
+        value
     }
 
     /// A value with a textual form of its own.

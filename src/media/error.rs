@@ -59,6 +59,8 @@ pub enum MediaCode {
     TooManyFrames,
     /// Gaps would be filled with more frames than `limits.max_duplication` allows.
     TooManyDuplicates,
+    /// A part of it asks for more memory than `limits.max_allocation`.
+    MemoryLimit,
     /// The output grew past `limits.max_output_bytes`.
     OutputTooLarge,
     /// The wall-clock budget `limits.deadline_ms` ran out.

@@ -94,6 +94,12 @@ fn open_inner(
         .map_err(|error| open_error(error, &input.describe(), guard))?;
     let streams = demuxer.streams();
     // A cut index leaves tracks that never say what they are.
+    if streams.is_empty() && bytes > limits.probe_size {
+        return Err(MediaError::new(
+            MediaCode::ProbeLimit,
+            "nothing was found at the beginning of the file",
+        ));
+    }
     if streams.iter().all(|stream| stream.kind == Kind::Data) {
         return Err(MediaError::new(
             MediaCode::DamagedMedia,
@@ -180,15 +186,20 @@ pub(crate) fn open_error(error: OpenError, name: &str, guard: &Guard) -> MediaEr
         OpenError::Libav(error) if error.is_interrupted() => {
             MediaError::new(MediaCode::Cancelled, "the work was stopped")
         }
-        OpenError::Libav(error) if error.is_memory() => MediaError::new(
-            MediaCode::DamagedMedia,
-            "the file asks for more memory than one piece of it may take",
-        ),
+        OpenError::Libav(error) if error.is_memory() => memory_limit(),
         OpenError::Libav(error) => MediaError::new(
             MediaCode::DamagedMedia,
             format!("the file cannot be read: {error}"),
         ),
     }
+}
+
+/// libav says the same of a machine that has none left, which as good as never comes to that.
+pub(crate) fn memory_limit() -> MediaError {
+    MediaError::new(
+        MediaCode::MemoryLimit,
+        "the file asks for more memory than one piece of it may take",
+    )
 }
 
 fn choose(streams: &[StreamInfo], kind: Kind) -> Option<&StreamInfo> {
@@ -214,7 +225,8 @@ fn choose_video(streams: &[StreamInfo]) -> Option<&StreamInfo> {
 fn check_limits(probe: &Probe, video: &StreamInfo, limits: &Limits) -> Result<(), MediaError> {
     let refuse = |code, message: String| Err(MediaError::new(code, message).on_stream(video.index));
     if video.width == 0 || video.height == 0 {
-        let spent = probe.container.bytes > limits.probe_size;
+        let spent = probe.container.bytes > limits.probe_size
+            || probe.container.duration_ms > limits.analyze_duration_ms;
         let code = if spent {
             MediaCode::ProbeLimit
         } else {

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use filmlab::http::status_of;
 use filmlab::job::{Code, Party};
+use filmlab::media::{Limits, MediaCode};
 use filmlab::telemetry::metrics::METRICS;
 use strum::IntoEnumIterator as _;
 
@@ -200,6 +201,30 @@ fn every_test_that_the_media_page_names_exists() {
         let code = document(&format!("tests/it/{path}.rs"));
         let test = format!("fn {name}() {{");
         assert!(code.contains(&test), "there is no test {module}::{name}");
+    }
+}
+
+#[test]
+fn the_table_of_limits_has_every_setting_with_a_code_and_a_reason() {
+    let page = document("docs/media.md");
+    let table = page.split("\n## Limits").nth(1).unwrap();
+    let table = table.split("\n## ").next().unwrap();
+    let rows = table.lines().filter(|line| line.starts_with("| `"));
+    let rows: Vec<Vec<&str>> = rows
+        .map(|row| row.split('|').map(str::trim).collect())
+        .collect();
+    let mut listed: Vec<_> = rows.iter().map(|row| row[1].trim_matches('`')).collect();
+    listed.sort_unstable();
+    let settings = serde_json::to_value(Limits::default()).unwrap();
+    let settings = settings.as_object().unwrap().keys().map(String::as_str);
+    // That of the process.
+    let mut settings: Vec<_> = settings.chain(["max_allocation"]).collect();
+    settings.sort_unstable();
+    assert_eq!(listed, settings);
+    for row in &rows {
+        let code = row[4].trim_matches('`');
+        assert!(code.parse::<MediaCode>().is_ok(), "{row:?}");
+        assert!(row[5].len() > 20, "no reason: {row:?}");
     }
 }
 

@@ -6,11 +6,11 @@ use super::sink::Sink;
 use super::sound::{SoundLane, Timing};
 use super::takes_from_source;
 use super::video::{Counts, VideoLane, memory};
-use crate::media::av::{AacSettings, OpenError, Packet};
+use crate::media::av::{AacSettings, Frame, OpenError, Packet};
 use crate::media::error::{MediaCode, MediaError};
 use crate::media::limits::{Guard, Limits};
 use crate::media::plan::AudioPlan;
-use crate::media::probe::{Opened, open_error};
+use crate::media::probe::{Opened, memory_limit, open_error};
 use crate::media::ratio::{Ratio, rescale};
 use crate::media::verify::Truncation;
 
@@ -176,6 +176,9 @@ impl Pass {
         }
         .judge(&self.limits)
         .map_err(stage)?;
+        if counts.decoded == 0 && self.is_too_large() {
+            return Err(stage(memory_limit()));
+        }
         if counts.decoded == 0 {
             return Err(stage(MediaError::new(
                 MediaCode::DamagedMedia,
@@ -190,6 +193,13 @@ impl Pass {
             )));
         }
         Ok(())
+    }
+
+    /// Whether not even one frame may be had; decoders do not always say so.
+    fn is_too_large(&self) -> bool {
+        let video = self.main.probe.video.as_ref();
+        let frame = video.map(|video| Frame::video(&video.pixel_format, video.width, video.height));
+        matches!(frame, Some(Err(error)) if error.is_memory())
     }
 
     /// Finishes sound and file after the video was finished. Returns the video

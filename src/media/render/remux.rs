@@ -59,14 +59,21 @@ impl Changes {
     }
 }
 
-fn within(frames: u64, limits: &Limits) -> Result<(), MediaError> {
-    if frames <= limits.max_frames {
-        return Ok(());
+/// Counted again, since headers lie; `at_ms` is where the last of so many frames begins.
+fn within(frames: u64, at_ms: u64, limits: &Limits) -> Result<(), MediaError> {
+    if frames > limits.max_frames {
+        return Err(MediaError::new(
+            MediaCode::TooManyFrames,
+            format!("more than {} frames", limits.max_frames),
+        ));
     }
-    Err(MediaError::new(
-        MediaCode::TooManyFrames,
-        "the video has too many frames",
-    ))
+    if at_ms > limits.max_duration_ms {
+        return Err(MediaError::new(
+            MediaCode::TooLong,
+            format!("longer than {} ms", limits.max_duration_ms),
+        ));
+    }
+    Ok(())
 }
 
 pub(super) fn run(
@@ -118,9 +125,10 @@ pub(super) fn run(
     while reader.next(&mut main, &mut packet, &name, guard)? {
         if packet.stream() == stream.index {
             counts.packets += 1;
-            within(counts.packets, limits)?;
             changes.allow(&packet)?;
             packet.subtract(offset);
+            let begins = packet.pts().or(packet.dts()).unwrap_or(0);
+            within(counts.packets, to_millis(begins, stream.time_base), limits)?;
             let end = packet.pts().unwrap_or(0).saturating_add(packet.duration());
             reached_ms = reached_ms.max(to_millis(end, stream.time_base));
             let at_us = packet

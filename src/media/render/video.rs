@@ -13,7 +13,7 @@ use crate::media::av::{
 };
 use crate::media::error::{MediaCode, MediaError};
 use crate::media::limits::Limits;
-use crate::media::probe::{Opened, frame_rate};
+use crate::media::probe::{Opened, frame_rate, memory_limit};
 use crate::media::ratio::{Ratio, rescale, to_millis};
 use crate::media::verify::Watch;
 
@@ -187,7 +187,7 @@ impl VideoLane {
         }
         match self.decoder.send(Some(packet)) {
             Ok(()) => {}
-            Err(error) if error.is_memory() => return Err(memory(error)),
+            Err(error) if error.is_memory() => return Err(memory_limit().at("decode")),
             Err(_) => self.counts.bad_packets += 1,
         }
         self.drain_decoder(sink)
@@ -287,7 +287,7 @@ impl VideoLane {
             match self.decoder.receive(&mut self.frame) {
                 Ok(Received::Item) => self.decoded(sink)?,
                 Ok(Received::Again | Received::End) => return Ok(()),
-                Err(error) if error.is_memory() => return Err(memory(error)),
+                Err(error) if error.is_memory() => return Err(memory_limit().at("decode")),
                 // The decoder goes on with the next packet.
                 Err(_) => {
                     self.counts.bad_frames += 1;

@@ -2,9 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use filmlab::media::{
-    Cancel, CancelReason, Event, FileInput, FileOutput, Limits, MediaCode, Render, probe,
-};
+use filmlab::media::{Cancel, CancelReason, Event, FileOutput, MediaCode, Render};
 
 use super::support::*;
 
@@ -67,83 +65,6 @@ fn an_earlier_result_survives_a_failure() {
     );
     assert_eq!(std::fs::read(&out).unwrap(), b"earlier");
     assert_alone(&out, &["out.mp4"]);
-}
-
-#[test]
-fn every_limit_has_its_own_code() {
-    let refused = |limits: Limits| {
-        probe(&FileInput::new(plain()), &limits, &Cancel::new())
-            .unwrap_err()
-            .code
-    };
-    let default = Limits::default;
-    assert_eq!(
-        refused(Limits {
-            max_bytes: 1000,
-            ..default()
-        }),
-        MediaCode::InputTooLarge
-    );
-    assert_eq!(
-        refused(Limits {
-            max_streams: 1,
-            ..default()
-        }),
-        MediaCode::TooManyStreams
-    );
-    assert_eq!(
-        refused(Limits {
-            max_pixels: 640 * 359,
-            ..default()
-        }),
-        MediaCode::TooManyPixels
-    );
-    assert_eq!(
-        refused(Limits {
-            max_fps: 24.0,
-            ..default()
-        }),
-        MediaCode::FrameRateTooHigh
-    );
-    assert_eq!(
-        refused(Limits {
-            max_duration_ms: 3999,
-            ..default()
-        }),
-        MediaCode::TooLong
-    );
-    assert_eq!(
-        refused(Limits {
-            max_frames: 99,
-            ..default()
-        }),
-        MediaCode::TooManyFrames
-    );
-    assert_eq!(
-        refused(Limits {
-            deadline_ms: Some(0),
-            ..default()
-        }),
-        MediaCode::DeadlineExceeded
-    );
-    let cancel = Cancel::new();
-    cancel.cancel(CancelReason::Shutdown);
-    let error = probe(&FileInput::new(plain()), &default(), &cancel).unwrap_err();
-    assert_eq!(error.code, MediaCode::Cancelled);
-}
-
-#[test]
-fn frames_are_counted_while_decoding_because_headers_lie() {
-    // Matroska does not say how many frames there are.
-    let main = fixture("plain.mkv", &format!("-i {} -c copy", plain().display()));
-    let out = fresh("out.mp4");
-    let mut render = encoding(&main);
-    render.limits.max_frames = 50;
-    assert_eq!(
-        run(&render, &out).unwrap_err().code,
-        MediaCode::TooManyFrames
-    );
-    assert_alone(&out, &[]);
 }
 
 #[test]
