@@ -204,6 +204,7 @@ pub(super) fn limits(r: &mut Reader) -> Limits {
         max_fps: r.get_or("limits.max_fps", default.max_fps),
         max_duration_ms: r.get_or("limits.max_duration_ms", default.max_duration_ms),
         max_frames: r.get_or("limits.max_frames", default.max_frames),
+        max_duplication: r.get_or("limits.max_duplication", default.max_duplication),
         max_output_bytes: r.bytes("limits.max_output_bytes", default.max_output_bytes),
         deadline_ms: r.get("limits.deadline_ms").or(default.deadline_ms),
         max_damage: r.get_or("limits.max_damage", default.max_damage),

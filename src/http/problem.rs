@@ -221,6 +221,7 @@ pub fn status_of(code: Code) -> StatusCode {
         | Code::FrameRateTooHigh
         | Code::TooLong
         | Code::TooManyFrames
+        | Code::TooManyDuplicates
         | Code::TooLongToProcess
         | Code::HdrNotSupported
         | Code::InvalidWatermark

@@ -128,6 +128,7 @@ codes! {
     FrameRateTooHigh Caller Abort "The frame rate is higher than allowed.";
     TooLong Caller Abort "The video is longer than allowed.";
     TooManyFrames Caller Abort "The video has more frames than allowed.";
+    TooManyDuplicates Caller Abort "Gaps in the video's timestamps would take more duplicated frames than allowed.";
     OutputTooLarge Service Abort "The output grew beyond its limit.";
     TooLongToProcess Caller Abort "The video could not be processed within one visit's budget.";
     HdrNotSupported Caller Abort "The video is HDR and the linked libav* cannot convert it.";

@@ -57,6 +57,8 @@ pub enum MediaCode {
     TooLong,
     /// More decoded frames than `limits.max_frames`.
     TooManyFrames,
+    /// Gaps would be filled with more frames than `limits.max_duplication` allows.
+    TooManyDuplicates,
     /// The output grew past `limits.max_output_bytes`.
     OutputTooLarge,
     /// The wall-clock budget `limits.deadline_ms` ran out.

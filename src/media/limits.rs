@@ -30,6 +30,9 @@ pub struct Limits {
     pub max_duration_ms: u64,
     /// Decoded frames.
     pub max_frames: u64,
+    /// Where the frame rate is made constant: frames made, for each that the source would have
+    /// by its own timing.
+    pub max_duplication: u32,
     /// Bytes of one output.
     pub max_output_bytes: u64,
     /// Wall-clock budget of the operation in milliseconds; `None` has no end.
@@ -57,6 +60,9 @@ impl Default for Limits {
             max_fps: 240.0,
             max_duration_ms: 30 * 60 * 1000,
             max_frames: 240_000,
+            // Pauses of screen recordings stay far below; a forged gap is hundreds of times longer
+            // than what stands around it.
+            max_duplication: 16,
             max_output_bytes: 16 << 30,
             deadline_ms: None,
             max_damage: 0.1,

@@ -1,6 +1,7 @@
 //! The one pass: decode once, lay the watermark on, encode, choose a poster,
 //! write a file that starts fast, verify it, publish it.
 
+mod duplication;
 mod graph;
 mod join;
 mod marks;

@@ -5,6 +5,7 @@ mod copy;
 mod hostile;
 mod join;
 mod layers;
+mod limits;
 mod probe;
 mod profiles;
 mod reference;

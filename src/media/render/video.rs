@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::duplication::Duplication;
 use super::graph::{VideoGraph, VideoSpec};
 use super::marks::Marks;
 use super::pass::video_start_us;
@@ -63,6 +64,8 @@ pub(crate) struct VideoLane {
     last_input: Option<i64>,
     last_duration: i64,
     longest: i64,
+    /// Where the frame rate is made constant.
+    duplication: Option<Duplication>,
     limits: Limits,
     pub(crate) counts: Counts,
     pub(crate) poster: Option<PosterPicker>,
@@ -124,6 +127,7 @@ impl VideoLane {
             last_input: None,
             last_duration: 0,
             longest: 0,
+            duplication: Duplication::of(spec.fps, limits),
             limits: limits.clone(),
             counts: Counts::default(),
             poster: None,
@@ -148,6 +152,7 @@ impl VideoLane {
         self.last_input = None;
         self.last_duration = 0;
         self.longest = 0;
+        self.duplication = Duplication::of(self.spec.fps, &self.limits);
         let before = std::mem::take(&mut self.counts);
         self.counts.encoded = before.encoded;
         Ok(before)
@@ -206,6 +211,7 @@ impl VideoLane {
             shown => shown,
         };
         let end = self.last_input.unwrap_or(0).saturating_add(last);
+        self.shown(last);
         self.drain_graph(Some(end), sink)
     }
 
@@ -324,6 +330,7 @@ impl VideoLane {
         }
         if let Some(last) = self.last_input {
             self.longest = self.longest.max(pts - last);
+            self.shown(pts - last);
         }
         self.last_input = Some(pts);
         self.last_duration = duration;
@@ -365,6 +372,9 @@ impl VideoLane {
         }
         let base = graph.time_base();
         while graph.pull(&mut self.filtered).map_err(filter_error)? == Received::Item {
+            if let Some(duplication) = &mut self.duplication {
+                duplication.made()?;
+            }
             let next = Frame::new().map_err(memory)?;
             let mut frame = std::mem::replace(&mut self.filtered, next);
             let pts = self.shift + rescale(frame.pts().unwrap_or(0), base, self.encoder_base);
@@ -375,6 +385,13 @@ impl VideoLane {
             self.graph = Some(graph);
         }
         Ok(())
+    }
+
+    /// A decoded frame's time is over.
+    fn shown(&mut self, time: i64) {
+        if let Some(duplication) = &mut self.duplication {
+            duplication.shown(time, self.input_base);
+        }
     }
 
     /// Takes a frame of the result, `pts` in the encoder's time base.

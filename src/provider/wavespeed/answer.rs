@@ -311,12 +311,6 @@ mod tests {
             (404, r#"{"message":"model not found"}"#, "unknown model"),
             (405, "", "unknown model"),
             (429, "", "busy"),
-            (300, "", "ambiguous"),
-            (301, "", "redirected"),
-            (302, "<html>", "redirected"),
-            (303, "", "ambiguous"),
-            (307, r#"{"code":500,"message":"?"}"#, "redirected"),
-            (308, "", "redirected"),
             (408, "", "ambiguous"),
             (409, "", "ambiguous"),
             (
@@ -340,6 +334,22 @@ mod tests {
             let body = format!(r#"{{"code":{code},"message":"oops"}}"#);
             let result = submitted(200, None, body.as_bytes());
             assert_eq!(name(&result), "ambiguous", "{body}");
+        }
+    }
+
+    #[test]
+    fn redirects_take_nothing_but_for_the_one_that_follows_an_acceptance() {
+        for (status, body, expected) in [
+            (300, "", "ambiguous"),
+            (301, "", "redirected"),
+            (302, "<html>", "redirected"),
+            (303, "", "ambiguous"),
+            (304, "", "ambiguous"),
+            (307, r#"{"code":500,"message":"?"}"#, "redirected"),
+            (308, "", "redirected"),
+        ] {
+            let result = submitted(status, None, body.as_bytes());
+            assert_eq!(name(&result), expected, "{status} {body}");
         }
     }
 

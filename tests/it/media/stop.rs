@@ -135,7 +135,10 @@ fn every_limit_has_its_own_code() {
 #[test]
 fn frames_are_counted_while_decoding_because_headers_lie() {
     // Matroska does not say how many frames there are.
-    let main = fixture("plain.mkv", &format!("-i {} -c copy", plain().display()));
+    let main = fixture(
+        "plain.mkv",
+        &format!("-i \"{}\" -c copy", plain().display()),
+    );
     let out = fresh("out.mp4");
     let mut render = encoding(&main);
     render.limits.max_frames = 50;

@@ -165,7 +165,7 @@ fn healthy_files_of_every_container_pass() {
         };
         let copy = fixture(
             &format!("{name}.mkv"),
-            &format!("-i {} -c copy", clip.display()),
+            &format!("-i \"{}\" -c copy", clip.display()),
         );
         check(&copy, &Expectation::default()).unwrap_or_else(|code| panic!("{name}.mkv: {code}"));
     }

@@ -115,9 +115,8 @@ async fn an_answer_that_settles_nothing_is_no_lost_one() {
         message: "HTTP 200: Internal error.".into(),
         words: Some("Internal error.".into()),
     };
-    let mut script = bench.studio.script.lock().unwrap();
-    script.submits.extend([Err(unclear()), Err(unclear())]);
-    drop(script);
+    let unclear = [Err(unclear()), Err(unclear())];
+    bench.studio.script.lock().unwrap().submits.extend(unclear);
     let id = bench.create("j").await;
     let job = bench.drive(&bench.worker(), &id).await;
     bench
@@ -135,11 +134,14 @@ async fn a_prediction_that_outlasts_the_deadline_is_laid_at_the_providers_door()
     let Some(bench) = Bench::new().await else {
         return;
     };
-    let mut script = bench.studio.script.lock().unwrap();
-    script
+    let running = (0..1_000).map(|_| Ok(Prediction::Running));
+    bench
+        .studio
+        .script
+        .lock()
+        .unwrap()
         .predictions
-        .extend((0..1_000).map(|_| Ok(Prediction::Running)));
-    drop(script);
+        .extend(running);
     let id = bench.create("j").await;
     let job = bench.drive(&bench.worker(), &id).await;
     bench
