@@ -190,6 +190,7 @@ async fn a_submission_that_was_proven_too_late_is_not_repeated() {
     let lost = || {
         Err(SubmitError::Ambiguous {
             message: "reset".into(),
+            words: None,
         })
     };
     bench
