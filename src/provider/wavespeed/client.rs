@@ -79,7 +79,7 @@ impl WaveSpeed {
         }
         let callbacks = Callbacks::new(&config.callback);
         let common = || {
-            let builder = reqwest::Client::builder();
+            let builder = crate::tls::client();
             // A sandbox on this machine is not behind the proxy of its network.
             let builder = if config.allow_loopback {
                 builder.no_proxy()
