@@ -19,5 +19,6 @@ mod places;
 mod quotes;
 mod retention;
 mod rounds;
+mod sequences;
 mod studio;
 mod table;
