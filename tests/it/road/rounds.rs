@@ -267,7 +267,7 @@ async fn die_in_round_two(nth: u32, moment: Moment) -> Option<bool> {
     let id = bench.create("j").await;
     failed_in_process(&mut bench, &id).await;
     bench.retry(&id).await;
-    let fatal = Fatal::new(Arc::clone(&bench.ledger) as _, nth, moment);
+    let fatal = Fatal::new(&bench, nth, moment);
     let first = bench.worker_over(Arc::clone(&fatal) as _);
     let died = tokio::select! {
         () = fatal.dead.notified() => true,
