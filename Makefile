@@ -49,11 +49,11 @@ test-api: ## hold a running service to its OpenAPI document, with schemathesis
 	@scripts/setup.sh api
 	@scripts/check.sh test-api
 
-bench-load: ## jobs that wait for the provider, and a burst of wake-ups (about two minutes)
+bench-load: ## jobs that wait for the provider, a burst of wake-ups, CPU of a job (JOBS=1000)
 	@scripts/setup.sh test
 	@scripts/fixtures.sh
 	@cargo build --locked --profile $(PROFILE)
-	@python3 scripts/load.py "$${CARGO_TARGET_DIR:-target}/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))/filmlab" fixtures/generated/tiny.mp4
+	@python3 scripts/load.py "$${CARGO_TARGET_DIR:-target}/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))/filmlab" fixtures/generated/tiny.mp4 fixtures/character.png $(JOBS)
 
 test-cloud: ## the tests of the cloud deployment alone, with the Firestore emulator
 	@scripts/setup.sh test

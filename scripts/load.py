@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Figures under load: jobs that wait for the provider, and a burst of wake-ups.
+"""Figures under load: jobs that wait for the provider, a burst of wake-ups, CPU of a job's road.
 
-  scripts/load.py FILMLAB CLIP [JOBS]
+  scripts/load.py FILMLAB CLIP CHARACTER [JOBS]
 
-Starts the given binary as service and sandbox on loopback, in a folder of its own. The sandbox
-lets every prediction take an hour. Prints resident size and CPU time of the service, and what it
-answered. Exit code 1 if an answer is neither 2xx nor 409, or a job is lost.
+Starts the given binary as service and sandbox on loopback, in folders of its own. At first the
+sandbox lets every prediction take an hour; then, with another service on one core, none: CPU of
+whole jobs, with that of their media work and without. Exit code 1 if an answer is neither 2xx nor
+409, or a job is lost.
 """
 
 import collections
@@ -25,8 +26,9 @@ TOKEN = "a-token-for-the-load"
 CLIENTS = 32
 
 
-def start(command, log, pattern):
-    process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+def start(command, log, pattern, cores=None):
+    bound = (lambda: os.sched_setaffinity(0, cores)) if cores else None
+    process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, preexec_fn=bound)
     for _ in range(300):
         found = re.search(pattern, open(log.name, encoding="utf-8").read())
         if found:
@@ -73,76 +75,131 @@ def every(address, calls):
 
 
 def main():
-    binary, clip = sys.argv[1], sys.argv[2]
-    jobs = int(sys.argv[3]) if len(sys.argv) > 3 else 1000
-    with tempfile.TemporaryDirectory() as folder:
-        running = []
-        try:
-            run(binary, clip, jobs, folder, running)
-        finally:
-            for process in running:
-                process.terminate()
-                process.wait()
+    binary, clip, character = sys.argv[1:4]
+    jobs = int(sys.argv[4]) if len(sys.argv) > 4 else 1000
+    for part in [lambda lab: waiting(lab, jobs), road]:
+        with tempfile.TemporaryDirectory() as folder:
+            lab = Lab(binary, clip, character, folder)
+            try:
+                part(lab)
+            finally:
+                for process in lab.running:
+                    process.terminate()
+                    process.wait()
 
 
-def run(binary, clip, jobs, folder, running):
-    log = open(f"{folder}/sandbox.log", "w", encoding="utf-8")
-    command = [binary, "sandbox", "--listen", "127.0.0.1:0", "--min-time", "3600"]
-    sandbox, base = start(command, log, r"(http://127\.0\.0\.1:\d+)")
-    running.append(sandbox)
-    settings = f"""
+class Lab:
+    """A service and the sandbox it works with."""
+
+    def __init__(self, binary, clip, character, folder):
+        self.binary, self.clip, self.character, self.folder = binary, clip, character, folder
+        self.running = []
+
+    def start(self, min_time, cores=None):
+        log = open(f"{self.folder}/sandbox.log", "w", encoding="utf-8")
+        command = [self.binary, "sandbox", "--listen", "127.0.0.1:0", "--copy",
+                   "--max-running", "1000000", "--min-time", str(min_time)]
+        sandbox, base = start(command, log, r"(http://127\.0\.0\.1:\d+)")
+        self.running.append(sandbox)
+        with open(f"{self.folder}/filmlab.toml", "w", encoding="utf-8") as file:
+            file.write(SETTINGS.format(folder=self.folder, base=base))
+        log = open(f"{self.folder}/serve.log", "w", encoding="utf-8")
+        command = [self.binary, "--config", f"{self.folder}/filmlab.toml", "serve"]
+        service, self.address = start(command, log, r"address=([0-9.:]+)", cores)
+        self.running.append(service)
+        self.pid = service.pid
+        sources = {}
+        for name, file in [("video", self.clip), ("image", self.character)]:
+            path = f"/v1/sources?name={urllib.parse.quote(os.path.basename(file))}"
+            status, answer = call(self.address, "PUT", path, open(file, "rb").read())
+            assert status == 201, answer
+            sources[name] = json.loads(answer)["source"]
+        self.body = json.dumps({"kind": "character_replace", "source": sources,
+                                "deadline_s": 86400})
+
+    def create(self, jobs):
+        created = every(self.address, [("POST", "/v1/jobs", self.body)] * jobs)
+        assert all(status == 201 for status, _ in created), created[0]
+        return [json.loads(answer)["id"] for _, answer in created]
+
+    def metric(self, name):
+        status, text = call(self.address, "GET", "/metrics")
+        assert status == 200
+        values = re.findall(rf"^{re.escape(name)} (\S+)$", text.decode(), re.MULTILINE)
+        return sum(map(float, values))
+
+    def until(self, name, least):
+        """Waits for a number of the metrics; counted jobs go up to 10,000."""
+        for _ in range(3600):
+            if self.metric(name) >= min(least, 10_000):
+                return
+            time.sleep(0.5)
+        sys.exit(f"{name} does not reach {least}")
+
+
+SETTINGS = f"""
 [server]
 listen = "127.0.0.1:0"
-api_tokens = [{{ token = "{TOKEN}" }}]
+api_tokens = [{{{{ token = "{TOKEN}" }}}}]
 task_token = "{TOKEN}"
 [data]
-dir = "{folder}/data"
+dir = "{{folder}}/data"
 [provider]
-base_url = "{base}"
+base_url = "{{base}}"
 api_key = "sandbox"
+[provider.models.character_replace]
+usual_base_s = 0.0
+usual_per_second_s = 0.0
 [log]
 filter = "filmlab=warn,filmlab::cli=info"
 """
-    with open(f"{folder}/filmlab.toml", "w", encoding="utf-8") as file:
-        file.write(settings)
-    log = open(f"{folder}/serve.log", "w", encoding="utf-8")
-    command = [binary, "--config", f"{folder}/filmlab.toml", "serve"]
-    service, address = start(command, log, r"address=([0-9.:]+)")
-    running.append(service)
-    status, answer = call(address, "PUT", "/v1/sources?name=clip.mp4", open(clip, "rb").read())
-    assert status == 201, answer
-    source = json.loads(answer)["source"]
-    body = json.dumps({"kind": "upscale", "source": {"video": source}, "deadline_s": 86400})
 
+
+def waiting(lab, jobs):
+    lab.start(3600)
+    generating = 'filmlab_jobs{state="generating"}'
     # What one job needs at its peak is no matter of how many wait.
-    every(address, [("POST", "/v1/jobs", body)] * 20)
-    settle(address, 20)
-    began, size, cpu = time.monotonic(), resident_mib(service.pid), cpu_s(service.pid)
-    created = every(address, [("POST", "/v1/jobs", body)] * jobs)
-    assert all(status == 201 for status, _ in created)
+    lab.create(100)
+    lab.until(generating, 100)
+    began, size, cpu = time.monotonic(), resident_mib(lab.pid), cpu_s(lab.pid)
+    ids = lab.create(jobs)
     took = time.monotonic() - began
-    settle(address, jobs + 20)
+    lab.until(generating, jobs + 100)
     waits = time.monotonic() - began
-    per_job = (cpu_s(service.pid) - cpu) / jobs * 1000
+    per_job = (cpu_s(lab.pid) - cpu) / jobs * 1000
     print(f"created {jobs} jobs in {took:.1f} s; all wait for the provider after {waits:.1f} s")
-    print(f"resident: {size:.1f} MiB with 20 jobs waiting, {resident_mib(service.pid):.1f} MiB "
-          f"with {jobs + 20}; CPU to there {per_job:.1f} ms a job")
+    print(f"resident: {size:.1f} MiB with 100 jobs waiting, {resident_mib(lab.pid):.1f} MiB "
+          f"with {jobs + 100}; CPU to there {per_job:.1f} ms a job", flush=True)
 
-    ids = [json.loads(answer)["id"] for _, answer in created]
     ids = (ids * (1000 // len(ids) + 1))[:1000]
     task = json.dumps({"seq": 2, "why": "wake"})
-    size, cpu, began = resident_mib(service.pid), cpu_s(service.pid), time.monotonic()
-    answers = every(address, [("POST", f"/tasks/jobs/{name}", task) for name in ids])
+    size, cpu, began = resident_mib(lab.pid), cpu_s(lab.pid), time.monotonic()
+    answers = every(lab.address, [("POST", f"/tasks/jobs/{name}", task) for name in ids])
     took = time.monotonic() - began
     counts = collections.Counter(status for status, _ in answers)
     print(f"1000 wake-ups by {CLIENTS} clients in {took:.1f} s: {dict(counts)}; "
-          f"resident {size:.1f} → {resident_mib(service.pid):.1f} MiB, "
-          f"CPU {cpu_s(service.pid) - cpu:.1f} s")
-    left = listed(address)
-    print(f"jobs afterwards: {dict(left)}")
+          f"resident {size:.1f} → {resident_mib(lab.pid):.1f} MiB, "
+          f"CPU {cpu_s(lab.pid) - cpu:.1f} s", flush=True)
+    left = listed(lab.address)
+    print(f"jobs afterwards: {dict(left)}", flush=True)
     fine = all(200 <= status < 300 or status == 409 for status in counts)
-    if not fine or sum(left.values()) != jobs + 20 or left["failed"]:
+    if not fine or sum(left.values()) != jobs + 100 or left["failed"]:
         sys.exit("an answer was wrong, or a job was lost")
+
+
+def road(lab, jobs=200):
+    """On one core, so that media work has no codec threads and its thread's CPU is all of it."""
+    lab.start(0, {min(os.sched_getaffinity(0))})
+    ended = 'filmlab_jobs_ended_total{kind="character_replace",status="completed",code="none"}'
+    media = "filmlab_media_cpu_seconds_sum"
+    lab.create(20)
+    lab.until(ended, 20)
+    cpu, native = cpu_s(lab.pid), lab.metric(media)
+    lab.create(jobs)
+    lab.until(ended, jobs + 20)
+    cpu, native = cpu_s(lab.pid) - cpu, lab.metric(media) - native
+    print(f"{jobs} whole jobs: {cpu / jobs * 1000:.1f} ms CPU each, "
+          f"{(cpu - native) / jobs * 1000:.1f} ms without media")
 
 
 def listed(address):
@@ -156,15 +213,6 @@ def listed(address):
         token = answer.get("next_page_token")
         if not token:
             return counts
-
-
-def settle(address, jobs):
-    """Waits until every job has been visited once."""
-    for _ in range(1200):
-        if listed(address)["processing"] >= jobs:
-            return
-        time.sleep(0.5)
-    sys.exit("the jobs are not visited")
 
 
 main()

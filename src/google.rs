@@ -283,7 +283,7 @@ impl Middleware for Authorized {
 
 /// For Google's own addresses, which never redirect an API call.
 fn client(timeout: Duration) -> Result<reqwest::Client, GoogleError> {
-    reqwest::Client::builder()
+    crate::tls::client()
         .user_agent(concat!("filmlab/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT_TIMEOUT)
         .timeout(timeout)

@@ -28,4 +28,5 @@ mod sqlite;
 mod staging;
 pub mod storage;
 pub mod telemetry;
+mod tls;
 pub mod worker;

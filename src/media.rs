@@ -41,7 +41,7 @@ pub use probe::{AudioInfo, ColorInfo, ContainerInfo, OtherStreams, Probe, VideoI
 pub use profile::{AudioSettings, Preset, Profile, VideoSettings};
 pub use render::{Damage, Event, PosterInfo, PosterTo, Progress, Render, Report, Timings, render};
 pub use verify::{
-    AudioExpectation, Checks, DecodeDepth, Expectation, Verified, is_audible, verify,
+    AudioExpectation, Checks, DecodeDepth, Expectation, Shape, Verified, is_audible, verify,
 };
 pub use watermark::{Anchor, Length, LengthError, MAX_LAYERS, Placement, Rectangle, Watermark};
 

@@ -182,7 +182,7 @@ pub fn client(rules: &OutgoingRules) -> reqwest::ClientBuilder {
             }
         })
     };
-    reqwest::Client::builder()
+    crate::tls::client()
         .user_agent(concat!("filmlab/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(rules.connect_timeout)
         .read_timeout(rules.read_timeout)

@@ -25,7 +25,12 @@ use crate::job::{Fault, JobId, Kind, Params, Resolution, SourceFacts, Timestamp}
 pub enum SubmitError {
     /// Refused for its inputs or parameters; nothing was taken.
     #[error("refused: {message}")]
-    Rejected { message: String },
+    Rejected {
+        /// For the log, as all messages here.
+        message: String,
+        /// What the provider itself says of it, for whoever asked; may be empty.
+        words: String,
+    },
     /// Refused by moderation; nothing was taken.
     #[error("content refused: {message}")]
     ContentRefused { message: String },
@@ -46,16 +51,28 @@ pub enum SubmitError {
     /// The connection was never made: nothing was sent.
     #[error("unreachable: {message}")]
     NotSent { message: String },
+    /// The address leads elsewhere: whatever answered there took nothing, and where it points is
+    /// not followed.
+    #[error("redirected: {message}")]
+    Redirected { message: String },
     /// It may have been accepted.
     #[error("outcome unknown: {message}")]
-    Ambiguous { message: String },
+    Ambiguous {
+        message: String,
+        /// What the answer says of it, may be empty; `None` where no answer came.
+        words: Option<String>,
+    },
 }
 
 /// Why a repeatable call failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ProviderError {
     #[error("refused: {message}")]
-    Rejected { message: String },
+    Rejected {
+        message: String,
+        /// What the provider itself says of it, for whoever asked; may be empty.
+        words: String,
+    },
     #[error("not authorised: {message}")]
     Unauthorized { message: String },
     #[error("unknown: {message}")]

@@ -66,7 +66,7 @@ impl Sandbox {
             .prefix("filmlab-sandbox-")
             .tempdir()?;
         std::fs::create_dir(folder.path().join(state::PREDICTIONS))?;
-        let client = reqwest::Client::builder()
+        let client = crate::tls::client()
             .user_agent("filmlab-sandbox")
             .connect_timeout(Duration::from_secs(10))
             .redirect(reqwest::redirect::Policy::limited(3))

@@ -111,7 +111,7 @@ impl Client {
             let message = format!("the server's address must be http(s), not {base}");
             return Err(Failure::new(Code::InvalidRequest, message));
         }
-        let http = reqwest::Client::builder()
+        let http = crate::tls::client()
             .user_agent(concat!("filmlab/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIMEOUT)
             .build()

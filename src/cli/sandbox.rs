@@ -2,13 +2,16 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 
 use super::{Exit, say, stop_signal};
 use crate::job::{Code, Failure};
-use crate::sandbox::{Fault, FaultRule, Faults, Sandbox, SandboxConfig};
+use crate::sandbox::{
+    CopyMaker, Fault, FaultRule, Faults, Maker, MediaMaker, Sandbox, SandboxConfig,
+};
 use crate::telemetry;
 
 #[derive(Debug, Args)]
@@ -35,6 +38,12 @@ pub(super) struct SandboxArgs {
     /// Seconds that a prediction takes at least.
     #[arg(long, default_value_t = 0.0, value_name = "SECONDS", value_parser = seconds)]
     min_time: f64,
+    /// Predictions that may be under way at once; beyond it answers are 429.
+    #[arg(long, default_value_t = 16, value_name = "NUMBER")]
+    max_running: usize,
+    /// Give each source back as it came instead of making a video: for load, not for looking at.
+    #[arg(long)]
+    copy: bool,
     /// Keep the sound of videos; like many models, it leaves it out otherwise.
     #[arg(long)]
     audio: bool,
@@ -78,6 +87,7 @@ pub(super) async fn run(args: SandboxArgs) -> Result<(), Exit> {
         api_key: args.key.clone(),
         webhook_secret: args.webhook_secret,
         min_time: Duration::from_secs_f64(args.min_time),
+        max_running: args.max_running,
         audio: args.audio,
         seed: args.seed,
         faults: Faults(faults),
@@ -85,7 +95,12 @@ pub(super) async fn run(args: SandboxArgs) -> Result<(), Exit> {
     };
     let stopped =
         |error: std::io::Error| Failure::new(Code::InvalidConfig, format!("the sandbox: {error}"));
-    let bound = Sandbox::bind(config).await.map_err(stopped)?;
+    let maker: Arc<dyn Maker> = if args.copy {
+        Arc::new(CopyMaker)
+    } else {
+        Arc::new(MediaMaker)
+    };
+    let bound = Sandbox::bind_with(config, maker).await.map_err(stopped)?;
     let base_url = bound.handle().base_url();
     say(&format!("A stand-in for the WaveSpeed API: {base_url}"));
     say("In another shell:");

@@ -56,7 +56,7 @@ impl OidcCheck {
         service_account: &str,
         certs: Option<Url>,
     ) -> Result<Self, reqwest::Error> {
-        let client = reqwest::Client::builder()
+        let client = crate::tls::client()
             .user_agent(concat!("filmlab/", env!("CARGO_PKG_VERSION")))
             .timeout(CERTS_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())

@@ -143,7 +143,7 @@ codes! {
     ProviderFailed Provider Retry "The provider accepted the job and then failed it.";
     ProviderUnavailable Provider Retry "The provider does not answer, or answers with errors.";
     ProviderBusy Provider Wait "The provider asks to wait.";
-    ProviderAnswerLost Provider Reconcile "The provider's answer to a paid request never came.";
+    ProviderAnswerLost Provider Reconcile "The provider's answer to a paid request never came, or does not tell whether it was taken.";
     ProviderProtocol Provider Retry "The provider's answer cannot be understood.";
     ProviderLostJob Provider Retry "The provider does not know the prediction any more.";
     ProviderNoOutput Provider Retry "The provider reports success and gives no video.";
@@ -154,8 +154,8 @@ codes! {
 
     // What was made, found wrong by verification.
     Truncated Provider Retry "The video ends before it should.";
-    WrongDuration Provider Retry "The video has another length than it should.";
-    WrongSize Provider Retry "The video has another size than it should.";
+    WrongDuration Provider Abort "The video has another length than it should.";
+    WrongSize Provider Abort "The video has another size than it should.";
     AudioMissing Provider Retry "The video is silent where it should not be.";
     WrongCodec Provider Retry "The video uses another codec than it should.";
     AudioUnexpected Provider Retry "The video has sound where it should be silent.";

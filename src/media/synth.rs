@@ -52,6 +52,27 @@ pub fn upscale(
     })
 }
 
+/// Squeezes a video to half its width; what it shows is distorted.
+///
+/// # Errors
+/// Those of [`super::render()`].
+pub fn squeeze(
+    input: &dyn Input,
+    audio: bool,
+    out: &Path,
+    cancel: &Cancel,
+) -> Result<Report, MediaError> {
+    make(input, audio, out, cancel, |opened, _, _| {
+        let (width, height) = even_size(opened)?;
+        Ok(Work {
+            spec: spec_for(opened, nearest_even(f64::from(width) / 2.0), height)?,
+            extra_seconds: 0.0,
+            new_only: false,
+            what: "squeezed to half its width".to_owned(),
+        })
+    })
+}
+
 /// The whole clip, followed by `extra_seconds` of newly made moving picture:
 /// a slow drift into the last frame. The new part is silent.
 ///

@@ -10,7 +10,7 @@ mod listen;
 mod watch;
 
 pub use checks::Checks;
-pub use expectation::{AudioExpectation, DecodeDepth, Expectation};
+pub use expectation::{AudioExpectation, DecodeDepth, Expectation, Shape};
 
 use ends::Ends;
 pub(crate) use expectation::Truncation;

@@ -65,6 +65,7 @@ impl<P: Provider> Provider for Metered<P> {
             Err(SubmitError::UnknownModel { .. }) => "unknown_model",
             Err(SubmitError::Busy { .. }) => "busy",
             Err(SubmitError::NotSent { .. }) => "not_sent",
+            Err(SubmitError::Redirected { .. }) => "redirected",
             Err(SubmitError::Ambiguous { .. }) => "ambiguous",
         };
         provider_called("submit", outcome);

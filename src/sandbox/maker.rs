@@ -31,6 +31,8 @@ pub enum Make {
     CharacterReplace {
         picture: PathBuf,
     },
+    /// Squeezed to half its width.
+    Squeeze,
 }
 
 /// Why a video could not be made.
@@ -72,6 +74,7 @@ impl Maker for MediaMaker {
             Make::Segment { seconds } => {
                 synth::segment(&video, *seconds, out, cancel)?;
             }
+            Make::Squeeze => synth::squeeze(&video, task.audio, out, cancel).map(drop)?,
             Make::CharacterReplace { picture } => {
                 let picture = FileInput::new(picture);
                 synth::character_replace(&video, &picture, task.audio, out, cancel)?;

@@ -121,7 +121,7 @@ async fn make(state: &Arc<State>, id: &str, order: &Order) -> Result<Outcome, Fa
             picture: obtain(state, input, "image", &folder).await?,
         },
     };
-    let mut audio = state.config.audio;
+    let (mut audio, mut squeezed) = (state.config.audio, false);
     for fault in faults {
         match fault {
             Fault::SilentVideo => audio = false,
@@ -133,23 +133,35 @@ async fn make(state: &Arc<State>, id: &str, order: &Order) -> Result<Outcome, Fa
                     seconds: if kind == Kind::Extend { 0.2 } else { 2.0 },
                 };
             }
-            // Smaller than anything that may be asked for.
-            Fault::WrongSize => make = Make::Upscale { short_side: 240 },
+            // Smaller than anything that may be asked for; where no size is asked for, of another
+            // shape than the source.
+            Fault::WrongSize if kind == Kind::Upscale => make = Make::Upscale { short_side: 240 },
+            Fault::WrongSize => squeezed = true,
             _ => {}
         }
     }
 
-    let task = Task { video, make, audio };
-    let out = folder.join("1.mp4");
+    let video = if squeezed {
+        let to = folder.join("squeezed.mp4");
+        let make = Make::Squeeze;
+        made(state, Task { video, make, audio }, to).await?
+    } else {
+        video
+    };
+    let out = made(state, Task { video, make, audio }, folder.join("1.mp4")).await?;
+    if faults.contains(&Fault::CutFile) {
+        cut(&out).await.map_err(internal)?;
+    }
+    Ok(Outcome::Video(out))
+}
+
+async fn made(state: &State, task: Task, out: PathBuf) -> Result<PathBuf, Failure> {
     let (maker, cancel, to) = (Arc::clone(&state.maker), state.cancel.clone(), out.clone());
     tokio::task::spawn_blocking(move || maker.make(&task, &to, &cancel))
         .await
         .map_err(|_| (5000, "Internal error.".to_owned()))?
         .map_err(|error| (1403, format!("Task execution failed: {error}.")))?;
-    if faults.contains(&Fault::CutFile) {
-        cut(&out).await.map_err(internal)?;
-    }
-    Ok(Outcome::Video(out))
+    Ok(out)
 }
 
 fn short_side(input: &Value) -> u32 {

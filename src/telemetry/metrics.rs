@@ -41,6 +41,7 @@ const PROVIDER_CALLS: &str = "filmlab_provider_calls_total";
 const PROVIDER_BALANCE: &str = "filmlab_provider_balance_usd";
 const MEDIA_SLOTS: &str = "filmlab_media_slots_in_use";
 const MEDIA_BYTES: &str = "filmlab_media_bytes_reserved";
+const MEDIA_CPU: &str = "filmlab_media_cpu_seconds";
 const JOBS: &str = "filmlab_jobs";
 const NOTICES: &str = "filmlab_outbox";
 
@@ -95,6 +96,13 @@ pub const METRICS: &[Metric] = &[
         "Memory these passes are expected to take, of `worker.media_memory`.",
     ),
     metric(
+        MEDIA_CPU,
+        "histogram",
+        &[],
+        "CPU of the thread that a piece of media work ran on; codec threads of its own are not in \
+         it.",
+    ),
+    metric(
         JOBS,
         "gauge",
         &["state"],
@@ -123,6 +131,8 @@ pub fn start(version: &'static str) {
     RECORDER.get_or_init(|| {
         let builder = PrometheusBuilder::new()
             .set_buckets_for_metric(Matcher::Full(STAGE_SECONDS.into()), SECONDS)
+            .ok()?
+            .set_buckets_for_metric(Matcher::Full(MEDIA_CPU.into()), SECONDS)
             .ok()?;
         let recorder = builder.build_recorder();
         let handle = recorder.handle();
@@ -170,6 +180,10 @@ pub(crate) fn provider_called(call: &'static str, outcome: &'static str) {
 
 pub(crate) fn provider_balance(usd: f64) {
     gauge!(PROVIDER_BALANCE).set(usd);
+}
+
+pub(crate) fn media_took(cpu: Duration) {
+    histogram!(MEDIA_CPU).record(cpu);
 }
 
 /// A media pass that runs until this is dropped.

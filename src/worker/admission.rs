@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use crate::telemetry::metrics::MediaPass;
+use crate::telemetry::metrics::{self, MediaPass};
 
 const MIB: u64 = 1 << 20;
 /// Probes at once.
@@ -195,6 +195,7 @@ impl Permit {
             .spawn(move || {
                 let _entered = runtime.as_ref().map(Handle::enter);
                 let done = catch_unwind(AssertUnwindSafe(work));
+                metrics::media_took(cpu_of_this_thread());
                 drop(place);
                 // Nobody may be waiting any more.
                 let _ = answer.send(done);
@@ -208,6 +209,12 @@ impl Permit {
             }
         }
     }
+}
+
+/// Since it was made.
+fn cpu_of_this_thread() -> Duration {
+    let spent = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::try_from(spent).unwrap_or_default()
 }
 
 /// Media work that came to no end of its own: a defect.

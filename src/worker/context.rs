@@ -215,6 +215,20 @@ pub(super) fn media_failure(error: MediaError, made_by: Party) -> Failure {
         .because(error)
 }
 
+/// A failure with the provider's own words, which help the caller; they are text of a third
+/// party, so they are quoted.
+pub(super) fn provider_said(code: Code, words: &str) -> Failure {
+    Failure::new(code, quoting(code.about(), words))
+}
+
+pub(super) fn quoting(sentence: &str, words: &str) -> String {
+    if words.is_empty() {
+        sentence.to_owned()
+    } else {
+        format!("{sentence} It said: “{words}”")
+    }
+}
+
 /// The failure as the job's document shows it.
 pub(super) async fn error_of(context: &Context<'_>, failure: &Failure) -> JobError {
     let job = context.writer.job().await;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 use utoipa::ToSchema;
 
-use super::context::media_failure;
+use super::context::{media_failure, provider_said};
 use super::objects::{ObjectInput, passed_through};
 use super::stages::prepare::{facts, fetch_failure, processing_time, stored_failure};
 use super::stop::{Stop, StopReason};
@@ -275,9 +275,8 @@ fn price_failure(error: ProviderError) -> Failure {
         ProviderError::Unauthorized { .. } => Code::ProviderUnauthorized,
         ProviderError::NotFound { .. } => Code::ModelUnknown,
         ProviderError::Busy { .. } => Code::ProviderBusy,
-        ProviderError::Rejected { message } => {
-            let text = format!("{} It said: “{message}”", Code::ProviderRejected.about());
-            return Failure::new(Code::ProviderRejected, text).because(error);
+        ProviderError::Rejected { words, .. } => {
+            return provider_said(Code::ProviderRejected, words).because(error);
         }
         ProviderError::Protocol { .. } => Code::ProviderProtocol,
         _ => Code::ProviderUnavailable,

@@ -160,7 +160,17 @@ async fn leave(context: &Context<'_>, halt: Halt) -> Result<Job, Halt> {
                     let message = format!("{} It was waiting: {}", deadline.message, error.message);
                     Failure::new(Code::DeadlineExceeded, message).by(error.party)
                 }
-                None => deadline,
+                None => match context.writer.job().await {
+                    // Nothing failed, and it was not us who took so long.
+                    job if job.stage == Some(Stage::Generate) => {
+                        let message = format!(
+                            "{} The provider took it, and was not done by then.",
+                            deadline.message
+                        );
+                        Failure::new(Code::DeadlineExceeded, message).by(Party::Provider)
+                    }
+                    _ => deadline,
+                },
             };
             end::failed(context, failure).await
         }

@@ -8,7 +8,7 @@
 //! rest, which are ignored here.
 
 mod child;
-mod memory;
+pub(crate) mod memory;
 mod mutants;
 mod report;
 mod run;

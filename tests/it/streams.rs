@@ -1,5 +1,6 @@
 //! Objects that are read by range and written in parts, through the media core and the worker.
 
+mod flat;
 mod processing;
 mod reading;
 mod stand;

@@ -31,6 +31,23 @@ pub enum AudioExpectation {
     Any,
 }
 
+/// The proportions of another picture, and how far they may be missed.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Shape {
+    pub width: u32,
+    pub height: u32,
+    /// The largest accepted factor between both ratios of width to height; 1 is none.
+    pub within: f64,
+}
+
+impl Shape {
+    fn fits(self, width: u32, height: u32) -> bool {
+        let ratio = |width: u32, height: u32| f64::from(width) / f64::from(height.max(1));
+        let factor = ratio(width, height) / ratio(self.width, self.height);
+        (1.0 / self.within..=self.within).contains(&factor)
+    }
+}
+
 /// What a file must be. `Default` expects only that it is whole and decodes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -45,6 +62,8 @@ pub struct Expectation {
     pub width: Option<u32>,
     /// Height as shown.
     pub height: Option<u32>,
+    /// Proportions as shown.
+    pub shape: Option<Shape>,
     /// Sound.
     pub audio: AudioExpectation,
     /// Whether something must be heard on it: a track of digital silence is
@@ -173,6 +192,15 @@ pub(super) fn compare(found: &Verified, expect: &Expectation) -> Result<(), Medi
         return fail(
             MediaCode::WrongSize,
             format!("{}×{}, expected {wanted}", size.0, size.1),
+        );
+    }
+    if let Some(shape) = expect.shape.filter(|shape| !shape.fits(size.0, size.1)) {
+        return fail(
+            MediaCode::WrongSize,
+            format!(
+                "{}×{}, expected about the proportions of {}×{}",
+                size.0, size.1, shape.width, shape.height
+            ),
         );
     }
     match (expect.audio, &found.probe.audio) {

@@ -20,6 +20,7 @@ pub(super) fn submitted(
         let Some(answer) = answer else {
             return Err(SubmitError::Ambiguous {
                 message: format!("HTTP {status} with an answer that is not JSON"),
+                words: Some(String::new()),
             });
         };
         // An id settles it, whatever else the answer says: a recorded id can be asked about.
@@ -42,6 +43,14 @@ pub(super) fn submitted(
     // A 5xx says nothing about what happened behind the gateway; its body does not either.
     if status >= 500 {
         return Err(SubmitError::Ambiguous {
+            message: said(status, &answer.message),
+            words: Some(answer.message),
+        });
+    }
+    // The API has no redirects: something before it answers, or the base address is wrong. A 303
+    // is none of these, since it follows a request that was carried out (RFC 9110, 15.4.4).
+    if matches!(status, 301 | 302 | 307 | 308) {
+        return Err(SubmitError::Redirected {
             message: said(status, &answer.message),
         });
     }
@@ -129,8 +138,9 @@ fn refused(
         }
     };
     let message = said(status, &answer.message);
+    let words = answer.message.clone();
     match reason {
-        Reason::Rejected => SubmitError::Rejected { message },
+        Reason::Rejected => SubmitError::Rejected { message, words },
         Reason::Content => SubmitError::ContentRefused { message },
         Reason::Unauthorized => SubmitError::Unauthorized { message },
         Reason::NoFunds => SubmitError::NoFunds { message },
@@ -139,7 +149,10 @@ fn refused(
             message,
             retry_after,
         },
-        Reason::Unclear => SubmitError::Ambiguous { message },
+        Reason::Unclear => SubmitError::Ambiguous {
+            message,
+            words: Some(words),
+        },
     }
 }
 
@@ -160,14 +173,20 @@ pub(super) fn asked(
             return Ok(answer);
         }
         let code = u16::try_from(answer.code).unwrap_or(500);
-        return Err(failed(code, retry_after, said(status, &answer.message)));
+        let message = said(status, &answer.message);
+        return Err(failed(code, retry_after, message, answer.message));
     }
-    let message = answer.map(|answer| answer.message).unwrap_or_default();
-    Err(failed(status, retry_after, said(status, &message)))
+    let words = answer.map(|answer| answer.message).unwrap_or_default();
+    Err(failed(status, retry_after, said(status, &words), words))
 }
 
-/// A repeatable call's error by its status or envelope code.
-pub(super) fn failed(code: u16, retry_after: Option<Duration>, message: String) -> ProviderError {
+/// A repeatable call's error by its status or envelope code. `words` are the provider's own.
+pub(super) fn failed(
+    code: u16,
+    retry_after: Option<Duration>,
+    message: String,
+    words: String,
+) -> ProviderError {
     match code {
         401..=403 => ProviderError::Unauthorized { message },
         404 | 410 => ProviderError::NotFound { message },
@@ -175,7 +194,7 @@ pub(super) fn failed(code: u16, retry_after: Option<Duration>, message: String) 
             message,
             retry_after,
         },
-        400 | 405 | 406 | 411..=422 | 431 | 451 => ProviderError::Rejected { message },
+        400 | 405 | 406 | 411..=422 | 431 | 451 => ProviderError::Rejected { message, words },
         300..=399 => ProviderError::Protocol { message },
         _ => ProviderError::Unavailable { message },
     }
@@ -203,6 +222,7 @@ mod tests {
             Err(SubmitError::UnknownModel { .. }) => "unknown model",
             Err(SubmitError::Busy { .. }) => "busy",
             Err(SubmitError::NotSent { .. }) => "not sent",
+            Err(SubmitError::Redirected { .. }) => "redirected",
             Err(SubmitError::Ambiguous { .. }) => "ambiguous",
         }
     }
@@ -291,8 +311,6 @@ mod tests {
             (404, r#"{"message":"model not found"}"#, "unknown model"),
             (405, "", "unknown model"),
             (429, "", "busy"),
-            (301, "", "ambiguous"),
-            (307, "", "ambiguous"),
             (408, "", "ambiguous"),
             (409, "", "ambiguous"),
             (
@@ -317,6 +335,45 @@ mod tests {
             let result = submitted(200, None, body.as_bytes());
             assert_eq!(name(&result), "ambiguous", "{body}");
         }
+    }
+
+    #[test]
+    fn redirects_take_nothing_but_for_the_one_that_follows_an_acceptance() {
+        for (status, body, expected) in [
+            (300, "", "ambiguous"),
+            (301, "", "redirected"),
+            (302, "<html>", "redirected"),
+            (303, "", "ambiguous"),
+            (304, "", "ambiguous"),
+            (307, r#"{"code":500,"message":"?"}"#, "redirected"),
+            (308, "", "redirected"),
+        ] {
+            let result = submitted(status, None, body.as_bytes());
+            assert_eq!(name(&result), expected, "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn what_the_provider_says_is_kept_apart_from_how_it_was_sent() {
+        let said = |status, body: &str| match submitted(status, None, body.as_bytes()) {
+            Err(SubmitError::Rejected { message, words }) => (message, Some(words)),
+            Err(SubmitError::Ambiguous { message, words }) => (message, words),
+            other => panic!("{other:?}"),
+        };
+        let words = |text: &str| Some(text.to_owned());
+        assert_eq!(
+            said(400, r#"{"code":1401,"message":"Invalid parameter."}"#),
+            (
+                "HTTP 400: Invalid parameter.".into(),
+                words("Invalid parameter.")
+            )
+        );
+        assert_eq!(
+            said(200, r#"{"code":500,"message":"Internal error."}"#),
+            ("HTTP 200: Internal error.".into(), words("Internal error."))
+        );
+        assert_eq!(said(413, ""), ("HTTP 413".into(), words("")));
+        assert_eq!(said(502, "<html>"), ("HTTP 502".into(), words("")));
     }
 
     #[test]

@@ -79,7 +79,7 @@ impl WaveSpeed {
         }
         let callbacks = Callbacks::new(&config.callback);
         let common = || {
-            let builder = reqwest::Client::builder();
+            let builder = crate::tls::client();
             // A sandbox on this machine is not behind the proxy of its network.
             let builder = if config.allow_loopback {
                 builder.no_proxy()
@@ -257,6 +257,7 @@ impl Provider for WaveSpeed {
             Err(error) => {
                 return Err(SubmitError::Ambiguous {
                     message: said(&error),
+                    words: None,
                 });
             }
         };
@@ -268,6 +269,7 @@ impl Provider for WaveSpeed {
             Err(_) if !status.is_success() => answer::submitted(status.as_u16(), wait, &[]),
             Err(error) => Err(SubmitError::Ambiguous {
                 message: error.to_string(),
+                words: Some(String::new()),
             }),
         }
     }

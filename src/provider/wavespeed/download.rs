@@ -87,6 +87,7 @@ async fn open(client: &WaveSpeed, output: &Url) -> Result<reqwest::Response, Pro
 fn address_refused(reason: &str) -> ProviderError {
     ProviderError::Rejected {
         message: format!("the output's address is not called: {reason}"),
+        words: String::new(),
     }
 }
 
@@ -97,6 +98,11 @@ fn refused(status: StatusCode, response: &reqwest::Response) -> ProviderError {
         401 | 403 | 404 | 410 => ProviderError::NotFound { message },
         // Nothing, or a part, was not what was asked for.
         200..=299 => ProviderError::Protocol { message },
-        code => answer::failed(code, retry_after(response.headers()), message),
+        code => answer::failed(
+            code,
+            retry_after(response.headers()),
+            message,
+            String::new(),
+        ),
     }
 }

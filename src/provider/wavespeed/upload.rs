@@ -137,12 +137,14 @@ impl Upload<'_> {
         let message = format!("the place for the upload answers HTTP {}", status.as_u16());
         let wait = retry_after(response.headers());
         // A refusal there is of the place, not of our key: a fresh place may do.
-        Err(match answer::failed(status.as_u16(), wait, message) {
-            ProviderError::Unauthorized { message } | ProviderError::NotFound { message } => {
-                ProviderError::Unavailable { message }
-            }
-            other => other,
-        })
+        Err(
+            match answer::failed(status.as_u16(), wait, message, String::new()) {
+                ProviderError::Unauthorized { message } | ProviderError::NotFound { message } => {
+                    ProviderError::Unavailable { message }
+                }
+                other => other,
+            },
+        )
     }
 
     async fn send_form(&self) -> Result<Url, ProviderError> {
@@ -151,6 +153,7 @@ impl Upload<'_> {
             .mime_str(self.content_type)
             .map_err(|_| ProviderError::Rejected {
                 message: format!("{:?} is no content type", wire::clip(self.content_type)),
+                words: String::new(),
             })?;
         let response = self
             .client

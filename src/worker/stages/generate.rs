@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::context::{Context, Halt, Step};
+use super::super::context::{Context, Halt, Step, provider_said};
 use crate::clock::{elapsed, later};
 use crate::job::{Change, Code, Failure, Job, Progress, Stage, Timestamp};
 use crate::provider::{Prediction, ProviderError};
@@ -46,39 +46,21 @@ pub(super) async fn run(context: &Context<'_>, job: Job) -> Result<Step, Halt> {
                 .await?;
             return Ok(Step::Next);
         }
-        Prediction::ContentRefused { message } => {
-            Failure::new(Code::ContentRefused, said(Code::ContentRefused, &message))
+        Prediction::ContentRefused { message } => provider_said(Code::ContentRefused, &message),
+        Prediction::Rejected { message } => provider_said(Code::ProviderRejected, &message),
+        Prediction::InputUnreachable { message } => {
+            provider_said(Code::ProviderInputUnreachable, &message)
         }
-        Prediction::Rejected { message } => Failure::new(
-            Code::ProviderRejected,
-            said(Code::ProviderRejected, &message),
-        ),
-        Prediction::InputUnreachable { message } => Failure::new(
-            Code::ProviderInputUnreachable,
-            said(Code::ProviderInputUnreachable, &message),
-        ),
         Prediction::NoOutput => {
             Failure::new(Code::ProviderNoOutput, Code::ProviderNoOutput.about())
         }
-        Prediction::Failed { message } => {
-            Failure::new(Code::ProviderFailed, said(Code::ProviderFailed, &message))
-        }
-        Prediction::Gone { message } => {
-            Failure::new(Code::ProviderFailed, said(Code::ProviderFailed, &message))
+        Prediction::Failed { message } | Prediction::Gone { message } => {
+            provider_said(Code::ProviderFailed, &message)
         }
     };
     // A new attempt means a new intent: this prediction gives nothing any more.
     context.writer.record(&Change::PredictionLost).await?;
     Err(failure.into())
-}
-
-/// The provider's own words help the caller; they are text of a third party, so they are quoted.
-fn said(code: Code, message: &str) -> String {
-    if message.is_empty() {
-        code.about().to_owned()
-    } else {
-        format!("{} It said: “{message}”", code.about())
-    }
 }
 
 async fn unanswered(context: &Context<'_>, job: &Job, error: ProviderError) -> Result<Step, Halt> {

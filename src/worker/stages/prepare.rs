@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::TryStreamExt as _;
 use url::Url;
 
-use super::super::context::{Context, Halt, media_failure};
+use super::super::context::{Context, Halt, media_failure, provider_said};
 use super::super::objects::{ObjectBody, ObjectInput, passed_through};
 use super::{mark, recipe};
 use crate::clock::{elapsed, later};
@@ -224,10 +224,7 @@ fn upload_failure(error: ProviderError) -> Failure {
             Code::ProviderUnauthorized.about(),
         ),
         ProviderError::Busy { .. } => Failure::new(Code::ProviderBusy, Code::ProviderBusy.about()),
-        ProviderError::Rejected { ref message } => {
-            let text = format!("{} It said: “{message}”", Code::ProviderRejected.about());
-            Failure::new(Code::ProviderRejected, text)
-        }
+        ProviderError::Rejected { ref words, .. } => provider_said(Code::ProviderRejected, words),
         _ => Failure::new(Code::ProviderUnavailable, Code::ProviderUnavailable.about()),
     }
     .because(error)

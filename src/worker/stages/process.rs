@@ -10,8 +10,8 @@ use super::super::objects::{ObjectInput, ObjectOutput};
 use super::mark;
 use super::recipe::{self, Recipe};
 use crate::job::{
-    Change, Code, Failure, Job, OrFailure as _, Params, Party, Progress, Published, SourceFacts,
-    Stage,
+    Change, Code, Disposition, Failure, Job, OrFailure as _, Params, Party, Progress, Published,
+    SourceFacts, Stage,
 };
 use crate::media::{
     self, AudioExpectation, Event, Expectation, Input, MediaCode, MediaError, Output as _,
@@ -47,6 +47,15 @@ pub(super) async fn run(context: &Context<'_>, job: Job) -> Result<Step, Halt> {
         Err(error) => {
             if let Some(failure) = generated.failure() {
                 return Err(failure.into());
+            }
+            // It is whole: a fresh copy is no better, and what the provider made of these inputs
+            // it would most likely make again. The file stays for whoever looks into it.
+            if matches!(error.code, MediaCode::WrongDuration | MediaCode::WrongSize) {
+                let failure = media_failure(error, Party::Provider);
+                let message = format!("{} It is {}.", failure.code.about(), failure.message);
+                return Err(Failure { message, ..failure }
+                    .with(Disposition::Abort)
+                    .into());
             }
             // A fresh copy may be whole; a second submission would be paid for.
             context.writer.record(&Change::GeneratedUnusable).await?;
@@ -257,7 +266,7 @@ async fn verify(
         Err(error) => {
             tracing::error!(job = %job.id, %error, "our own result fails verification");
             Err(media_failure(error, Party::Service)
-                .with(crate::job::Disposition::Retry)
+                .with(Disposition::Retry)
                 .by(Party::Service)
                 .into())
         }

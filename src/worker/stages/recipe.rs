@@ -5,7 +5,7 @@ use super::super::context::{Context, Halt, media_failure};
 use super::super::objects::ObjectInput;
 use crate::job::{Job, Params, Party, SourceFacts};
 use crate::media::{
-    self, AudioExpectation, Checks, Expectation, MediaCode, MediaError, Profile, Verified,
+    self, AudioExpectation, Checks, Expectation, MediaCode, MediaError, Profile, Shape, Verified,
 };
 use crate::provider::Returns;
 
@@ -18,6 +18,11 @@ const GENERATED_TOLERANCE_MS: u64 = 250;
 const MISSING_MS: u64 = 500;
 /// So much longer than asked for a new part by itself may be.
 const EXTRA_MS: u64 = 1000;
+/// The proportions of what the provider makes may differ from the source's by this factor. Models
+/// round sides to 8 to 32 pixels (up to 5 % at 480p), and some know only the usual shapes: 1:1,
+/// 4:3, 16:9 and 21:9 are a third apart, so the nearest is off by a sixth at most. What is further
+/// off was cropped, stretched or turned.
+const SHAPE_WITHIN: f64 = 1.2;
 
 /// What the generated video is held against.
 pub(super) fn expected(context: &Context<'_>, job: &Job, facts: &SourceFacts) -> Expectation {
@@ -26,6 +31,11 @@ pub(super) fn expected(context: &Context<'_>, job: &Job, facts: &SourceFacts) ->
         audio: AudioExpectation::Any,
         listen: settings.audible,
         depth: settings.checks.depth(),
+        shape: Some(Shape {
+            width: facts.width,
+            height: facts.height,
+            within: SHAPE_WITHIN,
+        }),
         ..Expectation::default()
     };
     match &job.params {

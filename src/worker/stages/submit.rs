@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::super::context::{Context, Halt, Step};
+use super::super::context::{Context, Halt, Step, provider_said, quoting};
 use super::super::limiter::Admission;
 use super::prepare;
 use crate::clock::later;
@@ -197,13 +197,17 @@ async fn not_submitted(
     intent: Intent,
     error: SubmitError,
 ) -> Result<Step, Halt> {
-    if let SubmitError::Ambiguous { message } = error {
+    if let SubmitError::Ambiguous { message, words } = error {
         tracing::warn!(
             intent = intent.id,
             message,
             "nobody knows whether the provider accepted"
         );
-        return unknown(context, &intent).await;
+        let doubt = match words {
+            Some(words) => quoting(UNCLEAR, &words),
+            None => NO_ANSWER.to_owned(),
+        };
+        return unknown(context, &intent, doubt).await;
     }
     context
         .writer
@@ -211,9 +215,9 @@ async fn not_submitted(
         .await?;
     let busy_pause = context.settings().busy_pause;
     let (failure, pause) = match error {
-        SubmitError::Rejected { message } => {
-            let text = format!("{} It said: “{message}”", Code::ProviderRejected.about());
-            return Err(Failure::new(Code::ProviderRejected, text).into());
+        SubmitError::Rejected { message, words } => {
+            let failure = provider_said(Code::ProviderRejected, &words);
+            return Err(failure.because(message).into());
         }
         SubmitError::ContentRefused { message } => {
             return Err(
@@ -234,6 +238,16 @@ async fn not_submitted(
                     .because(message)
                     .into(),
             );
+        }
+        SubmitError::Redirected { message } => {
+            tracing::error!(
+                message,
+                "the provider's address answers with a redirect; is it the right one?"
+            );
+            let text = "The provider's address leads elsewhere; nothing was taken there.";
+            return Err(Failure::new(Code::ProviderProtocol, text)
+                .because(message)
+                .into());
         }
         SubmitError::Unauthorized { message } => {
             tracing::error!(message, "the provider does not accept the key");
@@ -260,8 +274,10 @@ async fn not_submitted(
                 Failure::new(Code::ProviderBusy, Code::ProviderBusy.about()).because(message);
             (failure, retry_after.unwrap_or(busy_pause))
         }
-        SubmitError::Ambiguous { message } => {
-            return Err(Failure::new(Code::ProviderAnswerLost, message).into());
+        // Dealt with above.
+        SubmitError::Ambiguous { message, .. } => {
+            let failure = Failure::new(Code::ProviderAnswerLost, Code::ProviderAnswerLost.about());
+            return Err(failure.because(message).into());
         }
     };
     Ok(Step::Wait {
@@ -270,9 +286,14 @@ async fn not_submitted(
     })
 }
 
+const NO_ANSWER: &str =
+    "The provider's answer to a paid request never came, so nobody knows whether it was taken.";
+const UNCLEAR: &str = "The provider answered a paid request in a way that does not tell whether it \
+    was taken.";
+
 /// Waits for the callback that proves the submission, as long as the request could still be
-/// under way anywhere.
-async fn unknown(context: &Context<'_>, intent: &Intent) -> Result<Step, Halt> {
+/// under way anywhere. `doubt` says what happened.
+async fn unknown(context: &Context<'_>, intent: &Intent, doubt: String) -> Result<Step, Halt> {
     let settings = context.settings();
     // The request itself, a lease in which another worker might still hold it, and grace for
     // clocks: only then can nobody be waiting for the answer any more.
@@ -285,11 +306,18 @@ async fn unknown(context: &Context<'_>, intent: &Intent) -> Result<Step, Halt> {
             until,
         })
         .await?;
-    let failure = Failure::new(Code::ProviderAnswerLost, Code::ProviderAnswerLost.about());
     Ok(Step::Wait {
         until,
-        reason: Some(failure),
+        reason: Some(Failure::new(Code::ProviderAnswerLost, doubt)),
     })
+}
+
+/// What was said of the open submission when its answer failed to settle it.
+fn doubt(job: &Job) -> String {
+    match &job.error {
+        Some(error) if error.code == Code::ProviderAnswerLost => error.message.clone(),
+        _ => Code::ProviderAnswerLost.about().to_owned(),
+    }
 }
 
 /// An intent that an earlier visit left behind.
@@ -318,10 +346,11 @@ async fn unresolved(context: &Context<'_>, job: &Job, intent: Intent) -> Result<
         .unknown_until
         .filter(|_| intent.state == IntentState::Unknown)
     else {
-        return unknown(context, &intent).await;
+        let about = Code::ProviderAnswerLost.about().to_owned();
+        return unknown(context, &intent, about).await;
     };
     if context.now() < until {
-        let failure = Failure::new(Code::ProviderAnswerLost, Code::ProviderAnswerLost.about());
+        let failure = Failure::new(Code::ProviderAnswerLost, doubt(job));
         return Ok(Step::Wait {
             until,
             reason: Some(failure),
@@ -348,11 +377,9 @@ async fn unresolved(context: &Context<'_>, job: &Job, intent: Intent) -> Result<
         .filter(|known| known.id.starts_with(&round) && known.state == IntentState::Wasted)
         .count();
     if wasted > context.settings().max_resubmissions as usize {
-        return Err(
-            Failure::new(Code::ProviderAnswerLost, Code::ProviderAnswerLost.about())
-                .with(crate::job::Disposition::Abort)
-                .into(),
-        );
+        return Err(Failure::new(Code::ProviderAnswerLost, doubt(job))
+            .with(crate::job::Disposition::Abort)
+            .into());
     }
     // The fence names the next intent, so it belongs to the next visit.
     Ok(Step::Wait {

@@ -19,14 +19,16 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("telemetry", &["job", "clock"]),
     ("secret", &[]),
+    // The system's certificates, for whoever builds an HTTP client.
+    ("tls", &[]),
     // A file in the making, as media and the object store of one machine both write them.
     ("staging", &[]),
     // One SQLite file serves ledger and queue: opening and migrating it is the same for both.
     ("sqlite", &[]),
-    ("outgoing", &["clock", "telemetry"]),
+    ("outgoing", &["clock", "telemetry", "tls"]),
     ("retry", &["clock", "outgoing"]),
     // Who we are to Google's APIs, for every adapter that calls one.
-    ("google", &["clock", "retry"]),
+    ("google", &["clock", "retry", "tls"]),
     // Settings are assembled here and handed down; adapters may be configured by
     // types of their own or by types of `config`, not both ways (see `cycles`).
     ("config", ALL),
@@ -65,6 +67,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "outgoing",
             "retry",
             "secret",
+            "tls",
         ],
     ),
     // The built-in queue asks the ledger what is due, through the trait.
@@ -120,11 +123,15 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "queue",
             "notify",
             "worker",
+            "tls",
         ],
     ),
     // A stand-in that shared code with the client would agree with its mistakes:
     // it knows the provider's API from the documentation, not from `provider`.
-    ("sandbox", &["job", "clock", "telemetry", "config", "media"]),
+    (
+        "sandbox",
+        &["job", "clock", "telemetry", "config", "media", "tls"],
+    ),
 ];
 
 /// The one home of `unsafe` and of libav's types.

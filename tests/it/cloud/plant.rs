@@ -1,7 +1,7 @@
 //! Everything a deployment has, on loopback.
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,7 +37,6 @@ pub(super) struct Plant {
 
 /// Where everything is that a worker talks to.
 struct Wiring<'a> {
-    data: PathBuf,
     project: &'a str,
     emulator: &'a str,
     google: &'a url::Url,
@@ -67,8 +66,6 @@ impl Wiring<'_> {
         } = self;
         format!(
             r#"
-                [data]
-                dir = "{data}"
                 [cloud]
                 project = "demo"
                 metadata_url = "{google}"
@@ -126,7 +123,6 @@ impl Wiring<'_> {
                 [links]
                 key = "0123456789abcdef"
                 "#,
-            data = self.data.display(),
             logo = self.logo.display(),
             lease = self.lease,
             heartbeat = self.lease / 3,
@@ -143,22 +139,49 @@ impl Drop for Plant {
     }
 }
 
-/// The real binary, with the settings written for it.
+/// Runs a program that can write no byte into any file: the kernel ends it with SIGXFSZ if it
+/// tries, wherever the file lies.
+const WITHOUT_FILES: &str = r#"ulimit -f 0; exec "$0" "$@""#;
+
+fn without_files(program: &str) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", WITHOUT_FILES, program]);
+    command
+}
+
+/// The real binary, with the settings written for it. In the cloud nothing is kept on a disk, not
+/// even for a while.
 fn start_worker(dir: &tempfile::TempDir, number: usize, emulator: &str) -> Child {
     let file = dir.path().join(format!("worker-{number}.toml"));
-    let log = std::fs::File::options()
+    let mut log = std::fs::File::options()
         .create(true)
         .append(true)
         .open(dir.path().join(format!("worker-{number}.log")))
         .unwrap();
-    Command::new(env!("CARGO_BIN_EXE_filmlab"))
+    let mut worker = without_files(env!("CARGO_BIN_EXE_filmlab"))
         .args(["--config", file.to_str().unwrap(), "serve"])
         .env("FIRESTORE_EMULATOR_HOST", emulator)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(log)
+        .stderr(Stdio::piped())
         .spawn()
-        .unwrap()
+        .unwrap();
+    // Its lines end with it.
+    let mut lines = worker.stderr.take().unwrap();
+    std::thread::spawn(move || std::io::copy(&mut lines, &mut log));
+    worker
+}
+
+#[test]
+fn who_may_write_no_file_is_ended_when_it_does() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let ended = without_files("dd")
+        .args(["if=/dev/zero", "bs=1", "count=1"])
+        .arg(format!("of={}", file.path().display()))
+        .output()
+        .unwrap();
+    assert!(!ended.status.success());
+    assert_eq!(std::fs::metadata(file.path()).unwrap().len(), 0);
 }
 
 /// A port that was free a moment ago.
@@ -215,7 +238,6 @@ impl Plant {
         let mut started = Vec::new();
         for (number, listen) in addresses.iter().enumerate() {
             let wiring = Wiring {
-                data: dir.path().join(format!("worker-{number}")),
                 project: &emulator.project,
                 emulator: &host,
                 google: &google_url,

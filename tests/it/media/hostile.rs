@@ -111,7 +111,7 @@ fn truncated_files_are_not_published() {
     // Without its index at the end there is nothing to read.
     let tail = fixture(
         "tail.mp4",
-        &format!("-i {} -c copy -movflags -faststart", plain().display()),
+        &format!("-i \"{}\" -c copy -movflags -faststart", plain().display()),
     );
     let bytes = std::fs::read(tail).unwrap();
     let headless = written("headless.mp4", &bytes[..bytes.len() * 3 / 4]);

@@ -26,7 +26,7 @@ fn with_gap(seconds: u32) -> PathBuf {
     fixture(
         &format!("gap-{seconds}.mkv"),
         &format!(
-            "-i {} -vf {later} -fps_mode passthrough {SMALL}",
+            "-i \"{}\" -vf {later} -fps_mode passthrough {SMALL}",
             four_seconds().display()
         ),
     )
@@ -137,7 +137,7 @@ fn late_picture() -> (PathBuf, u64) {
     let path = fixture(
         "late-picture.ts",
         &format!(
-            "-f lavfi -i sine=sample_rate=48000:duration=7 -itsoffset 3 -i {} -map 1:v -map 0:a \
+            "-f lavfi -i sine=sample_rate=48000:duration=7 -itsoffset 3 -i \"{}\" -map 1:v -map 0:a \
              -c:v copy -c:a aac -b:a 192k -muxdelay 0 -muxpreload 0",
             four_seconds().display()
         ),
@@ -385,7 +385,7 @@ fn claiming(path: &Path, seconds: f64) -> PathBuf {
 fn headers_that_lie_are_found_out_while_decoding() {
     let main = fixture(
         "four-seconds.mkv",
-        &format!("-i {} -c copy", four_seconds().display()),
+        &format!("-i \"{}\" -c copy", four_seconds().display()),
     );
     let lying = claiming(&main, 0.5);
     let found = probe(&FileInput::new(&lying), &Limits::default(), &Cancel::new()).unwrap();

@@ -134,7 +134,7 @@ fn alias(path: &str) -> Vec<u8> {
 fn linked() -> Vec<u8> {
     let path = fixture(
         "nested-clip.mkv",
-        &format!("-i {} -c copy", clip().display()),
+        &format!("-i \"{}\" -c copy", clip().display()),
     );
     let mut bytes = std::fs::read(path).unwrap();
     // In place of MuxingApp and WritingApp: NextFilename and PrevFilename, whose identifiers are
@@ -162,7 +162,7 @@ fn attached(bait: &Bait) -> Vec<u8> {
             bait.listener.local_addr().unwrap().port()
         ),
         &format!(
-            "-i {} -c copy -attach {} -metadata:s:t mimetype=application/x-mpegurl",
+            "-i \"{}\" -c copy -attach \"{}\" -metadata:s:t mimetype=application/x-mpegurl",
             clip().display(),
             list.display()
         ),

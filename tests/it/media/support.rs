@@ -2,21 +2,31 @@
 //!
 //! The program is the reference here; the product never starts it.
 
+use std::hash::{Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 
 use filmlab::media::{
     Cancel, Checks, Event, FileInput, FileOutput, Force, Input, Limits, MediaError, Profile,
     Render, Report,
 };
 
-/// A directory of this process, removed by the system's own cleaning.
+/// A directory of this process. What processes that are no more left is removed by the next.
 pub(crate) fn directory() -> &'static Path {
-    static DIRECTORY: OnceLock<tempfile::TempDir> = OnceLock::new();
-    DIRECTORY
-        .get_or_init(|| tempfile::tempdir().unwrap())
-        .path()
+    static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
+    DIRECTORY.get_or_init(|| {
+        let all = Path::new(env!("CARGO_TARGET_TMPDIR")).join("processes");
+        let own = all.join(std::process::id().to_string());
+        for left in std::fs::read_dir(&all).into_iter().flatten().flatten() {
+            let running = Path::new("/proc").join(left.file_name()).exists();
+            if Path::new("/proc/self").exists() && (!running || left.path() == own) {
+                let _ = std::fs::remove_dir_all(left.path());
+            }
+        }
+        std::fs::create_dir_all(&own).unwrap();
+        own
+    })
 }
 
 /// A path nobody else uses.
@@ -25,11 +35,16 @@ pub(crate) fn fresh(name: &str) -> PathBuf {
     folder.join(name)
 }
 
-/// Runs the ffmpeg program; its arguments are split at blanks.
+/// Runs the ffmpeg program; its arguments are split at blanks outside double quotes.
 pub(crate) fn ffmpeg(arguments: &str, extra: &[&str]) -> String {
+    let pieces = arguments.split('"').enumerate();
+    let words = pieces.flat_map(|(number, piece)| match number % 2 {
+        0 => piece.split_whitespace().collect(),
+        _ => vec![piece],
+    });
     let output = Command::new("ffmpeg")
         .args(["-hide_banner", "-nostdin", "-y"])
-        .args(arguments.split_whitespace())
+        .args(words)
         .args(extra)
         .output()
         .expect("the ffmpeg program is needed as a reference");
@@ -62,17 +77,19 @@ pub(crate) fn ffprobe(path: &Path, stream: &str, entries: &str) -> Vec<String> {
         .collect()
 }
 
-/// Makes a fixture once per process.
+/// Makes a fixture, once for all processes that ask for it by the same arguments.
 pub(crate) fn fixture(name: &str, arguments: &str) -> PathBuf {
-    static MADE: Mutex<()> = Mutex::new(());
-    let _guard = MADE
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
-    let path = directory().join(name);
+    let mut hasher = std::hash::DefaultHasher::new();
+    arguments.hash(&mut hasher);
+    let folder = format!("fixtures/{:016x}", hasher.finish());
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(folder);
+    let path = folder.join(name);
     if !path.exists() {
-        let part = directory().join(format!("part-{name}"));
-        ffmpeg(arguments, &[part.to_str().unwrap()]);
-        std::fs::rename(part, &path).unwrap();
+        std::fs::create_dir_all(&folder).unwrap();
+        let made = fresh(name);
+        ffmpeg(arguments, &[made.to_str().unwrap()]);
+        // Both made the same, whoever comes first.
+        std::fs::rename(made, &path).unwrap();
     }
     path
 }

@@ -1,8 +1,8 @@
 //! Verification finds what is wrong, and only that.
 
 use filmlab::media::{
-    AudioExpectation, Cancel, DecodeDepth, Expectation, FileInput, Limits, MediaCode, Verified,
-    verify,
+    AudioExpectation, Cancel, DecodeDepth, Expectation, FileInput, Limits, MediaCode, Shape,
+    Verified, verify,
 };
 
 use super::support::*;
@@ -70,6 +70,33 @@ fn each_wrong_expectation_has_its_code() {
     );
     assert_eq!(wrong(|e| e.width = Some(1280)), MediaCode::WrongSize);
     assert_eq!(wrong(|e| e.height = Some(720)), MediaCode::WrongSize);
+    // Twice a rounding to 32 pixels is the same shape; lying down, upright or square is not.
+    let shape = |width, height| {
+        let within = 1.2;
+        let shape = Some(Shape {
+            width,
+            height,
+            within,
+        });
+        check(&plain(), &Expectation { shape, ..whole() }).map(drop)
+    };
+    assert_eq!(
+        [shape(1920, 1080), shape(848, 464), shape(640, 301)],
+        [Ok(()); 3]
+    );
+    for (width, height) in [
+        (1080, 1920),
+        (640, 640),
+        (640, 480),
+        (640, 299),
+        (2100, 900),
+    ] {
+        assert_eq!(
+            shape(width, height),
+            Err(MediaCode::WrongSize),
+            "{width}×{height}"
+        );
+    }
     assert_eq!(
         wrong(|e| e.audio = AudioExpectation::Absent),
         MediaCode::AudioUnexpected
@@ -138,7 +165,7 @@ fn healthy_files_of_every_container_pass() {
         };
         let copy = fixture(
             &format!("{name}.mkv"),
-            &format!("-i {} -c copy", clip.display()),
+            &format!("-i \"{}\" -c copy", clip.display()),
         );
         check(&copy, &Expectation::default()).unwrap_or_else(|code| panic!("{name}.mkv: {code}"));
     }

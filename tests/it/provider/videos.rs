@@ -111,6 +111,13 @@ async fn videos_go_wrong_on_demand() {
     assert!(loud.audio.is_some());
     let small = look(&spoilt(Fault::WrongSize).await);
     assert_eq!(size(&small).1, 240);
+    // Where no size is asked for, another shape is the wrong one.
+    studio.sandbox.add_fault(FaultRule::once(Fault::WrongSize));
+    let narrow = look(&studio.make(character_replace).await);
+    assert_eq!(size(&narrow), (size(&source).0 / 2, size(&source).1));
+    studio.sandbox.add_fault(FaultRule::once(Fault::WrongSize));
+    let narrow = look(&studio.make(|video, _| extend(video)).await);
+    assert_eq!(size(&narrow), (size(&source).0 / 2, size(&source).1));
     let long = look(&spoilt(Fault::WrongDuration).await);
     assert!(seconds(&long) > seconds(&source) + 1.0);
 

@@ -21,7 +21,7 @@ async fn a_request_between_any_two_owner_writes_is_noticed_and_loses_nothing() {
             return;
         };
         let id = bench.create("j").await;
-        let ledger = Fatal::new(Arc::clone(&bench.ledger) as _, nth, Moment::Cancelled);
+        let ledger = Fatal::new(&bench, nth, Moment::Cancelled);
         let worker = bench.worker_over(Arc::clone(&ledger) as _);
         let job = bench.drive(&worker, &id).await;
         if ledger.writes.load(Ordering::SeqCst) < nth {

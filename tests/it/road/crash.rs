@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use filmlab::clock::Clock as _;
+use filmlab::clock::{Clock as _, ManualClock};
 use filmlab::job::notification::DeliveryState;
 use filmlab::job::{
     Account, Change, Claim, CreditEntry, Credits, Job, JobId, Keeping, NewJob, Notification, Owner,
@@ -13,7 +13,7 @@ use filmlab::job::{
 };
 use filmlab::ledger::{
     Callback, CancelRequest, Claimed, Commit, Created, Deleted, Due, Held, JobQuery, Ledger,
-    Result, Retried, Settled, Settlement, Tally,
+    LedgerError, Result, Retried, Settled, Settlement, Tally,
 };
 use tokio::sync::Notify;
 
@@ -28,6 +28,10 @@ pub(super) enum Moment {
     After,
     /// Somebody asks for cancellation just before; the process lives.
     Cancelled,
+    /// The job's deadline passes just after; the process lives.
+    Late,
+    /// Leases are not renewed; all other writes are.
+    Unrenewed,
 }
 
 /// The time of those requests; nobody looks at it.
@@ -41,16 +45,21 @@ pub(super) struct Fatal {
     nth: u32,
     moment: Moment,
     pub(super) writes: AtomicU32,
+    /// Renewals that failed.
+    pub(super) renewals: AtomicU32,
     pub(super) dead: Notify,
+    clock: ManualClock,
 }
 
 impl Fatal {
-    pub(super) fn new(inner: Arc<dyn Ledger>, nth: u32, moment: Moment) -> Arc<Self> {
+    pub(super) fn new(bench: &Bench, nth: u32, moment: Moment) -> Arc<Self> {
         Arc::new(Self {
-            inner,
+            inner: Arc::clone(&bench.ledger) as _,
+            clock: bench.clock.clone(),
             nth,
             moment,
             writes: AtomicU32::new(0),
+            renewals: AtomicU32::new(0),
             dead: Notify::new(),
         })
     }
@@ -64,6 +73,16 @@ impl Fatal {
                     .await?;
             }
             return write.await;
+        }
+        if matches!(self.moment, Moment::Late | Moment::Unrenewed) {
+            let answer = write.await?;
+            if self.moment == Moment::Late
+                && number == self.nth
+                && let Some(job) = self.inner.read(id).await?
+            {
+                self.clock.advance_to(job.deadline_at);
+            }
+            return Ok(answer);
         }
         if number > self.nth || (number == self.nth && self.moment == Moment::Before) {
             self.die().await;
@@ -113,6 +132,10 @@ impl Ledger for Fatal {
         now: Timestamp,
         ttl: Duration,
     ) -> Result<Commit> {
+        if self.moment == Moment::Unrenewed {
+            self.renewals.fetch_add(1, Ordering::SeqCst);
+            return Err(LedgerError::Unavailable("not now".into()));
+        }
         self.inner.renew(id, claim, progress, now, ttl).await
     }
     async fn record(
@@ -224,7 +247,7 @@ impl Ledger for Fatal {
 async fn die_and_go_on(nth: u32, moment: Moment) -> Option<bool> {
     let bench = Bench::new().await?;
     let id = bench.create("j").await;
-    let fatal = Fatal::new(Arc::clone(&bench.ledger) as _, nth, moment);
+    let fatal = Fatal::new(&bench, nth, moment);
     let first = bench.worker_over(Arc::clone(&fatal) as _);
     let died = tokio::select! {
         () = fatal.dead.notified() => true,

@@ -40,7 +40,8 @@ fn said(text: &str) -> String {
 #[tokio::test]
 async fn what_the_provider_refuses_at_once_is_the_callers() {
     let refused = || SubmitError::Rejected {
-        message: said("resolution"),
+        message: said("HTTP 400: Unknown resolution."),
+        words: said("Unknown resolution."),
     };
     let job = fails(
         |script| script.submits.push_back(Err(refused())),
@@ -51,9 +52,9 @@ async fn what_the_provider_refuses_at_once_is_the_callers() {
     )
     .await;
     if let Some(job) = job {
-        assert!(
-            job.error.unwrap().message.contains("resolution"),
-            "the provider's reason is told"
+        assert_eq!(
+            job.error.unwrap().message,
+            "The provider refused the inputs or parameters. It said: “Unknown resolution.”",
         );
     }
     let refused = || SubmitError::ContentRefused {
@@ -67,6 +68,24 @@ async fn what_the_provider_refuses_at_once_is_the_callers() {
         0,
     )
     .await;
+}
+
+#[tokio::test]
+async fn a_redirect_takes_nothing_and_is_tried_three_times() {
+    let redirected = || SubmitError::Redirected {
+        message: said("HTTP 307"),
+    };
+    let job = fails(
+        |script| script.submits.extend((0..9).map(|_| Err(redirected()))),
+        "provider_protocol",
+        Party::Provider,
+        3,
+        0,
+    )
+    .await;
+    if let Some(job) = job {
+        assert!(!job.may_have_paid(), "{:?}", job.intents);
+    }
 }
 
 #[tokio::test]
@@ -269,16 +288,18 @@ async fn made(name: &str, make: impl FnOnce(&Path, &Path) + Send + 'static) -> O
     Some(file)
 }
 
-async fn bad_output(file: PathBuf, code: &str) {
-    fails(
+/// The copy is fetched `copies` times, and bought once.
+async fn bad_output(file: PathBuf, code: &str, copies: u32) -> Option<Job> {
+    let job = fails(
         |script| script.downloads.extend((0..9).map(|_| Ok(file.clone()))),
         code,
         Party::Provider,
-        3,
+        copies,
         1,
     )
     .await;
     std::fs::remove_file(file).unwrap();
+    job
 }
 
 #[tokio::test]
@@ -288,16 +309,64 @@ async fn a_truncated_output_is_caught() {
         std::fs::write(target, &bytes[..bytes.len() * 6 / 10]).unwrap();
     });
     let Some(file) = file.await else { return };
-    bad_output(file, "truncated").await;
+    bad_output(file, "truncated", 3).await;
+}
+
+/// Whole, and not what was asked for: no fresh copy is better, and what was paid for stays.
+async fn wrong_output(file: PathBuf, code: &str, says: &str) {
+    let Some(job) = bad_output(file, code, 1).await else {
+        return;
+    };
+    assert_eq!(job.error.unwrap().message, says);
+    assert!(job.kept.generated.is_some());
 }
 
 #[tokio::test]
-async fn an_output_of_the_wrong_length_is_caught() {
+async fn an_output_of_the_wrong_length_is_caught_at_once() {
     let file = made("long.mp4", |clip, target| {
         media::synth::extend(&FileInput::new(clip), 3.0, false, target, &Cancel::new()).unwrap();
     });
     let Some(file) = file.await else { return };
-    bad_output(file, "wrong_duration").await;
+    let says =
+        "The video has another length than it should. It is 5000 ms long, expected 2000 ± 250.";
+    wrong_output(file, "wrong_duration", says).await;
+}
+
+#[tokio::test]
+async fn an_output_of_another_shape_is_caught_at_once() {
+    let file = made("narrow.mp4", |clip, target| {
+        media::synth::squeeze(&FileInput::new(clip), false, target, &Cancel::new()).unwrap();
+    });
+    let Some(file) = file.await else { return };
+    let says = "The video has another size than it should. It is 160×180, expected about the \
+        proportions of 320×180.";
+    wrong_output(file, "wrong_size", says).await;
+}
+
+#[tokio::test]
+async fn another_round_buys_anew_what_was_made_wrong() {
+    let file = made("long-once.mp4", |clip, target| {
+        media::synth::extend(&FileInput::new(clip), 3.0, false, target, &Cancel::new()).unwrap();
+    });
+    let (Some(file), Some(bench)) = (file.await, Bench::new().await) else {
+        return;
+    };
+    bench
+        .studio
+        .script
+        .lock()
+        .unwrap()
+        .downloads
+        .push_back(Ok(file));
+    let id = bench.create("j").await;
+    let worker = bench.worker();
+    assert_eq!(bench.drive(&worker, &id).await.status, Status::Failed);
+    bench.retry(&id).await;
+    let job = bench.drive(&worker, &id).await;
+    assert_eq!(
+        (job.status, bench.studio.submitted()),
+        (Status::Completed, 2)
+    );
 }
 
 #[tokio::test]
@@ -306,7 +375,7 @@ async fn an_output_that_is_no_video_is_caught() {
         std::fs::write(target, "<html>Bad gateway</html>").unwrap();
     });
     let Some(file) = file.await else { return };
-    bad_output(file, "unsupported_format").await;
+    bad_output(file, "unsupported_format", 3).await;
 }
 
 #[tokio::test]

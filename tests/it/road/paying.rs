@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use filmlab::clock::Clock as _;
-use filmlab::job::{Code, IntentState, Stage, Status};
+use filmlab::job::{Code, IntentState, Party, Stage, Status};
 use filmlab::ledger::{Callback, Ledger as _};
 use filmlab::provider::{Prediction, SubmitError};
 use filmlab::worker::Visit;
@@ -14,6 +14,7 @@ use super::bench::{Bench, after};
 fn lost() -> SubmitError {
     SubmitError::Ambiguous {
         message: "the connection was reset".into(),
+        words: None,
     }
 }
 
@@ -99,6 +100,59 @@ async fn a_second_lost_answer_ends_the_job() {
     bench
         .assert_ended_without_trace(&job, "provider_answer_lost")
         .await;
+    assert_eq!(
+        job.error.unwrap().message,
+        "The provider's answer to a paid request never came, so nobody knows whether it was taken."
+    );
+}
+
+#[tokio::test]
+async fn an_answer_that_settles_nothing_is_no_lost_one() {
+    let Some(bench) = Bench::new().await else {
+        return;
+    };
+    let unclear = || SubmitError::Ambiguous {
+        message: "HTTP 200: Internal error.".into(),
+        words: Some("Internal error.".into()),
+    };
+    let unclear = [Err(unclear()), Err(unclear())];
+    bench.studio.script.lock().unwrap().submits.extend(unclear);
+    let id = bench.create("j").await;
+    let job = bench.drive(&bench.worker(), &id).await;
+    bench
+        .assert_ended_without_trace(&job, "provider_answer_lost")
+        .await;
+    assert_eq!(
+        job.error.unwrap().message,
+        "The provider answered a paid request in a way that does not tell whether it was taken. \
+         It said: “Internal error.”"
+    );
+}
+
+#[tokio::test]
+async fn a_prediction_that_outlasts_the_deadline_is_laid_at_the_providers_door() {
+    let Some(bench) = Bench::new().await else {
+        return;
+    };
+    let running = (0..1_000).map(|_| Ok(Prediction::Running));
+    bench
+        .studio
+        .script
+        .lock()
+        .unwrap()
+        .predictions
+        .extend(running);
+    let id = bench.create("j").await;
+    let job = bench.drive(&bench.worker(), &id).await;
+    bench
+        .assert_ended_without_trace(&job, "deadline_exceeded")
+        .await;
+    let error = job.error.unwrap();
+    assert_eq!(error.party, Party::Provider);
+    assert_eq!(
+        error.message,
+        "The job did not end before its deadline. The provider took it, and was not done by then."
+    );
 }
 
 #[tokio::test]

@@ -190,6 +190,7 @@ async fn a_submission_that_was_proven_too_late_is_not_repeated() {
     let lost = || {
         Err(SubmitError::Ambiguous {
             message: "reset".into(),
+            words: None,
         })
     };
     bench
@@ -266,7 +267,7 @@ async fn die_in_round_two(nth: u32, moment: Moment) -> Option<bool> {
     let id = bench.create("j").await;
     failed_in_process(&mut bench, &id).await;
     bench.retry(&id).await;
-    let fatal = Fatal::new(Arc::clone(&bench.ledger) as _, nth, moment);
+    let fatal = Fatal::new(&bench, nth, moment);
     let first = bench.worker_over(Arc::clone(&fatal) as _);
     let died = tokio::select! {
         () = fatal.dead.notified() => true,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use filmlab::clock::{Clock as _, ManualClock};
-use filmlab::job::{JobId, Kind, Resolution, Timestamp};
+use filmlab::job::{JobId, Kind, Resolution, Stage, Timestamp};
 use filmlab::provider::{
     CallbackError, CallbackGate, Download, Model, Prediction, PredictionInfo, Price, Provider,
     ProviderError, Returns, Submission, SubmitError, UploadBody,
@@ -31,6 +31,8 @@ pub(super) struct Script {
     pub(super) downloads: VecDeque<Result<PathBuf, ProviderError>>,
     /// The visit hangs for ever after the provider accepted: as if the process had died there.
     pub(super) hang_after_accepting: bool,
+    /// A call that belongs to this stage is never answered: an upload, a question, a download.
+    pub(super) hang_in: Option<Stage>,
     /// Deletions to fail first.
     pub(super) deletions_fail: u32,
 }
@@ -101,6 +103,12 @@ impl Studio {
         self.submissions.lock().unwrap().len()
     }
 
+    async fn hang_in(&self, stage: Stage) {
+        if self.script.lock().unwrap().hang_in == Some(stage) {
+            std::future::pending::<()>().await;
+        }
+    }
+
     pub(super) fn polled(&self) -> u32 {
         *self.polls.lock().unwrap()
     }
@@ -121,6 +129,7 @@ impl Provider for Studio {
         body: &dyn UploadBody,
         _content_type: &str,
     ) -> Result<Url, ProviderError> {
+        self.hang_in(Stage::Submit).await;
         let sent: Vec<_> = body.open().await?.try_collect().await?;
         let sent: usize = sent.iter().map(bytes::Bytes::len).sum();
         assert_eq!(sent as u64, body.bytes().await?);
@@ -157,6 +166,7 @@ impl Provider for Studio {
 
     async fn prediction(&self, id: &str) -> Result<PredictionInfo, ProviderError> {
         *self.polls.lock().unwrap() += 1;
+        self.hang_in(Stage::Generate).await;
         let number: usize = id.strip_prefix('p').and_then(|n| n.parse().ok()).unwrap();
         let model = self.submissions.lock().unwrap()[number - 1].model.clone();
         let next = self.script.lock().unwrap().predictions.pop_front();
@@ -170,6 +180,7 @@ impl Provider for Studio {
     }
 
     async fn download(&self, _output: &Url, _max_bytes: u64) -> Result<Download, ProviderError> {
+        self.hang_in(Stage::Fetch).await;
         let next = self.script.lock().unwrap().downloads.pop_front();
         let file = next.unwrap_or_else(|| Ok(self.output.clone()))?;
         Ok(file.open().await?.map_err(ProviderError::File).boxed())

@@ -156,14 +156,16 @@ struct Shelf {
 
 impl Maker for Shelf {
     fn make(&self, task: &Task, out: &Path, cancel: &Cancel) -> Result<(), MakeError> {
-        // Extensions of outputs do not happen here: the video is always the same clip.
+        // Extensions of outputs do not happen here: the video is always the same clip, or the
+        // same clip squeezed.
         let what = match &task.make {
             Make::CharacterReplace { .. } => "character".to_owned(),
             other => format!("{other:?}"),
         };
         let mut made = self.made.lock().unwrap();
         let count = made.len();
-        let known = match made.entry(format!("{what} {}", task.audio)) {
+        let squeezed = task.video.ends_with("squeezed.mp4");
+        let known = match made.entry(format!("{what} {} {squeezed}", task.audio)) {
             std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
             std::collections::hash_map::Entry::Vacant(missing) => {
                 let file = self.folder.path().join(format!("{count}.mp4"));

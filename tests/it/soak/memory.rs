@@ -8,7 +8,7 @@ use super::child;
 use crate::support::require;
 
 /// Peak resident size since [`reset_peak`], in KiB.
-pub(super) fn peak_kib() -> u64 {
+pub(crate) fn peak_kib() -> u64 {
     status("VmHWM:")
 }
 

@@ -18,11 +18,15 @@ use crate::support::gcs::{BUCKET, FakeGcs};
 pub(super) const MIB: u64 = 1 << 20;
 
 pub(super) async fn bucket(gcs: &FakeGcs) -> Storage {
+    bucket_at(gcs.start().await).await
+}
+
+pub(super) async fn bucket_at(endpoint: url::Url) -> Storage {
     let access = GoogleAccess::new(&Identity::Token("token".into()))
         .await
         .unwrap();
     let config = GcsConfig {
-        endpoint: Some(gcs.start().await),
+        endpoint: Some(endpoint),
         retry: RetryLimits {
             retries: 1,
             least_wait: Duration::from_millis(1),

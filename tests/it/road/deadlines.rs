@@ -1,0 +1,100 @@
+//! A job ends at its deadline, wherever it is by then.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use filmlab::job::{Stage, Status};
+
+use super::bench::Bench;
+use super::crash::{Fatal, Moment};
+
+#[tokio::test]
+async fn a_job_that_nobody_came_for_ends_before_anything_is_paid() {
+    let Some(bench) = Bench::new().await else {
+        return;
+    };
+    let id = bench.create("j").await;
+    let deadline = bench.job(&id).await.deadline_at;
+    bench.clock.advance_to(deadline);
+    let job = bench.drive(&bench.worker(), &id).await;
+    assert_eq!((job.status, job.attempt), (Status::Failed, 1));
+    assert_eq!(bench.studio.submitted(), 0);
+    bench
+        .assert_ended_without_trace(&job, "deadline_exceeded")
+        .await;
+}
+
+#[tokio::test]
+async fn a_deadline_between_any_two_owner_writes_ends_the_job_once() {
+    let mut stages = BTreeSet::new();
+    for nth in 1..60 {
+        let Some(bench) = Bench::new().await else {
+            return;
+        };
+        let id = bench.create("j").await;
+        let ledger = Fatal::new(&bench, nth, Moment::Late);
+        let worker = bench.worker_over(Arc::clone(&ledger) as _);
+        let job = bench.drive(&worker, &id).await;
+        if ledger.writes.load(Ordering::SeqCst) < nth {
+            break;
+        }
+        assert_eq!(job.attempt, 1, "write {nth}: {job:#?}");
+        if job.status == Status::Completed {
+            // It was the last write.
+            bench.assert_completed_once(&job).await;
+            continue;
+        }
+        assert_eq!(job.status, Status::Failed, "write {nth}: {job:#?}");
+        bench
+            .assert_ended_without_trace(&job, "deadline_exceeded")
+            .await;
+        stages.insert(job.error.unwrap().stage);
+        assert!(bench.studio.submitted() <= 1);
+    }
+    for stage in [Stage::Submit, Stage::Generate, Stage::Fetch, Stage::Process] {
+        assert!(
+            stages.contains(&Some(stage)),
+            "no deadline in {stage:?}: {stages:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_stage_that_waits_for_an_answer_is_left_at_the_deadline() {
+    for stage in [Stage::Submit, Stage::Generate, Stage::Fetch] {
+        let Some(mut bench) = Bench::new().await else {
+            return;
+        };
+        // The heartbeat looks at the clock this often.
+        bench.settings.progress_every = Duration::from_millis(5);
+        bench.studio.script.lock().unwrap().hang_in = Some(stage);
+        let id = bench.create("j").await;
+        let worker = bench.worker();
+        let deadline = bench.job(&id).await.deadline_at;
+        let late = async {
+            loop {
+                // There, and its lease is held: within a visit.
+                let job = bench.job(&id).await;
+                let hangs = stage != Stage::Generate || bench.studio.polled() > 0;
+                if job.stage == Some(stage) && job.lease.holder.is_some() && hangs {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            bench.clock.advance_to(deadline);
+            std::future::pending::<()>().await;
+        };
+        let ended = tokio::time::timeout(Duration::from_secs(30), bench.drive(&worker, &id));
+        let job = tokio::select! {
+            ended = ended => ended.expect("the visit ends at the deadline"),
+            () = late => continue,
+        };
+        assert_eq!((job.status, job.attempt), (Status::Failed, 1));
+        bench
+            .assert_ended_without_trace(&job, "deadline_exceeded")
+            .await;
+        assert_eq!(job.error.unwrap().stage, Some(stage));
+    }
+}

@@ -1,0 +1,63 @@
+//! A visit that cannot keep its lease leaves the job to whoever claims it next.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use filmlab::job::{Stage, Status};
+use filmlab::worker::Visit;
+
+use super::bench::Bench;
+use super::crash::{Fatal, Moment};
+
+#[tokio::test]
+async fn two_thirds_of_a_lease_without_a_renewal_end_the_visit_unrecorded() {
+    let Some(mut bench) = Bench::new().await else {
+        return;
+    };
+    // Short, since it is watched on the monotonic clock; long beside what a write takes.
+    bench.settings.lease = Duration::from_secs(3);
+    bench.settings.heartbeat = Duration::from_millis(500);
+    bench.studio.script.lock().unwrap().hang_in = Some(Stage::Fetch);
+    let ledger = Fatal::new(&bench, 0, Moment::Unrenewed);
+    let worker = bench.worker_over(Arc::clone(&ledger) as _);
+    let id = bench.create("j").await;
+    while bench.studio.submitted() == 0 {
+        assert!(bench.step(&worker).await);
+    }
+    let waiting = bench.job(&id).await;
+    bench.clock.advance_to(waiting.next_visit_at.unwrap());
+
+    let began = Instant::now();
+    let visit = tokio::spawn({
+        let (worker, id) = (Arc::clone(&worker), id.clone());
+        async move { worker.visit(id, waiting.wake.seq).await }
+    });
+    let (writes, before) = loop {
+        let job = bench.job(&id).await;
+        // The last write before the download: what generating took.
+        let timed = job.timings.stages_ms.get("generate") > Some(&0);
+        if timed && job.stage == Some(Stage::Fetch) {
+            break (ledger.writes.load(Ordering::SeqCst), job);
+        }
+        assert!(began.elapsed() < Duration::from_secs(30));
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    };
+    let visit = tokio::time::timeout(Duration::from_secs(30), visit);
+    let visit = visit.await.expect("the visit ends").unwrap();
+    assert_eq!(visit, Visit::NothingToDo);
+    assert!(began.elapsed() >= bench.settings.lease * 2 / 3);
+    assert!(ledger.renewals.load(Ordering::SeqCst) > 1, "it was tried");
+    // Not a word more: whoever has claimed the job meanwhile has it for himself.
+    assert_eq!(ledger.writes.load(Ordering::SeqCst), writes);
+    assert_eq!(bench.job(&id).await, before);
+    assert!(before.lease.holder.is_some() && before.status == Status::Processing);
+
+    bench.studio.script.lock().unwrap().hang_in = None;
+    bench.clock.advance(bench.settings.lease);
+    let second = bench.worker();
+    let job = bench.drive(&second, &id).await;
+    assert_eq!(job.attempt, 2, "that visit counts as a death");
+    second.clean().await.unwrap();
+    bench.assert_completed_once(&job).await;
+}
