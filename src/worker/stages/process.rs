@@ -74,7 +74,8 @@ pub(super) async fn run(context: &Context<'_>, job: Job) -> Result<Step, Halt> {
     }
     let source = if recipe.needs_source {
         let max_bytes = context.settings().limits.max_bytes;
-        Some(ObjectInput::open(context, &facts.video_object, max_bytes).await?)
+        let opened = ObjectInput::open(context, &facts.video_object, max_bytes).await;
+        Some(opened.map_err(|halt| without_source(halt, recipe))?)
     } else {
         None
     };
@@ -103,6 +104,22 @@ async fn generated(context: &Context<'_>, job: &Job) -> Result<Option<ObjectInpu
             Ok(None)
         }
         opened => opened.map(Some),
+    }
+}
+
+/// The source was there when the provider was paid: it went since then, as inputs do for their
+/// age. Nothing brings it back, so that what to do is said.
+fn without_source(halt: Halt, recipe: Recipe) -> Halt {
+    match halt {
+        Halt::Failed(failure) if failure.code == Code::SourceMissing => {
+            let part = if recipe.joins { "pictures" } else { "sound" };
+            let message = format!(
+                "The source video has been deleted since the job began, and the result needs its \
+                 {part}. A new job is needed."
+            );
+            Halt::Failed(Failure { message, ..failure })
+        }
+        other => other,
     }
 }
 

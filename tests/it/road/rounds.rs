@@ -12,6 +12,7 @@ use filmlab::worker::Worker;
 
 use super::bench::{Bench, GRANT, OWNER};
 use super::crash::{Fatal, Moment, call_back};
+use crate::support::require;
 
 /// Every promise about a round that succeeded after others had not.
 async fn assert_completed(bench: &Bench, job: &Job, submissions: usize) {
@@ -98,6 +99,50 @@ async fn what_was_fetched_is_processed_without_the_provider() {
         ["j:1:hold", "j:1:release", "j:2:hold", "j:2:capture"]
     );
     assert_eq!(told(&bench), ["j:1:job.failed", "j:2:job.completed"]);
+}
+
+/// The source is swept between two rounds; the provider's output has sound, or none.
+async fn without_its_source(sound: bool) -> Option<(Bench, Job)> {
+    let mut bench = Bench::new().await?;
+    if sound {
+        // As it came, so with its sound.
+        let loud = require::fixture("tiny.mp4")?;
+        let mut script = bench.studio.script.lock().unwrap();
+        script.downloads.push_back(Ok(loud));
+    }
+    let id = bench.create("j").await;
+    failed_in_process(&mut bench, &id).await;
+    bench.storage.delete("sources/u1/clip.mp4").await.unwrap();
+    bench.retry(&id).await;
+    let job = bench.drive(&bench.worker(), &id).await;
+    assert_eq!(bench.studio.submitted(), 1, "nothing is bought anew");
+    Some((bench, job))
+}
+
+#[tokio::test]
+async fn a_source_that_is_not_needed_any_more_may_be_gone() {
+    let Some((bench, job)) = without_its_source(true).await else {
+        return;
+    };
+    assert_completed(&bench, &job, 1).await;
+}
+
+#[tokio::test]
+async fn a_result_that_needs_a_swept_source_asks_for_a_new_job() {
+    let Some((bench, job)) = without_its_source(false).await else {
+        return;
+    };
+    let error = job.error.as_ref().unwrap();
+    assert_eq!((job.status, job.attempt), (Status::Failed, 1));
+    assert_eq!(error.code.as_str(), "source_missing");
+    assert_eq!(
+        error.message,
+        "The source video has been deleted since the job began, and the result needs its sound. \
+         A new job is needed."
+    );
+    let account = bench.account().await;
+    assert_eq!((account.credits, account.credits_held), (GRANT as i64, 0));
+    assert!(job.kept.generated.is_some(), "what was paid for stays");
 }
 
 #[tokio::test]
