@@ -94,12 +94,6 @@ fn open_inner(
         .map_err(|error| open_error(error, &input.describe(), guard))?;
     let streams = demuxer.streams();
     // A cut index leaves tracks that never say what they are.
-    if streams.is_empty() && bytes > limits.probe_size {
-        return Err(MediaError::new(
-            MediaCode::ProbeLimit,
-            "nothing was found at the beginning of the file",
-        ));
-    }
     if streams.iter().all(|stream| stream.kind == Kind::Data) {
         return Err(MediaError::new(
             MediaCode::DamagedMedia,
