@@ -24,6 +24,8 @@ import urllib.parse
 
 TOKEN = "a-token-for-the-load"
 CLIENTS = 32
+# Jobs that wait before anything is measured.
+FIRST = 1000
 
 
 def start(command, log, pattern, cores=None):
@@ -158,18 +160,18 @@ filter = "filmlab=warn,filmlab::cli=info"
 def waiting(lab, jobs):
     lab.start(3600)
     generating = 'filmlab_jobs{state="generating"}'
-    # What one job needs at its peak is no matter of how many wait.
-    lab.create(100)
-    lab.until(generating, 100)
+    # What a crowd of clients and a job at its peak need is no matter of how many wait.
+    lab.create(FIRST)
+    lab.until(generating, FIRST)
     began, size, cpu = time.monotonic(), resident_mib(lab.pid), cpu_s(lab.pid)
     ids = lab.create(jobs)
     took = time.monotonic() - began
-    lab.until(generating, jobs + 100)
+    lab.until(generating, jobs + FIRST)
     waits = time.monotonic() - began
     per_job = (cpu_s(lab.pid) - cpu) / jobs * 1000
     print(f"created {jobs} jobs in {took:.1f} s; all wait for the provider after {waits:.1f} s")
-    print(f"resident: {size:.1f} MiB with 100 jobs waiting, {resident_mib(lab.pid):.1f} MiB "
-          f"with {jobs + 100}; CPU to there {per_job:.1f} ms a job", flush=True)
+    print(f"resident: {size:.1f} MiB with {FIRST} jobs waiting, {resident_mib(lab.pid):.1f} MiB "
+          f"with {jobs + FIRST}; CPU to there {per_job:.1f} ms a job", flush=True)
 
     ids = (ids * (1000 // len(ids) + 1))[:1000]
     task = json.dumps({"seq": 2, "why": "wake"})
@@ -183,7 +185,7 @@ def waiting(lab, jobs):
     left = listed(lab.address)
     print(f"jobs afterwards: {dict(left)}", flush=True)
     fine = all(200 <= status < 300 or status == 409 for status in counts)
-    if not fine or sum(left.values()) != jobs + 100 or left["failed"]:
+    if not fine or sum(left.values()) != jobs + FIRST or left["failed"]:
         sys.exit("an answer was wrong, or a job was lost")
 
 

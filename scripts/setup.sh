@@ -65,7 +65,8 @@ system_packages() {
     installed=$(dpkg-query -W -f='${db:Status-Status} ${Package} ${Provides}\n' 2>/dev/null | grep '^installed ')
     for package in "${packages[@]}"; do
         # Provides counts too: pkgconf stands for pkg-config on newer releases.
-        grep -qE "[ ,]$package( |,|\$)" <<<"$installed" || missing+=("$package")
+        # A plus sign, as in g++, is no repetition.
+        grep -qE "[ ,]${package//+/\\+}( |,|\$)" <<<"$installed" || missing+=("$package")
     done
     ((${#missing[@]})) || return 0
     if ((EUID != 0)); then

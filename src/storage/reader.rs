@@ -289,7 +289,7 @@ impl Run {
             return Err(ReadProblem::Changed);
         }
         let mut body = got.into_stream();
-        let mut block = BytesMut::with_capacity(BLOCK_BYTES as usize);
+        let mut block = BytesMut::with_capacity(self.length(self.left.start));
         while let Some(chunk) = tokio::time::timeout(SILENCE, body.next())
             .await
             .map_err(silent)?
@@ -302,10 +302,8 @@ impl Run {
                 }
                 block.extend_from_slice(&chunk.split_to(room.min(chunk.len())));
                 if block.len() == self.length(self.left.start) {
-                    self.arrived(std::mem::replace(
-                        &mut block,
-                        BytesMut::with_capacity(BLOCK_BYTES as usize),
-                    ));
+                    self.arrived(block);
+                    block = BytesMut::with_capacity(self.length(self.left.start));
                 }
             }
         }
