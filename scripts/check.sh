@@ -92,7 +92,7 @@ vendor_tests() {
     scripts/vendor.sh cargo nextest run --locked --profile "$profile" \
         media:: vendor:: soak:: sandbox:: cli::probe cli::process road::
 }
-# Ignored in all other runs: an hour of work in all. Reports and the files that end badly are in
+# Ignored in all other runs: some minutes for each build. Reports and the files that end badly are in
 # target/soak and target/vendor/soak.
 soak_tests() {
     "$@" cargo nextest run --locked --profile soak --run-ignored ignored-only --no-capture \

@@ -70,7 +70,7 @@ fn a_mutant_can_be_made_again() {
 }
 
 #[test]
-#[ignore = "an hour of work: `make soak`"]
+#[ignore = "some minutes: `make soak`"]
 fn damaged_files_end_well() {
     let Some(_) = tools() else { return };
     let folder = run::folder();
