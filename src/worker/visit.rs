@@ -63,13 +63,17 @@ fn internal_panic(panic: &(dyn Any + Send)) -> Failure {
 async fn go(context: &Context<'_>) -> Result<Job, Halt> {
     loop {
         let job = context.writer.job().await;
-        if let Some(reason) = context.stop.reason() {
-            return Err(Halt::Stopped(reason));
+        // What is made and verified is not thrown away for the moment that is left to record it.
+        let is_made = job.stage == Some(Stage::Settle);
+        match context.stop.reason() {
+            Some(StopReason::Deadline) if is_made => {}
+            Some(reason) => return Err(Halt::Stopped(reason)),
+            None => {}
         }
         if job.cancel_requested {
             return Err(Halt::Stopped(StopReason::Requested));
         }
-        if context.now() >= job.deadline_at {
+        if context.now() >= job.deadline_at && !is_made {
             return Err(Halt::Stopped(StopReason::Deadline));
         }
         if job.attempt > context.settings().attempts.max() {

@@ -28,7 +28,7 @@ async fn a_job_that_nobody_came_for_ends_before_anything_is_paid() {
 
 #[tokio::test]
 async fn a_deadline_between_any_two_owner_writes_ends_the_job_once() {
-    let mut stages = BTreeSet::new();
+    let (mut stages, mut completed) = (BTreeSet::new(), 0);
     for nth in 1..60 {
         let Some(bench) = Bench::new().await else {
             return;
@@ -42,10 +42,12 @@ async fn a_deadline_between_any_two_owner_writes_ends_the_job_once() {
         }
         assert_eq!(job.attempt, 1, "write {nth}: {job:#?}");
         if job.status == Status::Completed {
-            // It was the last write.
+            // It was made by then: only the end was left to be recorded.
             bench.assert_completed_once(&job).await;
+            completed += 1;
             continue;
         }
+        assert_eq!(completed, 0, "write {nth}: {job:#?}");
         assert_eq!(job.status, Status::Failed, "write {nth}: {job:#?}");
         bench
             .assert_ended_without_trace(&job, "deadline_exceeded")
@@ -59,6 +61,8 @@ async fn a_deadline_between_any_two_owner_writes_ends_the_job_once() {
             "no deadline in {stage:?}: {stages:?}"
         );
     }
+    // After the write that records the result, that of its time, and the last one.
+    assert_eq!(completed, 3);
 }
 
 #[tokio::test]
