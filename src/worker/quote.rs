@@ -148,8 +148,20 @@ struct Borrowed {
     folder: String,
 }
 
+impl Borrowed {
+    async fn give_back(mut self) {
+        match self.storage.delete_folder(&self.folder).await {
+            Ok(_) => self.folder.clear(),
+            Err(error) => tracing::debug!(self.folder, %error, "it is tried once more"),
+        }
+    }
+}
+
 impl Drop for Borrowed {
     fn drop(&mut self) {
+        if self.folder.is_empty() {
+            return;
+        }
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             return;
         };
@@ -190,10 +202,7 @@ async fn look(worker: &Worker, video: &MediaRef) -> Result<SourceFacts, Failure>
         Err(error) => stored_failure(error, &object),
     })?;
     let facts = probe(worker, &object).await;
-    let folder = copy.folder.clone();
-    if let Err(error) = services.storage.delete_folder(&folder).await {
-        tracing::debug!(folder, %error, "it is tried once more");
-    }
+    copy.give_back().await;
     facts
 }
 

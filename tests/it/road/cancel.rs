@@ -75,9 +75,7 @@ async fn a_waiting_job_ends_at_the_request_and_not_at_its_next_poll() {
     };
     bench
         .studio
-        .script
-        .lock()
-        .unwrap()
+        .script()
         .predictions
         .extend((0..50).map(|_| Ok(Prediction::Running)));
     let id = bench.create("j").await;

@@ -73,7 +73,7 @@ async fn a_stage_that_waits_for_an_answer_is_left_at_the_deadline() {
         };
         // The heartbeat looks at the clock this often.
         bench.settings.progress_every = Duration::from_millis(5);
-        bench.studio.script.lock().unwrap().hang_in = Some(stage);
+        bench.studio.script().hang_in = Some(stage);
         let id = bench.create("j").await;
         let worker = bench.worker();
         let deadline = bench.job(&id).await.deadline_at;

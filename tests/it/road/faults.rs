@@ -19,7 +19,7 @@ async fn fails(
     submitted: usize,
 ) -> Option<Job> {
     let bench = Bench::new().await?;
-    script(&mut bench.studio.script.lock().unwrap());
+    script(&mut bench.studio.script());
     let id = bench.create("j").await;
     let job = bench.drive(&bench.worker(), &id).await;
     assert_eq!(job.status, Status::Failed);
@@ -179,13 +179,7 @@ async fn one_failed_prediction_is_made_good() {
     let failed = Prediction::Failed {
         message: said("1405"),
     };
-    bench
-        .studio
-        .script
-        .lock()
-        .unwrap()
-        .predictions
-        .push_back(Ok(failed));
+    bench.studio.script().predictions.push_back(Ok(failed));
     let id = bench.create("j").await;
     let job = bench.drive(&bench.worker(), &id).await;
     assert_eq!(
@@ -205,9 +199,7 @@ async fn a_key_that_is_not_accepted_waits_for_an_operator() {
     };
     bench
         .studio
-        .script
-        .lock()
-        .unwrap()
+        .script()
         .submits
         .extend((0..5).map(|_| Err(refused())));
     let id = bench.create("j").await;
@@ -222,7 +214,7 @@ async fn questions_without_an_answer_use_no_attempt() {
         return;
     };
     {
-        let mut script = bench.studio.script.lock().unwrap();
+        let mut script = bench.studio.script();
         for _ in 0..4 {
             script
                 .predictions
@@ -351,13 +343,7 @@ async fn another_round_buys_anew_what_was_made_wrong() {
     let (Some(file), Some(bench)) = (file.await, Bench::new().await) else {
         return;
     };
-    bench
-        .studio
-        .script
-        .lock()
-        .unwrap()
-        .downloads
-        .push_back(Ok(file));
+    bench.studio.script().downloads.push_back(Ok(file));
     let id = bench.create("j").await;
     let worker = bench.worker();
     assert_eq!(bench.drive(&worker, &id).await.status, Status::Failed);
@@ -387,13 +373,7 @@ async fn a_fresh_copy_heals_a_damaged_one() {
     let (Some(file), Some(bench)) = (file.await, Bench::new().await) else {
         return;
     };
-    bench
-        .studio
-        .script
-        .lock()
-        .unwrap()
-        .downloads
-        .push_back(Ok(file));
+    bench.studio.script().downloads.push_back(Ok(file));
     let id = bench.create("j").await;
     let job = bench.drive(&bench.worker(), &id).await;
     assert_eq!(job.attempt, 2);

@@ -202,13 +202,7 @@ async fn what_is_too_large_to_upload_is_read_by_a_link_that_outlives_the_job() {
         return;
     };
     let too_large = || Err(ProviderError::TooLarge { limit: 10 });
-    bench
-        .studio
-        .script
-        .lock()
-        .unwrap()
-        .uploads
-        .push_back(too_large());
+    bench.studio.script().uploads.push_back(too_large());
     let id = bench.create("linked").await;
     let worker = bench.worker();
     worker.visit(id.clone(), 1).await;
@@ -233,13 +227,7 @@ async fn what_is_too_large_to_upload_is_read_by_a_link_that_outlives_the_job() {
 
     // A link that leads to this machine alone is of no use to anybody else.
     bench.link_to("http://127.0.0.1:1");
-    bench
-        .studio
-        .script
-        .lock()
-        .unwrap()
-        .uploads
-        .push_back(too_large());
+    bench.studio.script().uploads.push_back(too_large());
     let id = bench.create("local").await;
     let job = bench.drive(&bench.worker(), &id).await;
     let error = job.error.unwrap();

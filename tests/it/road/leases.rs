@@ -18,7 +18,7 @@ async fn two_thirds_of_a_lease_without_a_renewal_end_the_visit_unrecorded() {
     // Short, since it is watched on the monotonic clock; long beside what a write takes.
     bench.settings.lease = Duration::from_secs(3);
     bench.settings.heartbeat = Duration::from_millis(500);
-    bench.studio.script.lock().unwrap().hang_in = Some(Stage::Fetch);
+    bench.studio.script().hang_in = Some(Stage::Fetch);
     let ledger = Fatal::new(&bench, 0, Moment::Unrenewed);
     let worker = bench.worker_over(Arc::clone(&ledger) as _);
     let id = bench.create("j").await;
@@ -53,7 +53,7 @@ async fn two_thirds_of_a_lease_without_a_renewal_end_the_visit_unrecorded() {
     assert_eq!(bench.job(&id).await, before);
     assert!(before.lease.holder.is_some() && before.status == Status::Processing);
 
-    bench.studio.script.lock().unwrap().hang_in = None;
+    bench.studio.script().hang_in = None;
     bench.clock.advance(bench.settings.lease);
     let second = bench.worker();
     let job = bench.drive(&second, &id).await;

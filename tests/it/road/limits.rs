@@ -96,13 +96,7 @@ async fn a_job_without_a_place_waits_before_anything_is_decided() {
     };
     bench.settings.provider_limits = limits(1, 60);
     let running = [(); 3].map(|()| Ok(Prediction::Running));
-    bench
-        .studio
-        .script
-        .lock()
-        .unwrap()
-        .predictions
-        .extend(running);
+    bench.studio.script().predictions.extend(running);
     let worker = bench.worker();
     let first = bench.create("first").await;
     let second = bench.create("second").await;
@@ -137,13 +131,7 @@ async fn visits_at_the_same_moment_share_the_places() {
     };
     bench.settings.provider_limits = limits(2, 6_000);
     let running = [(); 100].map(|()| Ok(Prediction::Running));
-    bench
-        .studio
-        .script
-        .lock()
-        .unwrap()
-        .predictions
-        .extend(running);
+    bench.studio.script().predictions.extend(running);
     let worker = bench.worker();
     let mut visits = tokio::task::JoinSet::new();
     for name in ["j1", "j2", "j3", "j4"] {

@@ -29,7 +29,7 @@ pub(super) fn made(bench: &Bench, arguments: &str, name: &str) -> Option<PathBuf
 }
 
 pub(super) fn gives(bench: &Bench, file: &Path) {
-    let mut script = bench.studio.script.lock().unwrap();
+    let mut script = bench.studio.script();
     script.downloads = std::iter::repeat_with(|| Ok(file.to_owned()))
         .take(9)
         .collect();

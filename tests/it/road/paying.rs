@@ -23,13 +23,7 @@ async fn a_lost_answer_is_made_good_by_the_callback() {
     let Some(bench) = Bench::new().await else {
         return;
     };
-    bench
-        .studio
-        .script
-        .lock()
-        .unwrap()
-        .submits
-        .push_back(Err(lost()));
+    bench.studio.script().submits.push_back(Err(lost()));
     let id = bench.create("j").await;
     let worker = bench.worker();
     while bench.studio.submitted() == 0 {
@@ -63,13 +57,7 @@ async fn without_a_callback_one_resubmission_is_made_and_the_waste_recorded() {
     let Some(bench) = Bench::new().await else {
         return;
     };
-    bench
-        .studio
-        .script
-        .lock()
-        .unwrap()
-        .submits
-        .push_back(Err(lost()));
+    bench.studio.script().submits.push_back(Err(lost()));
     let id = bench.create("j").await;
     let worker = bench.worker();
     let job = bench.drive(&worker, &id).await;
@@ -89,9 +77,7 @@ async fn a_second_lost_answer_ends_the_job() {
     };
     bench
         .studio
-        .script
-        .lock()
-        .unwrap()
+        .script()
         .submits
         .extend([Err(lost()), Err(lost()), Err(lost())]);
     let id = bench.create("j").await;
@@ -116,7 +102,7 @@ async fn an_answer_that_settles_nothing_is_no_lost_one() {
         words: Some("Internal error.".into()),
     };
     let unclear = [Err(unclear()), Err(unclear())];
-    bench.studio.script.lock().unwrap().submits.extend(unclear);
+    bench.studio.script().submits.extend(unclear);
     let id = bench.create("j").await;
     let job = bench.drive(&bench.worker(), &id).await;
     bench
@@ -135,13 +121,7 @@ async fn a_prediction_that_outlasts_the_deadline_is_laid_at_the_providers_door()
         return;
     };
     let running = (0..1_000).map(|_| Ok(Prediction::Running));
-    bench
-        .studio
-        .script
-        .lock()
-        .unwrap()
-        .predictions
-        .extend(running);
+    bench.studio.script().predictions.extend(running);
     let id = bench.create("j").await;
     let job = bench.drive(&bench.worker(), &id).await;
     bench
@@ -162,13 +142,7 @@ async fn a_callback_for_another_models_prediction_is_not_adopted() {
     };
     let id = bench.create("j").await;
     let worker = bench.worker();
-    bench
-        .studio
-        .script
-        .lock()
-        .unwrap()
-        .submits
-        .push_back(Err(lost()));
+    bench.studio.script().submits.push_back(Err(lost()));
     while bench.studio.submitted() == 0 {
         assert!(bench.step(&worker).await);
     }
@@ -217,9 +191,7 @@ async fn twenty_polls_use_no_attempt() {
     };
     bench
         .studio
-        .script
-        .lock()
-        .unwrap()
+        .script()
         .predictions
         .extend((0..20).map(|_| Ok(Prediction::Running)));
     let id = bench.create("j").await;
@@ -236,9 +208,7 @@ async fn polls_keep_their_distance_and_start_after_the_usual_time() {
     };
     bench
         .studio
-        .script
-        .lock()
-        .unwrap()
+        .script()
         .predictions
         .extend((0..6).map(|_| Ok(Prediction::Running)));
     let id = bench.create("j").await;
@@ -276,9 +246,7 @@ async fn a_busy_provider_is_waited_for_to_the_deadline() {
     };
     bench
         .studio
-        .script
-        .lock()
-        .unwrap()
+        .script()
         .submits
         .extend((0..1000).map(|_| Err(busy())));
     let id = bench.create("j").await;

@@ -166,9 +166,7 @@ async fn work_files_of_a_lost_claim_go_while_the_job_goes_on() {
     };
     bench
         .studio
-        .script
-        .lock()
-        .unwrap()
+        .script()
         .predictions
         .extend((0..3).map(|_| Ok(Prediction::Running)));
     let id = bench.create("j").await;
@@ -207,17 +205,11 @@ async fn inputs_at_the_provider_outlive_the_deadline_of_every_round() {
     let Some(bench) = Bench::new().await else {
         return;
     };
-    bench
-        .studio
-        .script
-        .lock()
-        .unwrap()
-        .predictions
-        .extend((0..3).map(|_| {
-            Ok(Prediction::Failed {
-                message: "no".into(),
-            })
-        }));
+    bench.studio.script().predictions.extend((0..3).map(|_| {
+        Ok(Prediction::Failed {
+            message: "no".into(),
+        })
+    }));
     let id = bench.create("j").await;
     let worker = bench.worker();
     let first = bench.drive(&worker, &id).await;

@@ -53,7 +53,7 @@ async fn cancelled_at(bench: &Bench, worker: &Arc<Worker>, id: &JobId, stage: St
 }
 
 fn say(bench: &Bench, answers: impl IntoIterator<Item = Result<Prediction, ProviderError>>) {
-    let mut script = bench.studio.script.lock().unwrap();
+    let mut script = bench.studio.script();
     script.predictions.extend(answers);
 }
 
@@ -107,7 +107,7 @@ async fn without_its_source(sound: bool) -> Option<(Bench, Job)> {
     if sound {
         // As it came, so with its sound.
         let loud = require::fixture("tiny.mp4")?;
-        let mut script = bench.studio.script.lock().unwrap();
+        let mut script = bench.studio.script();
         script.downloads.push_back(Ok(loud));
     }
     let id = bench.create("j").await;
@@ -171,8 +171,7 @@ async fn where_the_output_is_gone_the_road_goes_back_a_stage() {
     let gone = ProviderError::NotFound {
         message: "expired".into(),
     };
-    let script = &bench.studio.script;
-    script.lock().unwrap().downloads.push_back(Err(gone));
+    bench.studio.script().downloads.push_back(Err(gone));
     bench.retry(&id).await;
     let job = bench.drive(&bench.worker(), &id).await;
     assert_completed(&bench, &job, 2).await;
@@ -238,13 +237,7 @@ async fn a_submission_that_was_proven_too_late_is_not_repeated() {
             words: None,
         })
     };
-    bench
-        .studio
-        .script
-        .lock()
-        .unwrap()
-        .submits
-        .push_back(lost());
+    bench.studio.script().submits.push_back(lost());
     let id = bench.create("j").await;
     let worker = bench.worker();
     let ended = cancelled_at(&bench, &worker, &id, Stage::Submit).await;
@@ -363,7 +356,7 @@ async fn a_deleted_job_is_gone_everywhere_but_in_the_account() {
         .unwrap();
 
     // The provider does not answer at first: the record is still there to begin again from.
-    bench.studio.script.lock().unwrap().deletions_fail = 1;
+    bench.studio.script().deletions_fail = 1;
     let failure = worker.delete(id.clone()).await.unwrap_err();
     assert_eq!(failure.code.as_str(), "provider_unavailable");
     assert!(bench.ledger.read(&id).await.unwrap().is_some());

@@ -134,7 +134,7 @@ async fn walk(mode: CreditsMode, case: &Case) {
     }
     // From here on all goes well, and enough is there to pay for it.
     {
-        let mut script = bench.studio.script.lock().unwrap();
+        let mut script = bench.studio.script();
         (script.submits, script.predictions, script.downloads) = Default::default();
     }
     for id in ids(&bench).await {
@@ -204,23 +204,11 @@ async fn apply(bench: &Bench, worker: &Arc<Worker>, op: &Op, foreign: &mut i64) 
         }
         (Op::Submission(kind), _) => {
             let answer = submission(*kind);
-            bench
-                .studio
-                .script
-                .lock()
-                .unwrap()
-                .submits
-                .push_back(Err(answer));
+            bench.studio.script().submits.push_back(Err(answer));
         }
         (Op::Question(kind), _) => {
             let answer = question(*kind);
-            bench
-                .studio
-                .script
-                .lock()
-                .unwrap()
-                .predictions
-                .push_back(answer);
+            bench.studio.script().predictions.push_back(answer);
         }
         (Op::Download(kind), _) => {
             let message = "no".to_owned();
@@ -228,13 +216,7 @@ async fn apply(bench: &Bench, worker: &Arc<Worker>, op: &Op, foreign: &mut i64) 
                 0 => ProviderError::Incomplete { message },
                 _ => ProviderError::NotFound { message },
             };
-            bench
-                .studio
-                .script
-                .lock()
-                .unwrap()
-                .downloads
-                .push_back(Err(error));
+            bench.studio.script().downloads.push_back(Err(error));
         }
         (Op::Visit(_) | Op::Cancel(_) | Op::DeadlinePasses(_) | Op::Retry(_), None) => {}
     }

@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -39,7 +39,7 @@ pub(super) struct Script {
 
 #[derive(Debug)]
 pub(super) struct Studio {
-    pub(super) script: Mutex<Script>,
+    script: Mutex<Script>,
     pub(super) submissions: Mutex<Vec<Submission>>,
     pub(super) polls: Mutex<u32>,
     /// The predictions that were to be deleted, in order.
@@ -97,6 +97,11 @@ impl Studio {
             clock,
             callbacks,
         }
+    }
+
+    /// What it will answer.
+    pub(super) fn script(&self) -> MutexGuard<'_, Script> {
+        self.script.lock().unwrap()
     }
 
     pub(super) fn submitted(&self) -> usize {
