@@ -10,7 +10,7 @@ FILMLAB = cargo run --locked --quiet --profile $(PROFILE) --
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test-api bench-load fixtures build vendor run demo test test-cloud test-vendor soak sanitize lint clean
+.PHONY: help setup test-api bench-load fixtures upgrade-fixtures build vendor run demo test test-cloud test-vendor soak sanitize lint clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -21,6 +21,11 @@ setup: ## install what is missing to build and test (says what; needs root or pr
 fixtures: ## make the test inputs in fixtures/generated
 	@scripts/setup.sh fixtures
 	@scripts/fixtures.sh
+
+upgrade-fixtures: ## a ledger of this revision in the middle of its work, in fixtures/upgrade; see fixtures/README.md
+	@scripts/setup.sh test
+	@scripts/fixtures.sh
+	@scripts/check.sh upgrade-fixtures
 
 build: ## the release binary: target/release/filmlab
 	@scripts/setup.sh

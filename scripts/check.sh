@@ -7,6 +7,7 @@
 #   scripts/check.sh test-api     the HTTP contract, with schemathesis
 #   scripts/check.sh test-vendor  what touches media, with the FFmpeg of vendor/ffmpeg
 #   scripts/check.sh soak         damaged files by the thousand, with both builds of FFmpeg
+#   scripts/check.sh upgrade-fixtures  writes fixtures/upgrade for this revision
 #   scripts/check.sh sanitize     media under valgrind, with the FFmpeg of vendor/ffmpeg
 #   scripts/check.sh lint     format, clippy, dependencies, shell scripts
 #
@@ -73,6 +74,12 @@ api() {
     fi
     return "$outcome"
 }
+# A ledger of this revision in the middle of its work: written, not tested.
+upgrade_fixtures() {
+    emulator
+    FILMLAB_REVISION=${FILMLAB_REVISION:-$(git rev-parse --short=7 HEAD)} FILMLAB_REQUIRE=emulator \
+        cargo nextest run --locked --run-ignored ignored-only road::upgrade::maker
+}
 # What is about the cloud: its adapters against stand-ins, whole workers on the emulator.
 cloud_tests() { tests --test it cloud:: gcp:: ledger::firestore; }
 # Builds the FFmpeg that is deployed; where it cannot be had, that is a skip (code 69).
@@ -137,6 +144,9 @@ case ${1:-} in
     test-api)
         step api api
         ;;
+    upgrade-fixtures)
+        step upgrade-fixtures upgrade_fixtures
+        ;;
     test-cloud)
         step cloud-tests cloud_tests
         ;;
@@ -171,7 +181,7 @@ case ${1:-} in
         fi
         ;;
     *)
-        echo "usage: scripts/check.sh test|test-cloud|test-vendor|soak|sanitize|lint" >&2
+        echo "usage: scripts/check.sh test|test-cloud|test-api|test-vendor|soak|sanitize|upgrade-fixtures|lint" >&2
         exit 64
         ;;
 esac

@@ -22,3 +22,4 @@ mod rounds;
 mod sequences;
 mod studio;
 mod table;
+mod upgrade;

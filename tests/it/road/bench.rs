@@ -392,7 +392,7 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-fn settings(logo: PathBuf) -> Settings {
+pub(super) fn settings(logo: PathBuf) -> Settings {
     let secs = Duration::from_secs;
     let profiles: BTreeMap<_, _> = [("web".to_owned(), Profile::builtin("web").unwrap())]
         .into_iter()
@@ -438,7 +438,7 @@ fn settings(logo: PathBuf) -> Settings {
 
 /// What a studio makes of the clip: silent, as many models leave it. Made once for all tests,
 /// which run in processes of their own.
-async fn replaced(clip: &Path, character: &Path) -> PathBuf {
+pub(super) async fn replaced(clip: &Path, character: &Path) -> PathBuf {
     let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("road-replaced-2.mp4");
     if file.is_file() {
         return file;

@@ -53,9 +53,19 @@ pub(super) struct Fatal {
 
 impl Fatal {
     pub(super) fn new(bench: &Bench, nth: u32, moment: Moment) -> Arc<Self> {
+        let ledger = Arc::clone(&bench.ledger) as _;
+        Self::over(ledger, bench.clock.clone(), nth, moment)
+    }
+
+    pub(super) fn over(
+        inner: Arc<dyn Ledger>,
+        clock: ManualClock,
+        nth: u32,
+        moment: Moment,
+    ) -> Arc<Self> {
         Arc::new(Self {
-            inner: Arc::clone(&bench.ledger) as _,
-            clock: bench.clock.clone(),
+            inner,
+            clock,
             nth,
             moment,
             writes: AtomicU32::new(0),
