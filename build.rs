@@ -16,8 +16,8 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// FFmpeg 5.1 (Debian 12): the oldest release this is tested with. ffmpeg-next
-/// links these six; its `device` and `postprocessing` are not enabled.
+/// FFmpeg 5.1 (Debian 12): the oldest release this is tested with.
+/// ffmpeg-sys-next links these six; its `avdevice` and `postproc` are not enabled.
 const LIBRARIES: [(&str, &str); 6] = [
     ("libavutil", "57.28"),
     ("libavcodec", "59.37"),
@@ -36,6 +36,11 @@ fn main() {
     println!("cargo::rerun-if-env-changed=FFMPEG_DIR");
     // Tests of the deployed build are in no other.
     println!("cargo::rustc-check-cfg=cfg(vendored)");
+    // Where a stream keeps its side data moved with FFmpeg 8.
+    println!("cargo::rustc-check-cfg=cfg(ffmpeg_8)");
+    if env::var("DEP_FFMPEG_FFMPEG_8_0").is_ok_and(|found| found == "true") {
+        println!("cargo::rustc-cfg=ffmpeg_8");
+    }
     stamp();
     if let Some(folder) = env::var_os("FFMPEG_DIR") {
         check_folder(Path::new(&folder));

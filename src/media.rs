@@ -1,7 +1,7 @@
 //! The media core: probe, plan, one-pass processing, verification.
 //!
 //! libav* is linked in; no program is started. `media::av` is the only module
-//! with `unsafe` and the only one that knows ffmpeg-next. Everything here
+//! with `unsafe` and the only one that knows libav*'s C interface. Everything here
 //! blocks: call it from a thread that may.
 //!
 //! ```text

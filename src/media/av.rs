@@ -1,16 +1,19 @@
 //! A thin, owned layer over libav*: the only `unsafe` and the only
-//! `ffmpeg_next` of the crate.
+//! `ffmpeg_sys_next` of the crate.
 //!
-//! The safe API of ffmpeg-next has holes (contexts that outlive their graph,
-//! frames emptied through shared references, panics that cross C frames), so
-//! this layer speaks to the C interface and keeps three promises:
+//! Safe layers made by others have holes (contexts that outlive their graph,
+//! frames emptied through shared references, panics that cross C frames, bytes
+//! of a file taken for UTF-8), so this one speaks to the C interface and keeps
+//! four promises:
 //!
 //! - every object owns what it points to, and nothing borrows past its owner;
-//! - nothing of `ffmpeg_next` appears in a signature outside this module;
-//! - a panic in a callback ends as an I/O error, never in a C frame.
+//! - nothing of `ffmpeg_sys_next` appears in a signature outside this module;
+//! - a panic in a callback ends as an I/O error, never in a C frame;
+//! - bytes are bytes: text of a file or of libav becomes `String` by way of
+//!   [`text`], which replaces what is no UTF-8.
 //!
-//! C enums are read as plain integers: a value newer than the headers would be
-//! undefined behaviour as a Rust enum.
+//! C enums are read and passed as plain integers ([`plain`]): a value newer than
+//! the headers would be undefined behaviour as a Rust enum.
 //!
 //! Objects stay on the thread that made them.
 #![allow(unsafe_code)]
@@ -28,6 +31,7 @@ mod io;
 pub(crate) mod log;
 mod mux;
 mod packet;
+mod plain;
 mod samples;
 mod stream;
 
@@ -37,9 +41,9 @@ pub(crate) use decode::{Decoder, DecoderOptions, Received};
 pub(crate) use demux::{Demuxer, OpenError, OpenOptions};
 pub(crate) use encode::{AacSettings, Encoder, X264Settings};
 pub(crate) use error::AvError;
-pub(crate) use filter::{Graph, Node, VideoSource};
+pub(crate) use filter::{Entry, Exit, Graph, Node, VideoSource};
 pub(crate) use frame::{Frame, pixel_format};
-pub(crate) use mux::Muxer;
+pub(crate) use mux::{Muxer, NewMuxer};
 pub(crate) use packet::Packet;
 pub(crate) use samples::{channel, peak, sound};
 pub(crate) use stream::{Kind, StreamInfo};
@@ -48,7 +52,7 @@ use std::ffi::CStr;
 use std::os::raw::{c_char, c_int, c_uint};
 use std::sync::OnceLock;
 
-use ffmpeg_next::ffi;
+use ffmpeg_sys_next as ffi;
 
 use super::ratio::Ratio;
 

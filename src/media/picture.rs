@@ -212,7 +212,7 @@ fn to_image(mut frame: Frame) -> Result<Image, av::AvError> {
         &[(c"flags", "accurate_rnd+full_chroma_int")],
     )?;
     let format = graph.then(scale, c"format", &[(c"pix_fmts", "rgba")])?;
-    let sink = graph.sink(format, c"buffersink")?;
+    let sink = graph.video_sink(format)?;
     graph.configure()?;
     graph.push(source, Some(&mut frame))?;
     graph.push(source, None)?;

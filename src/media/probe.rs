@@ -15,6 +15,7 @@ use super::error::{MediaCode, MediaError};
 use super::input::Input;
 use super::limits::{Cancel, Guard, Limits};
 use super::picture;
+use super::ratio::Time;
 
 /// Reads a container's headers and says what is in it.
 ///
@@ -38,6 +39,21 @@ pub(crate) struct Opened {
     pub probe: Probe,
     pub video: StreamInfo,
     pub audio: Option<StreamInfo>,
+}
+
+impl Opened {
+    /// Where the file begins on its own clock: with its picture or its sound, what
+    /// comes first. Exact, unlike libav's, which is in microseconds.
+    pub(crate) fn begins(&self) -> Time {
+        let audio = self.audio.as_ref().and_then(StreamInfo::begins);
+        let streams = self.video.begins().into_iter().chain(audio);
+        streams.min().or(self.demuxer.start()).unwrap_or_default()
+    }
+
+    /// Where its picture begins, on the same clock.
+    pub(crate) fn video_begins(&self) -> Time {
+        self.video.begins().unwrap_or_else(|| self.begins())
+    }
 }
 
 /// Opens for reading and checks everything that can be checked by headers.

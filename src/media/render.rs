@@ -18,8 +18,8 @@ mod video;
 
 pub(crate) use graph::{Overlay, VideoSpec};
 pub(crate) use open::{Job, reserve_for, takes_from_source};
-pub(crate) use pass::{AHEAD_US, Pass, SoundSource, sound_lane};
-pub(crate) use sink::Sink;
+pub(crate) use pass::{AHEAD, Pass, SoundSource, sound_lane};
+pub(crate) use sink::Draft;
 pub(crate) use transcode::spec_for;
 pub(crate) use video::{EncodeSettings, VideoLane, memory};
 

@@ -20,7 +20,7 @@ use super::plan::{AudioFrom, AudioPlan, Force, Plan, PlanRequest, VideoPlan, nea
 use super::probe::{Opened, open};
 use super::profile::Profile;
 use super::render::{
-    AHEAD_US, Damage, EncodeSettings, Overlay, Pass, Report, Sink, Timings, VideoLane, VideoSpec,
+    AHEAD, Damage, Draft, EncodeSettings, Overlay, Pass, Report, Timings, VideoLane, VideoSpec,
     memory, reserve_for, sound_lane, spec_for,
 };
 use super::verify::{Expectation, verify_guarded};
@@ -214,12 +214,12 @@ fn run(
         preset: "veryfast".to_owned(),
         max_rate: None,
     };
-    let mut sink = Sink::create(output, limits, guard)?;
-    let mut video = VideoLane::open(&main, spec, &settings, limits, &mut sink)?;
+    let mut draft = Draft::create(output, limits, guard)?;
+    let mut video = VideoLane::open(&main, spec, &settings, limits, &mut draft)?;
     video.hold = new_only;
-    let sound = sound_lane(&plan.audio, &main, None, &mut sink)?;
+    let sound = sound_lane(&plan.audio, &main, None, &mut draft)?;
     let extra = (extra_seconds * 240.0) as u64 * 48;
-    sink.start(reserve_for(&main, None).saturating_add(extra))?;
+    let sink = draft.start(reserve_for(&main, None).saturating_add(extra))?;
     let mut pass = Pass {
         main,
         source: None,
@@ -228,7 +228,7 @@ fn run(
         sink,
         limits: limits.clone(),
         guard: Arc::clone(guard),
-        ahead_us: AHEAD_US,
+        ahead: AHEAD,
         name: input.describe(),
     };
     pass.read_all(&mut |_, _| {})?;

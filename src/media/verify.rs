@@ -29,7 +29,7 @@ use super::error::{MediaCode, MediaError};
 use super::input::Input;
 use super::limits::{Cancel, Guard, Limits};
 use super::probe::{Opened, Probe, frame_rate, open_at, open_error};
-use super::ratio::{Ratio, rescale, to_millis};
+use super::ratio::{Time, rescale, to_millis};
 
 /// What verification found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -130,7 +130,7 @@ struct Read {
     /// Presentation and decoding time of the last key frame.
     last_key: Option<[i64; 2]>,
     audio_packets: u64,
-    audio_end_us: i64,
+    audio_end: Time,
     /// Set when reading stopped with an error.
     broken: Option<MediaError>,
 }
@@ -164,7 +164,7 @@ fn read_through(
     wanted.extend(audio.as_ref().map(|audio| audio.index));
     opened.demuxer.keep_only(&wanted);
     let nominal = rescale(1, frame_rate(&video).inverse(), video.time_base).max(1);
-    let start_us = opened.demuxer.start_us().unwrap_or(0);
+    let begins = opened.begins();
     let mut read = Read {
         last: i64::MIN,
         ..Read::default()
@@ -211,9 +211,8 @@ fn read_through(
                 listener.take(Some(&packet));
             }
             let end = packet.pts().unwrap_or(0).saturating_add(packet.duration());
-            read.audio_end_us = read
-                .audio_end_us
-                .max(rescale(end, audio.time_base, Ratio::MICROS) - start_us);
+            let end = Time::of(end, audio.time_base) - begins;
+            read.audio_end = read.audio_end.max(end);
         }
     }
     ends.send(None);
@@ -296,7 +295,7 @@ fn require_whole(opened: &Opened, read: &Read, nominal: i64) -> Result<(), Media
     Truncation {
         claimed_ms: opened.probe.container.duration_ms,
         reached_ms: to_millis(read.span().saturating_add(nominal), base)
-            .max(to_millis(read.audio_end_us, Ratio::MICROS)),
+            .max(read.audio_end.millis()),
         claimed_frames: opened.video.frames,
         frames: read.frames,
         longest_ms: to_millis(read.longest, base),
@@ -366,7 +365,7 @@ fn conclude(
         probe: opened.probe.clone(),
         frames: read.shown,
         duration_ms,
-        audio_duration_ms: has_audio.then(|| to_millis(read.audio_end_us, Ratio::MICROS)),
+        audio_duration_ms: has_audio.then(|| read.audio_end.millis()),
         audible: None,
         decoded_frames: ends.decoded,
         black_ms: looked.map(|(black, _)| black),

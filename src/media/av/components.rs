@@ -5,7 +5,7 @@
 
 use std::ffi::{CStr, CString};
 
-use ffmpeg_next::ffi;
+use ffmpeg_sys_next as ffi;
 
 use super::codec::decoders;
 use super::demux::FORMATS;

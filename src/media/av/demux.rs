@@ -5,21 +5,22 @@
 //! a fixed list, the name of the file is never shown to libav, and every
 //! attempt to open something nested is refused.
 
+use std::ffi::CString;
 use std::io::{self, Read};
 use std::os::raw::{c_char, c_int, c_void};
 use std::sync::Arc;
 
-use ffmpeg_next::ffi;
-use ffmpeg_next::format::context::Input as OwnedInput;
+use ffmpeg_sys_next as ffi;
 
 use super::codec::{CodecParams, whitelist};
-use super::dictionary::Dictionary;
+use super::dictionary::{Dictionary, dictionary_text};
 use super::error::{AvError, check};
 use super::io::Io;
 use super::packet::Packet;
 use super::{int_field, log, text, timestamp};
 use crate::media::input::ReadSeek;
 use crate::media::limits::Guard;
+use crate::media::ratio::{Ratio, Time};
 
 /// Demuxers we let near untrusted bytes, by libav's names.
 pub(super) const FORMATS: &str = "mov,matroska,avi,mpegts,gif";
@@ -100,10 +101,10 @@ fn guess(head: &[u8]) -> (*const ffi::AVInputFormat, c_int) {
     (format, score)
 }
 
-/// An open container. Field order matters: the format context closes first,
-/// then the I/O it reads from, then the guard its callback looks at.
+/// An open container, owning its `AVFormatContext`. It closes first (`Drop`), then
+/// the I/O it reads from, then the guard its callback looks at.
 pub(crate) struct Demuxer {
-    pub(super) input: OwnedInput,
+    context: *mut ffi::AVFormatContext,
     io: Io,
     guard: Arc<Guard>,
     format: String,
@@ -136,9 +137,8 @@ impl Demuxer {
         )?;
         // SAFETY: a fresh context gets our I/O, an interrupt callback whose
         // opaque outlives it (field order), and a refusing io_open. On failure
-        // avformat_open_input frees the context itself; on success the wrapper
-        // becomes its only owner.
-        let input = unsafe {
+        // avformat_open_input frees the context itself; on success it is ours.
+        let context = unsafe {
             let mut context = ffi::avformat_alloc_context();
             if context.is_null() {
                 return Err(AvError::memory("avformat_alloc_context").into());
@@ -162,10 +162,10 @@ impl Demuxer {
                     .take_failure()
                     .map_or(OpenError::Libav(error), OpenError::Io));
             }
-            OwnedInput::wrap(context)
+            context
         };
         let mut demuxer = Self {
-            input,
+            context,
             io,
             guard,
             format,
@@ -218,9 +218,8 @@ impl Demuxer {
     }
 
     pub(super) fn context(&self) -> *mut ffi::AVFormatContext {
-        // SAFETY: the wrapper owns the pointer; every use below stays within
-        // the lifetime of self, on one thread.
-        unsafe { self.input.as_ptr().cast_mut() }
+        // Every use below stays within the lifetime of self, on one thread.
+        self.context
     }
 
     pub(super) fn stream_count(&self) -> usize {
@@ -233,16 +232,20 @@ impl Demuxer {
         &self.format
     }
 
-    /// Start of the earliest stream in microseconds.
-    pub(crate) fn start_us(&self) -> Option<i64> {
+    /// Start of the earliest stream, as libav rounds it.
+    pub(crate) fn start(&self) -> Option<Time> {
         // SAFETY: see `context`.
-        timestamp(unsafe { (*self.context()).start_time })
+        let start = timestamp(unsafe { (*self.context()).start_time });
+        start.map(|start| Time::of(start, Ratio::MICROS))
     }
 
-    /// Claimed duration in microseconds.
-    pub(crate) fn duration_us(&self) -> Option<i64> {
+    /// What the container claims as its length.
+    pub(crate) fn duration(&self) -> Option<Time> {
         // SAFETY: see `context`.
-        timestamp(unsafe { (*self.context()).duration }).filter(|duration| *duration > 0)
+        let duration = timestamp(unsafe { (*self.context()).duration });
+        duration
+            .filter(|duration| *duration > 0)
+            .map(|duration| Time::of(duration, Ratio::MICROS))
     }
 
     pub(crate) fn bit_rate(&self) -> u64 {
@@ -250,9 +253,12 @@ impl Demuxer {
         u64::try_from(unsafe { (*self.context()).bit_rate }).unwrap_or(0)
     }
 
-    /// A value of the container's metadata.
+    /// A value of the container's metadata; what is no UTF-8 in it is replaced.
     pub(crate) fn metadata(&self, key: &str) -> Option<String> {
-        self.input.metadata().get(key).map(str::to_owned)
+        let key = CString::new(key).ok()?;
+        // SAFETY: see `context`; the dictionary lives as long as it, may be null,
+        // and the value is copied.
+        unsafe { dictionary_text((*self.context()).metadata, &key) }
     }
 
     /// A copy of a stream's codec parameters.
@@ -313,6 +319,13 @@ impl Demuxer {
         check(code, "av_seek_frame")
             .map(|_| ())
             .map_err(OpenError::from)
+    }
+}
+
+impl Drop for Demuxer {
+    fn drop(&mut self) {
+        // SAFETY: ours, closed once; our own I/O stays open for `io` to free.
+        unsafe { ffi::avformat_close_input(&mut self.context) };
     }
 }
 

@@ -2,9 +2,26 @@
 
 use std::ffi::{CStr, CString};
 
-use ffmpeg_next::ffi;
+use ffmpeg_sys_next as ffi;
 
 use super::error::{AvError, check};
+use super::text;
+
+/// A value of a dictionary of libav's; what is no UTF-8 in it is replaced.
+///
+/// # Safety
+/// `dictionary` is null or valid for the call.
+pub(super) unsafe fn dictionary_text(
+    dictionary: *const ffi::AVDictionary,
+    key: &CStr,
+) -> Option<String> {
+    // SAFETY: the caller's promise; the lookup takes null for an empty dictionary,
+    // and an entry's value is a C string that lives as long as it.
+    unsafe {
+        let entry = ffi::av_dict_get(dictionary, key.as_ptr(), std::ptr::null(), 0);
+        (!entry.is_null()).then(|| text((*entry).value))
+    }
+}
 
 /// Owns an `AVDictionary`.
 #[derive(Debug)]

@@ -6,8 +6,9 @@
 
 use std::ffi::{CStr, CString};
 use std::os::raw::c_int;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use ffmpeg_next::ffi;
+use ffmpeg_sys_next as ffi;
 
 use super::components;
 use super::decode::Received;
@@ -17,9 +18,28 @@ use super::{EINVAL, ratio, rational};
 use crate::media::color::{Color, matrix_name, range_name};
 use crate::media::ratio::Ratio;
 
-/// A filter within the graph that made it.
+/// A filter within the graph that made it. Another graph's is a mistake in our
+/// code, and panics.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Node(usize);
+pub(crate) struct Node {
+    graph: u64,
+    index: usize,
+}
+
+/// Where frames go in. Only these may be pushed to: libav takes the private data
+/// of whatever it is given for a source's.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Entry(Node);
+
+impl From<Entry> for Node {
+    fn from(entry: Entry) -> Self {
+        entry.0
+    }
+}
+
+/// Where frames come out. Only these may be pulled from, for the same reason.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Exit(Node);
 
 /// What a picture source will deliver.
 #[derive(Clone, Copy, Debug)]
@@ -56,11 +76,14 @@ impl VideoSource {
 /// Owns an `AVFilterGraph` and the contexts in it.
 pub(crate) struct Graph {
     graph: *mut ffi::AVFilterGraph,
+    /// No other graph of this process has it.
+    id: u64,
     nodes: Vec<*mut ffi::AVFilterContext>,
 }
 
 impl Graph {
     pub(crate) fn new(threads: usize) -> Result<Self, AvError> {
+        static GRAPHS: AtomicU64 = AtomicU64::new(0);
         // SAFETY: alloc takes nothing; the graph is ours.
         unsafe {
             let graph = ffi::avfilter_graph_alloc();
@@ -70,6 +93,7 @@ impl Graph {
             (*graph).nb_threads = c_int::try_from(threads).unwrap_or(0);
             Ok(Self {
                 graph,
+                id: GRAPHS.fetch_add(1, Ordering::Relaxed),
                 nodes: Vec::new(),
             })
         }
@@ -105,7 +129,16 @@ impl Graph {
         let code = unsafe { ffi::avfilter_init_str(context, std::ptr::null()) };
         check(code, "avfilter_init_str")?;
         self.nodes.push(context);
-        Ok(Node(self.nodes.len() - 1))
+        Ok(Node {
+            graph: self.id,
+            index: self.nodes.len() - 1,
+        })
+    }
+
+    /// The context of a node of this graph.
+    fn context(&self, node: Node) -> *mut ffi::AVFilterContext {
+        assert_eq!(node.graph, self.id, "a node of another graph");
+        self.nodes[node.index]
     }
 
     /// Adds a filter with its options.
@@ -124,7 +157,7 @@ impl Graph {
     /// Adds a filter behind `from` and returns it: the usual way to build a chain.
     pub(crate) fn then(
         &mut self,
-        from: Node,
+        from: impl Into<Node>,
         name: &CStr,
         options: &[(&CStr, &str)],
     ) -> Result<Node, AvError> {
@@ -133,7 +166,7 @@ impl Graph {
         Ok(node)
     }
 
-    pub(crate) fn video_source(&mut self, source: VideoSource) -> Result<Node, AvError> {
+    pub(crate) fn video_source(&mut self, source: VideoSource) -> Result<Entry, AvError> {
         let context = self.allocate(c"buffer")?;
         // SAFETY: the parameters are zeroed by their allocator and freed below;
         // the call copies what it needs.
@@ -157,14 +190,14 @@ impl Graph {
         // FFmpeg 7 negotiates colour too; older versions do not know the options.
         let _ = set(context, c"colorspace", matrix_name(source.color.matrix));
         let _ = set(context, c"range", range_name(source.color.range));
-        self.initialise(context)
+        self.initialise(context).map(Entry)
     }
 
     pub(crate) fn audio_source(
         &mut self,
         frame: &Frame,
         time_base: Ratio,
-    ) -> Result<Node, AvError> {
+    ) -> Result<Entry, AvError> {
         let context = self.allocate(c"abuffer")?;
         // SAFETY: as for pictures; the channel layout is copied from the frame
         // and released after the call.
@@ -187,18 +220,29 @@ impl Graph {
             ffi::av_free(params.cast());
             check(code, "av_buffersrc_parameters_set")?;
         }
-        self.initialise(context)
+        self.initialise(context).map(Entry)
     }
 
-    /// Ends a chain in a sink for pictures (`c"buffersink"`) or sound (`c"abuffersink"`).
-    pub(crate) fn sink(&mut self, from: Node, name: &CStr) -> Result<Node, AvError> {
-        self.then(from, name, &[])
+    /// Ends a chain of pictures.
+    pub(crate) fn video_sink(&mut self, from: impl Into<Node>) -> Result<Exit, AvError> {
+        self.then(from, c"buffersink", &[]).map(Exit)
+    }
+
+    /// Ends a chain of sound.
+    pub(crate) fn audio_sink(&mut self, from: impl Into<Node>) -> Result<Exit, AvError> {
+        self.then(from, c"abuffersink", &[]).map(Exit)
     }
 
     /// Connects the first output of `from` to input `pad` of `to`.
-    pub(crate) fn link(&mut self, from: Node, to: Node, pad: u32) -> Result<(), AvError> {
+    pub(crate) fn link(
+        &mut self,
+        from: impl Into<Node>,
+        to: Node,
+        pad: u32,
+    ) -> Result<(), AvError> {
+        let (from, to) = (self.context(from.into()), self.context(to));
         // SAFETY: both contexts belong to this graph.
-        let code = unsafe { ffi::avfilter_link(self.nodes[from.0], 0, self.nodes[to.0], pad) };
+        let code = unsafe { ffi::avfilter_link(from, 0, to, pad) };
         check(code, "avfilter_link").map(|_| ())
     }
 
@@ -209,37 +253,37 @@ impl Graph {
     }
 
     /// Makes the sound sink deliver exactly this many samples at a time.
-    pub(crate) fn set_frame_size(&mut self, sink: Node, samples: u32) {
+    pub(crate) fn set_frame_size(&mut self, sink: Exit, samples: u32) {
         // SAFETY: a configured sink of this graph.
-        unsafe { ffi::av_buffersink_set_frame_size(self.nodes[sink.0], samples) };
+        unsafe { ffi::av_buffersink_set_frame_size(self.context(sink.0), samples) };
     }
 
-    pub(crate) fn time_base(&self, sink: Node) -> Ratio {
+    pub(crate) fn time_base(&self, sink: Exit) -> Ratio {
         // SAFETY: a configured sink of this graph.
-        ratio(unsafe { ffi::av_buffersink_get_time_base(self.nodes[sink.0]) })
+        ratio(unsafe { ffi::av_buffersink_get_time_base(self.context(sink.0)) })
     }
 
     /// Moves a frame into a source, leaving it empty; `None` ends the source.
-    pub(crate) fn push(&mut self, source: Node, frame: Option<&mut Frame>) -> Result<(), AvError> {
+    pub(crate) fn push(&mut self, source: Entry, frame: Option<&mut Frame>) -> Result<(), AvError> {
         let pointer = frame.map_or(std::ptr::null_mut(), |frame| frame.as_ptr());
         // SAFETY: a source of this graph; the frame is exclusively borrowed
         // and emptied by the call, so no slice of it can be alive.
-        let code = unsafe { ffi::av_buffersrc_add_frame_flags(self.nodes[source.0], pointer, 0) };
+        let code = unsafe { ffi::av_buffersrc_add_frame_flags(self.context(source.0), pointer, 0) };
         check(code, "av_buffersrc_add_frame").map(|_| ())
     }
 
     /// Ends a source at a time of its own: how long the last frame is shown.
-    pub(crate) fn close(&mut self, source: Node, end: i64) -> Result<(), AvError> {
+    pub(crate) fn close(&mut self, source: Entry, end: i64) -> Result<(), AvError> {
         // SAFETY: a source of this graph.
-        let code = unsafe { ffi::av_buffersrc_close(self.nodes[source.0], end, 0) };
+        let code = unsafe { ffi::av_buffersrc_close(self.context(source.0), end, 0) };
         check(code, "av_buffersrc_close").map(|_| ())
     }
 
-    pub(crate) fn pull(&mut self, sink: Node, frame: &mut Frame) -> Result<Received, AvError> {
+    pub(crate) fn pull(&mut self, sink: Exit, frame: &mut Frame) -> Result<Received, AvError> {
         // SAFETY: a sink of this graph; the frame is emptied before it is filled.
         let code = unsafe {
             ffi::av_frame_unref(frame.as_ptr());
-            ffi::av_buffersink_get_frame(self.nodes[sink.0], frame.as_ptr())
+            ffi::av_buffersink_get_frame(self.context(sink.0), frame.as_ptr())
         };
         Received::from_code(code, "av_buffersink_get_frame")
     }
@@ -265,4 +309,18 @@ fn set(context: *mut ffi::AVFilterContext, key: &CStr, value: &str) -> Result<()
         )
     };
     check(code, "av_opt_set").map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[should_panic(expected = "a node of another graph")]
+    fn a_node_of_another_graph_is_never_taken() {
+        let mut one = Graph::new(1).unwrap();
+        let mut other = Graph::new(1).unwrap();
+        let node = one.filter(c"hflip", &[]).unwrap();
+        let _ = other.video_sink(node);
+    }
 }

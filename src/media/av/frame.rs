@@ -2,10 +2,10 @@
 
 use std::ffi::CString;
 
-use ffmpeg_next::ffi;
+use ffmpeg_sys_next as ffi;
 
 use super::error::{AvError, check};
-use super::{EINVAL, int_field, ratio, rational, text, timestamp};
+use super::{EINVAL, int_field, plain, ratio, rational, text, timestamp};
 use crate::media::color::Color;
 use crate::media::ratio::Ratio;
 
@@ -23,14 +23,10 @@ pub(crate) struct PixelFormat {
 
 /// Looks a pixel format up by number; `None` for "none" and unknown numbers.
 pub(crate) fn pixel_format(id: i32) -> Option<PixelFormat> {
-    if !(0..ffi::AVPixelFormat::AV_PIX_FMT_NB as i32).contains(&id) {
-        return None;
-    }
-    // SAFETY: the enum is contiguous from 0 to NB and `id` lies within.
-    let format = unsafe { std::mem::transmute::<i32, ffi::AVPixelFormat>(id) };
-    // SAFETY: the lookup reads static tables; its answer is checked for null.
+    // SAFETY: the lookup takes any number and reads static tables; its answer is
+    // checked for null.
     unsafe {
-        let description = ffi::av_pix_fmt_desc_get(format);
+        let description = plain::av_pix_fmt_desc_get(id);
         if description.is_null() {
             return None;
         }
@@ -49,8 +45,8 @@ pub(crate) fn pixel_format(id: i32) -> Option<PixelFormat> {
 /// The number of a pixel format by its name.
 pub(super) fn pixel_format_id(name: &str) -> Result<i32, AvError> {
     let name = CString::new(name).map_err(|_| AvError::new(EINVAL, "av_get_pix_fmt"))?;
-    // SAFETY: a C string in, a value of the library's own enum out.
-    let id = unsafe { ffi::av_get_pix_fmt(name.as_ptr()) } as i32;
+    // SAFETY: a C string in, a number out.
+    let id = unsafe { plain::av_get_pix_fmt(name.as_ptr()) };
     check(id, "av_get_pix_fmt")
 }
 
@@ -106,13 +102,8 @@ impl Frame {
         let frame = Self::new()?;
         let samples = i32::try_from(samples).unwrap_or(i32::MAX);
         let format = self.format();
-        // u8 to s64p, the last of the enum in every release we build against.
-        if !(0..=11).contains(&format) {
-            return Err(AvError::new(EINVAL, "av_samples_set_silence"));
-        }
         // SAFETY: both frames are valid; the fresh one gets shape and buffers
-        // before its samples are written, as many as it has; the number was just
-        // found to be one of the enum's.
+        // before its samples are written, as many as it has.
         unsafe {
             (*frame.pointer).format = format;
             (*frame.pointer).sample_rate = self.sample_rate();
@@ -127,12 +118,12 @@ impl Frame {
                 "av_frame_get_buffer",
             )?;
             check(
-                ffi::av_samples_set_silence(
+                plain::av_samples_set_silence(
                     (*frame.pointer).extended_data,
                     0,
                     samples,
                     layout.nb_channels,
-                    std::mem::transmute::<i32, ffi::AVSampleFormat>(format),
+                    format,
                 ),
                 "av_samples_set_silence",
             )?;
@@ -250,7 +241,9 @@ impl Frame {
             for _ in 0..(*self.pointer).nb_side_data {
                 if (*self.pointer).nb_side_data > 0 {
                     let first = *(*self.pointer).side_data;
-                    ffi::av_frame_remove_side_data(self.pointer, (*first).type_);
+                    // A kind has no negative number.
+                    let kind = int_field!(first, type_).unsigned_abs();
+                    plain::av_frame_remove_side_data(self.pointer, kind);
                 }
             }
         }

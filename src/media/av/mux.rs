@@ -4,7 +4,7 @@ use std::io;
 use std::os::raw::c_int;
 use std::sync::Arc;
 
-use ffmpeg_next::ffi;
+use ffmpeg_sys_next as ffi;
 
 use super::codec::CodecParams;
 use super::dictionary::Dictionary;
@@ -18,12 +18,19 @@ use crate::media::output::WriteSeek;
 use crate::media::ratio::Ratio;
 
 /// Owns an MP4 `AVFormatContext` and the I/O it writes to.
-pub(crate) struct Muxer {
-    context: *mut ffi::AVFormatContext,
+struct Context {
+    pointer: *mut ffi::AVFormatContext,
     io: Io,
 }
 
-impl Muxer {
+/// An MP4 without a header: streams are added.
+pub(crate) struct NewMuxer(Context);
+
+/// An MP4 with a header: packets are written. libav ends the process where they
+/// come before the header, or a trailer is written twice.
+pub(crate) struct Muxer(Context);
+
+impl NewMuxer {
     pub(crate) fn new(writer: Box<dyn WriteSeek>, guard: Arc<Guard>) -> Result<Self, AvError> {
         let io = Io::writer(writer, guard)?;
         let mut context = std::ptr::null_mut();
@@ -39,13 +46,16 @@ impl Muxer {
             (*context).pb = io.as_ptr();
             (*context).flags |= ffi::AVFMT_FLAG_CUSTOM_IO;
         }
-        Ok(Self { context, io })
+        Ok(Self(Context {
+            pointer: context,
+            io,
+        }))
     }
 
     fn add(&mut self, time_base: Ratio) -> Result<*mut ffi::AVStream, AvError> {
         // SAFETY: the context is ours and not started.
         unsafe {
-            let stream = ffi::avformat_new_stream(self.context, std::ptr::null());
+            let stream = ffi::avformat_new_stream(self.0.pointer, std::ptr::null());
             if stream.is_null() {
                 return Err(AvError::memory("avformat_new_stream"));
             }
@@ -108,14 +118,21 @@ impl Muxer {
     /// configurations kept free for the index.
     ///
     /// Streams may have another time base afterwards: ask [`Muxer::time_base`].
-    pub(crate) fn start(&mut self, reserve: u64) -> Result<(), AvError> {
+    /// With a failure comes the writer's own, if that is why.
+    pub(crate) fn start(mut self, reserve: u64) -> Result<Muxer, (AvError, Option<io::Error>)> {
+        match self.write_header(reserve) {
+            Ok(()) => Ok(Muxer(self.0)),
+            Err(error) => Err((error, self.0.io.take_failure())),
+        }
+    }
+
+    fn write_header(&mut self, reserve: u64) -> Result<(), AvError> {
         let mut options = Dictionary::default();
         let room = reserve.saturating_add(self.configurations());
         options.set(c"moov_size", &room.to_string())?;
         // SAFETY: all streams have parameters; the dictionary outlives the call.
-        let code = unsafe { ffi::avformat_write_header(self.context, options.as_mut()) };
-        check(code, "avformat_write_header")?;
-        Ok(())
+        let code = unsafe { ffi::avformat_write_header(self.0.pointer, options.as_mut()) };
+        check(code, "avformat_write_header").map(|_| ())
     }
 
     /// Bytes of all streams' decoder configurations. Twice: one given with
@@ -123,20 +140,22 @@ impl Muxer {
     fn configurations(&self) -> u64 {
         // SAFETY: the context is ours; its arrays have the stated lengths.
         unsafe {
-            (0..(*self.context).nb_streams as usize)
-                .map(|index| (*(**(*self.context).streams.add(index)).codecpar).extradata_size)
+            (0..(*self.0.pointer).nb_streams as usize)
+                .map(|index| (*(**(*self.0.pointer).streams.add(index)).codecpar).extradata_size)
                 .map(|size| u64::try_from(size).unwrap_or(0) * 2)
                 .sum()
         }
     }
+}
 
+impl Muxer {
     pub(crate) fn time_base(&self, stream: usize) -> Ratio {
         // SAFETY: the index is checked against the context's own count.
         unsafe {
-            if stream >= (*self.context).nb_streams as usize {
+            if stream >= (*self.0.pointer).nb_streams as usize {
                 return Ratio::new(1, 1);
             }
-            ratio((**(*self.context).streams.add(stream)).time_base)
+            ratio((**(*self.0.pointer).streams.add(stream)).time_base)
         }
     }
 
@@ -149,29 +168,30 @@ impl Muxer {
         let code = unsafe {
             (*packet.as_ptr()).stream_index = index;
             (*packet.as_ptr()).pos = -1;
-            ffi::av_interleaved_write_frame(self.context, packet.as_ptr())
+            ffi::av_interleaved_write_frame(self.0.pointer, packet.as_ptr())
         };
         check(code, "av_interleaved_write_frame").map(|_| ())
     }
 
     /// Writes the trailer and flushes. The trailer's own error comes with it:
     /// libav reports a too small reservation only here.
-    pub(crate) fn finish(&mut self) -> (Result<(), AvError>, io::Result<()>) {
-        // SAFETY: a started context.
-        let code = unsafe { ffi::av_write_trailer(self.context) };
-        (check(code, "av_write_trailer").map(|_| ()), self.io.flush())
+    pub(crate) fn finish(mut self) -> (Result<(), AvError>, io::Result<()>) {
+        // SAFETY: a started context, which is given up with this.
+        let code = unsafe { ffi::av_write_trailer(self.0.pointer) };
+        let flushed = self.0.io.flush();
+        (check(code, "av_write_trailer").map(|_| ()), flushed)
     }
 
     /// The writer's own error, if that is why a call failed.
     pub(crate) fn take_failure(&mut self) -> Option<io::Error> {
-        self.io.take_failure()
+        self.0.io.take_failure()
     }
 }
 
-impl Drop for Muxer {
+impl Drop for Context {
     fn drop(&mut self) {
         // SAFETY: ours, dropped once; this also deinitialises a muxer that was
         // started but never finished. `pb` is freed by `io` afterwards.
-        unsafe { ffi::avformat_free_context(self.context) };
+        unsafe { ffi::avformat_free_context(self.pointer) };
     }
 }

@@ -1,6 +1,6 @@
 //! One encoded packet.
 
-use ffmpeg_next::ffi;
+use ffmpeg_sys_next as ffi;
 
 use super::error::AvError;
 use super::timestamp;

@@ -1,10 +1,10 @@
 //! The samples of a frame of sound.
 
-use ffmpeg_next::ffi;
+use ffmpeg_sys_next as ffi;
 
 use super::error::{AvError, check};
 use super::frame::Frame;
-use super::text;
+use super::{plain, text};
 
 /// The loudest sample of a frame as a share of full scale; `None` for sample
 /// formats nobody uses for sound here.
@@ -45,15 +45,8 @@ pub(crate) fn peak(frame: &Frame) -> Option<f32> {
 }
 
 fn sample_format(id: i32) -> Option<String> {
-    if !(0..ffi::AVSampleFormat::AV_SAMPLE_FMT_NB as i32).contains(&id) {
-        return None;
-    }
-    // SAFETY: the enum is contiguous from 0 to NB and `id` lies within; the
-    // name is static.
-    Some(unsafe {
-        let format = std::mem::transmute::<i32, ffi::AVSampleFormat>(id);
-        text(ffi::av_get_sample_fmt_name(format))
-    })
+    // SAFETY: takes any number; the name is static, or null for one that is none.
+    Some(unsafe { text(plain::av_get_sample_fmt_name(id)) }).filter(|name| !name.is_empty())
 }
 
 /// # Safety

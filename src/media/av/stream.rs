@@ -2,14 +2,13 @@
 
 use std::os::raw::{c_char, c_int};
 
-use ffmpeg_next::codec::packet::side_data::Type as SideDataType;
-use ffmpeg_next::ffi;
+use ffmpeg_sys_next as ffi;
 
 use super::codec::describe;
 use super::demux::Demuxer;
 use super::{int_field, ratio, timestamp};
 use crate::media::color::Color;
-use crate::media::ratio::Ratio;
+use crate::media::ratio::{Ratio, Time};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -47,6 +46,13 @@ pub(crate) struct StreamInfo {
     pub sample_rate: u32,
     pub channels: u32,
     pub channel_layout: String,
+}
+
+impl StreamInfo {
+    /// Where it begins on the container's clock.
+    pub(crate) fn begins(&self) -> Option<Time> {
+        self.start.map(|start| Time::of(start, self.time_base))
+    }
 }
 
 impl Demuxer {
@@ -126,18 +132,41 @@ impl Demuxer {
                 display_matrix,
                 sample_rate: u32::try_from((*par).sample_rate).unwrap_or(0),
                 channels: u32::try_from((*par).ch_layout.nb_channels).unwrap_or(0),
-                channel_layout: layout_name(&(*par).ch_layout),
+                channel_layout: layout_name(std::ptr::addr_of!((*par).ch_layout)),
             }
         }
     }
 
+    /// Bytes that the container keeps beside a stream.
+    fn side_data(&self, index: usize, kind: ffi::AVPacketSideDataType) -> Option<&[u8]> {
+        if index >= self.stream_count() {
+            return None;
+        }
+        // SAFETY: the index is in range; the entries have the stated number and
+        // sizes and live as long as the context. Their kinds are read as integers.
+        unsafe {
+            let stream = *(*self.context()).streams.add(index);
+            #[cfg(not(ffmpeg_8))]
+            let (entries, count) = ((*stream).side_data, (*stream).nb_side_data);
+            #[cfg(ffmpeg_8)]
+            let (entries, count) = (
+                (*(*stream).codecpar).coded_side_data,
+                (*(*stream).codecpar).nb_coded_side_data,
+            );
+            if entries.is_null() {
+                return None;
+            }
+            (0..usize::try_from(count).unwrap_or(0))
+                .map(|at| entries.add(at))
+                .find(|entry| {
+                    int_field!(*entry, type_) == kind as c_int && !(**entry).data.is_null()
+                })
+                .map(|entry| std::slice::from_raw_parts((*entry).data, (*entry).size))
+        }
+    }
+
     fn display_matrix(&self, index: usize) -> Option<[i32; 9]> {
-        // ffmpeg-next knows where each FFmpeg version keeps a stream's side data.
-        let stream = self.input.stream(index)?;
-        let data = stream
-            .side_data()
-            .find(|data| data.kind() == SideDataType::DisplayMatrix)?;
-        let bytes = data.data();
+        let bytes = self.side_data(index, ffi::AVPacketSideDataType::AV_PKT_DATA_DISPLAYMATRIX)?;
         let mut matrix = [0i32; 9];
         for (value, chunk) in matrix.iter_mut().zip(bytes.chunks_exact(4)) {
             *value = i32::from_ne_bytes(chunk.try_into().ok()?);
@@ -174,9 +203,11 @@ unsafe fn aspect(stream: *const ffi::AVStream, par: *const ffi::AVCodecParameter
     }
 }
 
-fn layout_name(layout: &ffi::AVChannelLayout) -> String {
+/// # Safety
+/// A valid layout.
+unsafe fn layout_name(layout: *const ffi::AVChannelLayout) -> String {
     let mut buffer = [0u8; 128];
-    // SAFETY: a valid layout and a buffer of the stated length, terminated by the call.
+    // SAFETY: the caller's promise, and a buffer of the stated length, terminated by the call.
     let code = unsafe {
         ffi::av_channel_layout_describe(layout, buffer.as_mut_ptr().cast::<c_char>(), buffer.len())
     };

@@ -6,7 +6,7 @@ use super::info::{AudioInfo, ColorInfo, ContainerInfo, OtherStreams, Probe, Vide
 use crate::media::av::{self, Demuxer, Kind, StreamInfo};
 use crate::media::color::{matrix_name, primaries_name, range_name, transfer_name};
 use crate::media::input::ReadSeek;
-use crate::media::ratio::{Ratio, to_millis};
+use crate::media::ratio::{Ratio, Time, to_millis};
 
 pub(super) fn is_mp4_family(format: &str) -> bool {
     format.split(',').any(|name| name == "mp4")
@@ -20,9 +20,7 @@ pub(super) fn describe(
     bytes: u64,
     faststart: Option<bool>,
 ) -> Probe {
-    let duration_ms = demuxer
-        .duration_us()
-        .map_or(0, |us| to_millis(us, Ratio::MICROS));
+    let duration_ms = demuxer.duration().map_or(0, Time::millis);
     let mut other = OtherStreams::default();
     for stream in streams {
         if stream.index == video.index || audio.is_some_and(|audio| audio.index == stream.index) {

@@ -1,6 +1,6 @@
 //! The filter graph between decoder and encoder.
 
-use crate::media::av::{self, AvError, Frame, Graph, Node, VideoSource};
+use crate::media::av::{self, AvError, Entry, Exit, Frame, Graph, Node, VideoSource};
 use crate::media::color::{Color, transfer_name};
 use crate::media::error::{MediaCode, MediaError};
 use crate::media::logo;
@@ -42,8 +42,8 @@ pub(crate) struct Overlay {
 /// A configured graph and what it was built for.
 pub(crate) struct VideoGraph {
     graph: Graph,
-    source: Node,
-    sink: Node,
+    source: Entry,
+    sink: Exit,
     width: u32,
     height: u32,
     format: i32,
@@ -86,7 +86,7 @@ impl VideoGraph {
             sample_aspect: Ratio::new(1, 1),
             ..VideoSource::of(frame, time_base, frame_rate)
         })?;
-        let mut node = orient(&mut graph, source, spec)?;
+        let mut node = orient(&mut graph, source.into(), spec)?;
         if let Some(rate) = spec.fps {
             let rate = format!("{}/{}", rate.num, rate.den);
             node = graph.then(node, c"fps", &[(c"fps", &rate)])?;
@@ -103,7 +103,7 @@ impl VideoGraph {
             node = mark;
             logo = Some((overlay, logo_source));
         }
-        let sink = graph.sink(node, c"buffersink")?;
+        let sink = graph.video_sink(node)?;
         graph.configure()?;
         if let Some((overlay, source)) = logo {
             // One frame, then the end: the overlay filter repeats it for ever.
@@ -309,7 +309,7 @@ fn lay_over(
     spec: &VideoSpec,
     overlay: &Overlay,
     time_base: Ratio,
-) -> Result<(Node, Node), AvError> {
+) -> Result<(Node, Entry), AvError> {
     let format = Frame::video("yuva420p", 2, 2)?.format();
     let source = graph.video_source(VideoSource {
         width: overlay.image.width,

@@ -8,11 +8,11 @@
 use std::sync::Arc;
 
 use super::graph::VideoSpec;
-use super::pass::{Pass, SoundSource, video_start_us};
+use super::pass::{Pass, SoundSource};
 use super::poster::PosterPicker;
 use super::report::Narrator;
 use super::seam::SeamLane;
-use super::sink::Sink;
+use super::sink::{Draft, Sink};
 use super::sound::SoundLane;
 use super::video::{Counts, EncodeSettings, VideoLane};
 use super::{Damage, Job, Outcome, spec_for};
@@ -24,12 +24,12 @@ use crate::media::limits::{Guard, Limits};
 use crate::media::output::Output;
 use crate::media::plan::{AudioPlan, VideoPlan, length_ms};
 use crate::media::probe::{Opened, open};
-use crate::media::ratio::{Ratio, rescale, to_millis};
+use crate::media::ratio::{Ratio, Time, to_millis};
 use crate::media::verify::Watch;
 
 /// Sound stays this far behind the picture, so that none of it is encoded before
 /// it is known where the picture ends.
-const BEHIND_US: i64 = -500_000;
+const BEHIND: Time = Time::from_millis(-500);
 
 pub(super) fn run(
     job: Job<'_>,
@@ -68,15 +68,15 @@ pub(super) fn run(
         })
     };
 
-    let mut sink = Sink::create(output, limits, guard)?;
-    let mut video = VideoLane::open(&before, spec(&before)?, &settings, limits, &mut sink)?;
+    let mut draft = Draft::create(output, limits, guard)?;
+    let mut video = VideoLane::open(&before, spec(&before)?, &settings, limits, &mut draft)?;
     video.poster = poster;
     video.marks = marks;
     video.watch = render.checks.look().then(Watch::default);
-    let lane = seam_lane(&audio, &mut sink)?;
+    let lane = seam_lane(&audio, &mut draft)?;
     let seconds = length as f64 / 1000.0;
     // One frame more of each than the lengths say: both round up.
-    sink.start(reservation(
+    let sink = draft.start(reservation(
         (seconds * fps).ceil() as u64 + 2,
         (seconds * 48_000.0 / 1024.0).ceil() as u64 + 2,
     ))?;
@@ -174,7 +174,7 @@ fn no_two_parts() -> MediaError {
     MediaError::new(MediaCode::Internal, "there are no two parts to join")
 }
 
-fn seam_lane(plan: &AudioPlan, sink: &mut Sink) -> Result<Option<SoundLane>, MediaError> {
+fn seam_lane(plan: &AudioPlan, sink: &mut Draft) -> Result<Option<SoundLane>, MediaError> {
     let AudioPlan::Encode {
         sample_rate,
         channels,
@@ -259,16 +259,16 @@ impl Part {
         let (base, begins) = (video.encoder_base(), video.begins());
         // The first part keeps its container's clock, as a video by itself does;
         // the second begins with its first frame, at the seam.
-        let offset_us = if begins == 0 {
-            self.opened.demuxer.start_us().unwrap_or(0)
+        let offset = if begins == 0 {
+            self.opened.begins()
         } else {
-            video_start_us(&self.opened)
+            self.opened.video_begins()
         };
         if let (Some(SoundLane::Seam(lane)), Some(sound)) = (&mut lane, &self.sound)
             && let Some(audio) = &sound.opened.audio
         {
             let zero = lane.samples(begins, base);
-            lane.begin(&sound.opened.demuxer, audio, offset_us, zero)?;
+            lane.begin(&sound.opened.demuxer, audio, offset, zero)?;
         }
         let expected_ms = length_ms(&self.opened.probe);
         let mut pass = Pass {
@@ -279,13 +279,13 @@ impl Part {
             sink,
             limits: limits.clone(),
             guard: Arc::clone(guard),
-            ahead_us: BEHIND_US,
+            ahead: BEHIND,
             name: self.name,
         };
         pass.read_all(&mut |lane, _| {
             progress(
                 lane.counts.encoded,
-                from_ms + lane.reached_ms().min(expected_ms),
+                from_ms.saturating_add(lane.reached_ms().min(expected_ms)),
             );
         })?;
         let end = pass.video.end();
@@ -297,8 +297,8 @@ impl Part {
             ..
         } = pass;
         if let (Some(mut source), Some(lane)) = (source, &mut sound) {
-            let shown_us = rescale(end - begins, base, Ratio::MICROS);
-            source.feed(Some(shown_us + offset_us), lane, &mut sink, guard)?;
+            let shown = Time::of(end, base) - Time::of(begins, base);
+            source.feed(Some(shown + offset), lane, &mut sink, guard)?;
         }
         if let Some(SoundLane::Seam(lane)) = &mut sound {
             let sample = lane.samples(end, base);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::sink::Sink;
+use super::sink::{Draft, Sink};
 use super::sound::{SoundLane, Timing};
 use super::takes_from_source;
 use super::video::{Counts, VideoLane, memory};
@@ -11,12 +11,12 @@ use crate::media::error::{MediaCode, MediaError};
 use crate::media::limits::{Guard, Limits};
 use crate::media::plan::AudioPlan;
 use crate::media::probe::{Opened, memory_limit, open_error};
-use crate::media::ratio::{Ratio, rescale};
+use crate::media::ratio::Time;
 use crate::media::verify::Truncation;
 
 /// Half a second more of the source's sound than of the picture: the muxer
 /// interleaves, and the encoder holds frames back anyway.
-pub(crate) const AHEAD_US: i64 = 500_000;
+pub(crate) const AHEAD: Time = Time::from_millis(500);
 
 /// Unreadable packets in a row after which the rest is given up.
 const GIVE_UP: u32 = 64;
@@ -39,10 +39,10 @@ impl SoundSource {
         })
     }
 
-    /// Feeds packets up to `until_us` (of the source's own clock); `None` = all.
+    /// Feeds packets up to a time of the source's own clock; `None` = all.
     pub(crate) fn feed(
         &mut self,
-        until_us: Option<i64>,
+        until: Option<Time>,
         lane: &mut SoundLane,
         sink: &mut Sink,
         guard: &Guard,
@@ -78,8 +78,8 @@ impl SoundSource {
                 continue;
             }
             let at = packet.pts().or(packet.dts()).unwrap_or(0);
-            let at_us = rescale(at, audio.time_base, Ratio::MICROS);
-            if until_us.is_some_and(|until| at_us > until) {
+            let at = Time::of(at, audio.time_base);
+            if until.is_some_and(|until| at > until) {
                 self.ahead = Some(packet);
                 return Ok(());
             }
@@ -98,9 +98,9 @@ pub(crate) struct Pass {
     pub sink: Sink,
     pub limits: Limits,
     pub guard: Arc<Guard>,
-    /// How far the source's sound runs ahead of the picture, in microseconds;
-    /// negative is behind. See [`AHEAD_US`].
-    pub ahead_us: i64,
+    /// How far the source's sound runs ahead of the picture; negative is behind.
+    /// See [`AHEAD`].
+    pub ahead: Time,
     /// Name of the main input, for messages.
     pub name: String,
 }
@@ -124,7 +124,7 @@ impl Pass {
                 .flatten()
                 .collect::<Vec<_>>(),
         );
-        let lead_us = self.lead_us();
+        let lead = self.lead();
         let base = self.main.video.time_base;
         let mut reader = Reader::default();
         let mut packet = Packet::new().map_err(memory)?;
@@ -136,7 +136,7 @@ impl Pass {
                 if let (Some(source), Some(lane), Some(at)) =
                     (&mut self.source, &mut self.sound, at)
                 {
-                    let until = rescale(at, base, Ratio::MICROS).saturating_add(lead_us);
+                    let until = Time::of(at, base) + lead;
                     source.feed(Some(until), lane, &mut self.sink, &self.guard)?;
                 }
                 on_packet(&self.video, &self.sink);
@@ -152,13 +152,10 @@ impl Pass {
         self.judge(audio_reached_ms)
     }
 
-    fn lead_us(&self) -> i64 {
-        let main = self.main.demuxer.start_us().unwrap_or(0);
-        let source = self
-            .source
-            .as_ref()
-            .map_or(0, |source| video_start_us(&source.opened));
-        source - main + self.ahead_us
+    fn lead(&self) -> Time {
+        let source = self.source.as_ref();
+        let begins = source.map_or(Time::ZERO, |source| source.opened.video_begins());
+        begins - self.main.begins() + self.ahead
     }
 
     /// Whether what was decoded is enough to go on with.
@@ -261,32 +258,18 @@ impl Reader {
 pub(super) fn audio_end_ms(main: &Opened, packet: &Packet) -> u64 {
     let Some(audio) = &main.audio else { return 0 };
     let end = packet.pts().unwrap_or(0).saturating_add(packet.duration());
-    let us = rescale(end, audio.time_base, Ratio::MICROS) - main.demuxer.start_us().unwrap_or(0);
-    crate::media::ratio::to_millis(us, Ratio::MICROS)
+    (Time::of(end, audio.time_base) - main.begins()).millis()
 }
 
-/// Start of the video stream on its container's clock, in microseconds.
-pub(super) fn video_start_us(opened: &Opened) -> i64 {
-    opened
-        .video
-        .start
-        .map(|start| rescale(start, opened.video.time_base, Ratio::MICROS))
-        .or(opened.demuxer.start_us())
-        .unwrap_or(0)
-}
-
-/// End of the video in the result, in microseconds.
-fn end_us(main: &Opened) -> i64 {
+/// End of the video in the result.
+fn end(main: &Opened) -> Time {
     let length = main
         .probe
         .video
         .as_ref()
         .map_or(0, |video| video.duration_ms);
-    let lead = video_start_us(main) - main.demuxer.start_us().unwrap_or(0);
-    i64::try_from(length)
-        .unwrap_or(i64::MAX / 1000)
-        .saturating_mul(1000)
-        .saturating_add(lead)
+    let length = Time::from_millis(i64::try_from(length).unwrap_or(i64::MAX));
+    main.video_begins() - main.begins() + length
 }
 
 /// Opens the lane the plan asks for.
@@ -294,7 +277,7 @@ pub(crate) fn sound_lane(
     plan: &AudioPlan,
     main: &Opened,
     source: Option<&Opened>,
-    sink: &mut Sink,
+    draft: &mut Draft,
 ) -> Result<Option<SoundLane>, MediaError> {
     let from_source = takes_from_source(plan);
     let Some(opened) = (if from_source { source } else { Some(main) }) else {
@@ -303,24 +286,24 @@ pub(crate) fn sound_lane(
     let Some(audio) = &opened.audio else {
         return Ok(None);
     };
-    let main_start = main.demuxer.start_us().unwrap_or(0);
+    let begins = main.begins();
     let timing = if from_source {
         // Sound keeps its distance to its own video's first frame, and that
         // frame lands where the main video's first frame lands.
-        let lands = video_start_us(main) - main_start;
+        let lands = main.video_begins() - begins;
         Timing {
-            offset_us: video_start_us(opened) - lands,
-            end_us: Some(end_us(main)),
+            offset: opened.video_begins() - lands,
+            end: Some(end(main)),
         }
     } else {
         Timing {
-            offset_us: main_start,
-            end_us: None,
+            offset: begins,
+            end: None,
         }
     };
     match plan {
         AudioPlan::None { .. } => Ok(None),
-        AudioPlan::Copy { .. } => SoundLane::copy(&opened.demuxer, audio, timing, sink).map(Some),
+        AudioPlan::Copy { .. } => SoundLane::copy(&opened.demuxer, audio, timing, draft).map(Some),
         AudioPlan::Encode {
             sample_rate,
             channels,
@@ -332,7 +315,7 @@ pub(crate) fn sound_lane(
                 channels: *channels,
                 bit_rate: *bit_rate,
             };
-            SoundLane::encode(&opened.demuxer, audio, settings, timing, sink).map(Some)
+            SoundLane::encode(&opened.demuxer, audio, settings, timing, draft).map(Some)
         }
     }
 }

@@ -121,7 +121,7 @@ pub(crate) fn encode(frame: Frame, color: Color) -> Result<Vec<u8>, AvError> {
         ],
     )?;
     let format = graph.then(scale, c"format", &[(c"pix_fmts", "yuvj420p")])?;
-    let sink = graph.sink(format, c"buffersink")?;
+    let sink = graph.video_sink(format)?;
     graph.configure()?;
     graph.push(source, Some(&mut frame))?;
     graph.push(source, None)?;

@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use super::graph::{VideoGraph, VideoSpec};
-use super::pass::{Reader, SoundSource, audio_end_ms, sound_lane};
+use super::pass::{AHEAD, Reader, SoundSource, audio_end_ms, sound_lane};
 use super::poster::PosterPicker;
 use super::report::Narrator;
-use super::sink::Sink;
+use super::sink::Draft;
 use super::video::{Counts, memory};
 use super::{Damage, Job, Outcome, Render, Setback, reserve_for, spec_for};
 use crate::media::av::{Decoder, DecoderOptions, Frame, Packet, Received, decoder_name};
@@ -17,7 +17,7 @@ use crate::media::h264::ParameterSets;
 use crate::media::limits::{Guard, Limits};
 use crate::media::output::Output;
 use crate::media::probe::{frame_rate, open};
-use crate::media::ratio::{Ratio, rescale, to_millis};
+use crate::media::ratio::{Ratio, Time, to_millis};
 use crate::media::verify::Truncation;
 
 /// Why a stream that changes is not copied: an MP4 declares one size.
@@ -92,18 +92,18 @@ pub(super) fn run(
     } = job;
     let limits = &render.limits;
     let stream = main.video.clone();
-    let mut sink = Sink::create(output, limits, guard)?;
+    let mut draft = Draft::create(output, limits, guard)?;
     let params = main.demuxer.params(stream.index).map_err(memory)?;
     let mut changes = Changes::new(&stream.codec, params.configuration());
-    let index = sink.add_copied(
+    let index = draft.add_copied(
         &params,
         &stream.codec,
         stream.time_base,
         Some(frame_rate(&stream)),
     )?;
-    let mut sound = sound_lane(&plan.audio, &main, source.as_ref(), &mut sink)?;
+    let mut sound = sound_lane(&plan.audio, &main, source.as_ref(), &mut draft)?;
     let room = render.index_room;
-    sink.start(room.unwrap_or_else(|| reserve_for(&main, source.as_ref())))?;
+    let mut sink = draft.start(room.unwrap_or_else(|| reserve_for(&main, source.as_ref())))?;
     let mut source = source.map(SoundSource::new).transpose()?;
     let audio = main.audio.as_ref().map(|audio| audio.index);
     main.demuxer.keep_only(
@@ -113,10 +113,7 @@ pub(super) fn run(
             .collect::<Vec<_>>(),
     );
 
-    let offset = main
-        .demuxer
-        .start_us()
-        .map_or(0, |us| rescale(us, Ratio::MICROS, stream.time_base));
+    let offset = main.begins().ticks(stream.time_base);
     let name = render.main.describe();
     let mut counts = Counts::default();
     let (mut reached_ms, mut audio_reached_ms) = (0, 0);
@@ -131,12 +128,10 @@ pub(super) fn run(
             within(counts.packets, to_millis(begins, stream.time_base), limits)?;
             let end = packet.pts().unwrap_or(0).saturating_add(packet.duration());
             reached_ms = reached_ms.max(to_millis(end, stream.time_base));
-            let at_us = packet
-                .dts()
-                .map(|dts| rescale(dts, stream.time_base, Ratio::MICROS));
+            let at = packet.dts().map(|dts| Time::of(dts, stream.time_base));
             sink.write(&mut packet, index, stream.time_base)?;
-            if let (Some(source), Some(lane), Some(at)) = (&mut source, &mut sound, at_us) {
-                source.feed(Some(at.saturating_add(500_000)), lane, &mut sink, guard)?;
+            if let (Some(source), Some(lane), Some(at)) = (&mut source, &mut sound, at) {
+                source.feed(Some(at + AHEAD), lane, &mut sink, guard)?;
             }
             narrator.progress(counts.packets, reached_ms);
         } else if let Some(lane) = sound
@@ -199,13 +194,14 @@ fn find_poster(
     let spec = spec_for(&main, video.display_width & !1, video.display_height & !1)?;
     let stream = main.video.clone();
     main.demuxer.keep_only(&[stream.index]);
-    let start = main.demuxer.start_us().unwrap_or(0);
-    let offset = rescale(start, Ratio::MICROS, stream.time_base);
-    let wanted_us = i64::try_from(main.probe.container.duration_ms).unwrap_or(0) * 125 + start;
-    let _ = main.demuxer.seek(
-        stream.index,
-        rescale(wanted_us, Ratio::MICROS, stream.time_base),
-    );
+    let begins = main.begins();
+    let offset = begins.ticks(stream.time_base);
+    // An eighth of the whole.
+    let eighth = i64::try_from(main.probe.container.duration_ms / 8).unwrap_or(0);
+    let wanted = begins + Time::from_millis(eighth);
+    let _ = main
+        .demuxer
+        .seek(stream.index, wanted.ticks(stream.time_base));
     let options = DecoderOptions {
         threads: render.threads,
         max_pixels: render.limits.max_pixels,

@@ -1,15 +1,15 @@
 //! Sound across a seam: two sources one after the other, one track, placed by the
 //! sample.
 
-use super::sink::Sink;
+use super::sink::{Draft, Sink};
 use super::sound::{encode_error, open_decoder, resampler};
 use super::video::{Counts, memory};
 use crate::media::av::{
-    AacSettings, Decoder, Demuxer, Encoder, Frame, Graph, Node, Packet, Received, StreamInfo,
-    channel, sound,
+    AacSettings, Decoder, Demuxer, Encoder, Entry, Exit, Frame, Graph, Packet, Received,
+    StreamInfo, channel, sound,
 };
 use crate::media::error::MediaError;
-use crate::media::ratio::{Ratio, rescale};
+use crate::media::ratio::{Ratio, Time, rescale};
 use crate::media::verify::is_heard;
 
 /// Up to here a timestamp that does not follow on is rounding of a container, and
@@ -35,7 +35,7 @@ pub(crate) struct SeamLane {
 struct Part {
     decoder: Decoder,
     frame: Frame,
-    graph: Option<(Graph, Node, Node)>,
+    graph: Option<(Graph, Entry, Exit)>,
     built_for: (i32, i32),
     base: Ratio,
     /// Subtracted from its timestamps, in its time base.
@@ -47,9 +47,9 @@ struct Part {
 }
 
 impl SeamLane {
-    pub(super) fn open(settings: AacSettings, sink: &mut Sink) -> Result<Self, MediaError> {
+    pub(super) fn open(settings: AacSettings, draft: &mut Draft) -> Result<Self, MediaError> {
         let encoder = Encoder::aac(settings).map_err(encode_error)?;
-        let stream = sink.add_encoded(&encoder, None)?;
+        let stream = draft.add_encoded(&encoder, None)?;
         Ok(Self {
             encoder,
             settings,
@@ -68,13 +68,13 @@ impl SeamLane {
         rescale(at, base, self.rate())
     }
 
-    /// Goes on with another source: what lies at `offset_us` of its clock comes
-    /// at the sample `zero`.
+    /// Goes on with another source: what lies at `offset` of its clock comes at
+    /// the sample `zero`.
     pub(super) fn begin(
         &mut self,
         demuxer: &Demuxer,
         stream: &StreamInfo,
-        offset_us: i64,
+        offset: Time,
         zero: i64,
     ) -> Result<(), MediaError> {
         self.part = Some(Part {
@@ -83,7 +83,7 @@ impl SeamLane {
             graph: None,
             built_for: (0, 0),
             base: stream.time_base,
-            offset: rescale(offset_us, Ratio::MICROS, stream.time_base),
+            offset: offset.ticks(stream.time_base),
             zero,
             next: None,
             begun: false,
@@ -108,7 +108,7 @@ impl SeamLane {
         }
         // In steps: an hour of silence need not be in memory.
         while self.end() < sample {
-            let missing = sample - self.end();
+            let missing = sample.saturating_sub(self.end());
             self.pad(missing.min(i64::from(self.settings.sample_rate)));
             self.encode(false, sink)?;
         }
@@ -229,16 +229,19 @@ impl SeamLane {
     fn place(&mut self, block: &Frame, base: Ratio) {
         let (rate, end) = (self.rate(), self.end());
         let Some(part) = &mut self.part else { return };
-        let at = part.zero + rescale(block.pts().unwrap_or(0), base, rate);
-        let off = (at - end) as f64 * rate.as_f64();
+        let at = rescale(block.pts().unwrap_or(0), base, rate).saturating_add(part.zero);
+        let off = at.saturating_sub(end) as f64 * rate.as_f64();
         let exact = !part.begun || off.abs() > JITTER_S;
         part.begun = true;
         let mut skip = 0;
         if exact && at > end {
             // A forged gap must not take all memory; the picture bounds it later.
-            self.pad((at - end).min(i64::from(self.settings.sample_rate) * 60));
+            self.pad(
+                at.saturating_sub(end)
+                    .min(i64::from(self.settings.sample_rate) * 60),
+            );
         } else if exact {
-            skip = usize::try_from(end - at).unwrap_or(0);
+            skip = usize::try_from(end.saturating_sub(at)).unwrap_or(0);
         }
         for (index, row) in self.waiting.iter_mut().enumerate() {
             let samples = channel(block, index).unwrap_or_default();

@@ -2,14 +2,25 @@
 
 use std::sync::Arc;
 
-use crate::media::av::{AvError, CodecParams, Encoder, Muxer, Packet};
+use crate::media::av::{AvError, CodecParams, Encoder, Muxer, NewMuxer, Packet};
 use crate::media::error::{MediaCode, MediaError};
 use crate::media::head::{HeadHandle, head_writer};
 use crate::media::limits::{Guard, Limits};
 use crate::media::output::Output;
-use crate::media::ratio::{Ratio, to_millis};
+use crate::media::ratio::{Ratio, Time};
 
-/// An MP4 under construction.
+/// An MP4 that is laid out: it has no header yet, and takes streams.
+pub(crate) struct Draft {
+    muxer: NewMuxer,
+    head: HeadHandle,
+    streams: usize,
+    /// Streams whose packets are the input's own.
+    copied: Vec<usize>,
+    guard: Arc<Guard>,
+    max_duration_ms: u64,
+}
+
+/// An MP4 that is written: it has a header, and takes packets.
 pub(crate) struct Sink {
     muxer: Muxer,
     head: HeadHandle,
@@ -21,7 +32,7 @@ pub(crate) struct Sink {
     max_duration_ms: u64,
 }
 
-impl Sink {
+impl Draft {
     pub(crate) fn create(
         output: &mut dyn Output,
         limits: &Limits,
@@ -34,28 +45,15 @@ impl Sink {
             )
         })?;
         let (writer, head) = head_writer(writer, limits.max_output_bytes);
-        let muxer = Muxer::new(Box::new(writer), Arc::clone(guard)).map_err(mux_error)?;
+        let muxer = NewMuxer::new(Box::new(writer), Arc::clone(guard)).map_err(mux_error)?;
         Ok(Self {
             muxer,
             head,
-            last_dts: Vec::new(),
+            streams: 0,
             copied: Vec::new(),
             guard: Arc::clone(guard),
             max_duration_ms: limits.max_duration_ms,
         })
-    }
-
-    /// Whether something may begin at `at_us`: timestamps lie, and what fills the
-    /// time up to them costs as if it had been there.
-    pub(crate) fn admit(&self, at_us: i64) -> Result<(), MediaError> {
-        self.guard.check()?;
-        if to_millis(at_us, Ratio::MICROS) > self.max_duration_ms {
-            return Err(MediaError::new(
-                MediaCode::TooLong,
-                format!("longer than {} ms", self.max_duration_ms),
-            ));
-        }
-        Ok(())
     }
 
     pub(crate) fn add_encoded(
@@ -63,7 +61,7 @@ impl Sink {
         encoder: &Encoder,
         frame_rate: Option<Ratio>,
     ) -> Result<usize, MediaError> {
-        self.last_dts.push(None);
+        self.streams += 1;
         self.muxer
             .add_encoded(encoder, frame_rate)
             .map_err(mux_error)
@@ -76,7 +74,7 @@ impl Sink {
         time_base: Ratio,
         frame_rate: Option<Ratio>,
     ) -> Result<usize, MediaError> {
-        self.last_dts.push(None);
+        self.streams += 1;
         let index = self
             .muxer
             .add_copied(params, codec, time_base, frame_rate)
@@ -85,10 +83,35 @@ impl Sink {
         Ok(index)
     }
 
-    pub(crate) fn start(&mut self, reserve: u64) -> Result<(), MediaError> {
-        self.muxer
+    /// Writes the header, with `reserve` bytes for the index.
+    pub(crate) fn start(self, reserve: u64) -> Result<Sink, MediaError> {
+        let muxer = self
+            .muxer
             .start(reserve)
-            .map_err(|error| self.explain(error))
+            .map_err(|(error, failure)| explain(&self.head, error, failure))?;
+        Ok(Sink {
+            muxer,
+            head: self.head,
+            last_dts: vec![None; self.streams],
+            copied: self.copied,
+            guard: self.guard,
+            max_duration_ms: self.max_duration_ms,
+        })
+    }
+}
+
+impl Sink {
+    /// Whether something may begin at a time of the result: timestamps lie, and what fills the
+    /// time up to them costs as if it had been there.
+    pub(crate) fn admit(&self, at: Time) -> Result<(), MediaError> {
+        self.guard.check()?;
+        if at.millis() > self.max_duration_ms {
+            return Err(MediaError::new(
+                MediaCode::TooLong,
+                format!("longer than {} ms", self.max_duration_ms),
+            ));
+        }
+        Ok(())
     }
 
     /// Writes a packet whose timestamps are in `base`.
@@ -105,9 +128,10 @@ impl Sink {
             (packet.dts(), self.last_dts.get(stream).copied().flatten())
             && dts <= last
         {
-            packet.set_dts(last + 1);
-            if packet.pts().is_some_and(|pts| pts < last + 1) {
-                packet.set_pts(last + 1);
+            let next = last.saturating_add(1);
+            packet.set_dts(next);
+            if packet.pts().is_some_and(|pts| pts < next) {
+                packet.set_pts(next);
             }
         }
         if let (Some(slot), Some(dts)) = (self.last_dts.get_mut(stream), packet.dts()) {
@@ -129,7 +153,8 @@ impl Sink {
     }
 
     /// Writes trailer and index; returns whether the index stands first.
-    pub(crate) fn finish(mut self) -> Result<bool, MediaError> {
+    pub(crate) fn finish(self) -> Result<bool, MediaError> {
+        // Closes libav's side of the writer before ours patches the head.
         let (trailer, flushed) = self.muxer.finish();
         if self.head.over_limit() {
             return Err(too_large());
@@ -137,8 +162,6 @@ impl Sink {
         if let Err(error) = flushed {
             return Err(unwritable(&error.to_string()));
         }
-        // Closes libav's side of the writer before ours patches the head.
-        drop(self.muxer);
         self.head
             .complete(trailer.is_ok())
             .map_err(|error| match trailer {
@@ -148,13 +171,18 @@ impl Sink {
     }
 
     fn explain(&mut self, error: AvError) -> MediaError {
-        if self.head.over_limit() {
-            return too_large();
-        }
-        match self.muxer.take_failure() {
-            Some(failure) => unwritable(&failure.to_string()),
-            None => mux_error(error),
-        }
+        let failure = self.muxer.take_failure();
+        explain(&self.head, error, failure)
+    }
+}
+
+fn explain(head: &HeadHandle, error: AvError, failure: Option<std::io::Error>) -> MediaError {
+    if head.over_limit() {
+        return too_large();
+    }
+    match failure {
+        Some(failure) => unwritable(&failure.to_string()),
+        None => mux_error(error),
     }
 }
 
@@ -204,11 +232,11 @@ mod tests {
         let guard = Guard::new(&Cancel::new(), &limits);
         let mut main = open(&FileInput::new(clip), &limits, &guard).unwrap();
         let mut output = FileOutput::new(&path);
-        let mut sink = Sink::create(&mut output, &limits, &guard).unwrap();
+        let mut draft = Draft::create(&mut output, &limits, &guard).unwrap();
         let base = main.video.time_base;
         let params = main.demuxer.params(main.video.index).unwrap();
-        let stream = sink.add_copied(&params, "h264", base, None).unwrap();
-        sink.start(reserve).unwrap();
+        let stream = draft.add_copied(&params, "h264", base, None).unwrap();
+        let mut sink = draft.start(reserve).unwrap();
         let mut packet = Packet::new().unwrap();
         while main.demuxer.read(&mut packet).is_ok_and(|more| more) {
             if packet.stream() == main.video.index {

@@ -1,23 +1,23 @@
 //! The sound's way: copied, or decoder → resampler → AAC → file.
 
 use super::seam::SeamLane;
-use super::sink::Sink;
+use super::sink::{Draft, Sink};
 use super::video::{Counts, memory};
 use crate::media::av::{
-    AacSettings, AvError, Decoder, DecoderOptions, Demuxer, Encoder, Frame, Graph, Node, Packet,
-    Received, StreamInfo, decoder_name,
+    AacSettings, AvError, Decoder, DecoderOptions, Demuxer, Encoder, Entry, Exit, Frame, Graph,
+    Packet, Received, StreamInfo, decoder_name,
 };
 use crate::media::error::{MediaCode, MediaError};
-use crate::media::ratio::{Ratio, rescale};
+use crate::media::ratio::{Ratio, Time, rescale};
 use crate::media::verify::is_heard;
 
 /// Where sound lies in time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Timing {
-    /// Subtracted from every timestamp, in microseconds.
-    pub offset_us: i64,
-    /// Sound starting at or after this is cut, in microseconds of the result.
-    pub end_us: Option<i64>,
+    /// Subtracted from every timestamp.
+    pub offset: Time,
+    /// Sound starting at or after this is cut, in the result's time.
+    pub end: Option<Time>,
 }
 
 /// One audio stream on its way into the file.
@@ -39,7 +39,7 @@ pub(crate) struct EncodeLane {
     decoder: Decoder,
     frame: Frame,
     packet: Packet,
-    graph: Option<(Graph, Node, Node)>,
+    graph: Option<(Graph, Entry, Exit)>,
     /// Sample rate, sample format and channels the graph was built for.
     built_for: (i32, i32, i32),
     encoder: Encoder,
@@ -58,10 +58,10 @@ impl SoundLane {
         demuxer: &Demuxer,
         stream: &StreamInfo,
         timing: Timing,
-        sink: &mut Sink,
+        draft: &mut Draft,
     ) -> Result<Self, MediaError> {
         let params = demuxer.params(stream.index).map_err(memory)?;
-        let index = sink.add_copied(&params, &stream.codec, stream.time_base, None)?;
+        let index = draft.add_copied(&params, &stream.codec, stream.time_base, None)?;
         Ok(Self::Copy(CopyLane {
             stream: index,
             base: stream.time_base,
@@ -74,11 +74,11 @@ impl SoundLane {
         stream: &StreamInfo,
         settings: AacSettings,
         timing: Timing,
-        sink: &mut Sink,
+        draft: &mut Draft,
     ) -> Result<Self, MediaError> {
         let decoder = open_decoder(demuxer, stream)?;
         let encoder = Encoder::aac(settings).map_err(encode_error)?;
-        let index = sink.add_encoded(&encoder, None)?;
+        let index = draft.add_encoded(&encoder, None)?;
         Ok(Self::Encode(Box::new(EncodeLane {
             decoder,
             frame: Frame::new().map_err(memory)?,
@@ -139,12 +139,12 @@ impl SoundLane {
 
 impl CopyLane {
     fn packet(&self, packet: &mut Packet, sink: &mut Sink) -> Result<(), MediaError> {
-        packet.subtract(rescale(self.timing.offset_us, Ratio::MICROS, self.base));
+        packet.subtract(self.timing.offset.ticks(self.base));
         let starts = packet.pts().or(packet.dts()).unwrap_or(0);
         let too_late = self
             .timing
-            .end_us
-            .is_some_and(|end| rescale(starts, self.base, Ratio::MICROS) >= end);
+            .end
+            .is_some_and(|end| Time::of(starts, self.base) >= end);
         // Up to three packets before the start prime the decoder; what lies before
         // them was cut off by an edit list.
         let cut_off = starts.saturating_add(packet.duration().saturating_mul(3)) <= 0
@@ -197,7 +197,7 @@ impl EncodeLane {
             Ratio::new(1, rate),
             self.base,
         );
-        let offset = rescale(self.timing.offset_us, Ratio::MICROS, self.base);
+        let offset = self.timing.offset.ticks(self.base);
         let pts = match (self.frame.best_effort(), self.last) {
             (Some(pts), _) => pts.saturating_sub(offset),
             (None, Some(next)) => next,
@@ -206,12 +206,12 @@ impl EncodeLane {
         let expected = self.last.replace(pts.saturating_add(length));
         if self
             .timing
-            .end_us
-            .is_some_and(|end| rescale(pts, self.base, Ratio::MICROS) >= end)
+            .end
+            .is_some_and(|end| Time::of(pts, self.base) >= end)
         {
             return Ok(());
         }
-        sink.admit(rescale(pts, self.base, Ratio::MICROS))?;
+        sink.admit(Time::of(pts, self.base))?;
         self.heard = self.heard || is_heard(&self.frame);
         self.frame.set_pts(pts);
         let shape = (
@@ -240,7 +240,7 @@ impl EncodeLane {
         let second = rescale(1, Ratio::new(1, 1), self.base).max(1);
         let mut at = from;
         while until.saturating_sub(at) > second {
-            sink.admit(rescale(at, self.base, Ratio::MICROS))?;
+            sink.admit(Time::of(at, self.base))?;
             let mut silence = self.frame.silence(rate.unsigned_abs()).map_err(memory)?;
             silence.set_pts(at);
             self.push(Some(silence))?;
@@ -260,7 +260,7 @@ impl EncodeLane {
         graph.push(*source, Some(frame)).map_err(encode_error)
     }
 
-    fn build(&self) -> Result<(Graph, Node, Node), AvError> {
+    fn build(&self) -> Result<(Graph, Entry, Exit), AvError> {
         let (mut graph, source, sink) = resampler(&self.frame, self.base, self.settings)?;
         if self.encoder.frame_size() > 0 {
             graph.set_frame_size(sink, self.encoder.frame_size());
@@ -333,7 +333,7 @@ pub(super) fn resampler(
     frame: &Frame,
     base: Ratio,
     settings: AacSettings,
-) -> Result<(Graph, Node, Node), AvError> {
+) -> Result<(Graph, Entry, Exit), AvError> {
     let mut graph = Graph::new(1)?;
     let source = graph.audio_source(frame, base)?;
     // Gaps in the source become silence: an encoder has no notion of them.
@@ -354,7 +354,7 @@ pub(super) fn resampler(
             (c"channel_layouts", layout),
         ],
     )?;
-    let sink = graph.sink(format, c"abuffersink")?;
+    let sink = graph.audio_sink(format)?;
     graph.configure()?;
     Ok((graph, source, sink))
 }

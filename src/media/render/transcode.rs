@@ -6,7 +6,7 @@ use super::poster::PosterPicker;
 use super::report::{Damage, Narrator};
 use super::sound::SoundLane;
 use super::{
-    AHEAD_US, EncodeSettings, Job, Outcome, Pass, Sink, SoundSource, VideoLane, VideoSpec,
+    AHEAD, Draft, EncodeSettings, Job, Outcome, Pass, SoundSource, VideoLane, VideoSpec,
     reserve_for, sound_lane,
 };
 use crate::media::color::Color;
@@ -57,14 +57,14 @@ pub(super) fn run(
         preset: preset.clone(),
         max_rate: *max_rate,
     };
-    let mut sink = Sink::create(output, &render.limits, guard)?;
-    let mut video = VideoLane::open(&main, spec, &settings, &render.limits, &mut sink)?;
+    let mut draft = Draft::create(output, &render.limits, guard)?;
+    let mut video = VideoLane::open(&main, spec, &settings, &render.limits, &mut draft)?;
     video.poster = poster;
     video.watch = render.checks.look().then(Watch::default);
     video.marks = marks;
-    let sound = sound_lane(&plan.audio, &main, source.as_ref(), &mut sink)?;
+    let sound = sound_lane(&plan.audio, &main, source.as_ref(), &mut draft)?;
     let room = render.index_room;
-    sink.start(room.unwrap_or_else(|| reserve_for(&main, source.as_ref())))?;
+    let sink = draft.start(room.unwrap_or_else(|| reserve_for(&main, source.as_ref())))?;
     let mut pass = Pass {
         main,
         source: source.map(SoundSource::new).transpose()?,
@@ -73,7 +73,7 @@ pub(super) fn run(
         sink,
         limits: render.limits.clone(),
         guard: Arc::clone(guard),
-        ahead_us: AHEAD_US,
+        ahead: AHEAD,
         name: render.main.describe(),
     };
     pass.read_all(&mut |lane, _| narrator.progress(lane.counts.encoded, lane.reached_ms()))?;

@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use super::duplication::Duplication;
 use super::graph::{VideoGraph, VideoSpec};
 use super::marks::Marks;
-use super::pass::video_start_us;
 use super::poster::PosterPicker;
-use super::sink::Sink;
+use super::sink::{Draft, Sink};
 use crate::media::av::{
     AvError, Decoder, DecoderOptions, Encoder, Frame, Packet, Received, X264Settings, decoder_name,
 };
@@ -84,7 +83,7 @@ impl VideoLane {
         spec: VideoSpec,
         settings: &EncodeSettings,
         limits: &Limits,
-        sink: &mut Sink,
+        draft: &mut Draft,
     ) -> Result<Self, MediaError> {
         let stream = &input.video;
         let decoder = open_decoder(input, &spec, limits)?;
@@ -103,11 +102,8 @@ impl VideoLane {
             threads: spec.threads,
         })
         .map_err(encode_error)?;
-        let index = sink.add_encoded(&encoder, Some(rate))?;
-        let offset = input
-            .demuxer
-            .start_us()
-            .map_or(0, |us| rescale(us, Ratio::MICROS, stream.time_base));
+        let index = draft.add_encoded(&encoder, Some(rate))?;
+        let offset = input.begins().ticks(stream.time_base);
         Ok(Self {
             decoder,
             frame: Frame::new().map_err(memory)?,
@@ -145,7 +141,7 @@ impl VideoLane {
         self.decoder = open_decoder(input, &spec, &self.limits)?;
         self.input_base = input.video.time_base;
         self.input_rate = nominal_rate(input);
-        self.offset = rescale(video_start_us(input), Ratio::MICROS, self.input_base);
+        self.offset = input.video_begins().ticks(self.input_base);
         self.spec = spec;
         self.graph = None;
         self.packet_durations.clear();
@@ -329,8 +325,9 @@ impl VideoLane {
             ));
         }
         if let Some(last) = self.last_input {
-            self.longest = self.longest.max(pts - last);
-            self.shown(pts - last);
+            let shown = pts.saturating_sub(last);
+            self.longest = self.longest.max(shown);
+            self.shown(shown);
         }
         self.last_input = Some(pts);
         self.last_duration = duration;
@@ -377,7 +374,8 @@ impl VideoLane {
             }
             let next = Frame::new().map_err(memory)?;
             let mut frame = std::mem::replace(&mut self.filtered, next);
-            let pts = self.shift + rescale(frame.pts().unwrap_or(0), base, self.encoder_base);
+            let pts = rescale(frame.pts().unwrap_or(0), base, self.encoder_base);
+            let pts = self.shift.saturating_add(pts);
             frame.set_pts(pts);
             self.emit(frame, sink)?;
         }
@@ -416,7 +414,7 @@ impl VideoLane {
                 .map_err(memory)?;
         }
         if let Some(before) = self.pending.take() {
-            let duration = pts - before.pts().unwrap_or(0);
+            let duration = pts.saturating_sub(before.pts().unwrap_or(0));
             if duration <= 0 {
                 self.counts.dropped += 1;
                 self.pending = Some(before);

@@ -237,3 +237,77 @@ fn a_store_that_fails_or_panics_is_an_unreadable_input_not_an_abort() {
         assert_alone(&out, &[]);
     }
 }
+
+/// Bytes that no UTF-8 has, where text is expected: the brand of an MP4.
+#[test]
+fn a_brand_in_bytes_that_are_no_text_is_a_brand_like_others() {
+    let bytes = std::fs::read(plain()).unwrap();
+    assert_eq!(&bytes[4..8], b"ftyp");
+    // The beginning of a character that never ends, one that is too long, and none at all.
+    for brand in [[0xf0, 0, 0, 0], [0xc0, 0x80, 0xfe, 0xff], [0x80; 4]] {
+        let mut bytes = bytes.clone();
+        bytes[8..12].copy_from_slice(&brand);
+        let path = written("brand.mp4", &bytes);
+        let found = probe(&FileInput::new(&path), &Limits::default(), &Cancel::new()).unwrap();
+        assert_eq!(found.container.format, "mp4", "{brand:x?}");
+        run(&job(&path), &fresh("out.mp4")).unwrap();
+    }
+}
+
+/// Every text a container can carry, in bytes that are no UTF-8.
+#[test]
+fn metadata_in_bytes_that_are_no_text_harms_nothing() {
+    const MARK: &[u8; 6] = b"QQQQQQ";
+    const NO_TEXT: &[u8; 6] = b"\xf0\x28\x8c\xbc\xc0\x80";
+    let fields = [
+        "title",
+        "artist",
+        "album",
+        "comment",
+        "genre",
+        "date",
+        "copyright",
+        "description",
+        "encoder",
+        "service_name",
+        "service_provider",
+        "composer",
+        "location",
+        "make",
+    ];
+    let mut arguments = format!("-i {} -map 0 -map_metadata -1", plain().display());
+    for field in fields {
+        arguments.push_str(&format!(" -metadata {field}=QQQQQQ"));
+        arguments.push_str(&format!(" -metadata:s:0 {field}=QQQQQQ"));
+    }
+    arguments.push_str(" -metadata:s:0 handler_name=QQQQQQ -metadata:s:1 title=QQQQQQ");
+    for (name, options) in [
+        ("text.mp4", "-c copy -movflags use_metadata_tags"),
+        ("text.mov", "-c copy"),
+        ("text.mkv", "-c copy"),
+        ("text.ts", "-c copy"),
+        ("text.avi", "-c:v mpeg4 -c:a mp3 -t 1"),
+        (
+            "text.webm",
+            "-c:v libvpx -c:a libopus -deadline realtime -t 1",
+        ),
+    ] {
+        let path = fixture(name, &format!("{arguments} {options}"));
+        let mut bytes = std::fs::read(&path).unwrap();
+        let mut replaced = 0;
+        for at in 0..bytes.len() - MARK.len() {
+            if &bytes[at..at + MARK.len()] == MARK {
+                bytes[at..at + MARK.len()].copy_from_slice(NO_TEXT);
+                replaced += 1;
+            }
+        }
+        assert!(replaced >= 2, "{name}: {replaced} fields");
+        let path = written(name, &bytes);
+        let out = fresh("out.mp4");
+        let report = run(&job(&path), &out).unwrap_or_else(|error| panic!("{name}: {error:?}"));
+        assert!(report.frames >= 25, "{name}: {}", report.frames);
+        let result = std::fs::read(&out).unwrap();
+        let carried = result.windows(NO_TEXT.len()).any(|bytes| bytes == NO_TEXT);
+        assert!(!carried, "{name}: metadata survived");
+    }
+}
