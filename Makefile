@@ -10,7 +10,7 @@ FILMLAB = cargo run --locked --quiet --profile $(PROFILE) --
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test-api bench-load fixtures upgrade-fixtures build vendor run demo test test-cloud test-vendor soak sanitize lint clean
+.PHONY: help setup test-api bench-load chaos chaos-upgrade fixtures upgrade-fixtures build vendor run demo test test-cloud test-vendor soak sanitize lint clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -59,6 +59,16 @@ bench-load: ## jobs that wait for the provider, a burst of wake-ups, CPU of a jo
 	@scripts/fixtures.sh
 	@cargo build --locked --profile $(PROFILE)
 	@python3 scripts/load.py "$${CARGO_TARGET_DIR:-target}/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))/filmlab" fixtures/generated/tiny.mp4 fixtures/character.png $(JOBS)
+
+chaos: ## jobs under kill -9, stalls and outages, judged from outside (JOBS=500 KILLS=90 SEED=…)
+	@scripts/setup.sh test
+	@scripts/fixtures.sh
+	@JOBS=$(JOBS) KILLS=$(KILLS) SEED=$(SEED) OUTAGE=$(OUTAGE) scripts/check.sh chaos
+
+chaos-upgrade: ## the same with workers of the revision before, to which it is rolled back (JOBS=40 KILLS=8)
+	@scripts/setup.sh test
+	@scripts/fixtures.sh
+	@JOBS=$(JOBS) KILLS=$(KILLS) SEED=$(SEED) OUTAGE=$(OUTAGE) scripts/check.sh chaos-upgrade
 
 test-cloud: ## the tests of the cloud deployment alone, with the Firestore emulator
 	@scripts/setup.sh test

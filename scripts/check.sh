@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the checks of `make test`, `make test-cloud`, `make test-vendor` or `make lint`, all of them
+# Runs the checks of `make test`, `make lint` and the like, all of them
 # even if one fails, then prints the time of each, and what was skipped for want of something.
 #
 #   scripts/check.sh test     format, clippy, docs, doc tests, tests
@@ -7,6 +7,8 @@
 #   scripts/check.sh test-api     the HTTP contract, with schemathesis
 #   scripts/check.sh test-vendor  what touches media, with the FFmpeg of vendor/ffmpeg
 #   scripts/check.sh soak         damaged files by the thousand, with both builds of FFmpeg
+#   scripts/check.sh chaos        jobs under kills, stalls and outages
+#   scripts/check.sh chaos-upgrade    the same, with workers of the revision before
 #   scripts/check.sh upgrade-fixtures  writes fixtures/upgrade for this revision
 #   scripts/check.sh sanitize     media under valgrind, with the FFmpeg of vendor/ffmpeg
 #   scripts/check.sh lint     format, clippy, dependencies, shell scripts
@@ -73,6 +75,47 @@ api() {
         return 0
     fi
     return "$outcome"
+}
+# Real processes, killed and cut off; see docs/testing.md.
+chaos() {
+    cargo build --locked || return 1
+    local outcome=0 filmlab="${CARGO_TARGET_DIR:-target}/debug/filmlab"
+    emulator
+    python3 -B scripts/chaos "$filmlab" sqlite || outcome=1
+    if [[ -n ${FIRESTORE_EMULATOR_HOST:-} ]]; then
+        python3 -B scripts/chaos "$filmlab" firestore || outcome=1
+    else
+        skip emulator "chaos with three workers" "there is no Firestore emulator"
+    fi
+    return "$outcome"
+}
+# The revision before is the last one that has its ledger in fixtures/upgrade. It is built once.
+old_binary() {
+    [[ -z ${FILMLAB_OLD_BINARY:-} ]] || return 0
+    local revision folder
+    revision=$(find fixtures/upgrade -mindepth 1 -maxdepth 1 -printf '%f\n' | sort -V | tail -n 1)
+    revision=${revision##*-}
+    folder=$PWD/target/upgrade/$revision
+    FILMLAB_OLD_BINARY=$folder/filmlab
+    export FILMLAB_OLD_BINARY
+    [[ ! -x $FILMLAB_OLD_BINARY ]] || return 0
+    rm -rf "$folder"
+    git worktree prune
+    git worktree add --quiet --force --detach "$folder/source" "$revision" || return 1
+    (cd "$folder/source" && CARGO_TARGET_DIR=$folder/build cargo build --locked) || return 1
+    mv "$folder/build/debug/filmlab" "$FILMLAB_OLD_BINARY"
+    git worktree remove --force "$folder/source"
+    rm -rf "$folder/build"
+}
+chaos_upgrade() {
+    cargo build --locked && old_binary || return 1
+    emulator
+    if [[ -z ${FIRESTORE_EMULATOR_HOST:-} ]]; then
+        skip emulator "chaos with the revision before" "there is no Firestore emulator"
+        return 0
+    fi
+    JOBS=${JOBS:-40} KILLS=${KILLS:-8} \
+        python3 -B scripts/chaos "${CARGO_TARGET_DIR:-target}/debug/filmlab" upgrade
 }
 # A ledger of this revision in the middle of its work: written, not tested.
 upgrade_fixtures() {
@@ -144,6 +187,12 @@ case ${1:-} in
     test-api)
         step api api
         ;;
+    chaos)
+        step chaos chaos
+        ;;
+    chaos-upgrade)
+        step chaos-upgrade chaos_upgrade
+        ;;
     upgrade-fixtures)
         step upgrade-fixtures upgrade_fixtures
         ;;
@@ -181,7 +230,7 @@ case ${1:-} in
         fi
         ;;
     *)
-        echo "usage: scripts/check.sh test|test-cloud|test-api|test-vendor|soak|sanitize|upgrade-fixtures|lint" >&2
+        echo "usage: scripts/check.sh test|test-cloud|test-api|test-vendor|soak|sanitize|chaos|chaos-upgrade|upgrade-fixtures|lint" >&2
         exit 64
         ;;
 esac

@@ -86,7 +86,7 @@ pub enum Fault {
     },
     /// This many looks at it are answered with an error.
     PollErrors {
-        times: u32,
+        polls: u32,
         #[serde(default = "bad_gateway")]
         status: u16,
         #[serde(default)]
@@ -257,6 +257,66 @@ mod tests {
     use super::*;
     use rand::SeedableRng;
     use serde_json::json;
+
+    /// A rule is one flat object: a field of a fault must not have the name of one of the rule's.
+    #[test]
+    fn no_field_of_a_fault_hides_one_of_its_rule() {
+        let rule: FaultRule = serde_json::from_value(json!({
+            "fault": "poll_errors", "polls": 3, "status": 503, "times": 2
+        }))
+        .expect("a rule");
+        let fault = Fault::PollErrors {
+            polls: 3,
+            status: 503,
+            retry_after: None,
+        };
+        let twice = FaultRule {
+            times: Some(2),
+            ..FaultRule::always(fault)
+        };
+        assert_eq!(rule, twice);
+        let polls = 7;
+        for fault in [
+            Fault::TooManyRequests {
+                retry_after: Some(7),
+            },
+            Fault::Reject {
+                code: 7,
+                message: "m".into(),
+            },
+            Fault::EnvelopeError {
+                code: 7,
+                message: "m".into(),
+            },
+            Fault::Redirect { to: "t".into() },
+            Fault::AcceptedThen5xx { status: 7 },
+            Fault::AnswerLate { ms: 7 },
+            Fault::FailedPrediction {
+                code: 7,
+                message: "m".into(),
+            },
+            Fault::Status { status: "s".into() },
+            Fault::UnknownStatus { polls },
+            Fault::Slow { polls },
+            Fault::PollErrors {
+                polls,
+                status: 7,
+                retry_after: Some(7),
+            },
+            Fault::WebhookLate { ms: 7 },
+        ] {
+            let rule = FaultRule {
+                times: Some(1),
+                model: Some("model".into()),
+                probability: Some(0.5),
+                ..FaultRule::always(fault)
+            }
+            .of(Kind::Extend);
+            let text = serde_json::to_string(&rule).expect("JSON");
+            let back: FaultRule = serde_json::from_str(&text).expect(&text);
+            assert_eq!(back, rule, "{text}");
+        }
+    }
 
     #[test]
     fn a_rule_reads_as_people_write_it() {

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::answers::{self, busy, gateway, not_found, refusal};
 use super::faults::{FaultRule, Faults};
-use super::state::{RequestRecord, State, prediction_folder, record, remove};
+use super::state::{RequestRecord, State, SubmissionRecord, prediction_folder, record, remove};
 use super::{catalog, files, prices, submit};
 
 /// What a multipart form adds to the file in it.
@@ -55,6 +55,7 @@ pub(super) fn router(state: &Arc<State>) -> Router {
             "/sandbox/faults",
             get(faults).post(add_faults).delete(clear_faults),
         )
+        .route("/sandbox/submissions", get(submissions))
         .fallback(async || not_found("not found"))
         .layer(DefaultBodyLimit::max(MAX_JSON_BYTES))
         .layer(middleware::from_fn_with_state(Arc::clone(state), note))
@@ -179,6 +180,11 @@ async fn delete(Extract(state): Extract<Arc<State>>, Json(Ids { ids }): Json<Ids
 
 async fn faults(Extract(state): Extract<Arc<State>>) -> Json<Faults> {
     Json(state.lock().faults.clone())
+}
+
+/// What was taken, oldest first: a caller can be held to what it knows of these.
+async fn submissions(Extract(state): Extract<Arc<State>>) -> Json<Vec<SubmissionRecord>> {
+    Json(state.lock().submissions.iter().cloned().collect())
 }
 
 /// One rule or several.

@@ -38,6 +38,8 @@ pub struct SubmissionRecord {
     pub body: Value,
     pub prediction_id: String,
     pub webhook: Option<String>,
+    /// What goes wrong with it, by the rules that were in force.
+    pub faults: Vec<Fault>,
 }
 
 /// A request, as it came in.

@@ -136,6 +136,7 @@ fn take(
             body: prediction.input.clone(),
             prediction_id: prediction.id.clone(),
             webhook: webhook.map(ToOwned::to_owned),
+            faults: faults.clone(),
         },
     );
     let answer = prediction.data(&state.base);
@@ -183,10 +184,10 @@ fn prediction(
                 prediction.polls_needed = prediction.polls_needed.max(*polls);
             }
             Fault::PollErrors {
-                times,
+                polls,
                 status,
                 retry_after,
-            } => prediction.poll_errors = (*times, *status, *retry_after),
+            } => prediction.poll_errors = (*polls, *status, *retry_after),
             _ => {}
         }
     }

@@ -368,6 +368,17 @@ async fn faults_are_set_over_http() {
     let gone = caller.http.delete(caller.url("/sandbox/faults"));
     assert_eq!(Caller::answer(gone).await.0, 204);
     assert_eq!(Caller::answer(extend()).await.0, 200);
+
+    let twice = json!({"fault": "poll_errors", "polls": 1, "times": 2});
+    let (_, rules) = Caller::answer(caller.post("/sandbox/faults", &twice)).await;
+    assert_eq!(rules[0]["times"], 2, "{rules}");
+    assert_eq!(Caller::answer(extend()).await.0, 200);
+    let told = caller.http.get(caller.url("/sandbox/submissions"));
+    let (_, told) = Caller::answer(told).await;
+    let known = caller.sandbox.submissions();
+    assert_eq!(told, serde_json::to_value(&known).unwrap());
+    let fault = json!([{"fault": "poll_errors", "polls": 1, "status": 502, "retry_after": null}]);
+    assert_eq!(told[1]["faults"], fault, "{told}");
 }
 
 #[tokio::test]

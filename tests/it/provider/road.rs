@@ -137,12 +137,12 @@ async fn odd_answers_on_the_way_do_not_matter() {
         Fault::UnknownStatus { polls: 2 },
         Fault::Slow { polls: 3 },
         Fault::PollErrors {
-            times: 2,
+            polls: 2,
             status: 503,
             retry_after: None,
         },
         Fault::PollErrors {
-            times: 1,
+            polls: 1,
             status: 429,
             retry_after: Some(0),
         },

@@ -120,9 +120,9 @@ fn cases(name: FaultName) -> (usize, Vec<Case>) {
             ],
         ),
         FaultName::PollErrors => {
-            let errors = |times, status| {
+            let errors = |polls, status| {
                 vec![Fault::PollErrors {
-                    times,
+                    polls,
                     status,
                     retry_after: None,
                 }]
