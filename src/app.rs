@@ -9,7 +9,6 @@ mod settings;
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,7 +30,7 @@ use crate::provider::metered::Metered;
 use crate::provider::wavespeed::{
     CallbackConfig, Secret, SignatureCheck, WaveSpeed, WaveSpeedConfig,
 };
-use crate::queue::embedded::EmbeddedQueue;
+use crate::queue::embedded::{EmbeddedQueue, Widths};
 use crate::telemetry;
 use crate::worker::{CLEAN_EVERY, Cleaned, Services, Swept, Worker};
 use adapters::Adapters;
@@ -53,7 +52,7 @@ pub struct App {
     /// Absent: another service brings the tasks, and calls the sweep.
     embedded: Option<Arc<EmbeddedQueue>>,
     clock: SharedClock,
-    concurrency: NonZeroU32,
+    widths: Widths,
     sweep_every: Duration,
 }
 
@@ -135,7 +134,7 @@ impl App {
             events,
             embedded,
             clock,
-            concurrency: config.worker.concurrency,
+            widths: settings::widths(config),
             sweep_every: config.worker.sweep_every,
         })
     }
@@ -153,9 +152,8 @@ impl App {
             let dispatcher = Arc::clone(dispatcher);
             let receiver = Arc::new(Arc::clone(&self.worker));
             let (clock, token) = (Arc::clone(&self.clock), stop.clone());
-            let concurrency = self.concurrency;
-            background
-                .spawn(async move { dispatcher.run(receiver, clock, concurrency, token).await });
+            let widths = self.widths;
+            background.spawn(async move { dispatcher.run(receiver, clock, widths, token).await });
             background.spawn(sweep(
                 Arc::clone(&self.worker),
                 self.sweep_every,

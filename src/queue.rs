@@ -42,7 +42,23 @@ pub enum Why {
     Callback,
 }
 
+/// What takes places of its own where tasks are brought: a notice's receiver may hang, and that
+/// must not keep jobs waiting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lane {
+    Jobs,
+    Notices,
+}
+
 impl Task {
+    #[must_use]
+    pub fn lane(&self) -> Lane {
+        match self {
+            Self::Job { .. } => Lane::Jobs,
+            Self::Outbox { .. } => Lane::Notices,
+        }
+    }
+
     /// The name under which the task exists once.
     #[must_use]
     pub fn name(&self) -> String {

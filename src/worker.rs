@@ -17,6 +17,7 @@ mod limiter;
 mod objects;
 mod outbox;
 mod placement;
+mod places;
 mod quote;
 mod retention;
 mod running;
@@ -34,7 +35,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -52,6 +52,7 @@ use crate::telemetry::metrics;
 
 pub use limiter::ProviderLimits;
 pub use placement::layer_faults;
+pub use places::PlaceLimits;
 pub use quote::{ProviderQuote, Quote, QuoteError, QuoteRequest};
 use running::Running;
 pub use settings::{BrandWatermark, Retention, Settings};
@@ -87,6 +88,9 @@ pub enum Visit {
         until: Timestamp,
     },
     NotFound,
+    /// The owner holds as many places as one may, or all are taken: bring the task again. No
+    /// claim was made.
+    Busy,
     /// The service is stopping and takes no more visits.
     Draining,
     /// The ledger or the queue does not answer; bring the task again.
@@ -103,6 +107,7 @@ impl Visit {
             Self::Early { .. } => "early",
             Self::Held { .. } => "held",
             Self::NotFound => "not_found",
+            Self::Busy => "busy",
             Self::Draining => "draining",
             Self::Unavailable { .. } => "unavailable",
         }
@@ -120,6 +125,8 @@ pub enum OutboxVisit {
         at: Timestamp,
     },
     NotFound,
+    /// There is no place to deliver it in: bring the task again.
+    Busy,
     Draining,
     Unavailable {
         message: String,
@@ -166,7 +173,7 @@ pub struct Worker {
     running: Running,
     watchdog: watchdog::Watchdog,
     media: admission::Admission,
-    quotes: Semaphore,
+    places: places::AllPlaces,
     last_balance: balance::LastLook,
     limiter: limiter::Limiter,
     cleaning: Mutex<Cleaning>,
@@ -186,6 +193,11 @@ impl Worker {
         let settings = &services.settings;
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let media = admission::Admission::new(settings.media_slots, settings.media_memory, cores);
+        let places = places::AllPlaces::new(
+            &settings.places,
+            admission::PROBES as usize,
+            settings.media_slots,
+        );
         let limiter = limiter::Limiter::new(services.settings.provider_limits, &services.clock);
         Arc::new(Self {
             services: Arc::new(services),
@@ -197,7 +209,7 @@ impl Worker {
             watchdog: watchdog::Watchdog::default(),
             media,
             cleaning: Mutex::default(),
-            quotes: Semaphore::new(quote::AT_ONCE),
+            places,
             last_balance: balance::LastLook::default(),
             limiter,
         })
@@ -229,49 +241,90 @@ impl Worker {
     }
 
     async fn visit_inner(self: &Arc<Self>, id: &JobId, seq: u64) -> Visit {
+        let job = match self.to_be_visited(id, seq).await {
+            Ok(job) => job,
+            Err(visit) => return visit,
+        };
+        // What fetches from the web may take as long as somebody else's server likes.
+        let fetches = stages::fetches_first(&job, self.now());
+        let places = if fetches {
+            &self.places.fetches
+        } else {
+            &self.places.visits
+        };
+        let waits = self.places.lines.enter(id.as_str());
+        let patience = self.services.settings.places.patience;
+        let place = tokio::select! {
+            biased;
+            () = self.draining.cancelled() => return Visit::Draining,
+            place = places.get(&job.owner, patience) => place,
+        };
+        drop(waits);
+        let Some(place) = place else {
+            tracing::debug!(owner = %job.owner, fetches, "there is no place for a visit");
+            // Where a later task is planned, that one is enough.
+            return if seq < job.wake.seq {
+                Visit::NothingToDo
+            } else {
+                Visit::Busy
+            };
+        };
+        // Somebody may have come first meanwhile.
+        if place.waited()
+            && let Err(visit) = self.to_be_visited(id, seq).await
+        {
+            return visit;
+        }
+        let lease = self.services.settings.lease;
+        // One name a visit: after an unknown outcome it tells whether the claim was made.
+        let visits = self.visits.fetch_add(1, Ordering::Relaxed);
+        let holder = format!("{}-{visits}", self.holder);
+        let now = self.now();
+        match self.services.ledger.claim(id, &holder, now, lease).await {
+            Ok(Claimed::Taken { claim, job }) => {
+                Box::pin(visit::run(self, claim, *job, fetches)).await
+            }
+            Ok(Claimed::Held { until }) => Visit::Held { until },
+            Ok(Claimed::Ended) => Visit::NothingToDo,
+            Ok(Claimed::NotFound) => Visit::NotFound,
+            // If the claim was made, its lease runs out; that costs an attempt, no more.
+            Err(error) => unavailable(&error),
+        }
+    }
+
+    /// The job, where somebody has to look at it now and nobody does; else what to answer.
+    async fn to_be_visited(&self, id: &JobId, seq: u64) -> Result<Job, Visit> {
         let job = match self.services.ledger.read(id).await {
             Ok(Some(job)) => job,
-            Ok(None) => return Visit::NotFound,
+            Ok(None) => return Err(Visit::NotFound),
             Err(LedgerError::Malformed { id: name, reason }) => {
                 tracing::error!(
                     job = name,
                     reason,
                     "the job's document cannot be read; ending it"
                 );
-                return match self.services.ledger.bury(id, self.now()).await {
+                return Err(match self.services.ledger.bury(id, self.now()).await {
                     Ok(_) => Visit::NothingToDo,
                     Err(error) => unavailable(&error),
-                };
+                });
             }
-            Err(error) => return unavailable(&error),
+            Err(error) => return Err(unavailable(&error)),
         };
         if job.status.is_ended() {
-            return Visit::NothingToDo;
+            return Err(Visit::NothingToDo);
         }
         let now = self.now();
         if let (true, Some(until)) = (job.lease.is_live(now), job.lease.expires_at) {
             if job.cancel_requested {
                 self.running.stop(id, StopReason::Requested);
             }
-            return Visit::Held { until };
+            return Err(Visit::Held { until });
         }
         match self.is_due(&job, now).await {
-            Ok(true) => {}
-            Ok(false) if seq < job.wake.seq => return Visit::NothingToDo,
-            Ok(false) => return self.too_early(job).await,
-            Err(error) => return unavailable(&error),
-        }
-        let lease = self.services.settings.lease;
-        // One name a visit: after an unknown outcome it tells whether the claim was made.
-        let visits = self.visits.fetch_add(1, Ordering::Relaxed);
-        let holder = format!("{}-{visits}", self.holder);
-        match self.services.ledger.claim(id, &holder, now, lease).await {
-            Ok(Claimed::Taken { claim, job }) => Box::pin(visit::run(self, claim, *job)).await,
-            Ok(Claimed::Held { until }) => Visit::Held { until },
-            Ok(Claimed::Ended) => Visit::NothingToDo,
-            Ok(Claimed::NotFound) => Visit::NotFound,
-            // If the claim was made, its lease runs out; that costs an attempt, no more.
-            Err(error) => unavailable(&error),
+            Ok(true) => Ok(job),
+            Ok(false) if seq < job.wake.seq => Err(Visit::NothingToDo),
+            Ok(false) => Err(self.too_early(job).await),
+            Err(error) => Err(unavailable(&error)),
         }
     }
 
@@ -331,7 +384,7 @@ impl Worker {
         let worker = Arc::clone(self);
         let task = self
             .tracker
-            .spawn(async move { outbox::deliver(&worker.services, &id).await });
+            .spawn(async move { outbox::deliver(&worker, &id).await });
         match task.await {
             Ok(visit) => visit,
             Err(error) => OutboxVisit::Unavailable {
@@ -364,6 +417,10 @@ impl Worker {
         let before = now.checked_sub(SWEEP_GRACE).unwrap_or(now);
         let mut swept = Swept::default();
         for due in self.services.ledger.due(before, SWEEP_LIMIT).await? {
+            // It waits for a place here, and will be visited.
+            if self.places.lines.holds(due.id.as_str()) {
+                continue;
+            }
             // A name can stay reserved for a day after its task was exhausted: hence a new one.
             let Some(seq) = self.services.ledger.rewake(&due.id, due.seq, now).await? else {
                 continue;
@@ -386,6 +443,9 @@ impl Worker {
             .due_notifications(before, SWEEP_LIMIT)
             .await?
         {
+            if self.places.lines.holds(&notice.id) {
+                continue;
+            }
             let delivery = notice.next_task();
             let task = Task::Outbox {
                 id: notice.id,
@@ -522,6 +582,7 @@ impl Receiver for Arc<Worker> {
                 }
                 Visit::NotFound
                 | Visit::Held { .. }
+                | Visit::Busy
                 | Visit::Draining
                 | Visit::Unavailable { .. } => Delivery::Again,
             },
@@ -536,9 +597,10 @@ impl Receiver for Arc<Worker> {
                     );
                     Delivery::Acknowledged
                 }
-                OutboxVisit::NotFound | OutboxVisit::Draining | OutboxVisit::Unavailable { .. } => {
-                    Delivery::Again
-                }
+                OutboxVisit::NotFound
+                | OutboxVisit::Busy
+                | OutboxVisit::Draining
+                | OutboxVisit::Unavailable { .. } => Delivery::Again,
             },
         }
     }

@@ -7,7 +7,8 @@ use super::invalid;
 use crate::config::{self, Config};
 use crate::http::{ApiToken, HttpSettings, OidcCheck, TasksAuth};
 use crate::job::{Channel, Failure};
-use crate::worker::{BrandWatermark, Retention, Settings};
+use crate::queue::embedded::Widths;
+use crate::worker::{BrandWatermark, PlaceLimits, Retention, Settings};
 
 /// How long a visit waits for a media slot before it leaves and comes back.
 const SLOT_PATIENCE: Duration = Duration::from_secs(5 * 60);
@@ -21,6 +22,7 @@ pub(super) fn worker(config: &Config) -> Settings {
         budget: worker.budget,
         watchdog: worker.watchdog,
         attempts: worker.attempts,
+        places: places(config),
         max_resubmissions: config.provider.max_resubmissions,
         busy_pause: config.provider.busy_pause,
         provider_limits: config.provider.limits,
@@ -57,6 +59,38 @@ pub(super) fn worker(config: &Config) -> Settings {
             sources: config.retention.sources,
             work: config.retention.work,
         },
+    }
+}
+
+/// Where the queue is in this process, who waits for a place costs next to nothing. Another one's
+/// tasks are requests that are held open: they are brought again instead.
+fn places(config: &Config) -> PlaceLimits {
+    let worker = &config.worker;
+    let count = |number: std::num::NonZeroU32| number.get() as usize;
+    PlaceLimits {
+        visits: count(worker.concurrency),
+        fetches: count(worker.fetches),
+        quotes: count(worker.quotes),
+        notices: count(worker.notices),
+        share: worker.owner_share,
+        waiting: worker.waiting as usize,
+        patience: match config.queue {
+            config::Queue::Embedded => PlaceLimits::default().patience,
+            config::Queue::CloudTasks(_) => Duration::ZERO,
+        },
+    }
+}
+
+/// Deliveries at once from the built-in queue: what is done at once, and what may wait for that.
+pub(super) fn widths(config: &Config) -> Widths {
+    let worker = &config.worker;
+    let waiting = worker.waiting;
+    Widths {
+        jobs: worker
+            .concurrency
+            .saturating_add(worker.fetches.get())
+            .saturating_add(waiting.saturating_mul(2)),
+        notices: worker.notices.saturating_add(waiting),
     }
 }
 

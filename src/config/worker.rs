@@ -21,8 +21,17 @@ pub struct Worker {
     /// Bytes.
     pub media_memory: u64,
     pub media_time_factor: f64,
-    /// Visits at once.
+    /// Visits at once, besides those that fetch an input first.
     pub concurrency: NonZeroU32,
+    /// Visits at once that fetch an input first.
+    pub fetches: NonZeroU32,
+    pub quotes: NonZeroU32,
+    /// Deliveries of notices at once.
+    pub notices: NonZeroU32,
+    /// Of the places that others leave, what one owner may hold.
+    pub owner_share: f64,
+    /// Who may wait for the places of one kind.
+    pub waiting: u32,
     pub sweep_every: Duration,
 }
 
@@ -34,7 +43,15 @@ pub struct Credits {
 }
 
 /// Most visits wait for the network: more of them than cores is right, and a bound all the same.
-const VISITS: NonZeroU32 = NonZeroU32::MIN.saturating_add(15);
+const VISITS: NonZeroU32 = NonZeroU32::MIN.saturating_add(23);
+/// Sources come at the speed of somebody else's server.
+const FETCHES: NonZeroU32 = NonZeroU32::MIN.saturating_add(7);
+/// Two of one owner, and one that is kept for others.
+const QUOTES: NonZeroU32 = NonZeroU32::MIN.saturating_add(2);
+/// A receiver that hangs is waited for for ten seconds.
+const NOTICES: NonZeroU32 = NonZeroU32::MIN.saturating_add(7);
+/// More at once is a mistake: each holds a connection.
+const MOST: NonZeroU32 = NonZeroU32::MIN.saturating_add(9_999);
 
 pub(super) fn worker(r: &mut Reader) -> Worker {
     let secs = Duration::from_secs;
@@ -47,7 +64,12 @@ pub(super) fn worker(r: &mut Reader) -> Worker {
         media_slots: r.get_or("worker.media_slots", default_slots()),
         media_memory: r.bytes("worker.media_memory", default_memory()),
         media_time_factor: r.get_or("worker.media_time_factor", 2.0),
-        concurrency: r.get_or("worker.concurrency", VISITS),
+        concurrency: places(r, "worker.concurrency", VISITS),
+        fetches: places(r, "worker.fetches", FETCHES),
+        quotes: places(r, "worker.quotes", QUOTES),
+        notices: places(r, "worker.notices", NOTICES),
+        owner_share: r.get_or("worker.owner_share", 0.75),
+        waiting: r.within("worker.waiting", 0..=10_000).unwrap_or(64),
         sweep_every: r.duration("worker.sweep_every", secs(30)),
     };
     if worker.heartbeat.is_zero() || worker.lease < worker.heartbeat * 3 {
@@ -65,6 +87,9 @@ pub(super) fn worker(r: &mut Reader) -> Worker {
     if !(worker.media_time_factor > 0.0 && worker.media_time_factor.is_finite()) {
         r.fault("worker.media_time_factor", "must be a number above 0");
     }
+    if !(worker.owner_share > 0.0 && worker.owner_share <= 1.0) {
+        r.fault("worker.owner_share", "must be above 0, and 1 at most");
+    }
     if worker.watchdog.is_zero() {
         r.fault("worker.watchdog", "must be longer than 0");
     }
@@ -72,6 +97,10 @@ pub(super) fn worker(r: &mut Reader) -> Worker {
         r.fault("worker.sweep_every", "must be longer than 0");
     }
     worker
+}
+
+fn places(r: &mut Reader, key: &str, usual: NonZeroU32) -> NonZeroU32 {
+    r.within(key, NonZeroU32::MIN..=MOST).unwrap_or(usual)
 }
 
 /// One pass keeps two cores busy: half as many passes as cores.

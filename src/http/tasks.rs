@@ -2,7 +2,8 @@
 //!
 //! Only the status is read by the queue: 2xx deletes the task, everything else brings it again.
 //! 429 and 503 would make Cloud Tasks slow the whole queue down, so a job that somebody else
-//! holds answers 409, and a ledger that does not answer 500.
+//! holds answers 409, as does one whose owner has no place now, and a ledger that does not answer
+//! 500.
 
 use std::sync::Arc;
 
@@ -85,7 +86,7 @@ pub(super) fn schemas() -> Vec<(&'static str, Value)> {
 }
 
 problems!(JobProblems: InvalidRequest, Unauthorized, Unauthorized as FORBIDDEN, NotFound, Conflict,
-    ShuttingDown as CONFLICT, RequestTooLarge, UnsupportedMediaType,
+    ShuttingDown as CONFLICT, Overloaded as CONFLICT, RequestTooLarge, UnsupportedMediaType,
     LedgerUnavailable as INTERNAL_SERVER_ERROR);
 
 /// Visit a job
@@ -137,13 +138,15 @@ fn answer_visit(visit: Visit, id: &JobId, deliveries: u32) -> Result<Response, P
             Err(Problem::new(Code::Conflict).detail(format!("The job is held until {until}.")))
         }
         Visit::NotFound => unknown("a task names no job", id.as_str(), deliveries),
+        Visit::Busy => Err(busy()),
         Visit::Draining => Err(draining()),
         Visit::Unavailable { message } => Err(unavailable(&message)),
     }
 }
 
 problems!(OutboxProblems: Unauthorized, Unauthorized as FORBIDDEN, NotFound,
-    ShuttingDown as CONFLICT, LedgerUnavailable as INTERNAL_SERVER_ERROR);
+    ShuttingDown as CONFLICT, Overloaded as CONFLICT,
+    LedgerUnavailable as INTERNAL_SERVER_ERROR);
 
 /// Deliver a notification
 #[utoipa::path(
@@ -174,6 +177,7 @@ fn answer_outbox(visit: OutboxVisit, id: &str, deliveries: u32) -> Result<Respon
         OutboxVisit::NothingToDo => Ok(done(Outcome::NothingToDo)),
         OutboxVisit::Planned { .. } => Ok(done(Outcome::Planned)),
         OutboxVisit::NotFound => unknown("a task names no notice", id, deliveries),
+        OutboxVisit::Busy => Err(busy()),
         OutboxVisit::Draining => Err(draining()),
         OutboxVisit::Unavailable { message } => Err(unavailable(&message)),
     }
@@ -236,6 +240,13 @@ fn draining() -> Problem {
     Problem::new(Code::ShuttingDown).status(StatusCode::CONFLICT)
 }
 
+/// Not 503, which would slow the whole queue down: others' tasks find their places.
+fn busy() -> Problem {
+    let message = "There is no place for this owner's task now.";
+    let problem = Problem::new(Code::Overloaded).detail(message);
+    problem.status(StatusCode::CONFLICT)
+}
+
 fn unavailable(message: &str) -> Problem {
     Problem::new(Code::LedgerUnavailable)
         .status(StatusCode::INTERNAL_SERVER_ERROR)
@@ -262,6 +273,7 @@ mod tests {
             (Visit::NotFound, 1, 404),
             (Visit::NotFound, 5, 404),
             (Visit::NotFound, 6, 200),
+            (Visit::Busy, 9, 409),
             (Visit::Draining, 1, 409),
             (unavailable(), 9, 500),
         ] {
@@ -276,6 +288,7 @@ mod tests {
             (OutboxVisit::Planned { at }, 1, 200),
             (OutboxVisit::NotFound, 5, 404),
             (OutboxVisit::NotFound, 6, 200),
+            (OutboxVisit::Busy, 9, 409),
             (OutboxVisit::Draining, 1, 409),
             (
                 OutboxVisit::Unavailable {

@@ -11,6 +11,8 @@
 mod dispatch;
 mod schema;
 
+pub use dispatch::Widths;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +23,7 @@ use retry_policies::{Jitter, RetryDecision, RetryPolicy as _};
 use rusqlite::{OptionalExtension as _, Transaction, params};
 use tokio::sync::Notify;
 
-use super::{Delivery, Queue, QueueError, Task};
+use super::{Delivery, Lane, Queue, QueueError, Task};
 use crate::clock::later;
 use crate::job::Timestamp;
 use crate::sqlite::{Database, DatabaseError, Durability};
@@ -46,7 +48,23 @@ pub struct EmbeddedQueue {
     capacity: u32,
     invisible: Duration,
     /// Rung when something was scheduled by this process.
-    scheduled: Arc<Notify>,
+    bells: Arc<Bells>,
+}
+
+/// One for each lane: a bell wakes one sleeper.
+#[derive(Debug, Default)]
+struct Bells {
+    jobs: Notify,
+    notices: Notify,
+}
+
+impl Bells {
+    fn of(&self, lane: Lane) -> &Notify {
+        match lane {
+            Lane::Jobs => &self.jobs,
+            Lane::Notices => &self.notices,
+        }
+    }
 }
 
 impl EmbeddedQueue {
@@ -66,7 +84,7 @@ impl EmbeddedQueue {
             database,
             capacity: DEFAULT_CAPACITY,
             invisible: INVISIBLE,
-            scheduled: Arc::new(Notify::new()),
+            bells: Arc::default(),
         }
     }
 
@@ -89,12 +107,22 @@ impl EmbeddedQueue {
     /// delivery, counted from 1. They are out of sight for [`INVISIBLE`]; [`Self::finish`] says
     /// what came of them.
     pub async fn take_due(&self, now: Timestamp, limit: u32) -> Result<Vec<(Task, u32)>> {
-        if limit == 0 || self.next_due().await?.is_none_or(|at| at > now) {
+        self.take(None, now, limit).await
+    }
+
+    /// The same of one lane, or of both.
+    async fn take(
+        &self,
+        lane: Option<Lane>,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<(Task, u32)>> {
+        if limit == 0 || self.next_due(lane).await?.is_none_or(|at| at > now) {
             return Ok(Vec::new());
         }
         let until = later(now, self.invisible);
         self.database
-            .write(move |tx| take_due(tx, now, until, limit))
+            .write(move |tx| take_due(tx, lane, now, until, limit))
             .await
     }
 
@@ -129,13 +157,18 @@ impl EmbeddedQueue {
             .await
     }
 
-    /// When the next task is due, taken ones included.
-    async fn next_due(&self) -> Result<Option<Timestamp>> {
+    /// When the next task of the lane, or of both, is due, taken ones included.
+    async fn next_due(&self, lane: Option<Lane>) -> Result<Option<Timestamp>> {
         self.database
-            .read(|db| {
+            .read(move |db| {
                 let at: Option<i64> = db
-                    .prepare_cached("SELECT min(due_at) FROM tasks WHERE finished_at IS NULL")?
-                    .query_row([], |row| row.get(0))?;
+                    .prepare_cached(
+                        "SELECT due_at FROM tasks
+                         WHERE finished_at IS NULL AND (?1 IS NULL OR (task LIKE ?2) = ?1)
+                         ORDER BY due_at LIMIT 1",
+                    )?
+                    .query_row(params![notices(lane), NOTICE], |row| row.get(0))
+                    .optional()?;
                 Ok(at.map(moment))
             })
             .await
@@ -161,16 +194,16 @@ impl EmbeddedQueue {
 #[async_trait]
 impl Queue for EmbeddedQueue {
     async fn schedule(&self, task: &Task, at: Timestamp) -> Result<()> {
-        let (task, capacity) = (task.clone(), self.capacity);
+        let (lane, task, capacity) = (task.lane(), task.clone(), self.capacity);
         self.database
             .write(move |tx| schedule(tx, &task, at, capacity))
             .await?;
-        self.scheduled.notify_one();
+        self.bells.of(lane).notify_one();
         Ok(())
     }
 
     async fn ping(&self) -> Result<()> {
-        self.next_due().await.map(drop)
+        self.next_due(None).await.map(drop)
     }
 }
 
@@ -209,20 +242,30 @@ fn schedule(tx: &Transaction<'_>, task: &Task, at: Timestamp, capacity: u32) -> 
     Ok(())
 }
 
+/// What the text of a notice's task begins with. What cannot be read counts as a job's.
+const NOTICE: &str = r#"{"type":"outbox",%"#;
+
+fn notices(lane: Option<Lane>) -> Option<bool> {
+    lane.map(|lane| lane == Lane::Notices)
+}
+
 fn take_due(
     tx: &Transaction<'_>,
+    lane: Option<Lane>,
     now: Timestamp,
     until: Timestamp,
     limit: u32,
 ) -> Result<Vec<(Task, u32)>> {
     let mut query = tx.prepare_cached(
-        "SELECT name, task, deliveries FROM tasks WHERE finished_at IS NULL AND due_at <= ?1
+        "SELECT name, task, deliveries FROM tasks
+         WHERE finished_at IS NULL AND due_at <= ?1 AND (?3 IS NULL OR (task LIKE ?4) = ?3)
          ORDER BY due_at, name LIMIT ?2",
     )?;
     let due: Vec<(String, String, u32)> = query
-        .query_map(params![now.as_microsecond(), limit], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-        })?
+        .query_map(
+            params![now.as_microsecond(), limit, notices(lane), NOTICE],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+        )?
         .collect::<rusqlite::Result<_>>()?;
     let mut taken = Vec::with_capacity(due.len());
     for (name, text, deliveries) in due {

@@ -7,11 +7,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::admission::Permit;
+use super::places::{Place, Places};
 use super::stop::{Stop, StopReason};
 use super::watchdog::Watchdog;
 use super::writer::Writer;
 use super::{Services, Settings, Worker};
-use crate::job::{Code, Disposition, Failure, JobError, Party, Timestamp};
+use crate::job::{Code, Disposition, Failure, JobError, Owner, Party, Timestamp};
 use crate::ledger::LedgerError;
 use crate::media::{Limits, MediaCode, MediaError};
 
@@ -67,6 +68,10 @@ pub(super) struct Context<'a> {
     pub(super) services: &'a Services,
     pub(super) writer: Writer<'a>,
     pub(super) stop: Stop,
+    /// Whose job it is.
+    pub(super) owner: Owner,
+    /// Whether the visit's own place is one to fetch inputs in.
+    pub(super) fetches: bool,
     /// The place its pass has, while it has one.
     pub(super) pass: Mutex<Option<Permit>>,
     pub(super) started: Instant,
@@ -98,23 +103,43 @@ impl Context<'_> {
     /// is dropped has it.
     pub(super) async fn pass(&self, bytes: u64) -> Result<Pass<'_>, Halt> {
         let patience = self.settings().media_slot_patience;
-        let permit = self.worker.media.pass(bytes, patience);
+        let began = Instant::now();
+        let turn = self.place_of(&self.worker.places.passes).await?;
+        let left = patience.saturating_sub(began.elapsed());
+        let permit = self.worker.media.pass(bytes, left);
         let permit = self.interruptible(permit).await?.ok_or(Halt::NoPlace)?;
         *self.held() = Some(permit.clone());
         Ok(Pass {
             permit,
             context: self,
+            _turn: turn,
         })
     }
 
-    /// The pass's place, or one for a probe.
-    async fn place(&self) -> Result<Permit, Halt> {
+    /// A place of one kind, beside the visit's own.
+    async fn place_of(&self, places: &Places) -> Result<Place, Halt> {
+        let place = places.get(&self.owner, self.settings().media_slot_patience);
+        self.interruptible(place).await?.ok_or(Halt::NoPlace)
+    }
+
+    /// A place to fetch an input in; none where the visit's own is one.
+    pub(super) async fn fetching(&self) -> Result<Option<Place>, Halt> {
+        if self.fetches {
+            return Ok(None);
+        }
+        self.place_of(&self.worker.places.fetches).await.map(Some)
+    }
+
+    /// The pass's place, or one for a probe with its turn.
+    async fn place(&self) -> Result<(Permit, Option<Place>), Halt> {
         let held = self.held().clone();
         if let Some(permit) = held {
-            return Ok(permit);
+            return Ok((permit, None));
         }
+        let turn = self.place_of(&self.worker.places.probes).await?;
         let probe = self.worker.media.probe(self.settings().media_slot_patience);
-        self.interruptible(probe).await?.ok_or(Halt::NoPlace)
+        let permit = self.interruptible(probe).await?.ok_or(Halt::NoPlace)?;
+        Ok((permit, Some(turn)))
     }
 
     /// The bounds of a piece of work, with the threads it may use now.
@@ -138,7 +163,7 @@ impl Context<'_> {
     {
         // Its lines belong to this visit too.
         let span = tracing::Span::current();
-        let place = self.place().await?;
+        let (place, _turn) = self.place().await?;
         let work = place.run(move || span.in_scope(work));
         let patience = self.settings().watchdog;
         let done = tokio::select! {
@@ -172,6 +197,7 @@ impl Context<'_> {
 pub(super) struct Pass<'a> {
     permit: Permit,
     context: &'a Context<'a>,
+    _turn: Place,
 }
 
 impl Pass<'_> {

@@ -1,13 +1,14 @@
 //! Delivering one notice, with its own retries under one constant id.
 
-use super::{OutboxVisit, Services};
+use super::{OutboxVisit, Services, Worker};
 use crate::clock::later;
 use crate::job::notification::DeliveryState;
 use crate::job::{Notification, Timestamp};
 use crate::notify::NotifyError;
 use crate::queue::Task;
 
-pub(super) async fn deliver(services: &Services, id: &str) -> OutboxVisit {
+pub(super) async fn deliver(worker: &Worker, id: &str) -> OutboxVisit {
+    let services = &*worker.services;
     let notice = match services.ledger.notification(id).await {
         Ok(Some(notice)) => notice,
         Ok(None) => return OutboxVisit::NotFound,
@@ -42,6 +43,18 @@ pub(super) async fn deliver(services: &Services, id: &str) -> OutboxVisit {
             Some("no notifier for the channel"),
         )
         .await;
+    };
+    let waits = worker.places.lines.enter(id);
+    let patience = services.settings.places.patience;
+    let place = tokio::select! {
+        biased;
+        () = worker.draining.cancelled() => return OutboxVisit::Draining,
+        place = worker.places.notices.get(&notice.owner, patience) => place,
+    };
+    drop(waits);
+    let Some(_place) = place else {
+        tracing::debug!(id, owner = %notice.owner, "there is no place to deliver it in");
+        return OutboxVisit::Busy;
     };
     match notifier.deliver(&notice).await {
         Ok(()) => written(services, id, DeliveryState::Delivered, None, None).await,

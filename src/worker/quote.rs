@@ -24,8 +24,8 @@ use crate::media::{self, Limits, MediaCode};
 use crate::provider::{ProviderError, Submission};
 use crate::storage::{Destination, Storage, UPLOAD_NOTE};
 
-/// Quotes at once: a source from the web is fetched whole for each.
-pub(super) const AT_ONCE: usize = 2;
+/// How long a quote waits for a place: much shorter than a caller does.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// Longer than the provider may take to read it, shorter than a caller waits.
 const LINK_TTL: Duration = Duration::from_secs(600);
 /// Longest look at a source: headers, read from our own store. Seconds are the rule.
@@ -102,11 +102,12 @@ impl Drop for StopOnDrop<'_> {
 impl Worker {
     /// What a job would cost. May be dropped at any time.
     pub async fn quote(&self, asked: QuoteRequest) -> Result<Quote, QuoteError> {
-        let Ok(_slot) = self.quotes.acquire().await else {
-            return Err(Failure::new(Code::ShuttingDown, Code::ShuttingDown.about()).into());
+        let Some(_place) = self.places.quotes.get(&asked.owner, PATIENCE).await else {
+            let message = "As many quotes are being made as the service makes at once.";
+            return Err(Failure::new(Code::Overloaded, message).into());
         };
         let services = &self.services;
-        let facts = look(self, &asked.source.video).await?;
+        let facts = look(self, &asked.owner, &asked.source.video).await?;
         let model = services.provider.model(asked.params.kind());
         check(services, &asked, &facts)?;
 
@@ -175,11 +176,11 @@ impl Drop for Borrowed {
 }
 
 /// The source's facts.
-async fn look(worker: &Worker, video: &MediaRef) -> Result<SourceFacts, Failure> {
+async fn look(worker: &Worker, owner: &Owner, video: &MediaRef) -> Result<SourceFacts, Failure> {
     let services = &worker.services;
     let max_bytes = services.settings.limits.max_bytes;
     let url = match video {
-        MediaRef::Object(object) => return probe(worker, object).await,
+        MediaRef::Object(object) => return probe(worker, owner, object).await,
         MediaRef::Web(url) => url,
     };
     let id = ulid::Ulid::new().to_string().to_lowercase();
@@ -201,16 +202,19 @@ async fn look(worker: &Worker, video: &MediaRef) -> Result<SourceFacts, Failure>
         Ok(error) => fetch_failure(error, "video"),
         Err(error) => stored_failure(error, &object),
     })?;
-    let facts = probe(worker, &object).await;
+    let facts = probe(worker, owner, &object).await;
     copy.give_back().await;
     facts
 }
 
 /// As a visit does it: in one of the places for probes, on a thread of its own.
-async fn probe(worker: &Worker, object: &str) -> Result<SourceFacts, Failure> {
+async fn probe(worker: &Worker, owner: &Owner, object: &str) -> Result<SourceFacts, Failure> {
     let (services, settings) = (&worker.services, &worker.services.settings);
-    let place = worker.media.probe(settings.media_slot_patience).await;
-    let place = place.ok_or_else(|| Failure::new(Code::Overloaded, Code::Overloaded.about()))?;
+    let patience = settings.media_slot_patience;
+    let overloaded = || Failure::new(Code::Overloaded, Code::Overloaded.about());
+    let turn = worker.places.probes.get(owner, patience).await;
+    let _turn = turn.ok_or_else(overloaded)?;
+    let place = worker.media.probe(patience).await.ok_or_else(overloaded)?;
     let stop = Stop::default();
     let _asking = StopOnDrop {
         stop: stop.clone(),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::ProviderLimits;
+use super::{PlaceLimits, ProviderLimits};
 use crate::job::attempt::Attempts;
 use crate::job::credits::CancelAfterSubmit;
 use crate::job::{Channel, CreditsMode, PriceTable};
@@ -23,6 +23,8 @@ pub struct Settings {
     /// How long native work that was told to stop may take to do so, before the process ends.
     pub watchdog: Duration,
     pub attempts: Attempts,
+    /// What is done at once, and how it is shared out among owners.
+    pub places: PlaceLimits,
     /// Second submissions allowed where the first one's answer never came.
     pub max_resubmissions: u32,
     /// Pause before asking again when the provider is busy, or does not take our key.

@@ -1,5 +1,6 @@
 //! The stages of a job's road. Each is idempotent, and recorded before the next begins.
 
+mod credit;
 mod fetch;
 mod generate;
 mod mark;
@@ -9,7 +10,16 @@ mod recipe;
 mod submit;
 
 use super::context::{Context, Halt, Step};
-use crate::job::{Job, Stage};
+use crate::job::{Job, Stage, Timestamp};
+
+/// Whether a visit has to fetch an input from the web before it does anything else.
+pub(super) fn fetches_first(job: &Job, now: Timestamp) -> bool {
+    !job.cancel_requested
+        && job.stage.is_none_or(|stage| stage == Stage::Submit)
+        && job.current_intent().is_none()
+        && prepare::recorded(job, now).is_none()
+        && prepare::comes_from_the_web(job)
+}
 
 /// Runs one stage. `settle` is not here: it ends the round, see `end`.
 pub(super) async fn run(context: &Context<'_>, stage: Stage, job: Job) -> Result<Step, Halt> {

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::FutureExt as _;
+use futures::future::{Fuse, FusedFuture as _};
 use tokio::time::{Instant, MissedTickBehavior};
 use tracing::Instrument as _;
 
@@ -18,19 +19,22 @@ use crate::job::{Change, Claim, Code, Disposition, Failure, Job, Party, Stage, S
 use crate::telemetry::metrics;
 
 /// Runs a claimed job as far as it goes.
-pub(super) async fn run(worker: &Arc<Worker>, claim: Claim, job: Job) -> Visit {
+pub(super) async fn run(worker: &Arc<Worker>, claim: Claim, job: Job, fetches: bool) -> Visit {
     let services = Arc::clone(&worker.services);
     let stop = Stop::default();
     let _entered = worker.running.enter(&job.id, stop.clone());
     if worker.is_draining() {
         stop.stop(StopReason::Shutdown);
     }
+    let owner = job.owner.clone();
     let writer = Writer::new(&services, claim, job, stop.clone());
     let context = Context {
         worker,
         services: &services,
         writer,
         stop,
+        owner,
+        fetches,
         pass: Mutex::default(),
         started: Instant::now(),
     };
@@ -123,30 +127,46 @@ fn worn_out(job: &Job) -> Failure {
     }
 }
 
-/// Keeps the lease, writes progress, watches deadline and budget. Ends only when the lease is
-/// lost.
+/// Keeps the lease, writes progress, watches deadline, budget and lease. Never ends by itself:
+/// stages are told by the stop, and it is dropped with the visit. A renewal is polled beside the
+/// checks, since it may hang for longer than the lease lasts.
 async fn heartbeat(context: &Context<'_>) {
     let settings = context.settings();
     let mut tick = tokio::time::interval(settings.progress_every.min(settings.heartbeat));
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let deadline = context.writer.job().await.deadline_at;
+    let renewal = Fuse::terminated();
+    tokio::pin!(renewal);
+    let mut is_stopped = false;
     loop {
-        tick.tick().await;
-        if context.now() >= deadline {
-            context.stop.stop(StopReason::Deadline);
-        }
-        if context.started.elapsed() > settings.budget {
-            context.stop.stop(StopReason::Budget);
-        }
-        if context.writer.since_kept() >= settings.heartbeat || context.writer.has_progress() {
-            match context.writer.keep(settings.lease).await {
+        tokio::select! {
+            biased;
+            kept = &mut renewal => match kept {
                 // The stage is told by the stop; it may still have to collect native work.
                 Ok(()) | Err(Halt::Lost) => {}
                 Err(halt) => tracing::warn!(?halt, "the lease was not renewed"),
+            },
+            _ = tick.tick() => {
+                if context.now() >= deadline {
+                    context.stop.stop(StopReason::Deadline);
+                }
+                if context.started.elapsed() > settings.budget {
+                    context.stop.stop(StopReason::Budget);
+                }
+                if context.writer.since_kept() > settings.lease * 2 / 3 {
+                    context.stop.stop(StopReason::LeaseLost);
+                }
+                // It keeps other writes waiting, the last one too.
+                if is_stopped && !renewal.is_terminated() {
+                    tracing::warn!("a renewal of the lease hangs; it is given up");
+                    renewal.set(Fuse::terminated());
+                }
+                is_stopped = context.stop.reason().is_some();
+                let is_time = context.writer.since_kept() >= settings.heartbeat;
+                if renewal.is_terminated() && (is_time || context.writer.has_progress()) {
+                    renewal.set(context.writer.keep(settings.lease).fuse());
+                }
             }
-        }
-        if context.writer.since_kept() > settings.lease * 2 / 3 {
-            context.stop.stop(StopReason::LeaseLost);
         }
     }
 }

@@ -1,9 +1,10 @@
 //! The one writer of a visit: stages and heartbeat go through it, one write at a time.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex as SyncMutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use super::Services;
@@ -28,6 +29,8 @@ pub(super) struct Writer<'a> {
     kept: SyncMutex<Instant>,
     /// Progress that waits for the next heartbeat.
     progress: SyncMutex<Option<Progress>>,
+    /// Whether a renewal was begun and not seen to its end: it may have been written.
+    unsure: AtomicBool,
 }
 
 impl<'a> Writer<'a> {
@@ -40,11 +43,26 @@ impl<'a> Writer<'a> {
             stop,
             kept: SyncMutex::new(Instant::now()),
             progress: SyncMutex::new(None),
+            unsure: AtomicBool::new(false),
         }
     }
 
     pub(super) async fn job(&self) -> Job {
         self.job.lock().await.clone()
+    }
+
+    /// Waits for the write that is under way. After a renewal that was given up the job is read
+    /// again: revisions tell what was written, so the one to count from must be known.
+    async fn lock(&self) -> MutexGuard<'_, Job> {
+        let mut job = self.job.lock().await;
+        if self.unsure.load(Ordering::Relaxed)
+            && let Ok(Some(found)) = self.services.ledger.read(&self.id).await
+            && self.claim.holds(&found)
+        {
+            *job = found;
+            self.unsure.store(false, Ordering::Relaxed);
+        }
+        job
     }
 
     /// Leaves progress for the next write.
@@ -54,7 +72,7 @@ impl<'a> Writer<'a> {
 
     /// One owner write.
     pub(super) async fn record(&self, change: &Change) -> Result<Job, Halt> {
-        let mut job = self.job.lock().await;
+        let mut job = self.lock().await;
         let mut pause = FIRST_PAUSE;
         for attempt in 1.. {
             let now = self.services.clock.now();
@@ -94,18 +112,20 @@ impl<'a> Writer<'a> {
 
     /// Keeps the lease and writes waiting progress; notices a cancellation on the way.
     pub(super) async fn keep(&self, lease: Duration) -> Result<(), Halt> {
-        let mut job = self.job.lock().await;
+        let mut job = self.lock().await;
         let progress = self
             .progress
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         let now = self.services.clock.now();
+        self.unsure.store(true, Ordering::Relaxed);
         let renewed = self
             .services
             .ledger
             .renew(&self.id, &self.claim, progress.as_ref(), now, lease)
             .await;
+        self.unsure.store(false, Ordering::Relaxed);
         match renewed {
             Ok(Commit::Done(written)) => {
                 self.accept(&mut job, *written);
@@ -134,7 +154,7 @@ impl<'a> Writer<'a> {
 
     /// Reserves credits.
     pub(super) async fn hold(&self, amount: Credits) -> Result<Held, Halt> {
-        let mut job = self.job.lock().await;
+        let mut job = self.lock().await;
         for _ in 0..TRIES {
             let now = self.services.clock.now();
             match self
@@ -161,7 +181,7 @@ impl<'a> Writer<'a> {
 
     /// Ends the round.
     pub(super) async fn settle(&self, settlement: &Settlement) -> Result<Settled, Halt> {
-        let mut job = self.job.lock().await;
+        let mut job = self.lock().await;
         for _ in 0..TRIES {
             let now = self.services.clock.now();
             match self

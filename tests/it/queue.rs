@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use filmlab::clock::{Clock as _, ManualClock, SystemClock};
 use filmlab::job::Timestamp;
-use filmlab::queue::embedded::{EmbeddedQueue, INVISIBLE, RESERVED};
+use filmlab::queue::embedded::{EmbeddedQueue, INVISIBLE, RESERVED, Widths};
 use filmlab::queue::{Delivery, Queue as _, QueueError, Receiver, Task, Why};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, timeout};
@@ -226,7 +226,11 @@ fn run(
     let (queue, stop) = (queue.clone(), CancellationToken::new());
     let (running, receiver, token) = (queue.clone(), Arc::clone(script), stop.clone());
     let width = NonZeroU32::new(width).unwrap();
-    let done = tokio::spawn(async move { running.run(receiver, clock, width, token).await });
+    let widths = Widths {
+        jobs: width,
+        notices: width,
+    };
+    let done = tokio::spawn(async move { running.run(receiver, clock, widths, token).await });
     Running { queue, stop, done }
 }
 

@@ -8,6 +8,7 @@ mod cancel;
 mod crash;
 mod credits;
 mod deadlines;
+mod fairness;
 mod faults;
 mod inputs;
 mod leases;

@@ -14,20 +14,46 @@ use tokio_util::sync::CancellationToken;
 use super::EmbeddedQueue;
 use crate::clock::{SharedClock, elapsed};
 use crate::job::Timestamp;
-use crate::queue::{Delivery, Receiver, Task};
+use crate::queue::{Delivery, Lane, Receiver, Task};
 
 /// The longest sleep: tasks that another process scheduled ring no bell here.
 const POLL: Duration = Duration::from_secs(1);
 
+/// Deliveries at once, those that wait for a place at the receiver included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Widths {
+    pub jobs: NonZeroU32,
+    pub notices: NonZeroU32,
+}
+
 impl EmbeddedQueue {
-    /// Delivers due tasks to `receiver`, up to `concurrency` at once, until `shutdown`; then
-    /// takes no more and waits for the deliveries that are running. A receiver that panics
-    /// counts as [`Delivery::Again`]; a delivery cut off by the end of the process is repeated.
+    /// Delivers due tasks to `receiver`, so many at once, until `shutdown`; then takes no more and
+    /// waits for the deliveries that are running. Jobs and notices never wait for each other. A
+    /// receiver that panics counts as [`Delivery::Again`]; a delivery cut off by the end of the
+    /// process is repeated.
     pub async fn run(
         &self,
         receiver: Arc<dyn Receiver>,
         clock: SharedClock,
-        concurrency: NonZeroU32,
+        widths: Widths,
+        shutdown: CancellationToken,
+    ) {
+        let run = |lane, width| {
+            let (receiver, clock) = (Arc::clone(&receiver), Arc::clone(&clock));
+            self.run_lane(lane, receiver, clock, width, shutdown.clone())
+        };
+        tokio::join!(
+            run(Lane::Jobs, widths.jobs),
+            run(Lane::Notices, widths.notices)
+        );
+    }
+
+    async fn run_lane(
+        &self,
+        lane: Lane,
+        receiver: Arc<dyn Receiver>,
+        clock: SharedClock,
+        width: NonZeroU32,
         shutdown: CancellationToken,
     ) {
         let mut running = JoinSet::new();
@@ -39,11 +65,11 @@ impl EmbeddedQueue {
 
         while !(shutdown.is_cancelled() && running.is_empty()) {
             let taking = !shutdown.is_cancelled();
-            let mut free = concurrency.get().saturating_sub(running.len() as u32);
+            let mut free = width.get().saturating_sub(running.len() as u32);
             let mut pause = POLL;
             if taking && free > 0 {
                 let now = clock.now();
-                match self.take_due(now, free).await {
+                match self.take(Some(lane), now, free).await {
                     Ok(due) => {
                         for (task, deliveries) in due {
                             let name = task.name();
@@ -53,7 +79,7 @@ impl EmbeddedQueue {
                             names.insert(running.spawn(delivery).id(), name);
                             free -= 1;
                         }
-                        pause = self.pause(now).await;
+                        pause = self.pause(lane, now).await;
                     }
                     // Not at once again: what is broken stays so for a moment.
                     Err(error) => tracing::error!(%error, "no tasks can be taken"),
@@ -68,7 +94,7 @@ impl EmbeddedQueue {
                     names.remove(&id);
                 }
                 () = shutdown.cancelled(), if taking => {}
-                () = self.scheduled.notified(), if taking && free > 0 => {}
+                () = self.bells.of(lane).notified(), if taking && free > 0 => {}
                 () = sleep(pause), if taking && free > 0 => {}
                 _ = keep.tick(), if !names.is_empty() => {
                     let names = names.values().cloned().collect();
@@ -81,8 +107,8 @@ impl EmbeddedQueue {
     }
 
     /// How long to sleep if nothing happens.
-    async fn pause(&self, now: Timestamp) -> Duration {
-        match self.next_due().await {
+    async fn pause(&self, lane: Lane, now: Timestamp) -> Duration {
+        match self.next_due(Some(lane)).await {
             Ok(Some(at)) => elapsed(now, at).min(POLL),
             Ok(None) | Err(_) => POLL,
         }

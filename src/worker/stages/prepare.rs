@@ -9,7 +9,7 @@ use url::Url;
 
 use super::super::context::{Context, Halt, media_failure, provider_said};
 use super::super::objects::{ObjectBody, ObjectInput, passed_through};
-use super::{mark, recipe};
+use super::{credit, mark, recipe};
 use crate::clock::{elapsed, later};
 use crate::job::{
     Change, Code, Disposition, Failure, Job, MediaRef, OrFailure as _, Params, Party,
@@ -27,12 +27,10 @@ const MAX_PICTURE_BYTES: u64 = 64 << 20;
 
 /// The inputs as recorded, or made anew where they are missing or about to expire.
 pub(super) async fn inputs(context: &Context<'_>, job: &Job) -> Result<ProviderInputs, Halt> {
-    if let Some(inputs) = &job.provider.inputs {
-        // The provider reads them some time after the submission: they have to outlive that.
-        if inputs.expires_at > job.deadline_at.max(context.now()) {
-            return Ok(inputs.clone());
-        }
+    if let Some(inputs) = recorded(job, context.now()) {
+        return Ok(inputs.clone());
     }
+    credit::look_first(context, job).await?;
     let video = obtain(
         context,
         job,
@@ -53,6 +51,8 @@ pub(super) async fn inputs(context: &Context<'_>, job: &Job) -> Result<ProviderI
     let mut facts = facts(&probe, &video.object)?;
     facts.image_object = image.as_ref().map(|image| image.object.clone());
     check(context, job, &facts, &probe).await?;
+    // Before anything is sent to the provider.
+    credit::hold(context, &facts).await?;
 
     let content_type = content_type(&probe.container.format);
     let (video_url, mut expires_at) = place(context, job, &video, content_type).await?;
@@ -76,6 +76,26 @@ pub(super) async fn inputs(context: &Context<'_>, job: &Job) -> Result<ProviderI
         .record(&Change::InputsReady(Box::new(inputs.clone())))
         .await?;
     Ok(inputs)
+}
+
+/// The inputs on record, where the provider can still read them.
+pub(super) fn recorded(job: &Job, now: Timestamp) -> Option<&ProviderInputs> {
+    let inputs = job.provider.inputs.as_ref()?;
+    // The provider reads them some time after the submission: they have to outlive that.
+    (inputs.expires_at > job.deadline_at.max(now)).then_some(inputs)
+}
+
+/// Whether anything that it is made from lies behind an address.
+pub(super) fn comes_from_the_web(job: &Job) -> bool {
+    let marks = job
+        .output
+        .watermark
+        .iter()
+        .filter_map(|mark| mark.image.as_ref());
+    std::iter::once(&job.source.video)
+        .chain(&job.source.image)
+        .chain(marks)
+        .any(|reference| matches!(reference, MediaRef::Web(_)))
 }
 
 /// Past its deadline a job asks for nothing; clocks differ.
@@ -157,6 +177,7 @@ pub(super) async fn copy(
     role: &str,
     max_bytes: u64,
 ) -> Result<(), Halt> {
+    let _place = context.fetching().await?;
     let fetch = context.services.fetcher.fetch(url, max_bytes);
     let fetched = context.interruptible(fetch).await?;
     let body = fetched.map_err(|error| fetch_failure(error, role))?;

@@ -6,13 +6,12 @@ use url::Url;
 
 use super::super::context::{Context, Halt, Step, provider_said, quoting};
 use super::super::limiter::Admission;
-use super::prepare;
+use super::{credit, prepare};
 use crate::clock::later;
 use crate::job::{
-    Change, Code, CreditState, CreditsMode, Failure, Intent, IntentState, Job, OrFailure as _,
-    Progress, ProviderInputs, Stage,
+    Change, Code, CreditState, Failure, Intent, IntentState, Job, OrFailure as _, Progress,
+    ProviderInputs, Stage,
 };
-use crate::ledger::Held;
 use crate::provider::{ProviderError, Submission, SubmitError};
 
 pub(super) async fn run(context: &Context<'_>, job: Job) -> Result<Step, Halt> {
@@ -26,7 +25,8 @@ pub(super) async fn run(context: &Context<'_>, job: Job) -> Result<Step, Halt> {
     context
         .writer
         .progress(Progress::within(Stage::Submit, 0.8));
-    hold_credits(context, &inputs).await?;
+    // Inputs of an earlier round, or of a crash before this was done: else it is done by now.
+    credit::hold(context, &inputs.facts).await?;
     if let Some(step) = paid_before(context, &job).await? {
         return Ok(step);
     }
@@ -39,7 +39,7 @@ pub(super) async fn hold_for_resumed(context: &Context<'_>, job: &Job) -> Result
         return Ok(());
     }
     match &job.provider.inputs {
-        Some(inputs) => hold_credits(context, inputs).await,
+        Some(inputs) => credit::hold(context, &inputs.facts).await,
         None => Ok(()),
     }
 }
@@ -78,36 +78,6 @@ async fn paid_before(context: &Context<'_>, job: &Job) -> Result<Option<Step>, H
         }),
         Evidence::None => None,
     })
-}
-
-async fn hold_credits(context: &Context<'_>, inputs: &ProviderInputs) -> Result<(), Halt> {
-    let job = context.writer.job().await;
-    let seconds = inputs.facts.duration_ms as f64 / 1000.0;
-    let cost = job
-        .credits
-        .cost
-        .unwrap_or_else(|| context.settings().prices.cost(&job.params, seconds));
-    match context.settings().credits {
-        CreditsMode::Hold if job.credits.state == CreditState::None => {
-            match context.writer.hold(cost).await? {
-                Held::Done(_) => Ok(()),
-                Held::Insufficient { available } => {
-                    let message =
-                        format!("The job costs {cost} credits; the account has {available}.");
-                    Err(Failure::new(Code::InsufficientCredits, message).into())
-                }
-                Held::NoAccount => {
-                    let message = format!("The job costs {cost} credits; there is no account.");
-                    Err(Failure::new(Code::InsufficientCredits, message).into())
-                }
-                Held::Lost => Err(Halt::Lost),
-            }
-        }
-        _ if job.credits.cost.is_none() => {
-            context.writer.record(&Change::Priced(cost)).await.map(drop)
-        }
-        _ => Ok(()),
-    }
 }
 
 async fn pay(context: &Context<'_>, inputs: &ProviderInputs) -> Result<Step, Halt> {

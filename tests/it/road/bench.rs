@@ -23,7 +23,7 @@ use filmlab::queue::embedded::EmbeddedQueue;
 use filmlab::queue::{Queue as _, Receiver as _, Task, Why};
 use filmlab::storage::Storage;
 use filmlab::storage::links::HmacLinks;
-use filmlab::worker::{BrandWatermark, Retention, Services, Settings, Swept, Worker};
+use filmlab::worker::{BrandWatermark, PlaceLimits, Retention, Services, Settings, Swept, Worker};
 use serde_json::{Value, json};
 
 use super::studio::Studio;
@@ -161,6 +161,13 @@ impl Bench {
             settings,
             ..self.services()
         })
+    }
+
+    /// One with some of what is around it exchanged.
+    pub(super) fn worker_among(&self, change: impl FnOnce(&mut Services)) -> Arc<Worker> {
+        let mut services = self.services();
+        change(&mut services);
+        Worker::new(services)
     }
 
     /// One that pays somebody else than the studio.
@@ -404,6 +411,7 @@ pub(super) fn settings(logo: PathBuf) -> Settings {
         budget: secs(1500),
         watchdog: Duration::from_secs(30),
         attempts: Attempts::default(),
+        places: PlaceLimits::default(),
         max_resubmissions: 1,
         busy_pause: secs(30),
         low_balance: None,

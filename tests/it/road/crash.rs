@@ -32,6 +32,8 @@ pub(super) enum Moment {
     Late,
     /// Leases are not renewed; all other writes are.
     Unrenewed,
+    /// A renewal is never answered; all other writes are.
+    Unanswered,
 }
 
 /// The time of those requests; nobody looks at it.
@@ -84,7 +86,10 @@ impl Fatal {
             }
             return write.await;
         }
-        if matches!(self.moment, Moment::Late | Moment::Unrenewed) {
+        if matches!(
+            self.moment,
+            Moment::Late | Moment::Unrenewed | Moment::Unanswered
+        ) {
             let answer = write.await?;
             if self.moment == Moment::Late
                 && number == self.nth
@@ -142,6 +147,10 @@ impl Ledger for Fatal {
         now: Timestamp,
         ttl: Duration,
     ) -> Result<Commit> {
+        if self.moment == Moment::Unanswered {
+            self.renewals.fetch_add(1, Ordering::SeqCst);
+            return std::future::pending().await;
+        }
         if self.moment == Moment::Unrenewed {
             self.renewals.fetch_add(1, Ordering::SeqCst);
             return Err(LedgerError::Unavailable("not now".into()));

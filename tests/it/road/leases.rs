@@ -61,3 +61,78 @@ async fn two_thirds_of_a_lease_without_a_renewal_end_the_visit_unrecorded() {
     second.clean().await.unwrap();
     bench.assert_completed_once(&job).await;
 }
+
+/// A visit that hangs in a download, while nothing answers its renewals.
+async fn hanging(bench: &mut Bench, settle: impl Fn(&mut Bench)) -> (Visit, Duration) {
+    bench.settings.heartbeat = Duration::from_millis(100);
+    bench.settings.progress_every = Duration::from_millis(50);
+    bench.studio.script().hang_in = Some(Stage::Fetch);
+    settle(bench);
+    let ledger = Fatal::new(bench, 0, Moment::Unanswered);
+    let worker = bench.worker_over(Arc::clone(&ledger) as _);
+    let id = bench.create("j").await;
+    let before = bench.worker();
+    while bench.studio.submitted() == 0 {
+        assert!(bench.step(&before).await);
+    }
+    let waiting = bench.job(&id).await;
+    bench.clock.advance_to(waiting.next_visit_at.unwrap());
+    let began = Instant::now();
+    let visit = worker.visit(id.clone(), waiting.wake.seq);
+    let meanwhile = async {
+        while ledger.renewals.load(Ordering::SeqCst) == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        // The deadline comes while a renewal hangs, where the test waits for it.
+        if bench.settings.lease > Duration::from_secs(60) {
+            bench.clock.advance_to(waiting.deadline_at);
+        }
+        std::future::pending::<()>().await;
+    };
+    let visit = tokio::time::timeout(Duration::from_secs(30), visit);
+    let visit = tokio::select! {
+        visit = visit => visit.expect("the visit ends"),
+        () = meanwhile => unreachable!(),
+    };
+    (visit, began.elapsed())
+}
+
+#[tokio::test]
+async fn a_renewal_that_hangs_delays_no_check_of_the_lease() {
+    let Some(mut bench) = Bench::new().await else {
+        return;
+    };
+    let short = Duration::from_secs(3);
+    let (visit, took) = hanging(&mut bench, |bench| bench.settings.lease = short).await;
+    assert_eq!(visit, Visit::NothingToDo);
+    assert!(took >= short * 2 / 3);
+    let left = bench.job(&"j".parse().unwrap()).await;
+    assert!(left.lease.holder.is_some() && left.status == Status::Processing);
+}
+
+#[tokio::test]
+async fn a_renewal_that_hangs_delays_neither_deadline_nor_budget() {
+    let Some(mut bench) = Bench::new().await else {
+        return;
+    };
+    let long = Duration::from_secs(600);
+    let (visit, _) = hanging(&mut bench, |bench| bench.settings.lease = long).await;
+    assert_eq!(visit, Visit::Advanced);
+    let job = bench.job(&"j".parse().unwrap()).await;
+    assert_eq!(job.error.unwrap().code.as_str(), "deadline_exceeded");
+
+    let Some(mut bench) = Bench::new().await else {
+        return;
+    };
+    let (visit, took) = hanging(&mut bench, |bench| {
+        bench.settings.lease = Duration::from_secs(60);
+        bench.settings.budget = Duration::from_secs(1);
+        // The clip is refused where its processing would not fit into the budget.
+        bench.settings.media_time_factor = 0.001;
+    })
+    .await;
+    assert_eq!(visit, Visit::Advanced);
+    assert!(took >= bench.settings.budget);
+    let job = bench.job(&"j".parse().unwrap()).await;
+    assert_eq!(job.error.unwrap().code.as_str(), "too_long_to_process");
+}
