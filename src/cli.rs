@@ -24,7 +24,8 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 
 use crate::config::{Config, Sources};
-use crate::job::{Code, Failure};
+use crate::job::{Code, Failure, Phase};
+use crate::quarantine;
 use args::Parsed;
 use signal::{Signal, StopSignals};
 
@@ -59,6 +60,15 @@ enum Command {
     Sandbox(sandbox::SandboxArgs),
     /// Show one job of each kind, from request to result, on this machine.
     Demo(demo::DemoArgs),
+    /// Be the child process that works on one file: started by `serve`, and by nobody else.
+    #[command(name = quarantine::COMMAND, hide = true)]
+    Media(MediaArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct MediaArgs {
+    /// What is done.
+    phase: Phase,
 }
 
 fn version() -> &'static str {
@@ -104,6 +114,10 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             return told(Err(Exit::Usage(told_faults)));
         }
     };
+    // No runtime, no settings, no log: nothing but one file's bytes.
+    if let Command::Media(args) = &cli.command {
+        return quarantine::run_child(args.phase);
+    }
     told(run(cli))
 }
 
@@ -115,9 +129,11 @@ fn further_faults(cli: Cli, left_out: &[String]) -> Vec<String> {
         Command::Serve(_) | Command::Probe(_) | Command::Credits(_) | Command::Doctor(_) => {
             settings.err().unwrap_or_default()
         }
-        Command::Submit(_) | Command::Jobs(_) | Command::Sandbox(_) | Command::Demo(_) => {
-            Vec::new()
-        }
+        Command::Submit(_)
+        | Command::Jobs(_)
+        | Command::Sandbox(_)
+        | Command::Demo(_)
+        | Command::Media(_) => Vec::new(),
     }
 }
 
@@ -143,6 +159,8 @@ fn run(cli: Cli) -> Result<(), Exit> {
             Command::Probe(args) => probe::run(args, settings(cli.config)).await,
             Command::Sandbox(args) => sandbox::run(args).await,
             Command::Demo(args) => demo::run(args).await,
+            // Answered before there was a runtime.
+            Command::Media(_) => Ok(()),
         }
     });
     // Dropping it would wait for every blocking thread, also for one that never comes back.

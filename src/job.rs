@@ -13,6 +13,7 @@ pub mod failure;
 pub mod ids;
 pub mod kinds;
 pub mod lease;
+pub mod native;
 pub mod notification;
 pub mod progress;
 pub mod round;
@@ -34,6 +35,7 @@ pub use failure::{Code, Disposition, Failure, OrFailure, Party};
 pub use ids::{Fence, JobId, MediaRef, Owner};
 pub use kinds::{CharacterReplace, Extend, Fault, Kind, Params, Resolution, Upscale};
 pub use lease::{Claim, Lease};
+pub use native::{MAX_CRASHES, NativeWork, Phase};
 pub use notification::{Channel, Event, Notification, Notify};
 pub use progress::Progress;
 pub use round::{Keeping, Kept};
@@ -67,6 +69,12 @@ pub struct Job {
     /// The next claim begins a new attempt, since this one ended in a retryable failure.
     #[serde(default)]
     pub attempt_failed: bool,
+    /// Deaths of a process inside native work on this job's files: they cost no attempt.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub crashes: u32,
+    /// Native work that runs in the process of the holder, or the last one a process died in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub native: Option<NativeWork>,
     /// One, plus one for each manual retry of an ended job.
     #[serde(default = "one")]
     pub round: u32,
@@ -121,6 +129,10 @@ pub struct Job {
 
 fn one() -> u32 {
     1
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// More submissions than this never happen: attempts and resubmissions are bounded below it.
@@ -339,6 +351,8 @@ impl NewJob {
             progress: Progress::default(),
             attempt: 1,
             attempt_failed: false,
+            crashes: 0,
+            native: None,
             round: 1,
             revision: 0,
             lease: Lease::default(),

@@ -20,6 +20,7 @@ pub mod media;
 pub mod notify;
 pub mod outgoing;
 pub mod provider;
+pub mod quarantine;
 pub mod queue;
 pub mod retry;
 pub mod sandbox;

@@ -1,6 +1,6 @@
 //! The media core: probe, plan, one-pass processing, verification.
 //!
-//! libav* is linked in; no program is started. `media::av` is the only module
+//! libav* is linked in; no program is started here. `media::av` is the only module
 //! with `unsafe` and the only one that knows libav*'s C interface. Everything here
 //! blocks: call it from a thread that may.
 //!
@@ -74,6 +74,12 @@ pub const DEFAULT_MAX_ALLOCATION: u64 = av::DEFAULT_MAX_ALLOCATION;
 /// have to fit, at up to 8 bytes a pixel.
 pub fn limit_allocations(bytes: u64) {
     av::limit_allocations(bytes);
+}
+
+/// Closes every descriptor but the three standard ones. For a process that has opened none itself,
+/// before it does anything else.
+pub fn close_inherited() {
+    av::close_inherited();
 }
 
 /// What this process is linked with.

@@ -14,6 +14,7 @@ mod context;
 mod deletion;
 mod end;
 mod limiter;
+mod native;
 mod objects;
 mod outbox;
 mod placement;

@@ -7,6 +7,7 @@ use super::invalid;
 use crate::config::{self, Config};
 use crate::http::{ApiToken, HttpSettings, OidcCheck, TasksAuth};
 use crate::job::{Channel, Failure};
+use crate::quarantine::{Quarantine, this_program};
 use crate::queue::embedded::Widths;
 use crate::worker::{BrandWatermark, PlaceLimits, Retention, Settings};
 
@@ -31,6 +32,11 @@ pub(super) fn worker(config: &Config) -> Settings {
         poll_max: config.provider.poll_max,
         media_slots: worker.media_slots,
         media_memory: worker.media_memory,
+        quarantine: Quarantine {
+            program: worker.program.clone().unwrap_or_else(this_program),
+            mode: worker.quarantine,
+            max_allocation: config.max_allocation,
+        },
         media_slot_patience: SLOT_PATIENCE.min(worker.budget / 2),
         media_time_factor: worker.media_time_factor,
         limits: config.limits.clone(),

@@ -1,13 +1,14 @@
 //! `[worker]` and `[credits]`: how jobs are moved, and what they cost.
 
 use std::num::NonZeroU32;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{Reader, memory};
 use crate::job::attempt::Attempts;
 use crate::job::credits::{CancelAfterSubmit, CreditsMode, Price};
 use crate::job::{Kind, PriceTable};
+use crate::quarantine::Mode;
 
 #[derive(Debug, Clone)]
 pub struct Worker {
@@ -21,6 +22,10 @@ pub struct Worker {
     /// Bytes.
     pub media_memory: u64,
     pub media_time_factor: f64,
+    /// Where native work is done in a child process.
+    pub quarantine: Mode,
+    /// What is started as one; no setting, since it is this program.
+    pub program: Option<PathBuf>,
     /// Visits at once, besides those that fetch an input first.
     pub concurrency: NonZeroU32,
     /// Visits at once that fetch an input first.
@@ -64,6 +69,8 @@ pub(super) fn worker(r: &mut Reader) -> Worker {
         media_slots: r.get_or("worker.media_slots", default_slots()),
         media_memory: r.bytes("worker.media_memory", default_memory()),
         media_time_factor: r.get_or("worker.media_time_factor", 2.0),
+        quarantine: r.word("worker.quarantine", Mode::default()),
+        program: None,
         concurrency: places(r, "worker.concurrency", VISITS),
         fetches: places(r, "worker.fetches", FETCHES),
         quotes: places(r, "worker.quotes", QUOTES),

@@ -222,6 +222,7 @@ pub fn status_of(code: Code) -> StatusCode {
         | Code::TooLong
         | Code::TooManyFrames
         | Code::TooManyDuplicates
+        | Code::MediaCrashed
         | Code::MemoryLimit
         | Code::TooLongToProcess
         | Code::HdrNotSupported

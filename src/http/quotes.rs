@@ -26,7 +26,7 @@ problems!(QuoteProblems: InvalidRequest, Unauthorized, RequestTooLarge, Unsuppor
     SourceUnreachable, SourceMissing, InputUnreadable, EmptyFile, UnsupportedFormat,
     UnsupportedCodec, NotAVideo, NotAPicture, NoVideoStream, DamagedMedia, InputTooLarge,
     TooManyStreams, ProbeLimit, TooManyPixels, FrameRateTooHigh, TooLong, TooManyFrames,
-    MemoryLimit,
+    MediaCrashed, MemoryLimit,
     TooLongToProcess, HdrNotSupported, InvalidWatermark, InvalidProfile,
     // What the provider says.
     ProviderRejected, ProviderInputUnreachable, ContentRefused, ProviderFailed,

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CreditState, Credits, Generated, Intent, IntentState, Job, JobError, MAX_INTENTS, Progress,
-    ProviderInputs, Published, Stage, Status, Timestamp,
+    CreditState, Credits, Generated, Intent, IntentState, Job, JobError, MAX_INTENTS, NativeWork,
+    Progress, ProviderInputs, Published, Stage, Status, Timestamp,
 };
 
 /// One owner write. Applied in the ledger, behind the fence.
@@ -42,6 +42,13 @@ pub enum Change {
     GeneratedUnusable,
     /// The result is made and verified: on to `settle`.
     Processed(Box<Published>),
+    /// Native work is about to begin in the process of the holder.
+    NativeBegun(NativeWork),
+    /// It is over, and the process lives.
+    NativeOver,
+    /// The process that did native work for this job alone died of it. With a next visit the
+    /// lease is given back; without, the end follows.
+    Crashed { next_visit: Option<Timestamp> },
     /// Several changes in one write.
     Many(Vec<Change>),
     /// How long a stage took in this visit.
@@ -144,7 +151,22 @@ impl Change {
             }
             Self::Processed(published) => {
                 self.enter(job, Stage::Settle)?;
+                job.end_native_work();
                 job.result = Some((**published).clone());
+            }
+            Self::NativeBegun(work) => {
+                require(job, work.fence == job.lease.fence, self)?;
+                job.native = Some(work.clone());
+            }
+            Self::NativeOver => job.end_native_work(),
+            Self::Crashed { next_visit } => {
+                require(job, !job.status.is_ended(), self)?;
+                job.crashes = job.crashes.saturating_add(1);
+                job.end_native_work();
+                if next_visit.is_some() {
+                    job.error = None;
+                    job.leave(*next_visit);
+                }
             }
             Self::Many(changes) => {
                 for change in changes {
@@ -311,7 +333,7 @@ pub(super) mod tests {
 
     pub(crate) fn claimed() -> Job {
         let mut job = job();
-        job.claim("a", at(0), std::time::Duration::from_secs(60))
+        job.claim("a", at(0), std::time::Duration::from_secs(60), false)
             .unwrap();
         job
     }

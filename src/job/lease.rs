@@ -48,12 +48,14 @@ pub enum Unclaimable {
 
 impl Job {
     /// Takes the lease, as one ledger write: raises the fence, and the attempt where the last
-    /// one died or failed.
+    /// one failed or died for no known reason. A death inside native work is a crash instead, and
+    /// one beside another job's native work (`beside`) costs nothing.
     pub fn claim(
         &mut self,
         holder: &str,
         now: Timestamp,
         ttl: Duration,
+        beside: bool,
     ) -> Result<Claim, Unclaimable> {
         if self.status.is_ended() {
             return Err(Unclaimable::Ended);
@@ -63,7 +65,9 @@ impl Job {
         }
         // A lease that still names a holder was never given back: that attempt died.
         let died = self.lease.holder.is_some();
-        if died || self.attempt_failed {
+        if died && self.is_in_native_work() {
+            self.crashes = self.crashes.saturating_add(1);
+        } else if died && !beside || self.attempt_failed {
             self.attempt += 1;
             self.attempt_failed = false;
         }
@@ -105,6 +109,7 @@ impl Job {
 
     /// Gives the lease back and plans the next visit under a new number.
     pub(super) fn leave(&mut self, next_visit: Option<Timestamp>) {
+        self.end_native_work();
         self.lease.holder = None;
         self.lease.expires_at = None;
         self.next_visit_at = next_visit;
@@ -129,12 +134,12 @@ mod tests {
     #[test]
     fn a_live_lease_is_respected_and_a_dead_one_costs_an_attempt() {
         let mut job = job();
-        let first = job.claim("a", at(0), TTL).unwrap();
+        let first = job.claim("a", at(0), TTL, false).unwrap();
         assert_eq!(
-            job.claim("b", at(59), TTL),
+            job.claim("b", at(59), TTL, false),
             Err(Unclaimable::Held { until: at(60) })
         );
-        let second = job.claim("b", at(60), TTL).unwrap();
+        let second = job.claim("b", at(60), TTL, false).unwrap();
         assert!(second.fence > first.fence);
         assert_eq!(job.attempt, 2);
         assert!(second.holds(&job) && !first.holds(&job));
@@ -144,7 +149,7 @@ mod tests {
     fn a_lease_given_back_costs_nothing() {
         let mut job = job();
         for n in 0..20 {
-            job.claim("a", at(n), TTL).unwrap();
+            job.claim("a", at(n), TTL, false).unwrap();
             job.leave(Some(at(n + 1)));
         }
         assert_eq!((job.attempt, job.wake.seq), (1, 21));

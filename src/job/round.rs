@@ -76,6 +76,8 @@ impl Job {
         self.round += 1;
         self.attempt = 1;
         self.attempt_failed = false;
+        // Files that a process died of are not let near another again.
+        self.crashes = self.crashes.min(1);
         self.status = Status::Queued;
         self.stage = Some(stage);
         self.progress = Progress::within(stage, 0.0);
@@ -169,6 +171,7 @@ fn blames_the_prediction(error: &JobError) -> bool {
                 | Code::PictureBlack
                 | Code::PictureFrozen
                 | Code::NotDecodable
+                | Code::MediaCrashed
         )
 }
 
@@ -303,7 +306,7 @@ mod tests {
     #[test]
     fn a_prediction_that_is_dropped_is_marked_whatever_its_round() {
         let mut job = resumed(failed(submitted(), Code::DownloadFailed, Party::Provider));
-        job.claim("b", at(10), std::time::Duration::from_secs(60))
+        job.claim("b", at(10), std::time::Duration::from_secs(60), false)
             .unwrap();
         Change::PredictionLost.apply(&mut job, at(11)).unwrap();
         assert_eq!(job.intents[0].state, IntentState::Failed);
@@ -323,7 +326,7 @@ mod tests {
                 .apply(&mut job, at(1))
                 .unwrap();
             job = resumed(failed(job, Code::ProviderAnswerLost, Party::Provider));
-            job.claim("a", at(10), std::time::Duration::from_secs(60))
+            job.claim("a", at(10), std::time::Duration::from_secs(60), false)
                 .unwrap();
         }
         assert_eq!(job.intents.len(), REMEMBERED_INTENTS);

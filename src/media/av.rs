@@ -101,6 +101,21 @@ fn keep_large_allocations_apart() {
     }
 }
 
+/// Closes every descriptor but the three standard ones, whoever left them open. Only for a process
+/// that has opened none itself.
+pub(crate) fn close_inherited() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        const FIRST: libc::c_uint = 3;
+        // SAFETY: takes numbers alone. The caller says that no object of this process owns a
+        // descriptor from 3 on.
+        let closed = unsafe { libc::syscall(libc::SYS_close_range, FIRST, libc::c_uint::MAX, 0) };
+        if closed != 0 {
+            tracing::debug!("the kernel cannot close what was left open");
+        }
+    }
+}
+
 /// A packed picture of the largest size taken by default, at 8 bytes a pixel
 /// (16-bit RGBA), and some.
 pub(crate) const DEFAULT_MAX_ALLOCATION: u64 = 320 << 20;

@@ -42,6 +42,7 @@ const PROVIDER_BALANCE: &str = "filmlab_provider_balance_usd";
 const MEDIA_SLOTS: &str = "filmlab_media_slots_in_use";
 const MEDIA_BYTES: &str = "filmlab_media_bytes_reserved";
 const MEDIA_CPU: &str = "filmlab_media_cpu_seconds";
+const MEDIA_CRASHES: &str = "filmlab_media_crashes_total";
 const JOBS: &str = "filmlab_jobs";
 const NOTICES: &str = "filmlab_outbox";
 
@@ -100,7 +101,13 @@ pub const METRICS: &[Metric] = &[
         "histogram",
         &[],
         "CPU of the thread that a piece of media work ran on; codec threads of its own are not in \
-         it.",
+         it. Of a child process: all of it, beside the thread that serves it.",
+    ),
+    metric(
+        MEDIA_CRASHES,
+        "counter",
+        &["phase"],
+        "Child processes that died of a file, by what they did with it; `source` counts quotes too.",
     ),
     metric(
         JOBS,
@@ -184,6 +191,10 @@ pub(crate) fn provider_balance(usd: f64) {
 
 pub(crate) fn media_took(cpu: Duration) {
     histogram!(MEDIA_CPU).record(cpu);
+}
+
+pub(crate) fn media_crashed(phase: &'static str) {
+    counter!(MEDIA_CRASHES, "phase" => phase).increment(1);
 }
 
 /// A media pass that runs until this is dropped.

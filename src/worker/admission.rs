@@ -112,6 +112,7 @@ impl Admission {
             _pass: Some(MediaPass::begun(u64::from(mib) * MIB)),
             asks: Some(asks),
             cores: self.cores,
+            asked: bytes,
             bytes: u64::from(mib) * MIB,
             is_whole: mib == self.whole,
             _places: places.into(),
@@ -126,6 +127,7 @@ impl Admission {
             _pass: None,
             asks: None,
             cores: 1,
+            asked: u64::from(PROBE_MIB) * MIB,
             bytes: u64::from(PROBE_MIB) * MIB,
             is_whole: false,
             _places: vec![place],
@@ -159,6 +161,8 @@ struct Place {
     _pass: Option<MediaPass>,
     asks: Option<Asks>,
     cores: usize,
+    /// What it was reckoned to take, be it more than there is.
+    asked: u64,
     bytes: u64,
     is_whole: bool,
     _places: Vec<OwnedSemaphorePermit>,
@@ -168,6 +172,11 @@ impl Permit {
     /// Whether work of this cost may go on here.
     pub(super) fn covers(&self, bytes: u64) -> bool {
         self.0.is_whole || bytes <= self.0.bytes
+    }
+
+    /// The bytes that its work was reckoned to take.
+    pub(super) fn asked(&self) -> u64 {
+        self.0.asked
     }
 
     /// Codec threads: all cores for one that is alone, an equal share among those that run or

@@ -7,14 +7,14 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::admission::Permit;
+use super::native::About;
 use super::places::{Place, Places};
 use super::stop::{Stop, StopReason};
-use super::watchdog::Watchdog;
 use super::writer::Writer;
 use super::{Services, Settings, Worker};
 use crate::job::{Code, Disposition, Failure, JobError, Owner, Party, Timestamp};
 use crate::ledger::LedgerError;
-use crate::media::{Limits, MediaCode, MediaError};
+use crate::media::{Limits, MediaError};
 
 /// Why a visit does not go on to its next stage.
 #[derive(Debug)]
@@ -24,6 +24,11 @@ pub(super) enum Halt {
     Stopped(StopReason),
     /// It was told to stop, and its native work does not come back.
     Stuck(StopReason),
+    /// The process that worked on its files alone died of one.
+    Crashed {
+        about: About,
+        how: String,
+    },
     /// Another claim has been made: nothing more may be written.
     Lost,
     /// No place for media work came free in time.
@@ -106,6 +111,11 @@ impl Context<'_> {
         let began = Instant::now();
         let turn = self.place_of(&self.worker.places.passes).await?;
         let left = patience.saturating_sub(began.elapsed());
+        let bytes = if self.has_to_be_alone().await {
+            u64::MAX
+        } else {
+            bytes
+        };
         let permit = self.worker.media.pass(bytes, left);
         let permit = self.interruptible(permit).await?.ok_or(Halt::NoPlace)?;
         *self.held() = Some(permit.clone());
@@ -131,7 +141,7 @@ impl Context<'_> {
     }
 
     /// The pass's place, or one for a probe with its turn.
-    async fn place(&self) -> Result<(Permit, Option<Place>), Halt> {
+    pub(super) async fn place(&self) -> Result<(Permit, Option<Place>), Halt> {
         let held = self.held().clone();
         if let Some(permit) = held {
             return Ok((permit, None));
@@ -152,44 +162,6 @@ impl Context<'_> {
 
     fn held(&self) -> std::sync::MutexGuard<'_, Option<Permit>> {
         self.pass.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Runs native work on a blocking thread and waits for it, stopped or not: what it writes is
-    /// taken back by then. It looks at the visit's stop by itself.
-    pub(super) async fn blocking<T, F>(&self, work: F) -> Result<Result<T, MediaError>, Halt>
-    where
-        T: Send + 'static,
-        F: FnOnce() -> Result<T, MediaError> + Send + 'static,
-    {
-        // Its lines belong to this visit too.
-        let span = tracing::Span::current();
-        let (place, _turn) = self.place().await?;
-        let work = place.run(move || span.in_scope(work));
-        let patience = self.settings().watchdog;
-        let done = tokio::select! {
-            biased;
-            done = work => done,
-            reason = Watchdog::overdue(&self.stop, patience) => return Err(Halt::Stuck(reason)),
-        };
-        match done {
-            Ok(Err(error)) => match self.stop.reason() {
-                Some(reason)
-                    if matches!(
-                        error.code,
-                        MediaCode::Cancelled
-                            | MediaCode::DeadlineExceeded
-                            // A read or a write was waiting when it came.
-                            | MediaCode::InputUnreadable
-                            | MediaCode::OutputUnwritable
-                    ) =>
-                {
-                    Err(Halt::Stopped(reason))
-                }
-                _ => Ok(Err(error)),
-            },
-            Ok(result) => Ok(result),
-            Err(error) => Err(internal(&error).into()),
-        }
     }
 }
 
@@ -213,7 +185,7 @@ impl Drop for Pass<'_> {
     }
 }
 
-fn internal(error: &dyn std::error::Error) -> Failure {
+pub(super) fn internal(error: &dyn std::error::Error) -> Failure {
     Failure::new(Code::Internal, Code::Internal.about()).because(error.to_string())
 }
 

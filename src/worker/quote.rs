@@ -4,6 +4,8 @@
 //! provider, nothing is held or paid. A source from the web is copied into the store for the
 //! while, under a name that the sweep takes for a job's that does not exist.
 
+use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::TryStreamExt as _;
@@ -11,18 +13,22 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 use utoipa::ToSchema;
 
-use super::context::{media_failure, provider_said};
+use super::admission::Permit;
+use super::context::{internal, media_failure, provider_said};
+use super::native::{CutOnDrop, look_bounds, media_crashed};
 use super::objects::{ObjectInput, passed_through};
 use super::stages::prepare::{facts, fetch_failure, processing_time, stored_failure};
 use super::stop::{Stop, StopReason};
-use super::{Services, Worker};
+use super::{Services, Settings, Worker};
 use crate::job::{
-    Code, Credits, Failure, Fault, Kind, MediaRef, Output, Owner, Params, Party, Source,
+    Code, Credits, Failure, Fault, Kind, MediaRef, Output, Owner, Params, Party, Phase, Source,
     SourceFacts,
 };
-use crate::media::{self, Limits, MediaCode};
+use crate::media::{Limits, MediaCode, MediaError};
 use crate::provider::{ProviderError, Submission};
+use crate::quarantine::{Answer, Lifeline, Lost, Mode, Work};
 use crate::storage::{Destination, Storage, UPLOAD_NOTE};
+use crate::telemetry::metrics;
 
 /// How long a quote waits for a place: much shorter than a caller does.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -228,15 +234,15 @@ async fn probe(worker: &Worker, owner: &Owner, object: &str) -> Result<SourceFac
         threads: place.threads(),
         ..settings.limits.clone()
     };
-    let (read, cancel) = (input.clone(), stop.media());
-    let span = tracing::Span::current();
-    let work = place.run(move || span.in_scope(|| media::probe(&read, &limits, &cancel)));
-    let probed = worker.watchdog.guard(work, &stop, LOOK, settings.watchdog);
-    let probed = probed
+    let work = Work::Probe(Arc::new(input.clone()));
+    let looked = run(settings, &place, work, limits, &stop);
+    let looked = worker
+        .watchdog
+        .guard(looked, &stop, LOOK, settings.watchdog);
+    let looked = looked
         .await
-        .ok_or_else(|| Failure::new(Code::MediaStuck, Code::MediaStuck.about()))?
-        .map_err(|error| Failure::new(Code::Internal, Code::Internal.about()).because(error))?;
-    let probe = probed.map_err(|error| match error.code {
+        .ok_or_else(|| Failure::new(Code::MediaStuck, Code::MediaStuck.about()))??;
+    let probe = looked.map_err(|error| match error.code {
         MediaCode::Cancelled | MediaCode::DeadlineExceeded | MediaCode::InputUnreadable
             if stop.reason() == Some(StopReason::Budget) =>
         {
@@ -246,7 +252,62 @@ async fn probe(worker: &Worker, owner: &Owner, object: &str) -> Result<SourceFac
             .failure()
             .unwrap_or_else(|| media_failure(error, Party::Caller)),
     })?;
+    let Answer::Probe(probe) = probe else {
+        return Err(Failure::new(Code::Internal, Code::Internal.about()));
+    };
     facts(&probe, "")
+}
+
+type Looked = Result<Result<Answer, MediaError>, Failure>;
+
+/// In a child, since no record could say which file this process died of; here only where no
+/// children are wanted.
+fn run(
+    settings: &Settings,
+    place: &Permit,
+    work: Work,
+    limits: Limits,
+    stop: &Stop,
+) -> impl Future<Output = Looked> + use<> {
+    let span = tracing::Span::current();
+    let apart = (settings.quarantine.mode != Mode::Never).then(|| settings.quarantine.clone());
+    let bounds = look_bounds(settings, place, LOOK);
+    let (lifeline, cancel) = (Lifeline::default(), stop.media());
+    let held = lifeline.clone();
+    let running = place.run(move || {
+        span.in_scope(|| match apart {
+            Some(quarantine) => quarantine
+                .run(Phase::Source, work, &limits, bounds, &held, &mut |_| {})
+                .map(|done| done.result),
+            None => Ok(work.run(Phase::Source, &limits, &cancel, &mut |_| {})),
+        })
+    });
+    let stop = stop.clone();
+    async move {
+        let _cut = CutOnDrop(lifeline.clone());
+        let cut = async {
+            stop.stopped().await;
+            lifeline.cut();
+            std::future::pending::<()>().await;
+        };
+        let done = tokio::select! {
+            biased;
+            done = running => done,
+            () = cut => return Err(too_slow()),
+        };
+        match done.map_err(|error| internal(&error))? {
+            Ok(looked) => Ok(looked),
+            Err(Lost::Died(_)) => {
+                metrics::media_crashed(Phase::Source.as_str());
+                Err(media_crashed(Party::Caller))
+            }
+            Err(lost) => Err(match stop.reason() {
+                Some(StopReason::Budget) => too_slow(),
+                Some(_) => Failure::new(Code::ShuttingDown, Code::ShuttingDown.about()),
+                None => internal(&lost),
+            }),
+        }
+    }
 }
 
 fn too_slow() -> Failure {

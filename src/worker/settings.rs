@@ -9,6 +9,7 @@ use crate::job::attempt::Attempts;
 use crate::job::credits::CancelAfterSubmit;
 use crate::job::{Channel, CreditsMode, PriceTable};
 use crate::media::{Checks, Limits, Placement, Profile};
+use crate::quarantine::Quarantine;
 
 /// How the worker works. Durations are checked against each other by the configuration.
 #[derive(Debug, Clone)]
@@ -40,6 +41,8 @@ pub struct Settings {
     pub media_slots: usize,
     /// Bytes that media work may take together.
     pub media_memory: u64,
+    /// Where native work is done in a child process.
+    pub quarantine: Quarantine,
     /// How long a visit waits for a media slot before it leaves.
     pub media_slot_patience: Duration,
     /// Share of real time a pass is assumed to take at worst on 1080p: a 10 minute source with

@@ -11,11 +11,14 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tracing::Instrument as _;
 
 use super::context::{Context, Halt, Step, error_of};
+use super::native::{About, media_crashed};
 use super::stop::{Stop, StopReason};
 use super::writer::Writer;
 use super::{Visit, Worker, end, stages};
 use crate::clock::elapsed;
-use crate::job::{Change, Claim, Code, Disposition, Failure, Job, Party, Stage, Status};
+use crate::job::{
+    Change, Claim, Code, Disposition, Failure, Job, MAX_CRASHES, Party, Stage, Status,
+};
 use crate::telemetry::metrics;
 
 /// Runs a claimed job as far as it goes.
@@ -79,6 +82,10 @@ async fn go(context: &Context<'_>) -> Result<Job, Halt> {
         }
         if context.now() >= job.deadline_at && !is_made {
             return Err(Halt::Stopped(StopReason::Deadline));
+        }
+        // Deaths of this process; those of a child end the job when they are seen.
+        if job.crashes >= MAX_CRASHES {
+            return end::failed(context, media_crashed(job.crashed_by())).await;
         }
         if job.attempt > context.settings().attempts.max() {
             return end::failed(context, worn_out(&job)).await;
@@ -223,6 +230,7 @@ async fn leave(context: &Context<'_>, halt: Halt) -> Result<Job, Halt> {
         }
         Halt::Stopped(StopReason::LeaseLost) => Err(Halt::Lost),
         Halt::Stuck(reason) => stuck(context, reason).await,
+        Halt::Crashed { about, how } => crashed(context, about, &how).await,
         other => Err(other),
     }
 }
@@ -247,6 +255,31 @@ async fn stuck(context: &Context<'_>, reason: StopReason) -> Result<Job, Halt> {
             .await
         }
     }
+}
+
+/// A file ended the child that read it: no attempt of the job is used, and no other notices.
+async fn crashed(context: &Context<'_>, about: About, how: &str) -> Result<Job, Halt> {
+    let job = context.writer.job().await;
+    let crashes = job.crashes + 1;
+    tracing::warn!(
+        phase = about.phase.as_str(),
+        party = about.party.as_str(),
+        crashes,
+        "the child process that worked on the job {how}"
+    );
+    metrics::media_crashed(about.phase.as_str());
+    if crashes >= MAX_CRASHES {
+        context
+            .writer
+            .record(&Change::Crashed { next_visit: None })
+            .await?;
+        return end::failed(context, media_crashed(about.party)).await;
+    }
+    let settings = context.settings();
+    let pause = settings.attempts.pause_after(crashes);
+    let next_visit = context.after(pause.unwrap_or(settings.busy_pause));
+    let next_visit = Some(next_visit.min(job.deadline_at));
+    context.writer.record(&Change::Crashed { next_visit }).await
 }
 
 async fn fail(context: &Context<'_>, failure: Failure) -> Result<Job, Halt> {
@@ -308,6 +341,12 @@ fn halted(halt: &Halt) -> Visit {
             tracing::error!(%failure, "the visit's end could not be recorded; its lease runs out");
             Visit::Unavailable {
                 message: failure.to_string(),
+            }
+        }
+        Halt::Crashed { how, .. } => {
+            tracing::error!(how, "a crash could not be recorded; the lease runs out");
+            Visit::Unavailable {
+                message: "a crash could not be recorded".into(),
             }
         }
         Halt::NoPlace => Visit::Unavailable {

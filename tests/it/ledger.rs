@@ -18,6 +18,8 @@ macro_rules! ledger_contract {
                     the_same_id_is_the_same_request_or_taken, moments_survive_to_the_microsecond,
                     fields_nobody_knows_survive;
                 claims: one_of_eight_claimers_wins, a_dead_lease_costs_an_attempt,
+                    a_death_in_native_work_is_that_jobs_alone,
+                    native_work_that_was_over_explains_no_death,
                     a_lease_given_back_costs_nothing, an_ended_job_is_not_claimed,
                     a_renewal_keeps_the_lease_and_shows_progress;
                 writes: an_old_fence_changes_nothing, each_write_raises_the_revision_by_one,

@@ -27,6 +27,8 @@ mod links;
 mod media;
 mod notify;
 mod provider;
+#[cfg(target_os = "linux")]
+mod quarantine;
 mod queue;
 mod road;
 mod sandbox;

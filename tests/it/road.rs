@@ -17,6 +17,8 @@ mod lines;
 mod outputs;
 mod paying;
 mod places;
+#[cfg(target_os = "linux")]
+mod quarantine;
 mod quotes;
 mod retention;
 mod rounds;

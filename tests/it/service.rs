@@ -3,6 +3,8 @@
 mod faults;
 mod lab;
 mod metrics;
+#[cfg(target_os = "linux")]
+mod quarantine;
 mod quotes;
 mod segments;
 mod stops;

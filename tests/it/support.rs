@@ -4,5 +4,10 @@ pub(crate) mod cloud_tasks;
 pub(crate) mod emulator;
 pub(crate) mod gcs;
 pub(crate) mod google;
+#[cfg(target_os = "linux")]
+pub(crate) mod quarantine;
 pub(crate) mod require;
 pub(crate) mod v4;
+
+/// The program.
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_filmlab");

@@ -31,12 +31,14 @@ const GIVEN: [&str; 9] = [
 ];
 
 /// What the holder of the lease writes.
-const OWNED: [&str; 21] = [
+const OWNED: [&str; 23] = [
     "status",
     "stage",
     "progress",
     "attempt",
     "attempt_failed",
+    "crashes",
+    "native",
     "round",
     "revision",
     "lease",

@@ -13,6 +13,7 @@ use super::accounts;
 use super::documents::{self, change};
 use super::outbox;
 use super::places::Place;
+use super::planning;
 use super::store::{Committed, Found, Store, Tries};
 use crate::clock::whole_micros;
 use crate::job::lease::Unclaimable;
@@ -63,7 +64,11 @@ pub(super) async fn claim(
             return Ok(Claimed::NotFound);
         };
         let mut job = read.job.clone();
-        match job.claim(holder, whole_micros(now), ttl) {
+        let beside = match job.died_beside(now) {
+            Some(process) => planning::died_in_native_work(store, process).await?,
+            None => false,
+        };
+        match job.claim(holder, whole_micros(now), ttl, beside) {
             Ok(claim) => {
                 if store.commit(vec![read.to(&job)?]).await? == Committed::Done {
                     let job = Box::new(job);

@@ -7,7 +7,7 @@ use rusqlite::Transaction;
 
 use super::super::{Claimed, Commit, Held, LedgerError, Result, Settled, Settlement};
 use super::rows::{load, load_held, store};
-use super::{accounts, outbox};
+use super::{accounts, outbox, planning};
 use crate::clock::whole_micros;
 use crate::job::lease::Unclaimable;
 use crate::job::{
@@ -25,7 +25,11 @@ pub(super) fn claim(
     let Some(mut job) = load(tx, id)? else {
         return Ok(Claimed::NotFound);
     };
-    match job.claim(holder, whole_micros(now), ttl) {
+    let beside = match job.died_beside(now) {
+        Some(process) => planning::died_in_native_work(tx, process, now)?,
+        None => false,
+    };
+    match job.claim(holder, whole_micros(now), ttl, beside) {
         Ok(claim) => {
             store(tx, &job)?;
             let job = Box::new(job);

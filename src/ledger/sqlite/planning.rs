@@ -9,6 +9,25 @@ use super::rows::{COLUMNS, job_in, load, micros, store};
 use crate::clock::whole_micros;
 use crate::job::{Code, Job, JobError, JobId, Kind, Owner, Status, Timestamp};
 
+/// Jobs made before this are not looked at for what a process died of, once they have ended.
+const REMEMBERED_US: i64 = 24 * 3600 * 1_000_000;
+
+/// Whether some job's native work was, or is, in this process: what else it held when it ended
+/// did not end it. Asked after a death only, and without reading documents as such: some may be
+/// none.
+pub(super) fn died_in_native_work(db: &Connection, process: &str, now: Timestamp) -> Result<bool> {
+    let since = micros(now).saturating_sub(REMEMBERED_US);
+    // Quotes inside of a JSON text are escaped: nobody's words look like this.
+    let says = format!("\"process\":{}", Value::from(process));
+    let found = db
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM jobs WHERE next_visit_at IS NOT NULL AND instr(doc, ?1) > 0)
+                 OR EXISTS (SELECT 1 FROM jobs WHERE created_at >= ?2 AND instr(doc, ?1) > 0)",
+        )?
+        .query_row(params![says, since], |row| row.get(0))?;
+    Ok(found)
+}
+
 pub(super) fn list(db: &Connection, query: &JobQuery) -> Result<Vec<Job>> {
     let after = query
         .after

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use super::super::context::{Context, Halt, media_failure};
+use super::super::native::About;
 use super::super::objects::ObjectInput;
 use super::super::placement::{layer_faults, placement};
 use super::prepare;
-use crate::job::{Code, Failure, Job, MediaRef, Party, WatermarkSpec};
-use crate::media::{self, FileInput, Input, Placement, Watermark};
+use crate::job::{Code, Failure, Job, MediaRef, Party, Phase, WatermarkSpec};
+use crate::media::{FileInput, Input, Placement, Watermark};
 
 const MAX_MARK_BYTES: u64 = 16 << 20;
 
@@ -56,14 +57,12 @@ async fn layer_of(
     placement: Placement,
 ) -> Result<Layer, Halt> {
     let image = picture.input();
-    let (read, limits, cancel) = (
-        Arc::clone(&image),
-        context.settings().limits.clone(),
-        context.stop.media(),
-    );
-    let probed = context
-        .blocking(move || media::probe_picture(read.as_ref(), &limits, &cancel))
-        .await?;
+    let party = match &picture {
+        Picture::Own(_) => Party::Caller,
+        Picture::Brand(_) => Party::Service,
+    };
+    let about = About::new(Phase::Mark, party);
+    let probed = context.picture(about, Arc::clone(&image)).await?;
     let found = probed.map_err(|error| {
         let whose = match &picture {
             Picture::Own(input) => match input.failure() {

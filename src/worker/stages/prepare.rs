@@ -2,17 +2,19 @@
 //! them: all of it before any money is spent.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::TryStreamExt as _;
 use url::Url;
 
 use super::super::context::{Context, Halt, media_failure, provider_said};
+use super::super::native::About;
 use super::super::objects::{ObjectBody, ObjectInput, passed_through};
 use super::{credit, mark, recipe};
 use crate::clock::{elapsed, later};
 use crate::job::{
-    Change, Code, Disposition, Failure, Job, MediaRef, OrFailure as _, Params, Party,
+    Change, Code, Disposition, Failure, Job, MediaRef, OrFailure as _, Params, Party, Phase,
     ProviderInputs, SourceFacts, Timestamp,
 };
 use crate::media::{self, Input as _, PictureProbe, Probe};
@@ -51,6 +53,7 @@ pub(super) async fn inputs(context: &Context<'_>, job: &Job) -> Result<ProviderI
     let mut facts = facts(&probe, &video.object)?;
     facts.image_object = image.as_ref().map(|image| image.object.clone());
     check(context, job, &facts, &probe).await?;
+    context.native_over().await?;
     // Before anything is sent to the provider.
     credit::hold(context, &facts).await?;
 
@@ -252,14 +255,7 @@ fn upload_failure(error: ProviderError) -> Failure {
 }
 
 async fn probe(context: &Context<'_>, input: &ObjectInput) -> Result<Probe, Halt> {
-    let (read, limits, cancel) = (
-        input.clone(),
-        context.settings().limits.clone(),
-        context.stop.media(),
-    );
-    let probed = context
-        .blocking(move || media::probe(&read, &limits, &cancel))
-        .await?;
+    let probed = context.probe(input).await?;
     Ok(probed.map_err(|error| {
         input
             .failure()
@@ -268,14 +264,8 @@ async fn probe(context: &Context<'_>, input: &ObjectInput) -> Result<Probe, Halt
 }
 
 async fn picture(context: &Context<'_>, input: &ObjectInput) -> Result<PictureProbe, Halt> {
-    let (read, limits, cancel) = (
-        input.clone(),
-        context.settings().limits.clone(),
-        context.stop.media(),
-    );
-    let probed = context
-        .blocking(move || media::probe_picture(&read, &limits, &cancel))
-        .await?;
+    let about = About::new(Phase::Picture, Party::Caller);
+    let probed = context.picture(about, Arc::new(input.clone())).await?;
     Ok(probed.map_err(|error| {
         if let Some(failure) = input.failure() {
             return failure;

@@ -6,16 +6,17 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::super::context::{Context, Halt, Step, media_failure};
+use super::super::native::About;
 use super::super::objects::{ObjectInput, ObjectOutput};
 use super::mark;
 use super::recipe::{self, Recipe};
 use crate::job::{
-    Change, Code, Disposition, Failure, Job, OrFailure as _, Params, Party, Progress, Published,
-    SourceFacts, Stage,
+    Change, Code, Disposition, Failure, Job, OrFailure as _, Params, Party, Phase, Progress,
+    Published, SourceFacts, Stage,
 };
 use crate::media::{
-    self, AudioExpectation, Event, Expectation, Input, MediaCode, MediaError, Output as _,
-    PosterTo, Probe, Render, Report, Verified,
+    self, AudioExpectation, Event, Expectation, Input, MediaCode, MediaError, PosterTo, Probe,
+    Render, Report, Verified,
 };
 use crate::storage::UPLOAD_NOTE;
 
@@ -142,9 +143,9 @@ async fn check(
     generated: &ObjectInput,
 ) -> Result<Result<(Verified, Recipe), MediaError>, Halt> {
     let expected = recipe::expected(context, job, facts);
-    let (input, limits, cancel) = (generated.clone(), context.limits(), context.stop.media());
+    let about = About::new(Phase::Check, Party::Provider);
     let checked = context
-        .blocking(move || media::verify(&input, &expected, &limits, &cancel))
+        .verify(about, Arc::new(generated.clone()), expected)
         .await?;
     Ok(checked.and_then(|found| {
         let recipe = recipe::of(context, job, facts, &found)?;
@@ -180,7 +181,7 @@ async fn make(
         })?;
     let object = format!("{}/video.mp4", job.folder("results"));
     let note = format!("{}/video.mp4{UPLOAD_NOTE}", job.folder("work"));
-    let mut output = ObjectOutput::new(context, &object, "video/mp4", &note)?;
+    let output = ObjectOutput::new(context, &object, "video/mp4", &note)?;
     let limits = context.limits();
     let render = Render {
         main: Arc::new(generated.clone()),
@@ -206,14 +207,10 @@ async fn make(
         index_room: None,
     };
     let (events, mut seen) = tokio::sync::watch::channel(0.0_f64);
-    let cancel = context.stop.media();
-    let work = context.blocking(move || {
-        let report = media::render(&render, &mut output, &cancel, &mut |event| {
-            if let Event::Progress(at) = event {
-                events.send_replace(at.out_time_ms as f64 / at.duration_ms.max(1) as f64);
-            }
-        })?;
-        Ok((report, output.staged()))
+    let work = context.render(render, output, move |event| {
+        if let Event::Progress(at) = event {
+            events.send_replace(at.out_time_ms as f64 / at.duration_ms.max(1) as f64);
+        }
     });
     let follow = async {
         while seen.changed().await.is_ok() {
@@ -270,13 +267,9 @@ async fn verify(
         playable: true,
         ..Expectation::default()
     };
-    let (input, limits, cancel) = (
-        Arc::clone(&made.video),
-        context.limits(),
-        context.stop.media(),
-    );
+    let about = About::new(Phase::Verify, Party::Service);
     let verified = context
-        .blocking(move || media::verify(input.as_ref(), &expected, &limits, &cancel))
+        .verify(about, Arc::clone(&made.video), expected)
         .await?;
     match verified {
         Ok(verified) => Ok(verified.probe),

@@ -5,7 +5,7 @@ use super::super::context::{Context, Halt, media_failure};
 use super::super::objects::ObjectInput;
 use crate::job::{Job, Params, Party, SourceFacts};
 use crate::media::{
-    self, AudioExpectation, Checks, Expectation, MediaCode, MediaError, Profile, Shape, Verified,
+    AudioExpectation, Checks, Expectation, MediaCode, MediaError, Profile, Shape, Verified,
 };
 use crate::provider::Returns;
 
@@ -160,19 +160,11 @@ impl Recipe {
         let Some(source) = source.filter(|_| context.settings().audible) else {
             return Ok(self);
         };
-        let (input, limits, cancel) = (
-            source.clone(),
-            context.settings().limits.clone(),
-            context.stop.media(),
-        );
-        let heard = context
-            .blocking(move || media::is_audible(&input, &limits, &cancel))
-            .await?
-            .map_err(|error| {
-                source
-                    .failure()
-                    .unwrap_or_else(|| media_failure(error, Party::Caller))
-            })?;
+        let heard = context.audible(source).await?.map_err(|error| {
+            source
+                .failure()
+                .unwrap_or_else(|| media_failure(error, Party::Caller))
+        })?;
         // Silence for silence: the generated track stays. Beside the source's own, in a join,
         // either is silence.
         self.silent &= heard || self.joins;

@@ -15,10 +15,13 @@ use filmlab::job::{
 };
 use filmlab::ledger::sqlite::SqliteLedger;
 use filmlab::ledger::{Created, Ledger, Retried};
-use filmlab::media::{self, Cancel, Checks, FileInput, Limits, Placement, Profile};
+use filmlab::media::{
+    self, Cancel, Checks, DEFAULT_MAX_ALLOCATION, FileInput, Limits, Placement, Profile,
+};
 use filmlab::notify::{Notifier, NotifyError};
 use filmlab::outgoing::WebFetcher;
 use filmlab::provider::wavespeed::WaveSpeed;
+use filmlab::quarantine::{Mode, Quarantine};
 use filmlab::queue::embedded::EmbeddedQueue;
 use filmlab::queue::{Queue as _, Receiver as _, Task, Why};
 use filmlab::storage::Storage;
@@ -27,6 +30,7 @@ use filmlab::worker::{BrandWatermark, PlaceLimits, Retention, Services, Settings
 use serde_json::{Value, json};
 
 use super::studio::Studio;
+use crate::support::PROGRAM;
 use crate::support::require;
 
 /// Remembers what was delivered.
@@ -420,6 +424,11 @@ pub(super) fn settings(logo: PathBuf) -> Settings {
         poll_max: secs(60),
         media_slots: 1,
         media_memory: 2 << 30,
+        quarantine: Quarantine {
+            mode: Mode::AfterDeath,
+            program: PROGRAM.into(),
+            max_allocation: DEFAULT_MAX_ALLOCATION,
+        },
         media_slot_patience: secs(60),
         media_time_factor: 2.0,
         limits: Limits::default(),

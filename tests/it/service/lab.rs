@@ -17,6 +17,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::support::PROGRAM;
 use crate::support::require;
 
 pub(super) const TASK_TOKEN: &str = "a-token-for-tasks";
@@ -98,6 +99,11 @@ impl Lab {
             .insert(format!("FILMLAB_{name}"), value.to_owned());
     }
 
+    /// Where the service keeps what it keeps.
+    pub(super) fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
     /// The file of an object of ours.
     pub(super) fn object(&self, name: &str) -> PathBuf {
         self.dir.path().join("data/objects").join(name)
@@ -112,7 +118,8 @@ impl Lab {
             no_default_file: true,
             env: self.settings.clone(),
         };
-        let config = Config::load(&sources).unwrap();
+        let mut config = Config::load(&sources).unwrap();
+        config.worker.program = Some(PROGRAM.into());
         let app = App::build(&config, address, Arc::new(SystemClock))
             .await
             .unwrap();

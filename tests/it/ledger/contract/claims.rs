@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use filmlab::job::{Change, Progress, Stage, Status};
+use filmlab::job::{Change, Claim, NativeWork, Party, Phase, Progress, Stage, Status};
 use filmlab::ledger::{Claimed, Commit};
 
 use super::super::bench::{Bench, TTL, at, settlement};
@@ -109,4 +109,58 @@ pub(crate) async fn a_renewal_keeps_the_lease_and_shows_progress(bench: &dyn Ben
         .await
         .unwrap();
     assert_eq!(lost, Commit::Lost);
+}
+
+fn native(process: &str, claim: &Claim) -> Change {
+    Change::NativeBegun(NativeWork {
+        process: process.into(),
+        fence: claim.fence,
+        phase: Phase::Check,
+        party: Party::Provider,
+    })
+}
+
+/// Four jobs of one process that dies, one of them in native work; a fifth of another.
+pub(crate) async fn a_death_in_native_work_is_that_jobs_alone(bench: &dyn Bench) {
+    let world = bench.fresh().await;
+    for name in ["bad", "early", "late", "both", "other"] {
+        world.create(name).await;
+    }
+    let (bad, job) = world.claim("bad", "w-x-1", at(1)).await;
+    world.record(&job, &bad, &native("w-x", &bad)).await;
+    world.claim("early", "w-x-2", at(1)).await;
+    world.claim("late", "w-x-3", at(1)).await;
+    let (both, job) = world.claim("both", "w-x-4", at(1)).await;
+    world.record(&job, &both, &native("w-x", &both)).await;
+    // One whose name begins alike.
+    world.claim("other", "w-x1-1", at(1)).await;
+
+    // Before the culprit is found, and after.
+    let (_, early) = world.claim("early", "w-y-1", at(61)).await;
+    let (_, bad) = world.claim("bad", "w-y-2", at(61)).await;
+    let (_, late) = world.claim("late", "w-y-3", at(70)).await;
+    let (_, both) = world.claim("both", "w-y-4", at(70)).await;
+    let (_, other) = world.claim("other", "w-y-5", at(70)).await;
+    let cost = |job: &filmlab::job::Job| (job.crashes, job.attempt);
+    assert_eq!((cost(&early), cost(&late)), ((0, 1), (0, 1)));
+    assert_eq!((cost(&bad), cost(&both)), ((1, 1), (1, 1)));
+    assert_eq!(cost(&other), (0, 2));
+    assert_eq!(bad, world.job("bad").await);
+
+    // The next process dies too, and nobody was in native work there.
+    let (_, late) = world.claim("late", "w-z-1", at(200)).await;
+    let (_, bad) = world.claim("bad", "w-z-2", at(200)).await;
+    assert_eq!((cost(&late), cost(&bad)), ((0, 2), (1, 2)));
+}
+
+pub(crate) async fn native_work_that_was_over_explains_no_death(bench: &dyn Bench) {
+    let world = bench.fresh().await;
+    world.create("beside").await;
+    let (claim, job) = world.claimed("j1").await;
+    world.record(&job, &claim, &native("w-x", &claim)).await;
+    let over = world.record(&job, &claim, &Change::NativeOver).await;
+    assert_eq!((over.native, over.crashes), (None, 0));
+    world.claim("beside", "w-x-2", at(1)).await;
+    let (_, beside) = world.claim("beside", "w-y-1", at(61)).await;
+    assert_eq!((beside.crashes, beside.attempt), (0, 2));
 }

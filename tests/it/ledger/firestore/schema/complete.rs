@@ -2,9 +2,9 @@
 
 use filmlab::job::{
     CharacterReplace, Code, CreditState, Credits, Extend, Fence, Generated, Intent, IntentState,
-    Job, JobCredits, JobError, Kept, Lease, Notify, Output, Params, Party, Progress,
-    ProviderInputs, ProviderState, Published, Resolution, Source, SourceFacts, Stage, Status,
-    Timings, Upscale, Wake, WatermarkSpec,
+    Job, JobCredits, JobError, Kept, Lease, NativeWork, Notify, Output, Params, Party, Phase,
+    Progress, ProviderInputs, ProviderState, Published, Resolution, Source, SourceFacts, Stage,
+    Status, Timings, Upscale, Wake, WatermarkSpec,
 };
 
 use super::super::super::bench::at;
@@ -73,6 +73,13 @@ pub(super) fn job() -> Job {
         },
         attempt: 1,
         attempt_failed: false,
+        crashes: 1,
+        native: Some(NativeWork {
+            process: "w-x".into(),
+            fence: Fence(1),
+            phase: Phase::Source,
+            party: Party::Caller,
+        }),
         round: 1,
         revision: 0,
         lease: Lease {

@@ -1,0 +1,85 @@
+//! A piece of native work, done wherever it is.
+
+use std::sync::Arc;
+
+use crate::job::Phase;
+use crate::media::{
+    self, Cancel, Event, Expectation, Input, Limits, MediaError, Output, PictureProbe, Probe,
+    Render, Report, Verified,
+};
+
+/// What is to be done.
+#[derive(Debug)]
+pub enum Work {
+    Probe(Arc<dyn Input>),
+    Picture(Arc<dyn Input>),
+    /// Is there anything to hear?
+    Audible(Arc<dyn Input>),
+    Verify(Arc<dyn Input>, Box<Expectation>),
+    Render(Box<Render>, Box<dyn Output>),
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub enum Answer {
+    Probe(Box<Probe>),
+    Picture(PictureProbe),
+    Audible(bool),
+    Verified(Box<Verified>),
+    /// And what was written, to be read back.
+    Rendered(Box<Report>, Arc<dyn Input>),
+}
+
+impl Work {
+    /// Does it on this thread. A render has limits of its own.
+    pub fn run(
+        self,
+        phase: Phase,
+        limits: &Limits,
+        cancel: &Cancel,
+        on_event: &mut dyn FnMut(Event),
+    ) -> Result<Answer, MediaError> {
+        #[cfg(debug_assertions)]
+        super::fault::bring_about(&self, phase);
+        #[cfg(not(debug_assertions))]
+        let _ = phase;
+        Ok(match self {
+            Self::Probe(input) => {
+                Answer::Probe(Box::new(media::probe(input.as_ref(), limits, cancel)?))
+            }
+            Self::Picture(input) => {
+                Answer::Picture(media::probe_picture(input.as_ref(), limits, cancel)?)
+            }
+            Self::Audible(input) => {
+                Answer::Audible(media::is_audible(input.as_ref(), limits, cancel)?)
+            }
+            Self::Verify(input, expected) => {
+                let verified = media::verify(input.as_ref(), &expected, limits, cancel)?;
+                Answer::Verified(Box::new(verified))
+            }
+            Self::Render(render, mut output) => {
+                let report = media::render(&render, output.as_mut(), cancel, on_event)?;
+                Answer::Rendered(Box::new(report), output.staged())
+            }
+        })
+    }
+
+    /// Its inputs that are videos or pictures of somebody else's making.
+    #[cfg(debug_assertions)]
+    pub(super) fn inputs(&self) -> Vec<&Arc<dyn Input>> {
+        match self {
+            Self::Probe(input)
+            | Self::Picture(input)
+            | Self::Audible(input)
+            | Self::Verify(input, _) => vec![input],
+            Self::Render(render, _) => [
+                Some(&render.main),
+                render.before.as_ref(),
+                render.audio_source.as_ref(),
+            ]
+            .into_iter()
+            .flatten()
+            .collect(),
+        }
+    }
+}
