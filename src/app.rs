@@ -9,6 +9,7 @@ mod settings;
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,12 +32,15 @@ use crate::provider::wavespeed::{
     CallbackConfig, Secret, SignatureCheck, WaveSpeed, WaveSpeedConfig,
 };
 use crate::queue::embedded::{EmbeddedQueue, Widths};
+use crate::staging::disk::{Anchor, make_folders};
 use crate::telemetry;
 use crate::worker::{CLEAN_EVERY, Cleaned, Services, Swept, Worker};
 use adapters::Adapters;
 
 /// Cloud Run ends a process 10 s after SIGTERM: leases are given back well before.
 const DRAIN: Duration = Duration::from_secs(8);
+/// How often it is looked whether the data folder is still there; each write looks too.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// The longest a source may take to arrive.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 /// A service that cannot learn the secret it is to enforce does not start.
@@ -54,6 +58,8 @@ pub struct App {
     clock: SharedClock,
     widths: Widths,
     sweep_every: Duration,
+    /// Files and folders of this machine that have to stay what they are.
+    anchors: Vec<Anchor>,
 }
 
 impl App {
@@ -72,9 +78,7 @@ impl App {
         let dir = &config.data_dir;
         // Only where something is kept on this machine.
         if adapters::needs_folder(config) {
-            tokio::fs::create_dir_all(dir)
-                .await
-                .map_err(|error| invalid(&format!("{} cannot be made: {error}", dir.display())))?;
+            folder(dir).await?;
         }
         let key = match &config.links.key {
             Some(key) => key.expose().as_bytes().to_vec(),
@@ -136,11 +140,16 @@ impl App {
             clock,
             widths: settings::widths(config),
             sweep_every: config.worker.sweep_every,
+            anchors: adapters::places(config)
+                .iter()
+                .map(|place| Anchor::of(place))
+                .collect::<std::io::Result<_>>()
+                .map_err(|error| invalid(&format!("the data folder: {error}")))?,
         })
     }
 
     /// Serves until `shutdown`, then gives leases back and stops within 10 s. Does the same, and
-    /// fails, where native work does not stop when it is told to.
+    /// fails, where native work does not stop when it is told to, or the data folder is gone.
     pub async fn run(
         self,
         listener: TcpListener,
@@ -166,10 +175,13 @@ impl App {
         let serve = axum::serve(listener, self.router)
             .with_graceful_shutdown(async move { closing.cancelled().await });
         let serve = tokio::spawn(serve.into_future());
-        let stuck = tokio::select! {
+        let failed = tokio::select! {
             biased;
-            () = shutdown => false,
-            () = self.worker.stuck() => true,
+            () = shutdown => None,
+            () = self.worker.stuck() => {
+                Some(Failure::new(Code::MediaStuck, Code::MediaStuck.about()))
+            }
+            why = gone(&self.anchors) => Some(Failure::new(Code::DataGone, why.to_string())),
         };
         tracing::info!("stopping: leases are given back");
         stop.cancel();
@@ -182,10 +194,30 @@ impl App {
             tracing::warn!("something was still running; its lease runs out by itself");
         }
         // Open connections are given a moment to take their answers.
-        match tokio::time::timeout(Duration::from_millis(500), serve).await {
-            _ if stuck => Err(Failure::new(Code::MediaStuck, Code::MediaStuck.about())),
-            Ok(Ok(Err(error))) => Err(Failure::new(Code::Internal, error.to_string())),
+        match (
+            failed,
+            tokio::time::timeout(Duration::from_millis(500), serve).await,
+        ) {
+            (Some(failure), _) => Err(failure),
+            (None, Ok(Ok(Err(error)))) => Err(Failure::new(Code::Internal, error.to_string())),
             _ => Ok(()),
+        }
+    }
+}
+
+/// Resolves once something is gone that has to stay: what is written from then on goes nowhere.
+async fn gone(anchors: &[Anchor]) -> std::io::Error {
+    let mut looks = tokio::time::interval(LOOK_EVERY);
+    loop {
+        looks.tick().await;
+        let looked = anchors.iter().try_for_each(Anchor::check);
+        match looked {
+            // A disk that does not answer for a moment is not gone.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                tracing::error!(%error, "the data folder is gone");
+                return error;
+            }
+            _ => {}
         }
     }
 }
@@ -194,9 +226,7 @@ impl App {
 pub async fn open_ledger(config: &Config) -> Result<Arc<dyn Ledger>, Failure> {
     let dir = &config.data_dir;
     if config.ledger == crate::config::Ledger::Sqlite {
-        tokio::fs::create_dir_all(dir)
-            .await
-            .map_err(|error| invalid(&format!("{} cannot be made: {error}", dir.display())))?;
+        folder(dir).await?;
     }
     adapters::ledger(config).await
 }
@@ -216,12 +246,21 @@ async fn sweep(worker: Arc<Worker>, every: Duration, stop: CancellationToken) {
                 Err(error) => tracing::warn!(%error, "the sweep failed"),
             },
             _ = left.tick() => match worker.clean().await {
-                Ok(cleaned) if cleaned == Cleaned::default() => {}
-                Ok(cleaned) => tracing::info!(?cleaned, "files were deleted"),
-                Err(error) => tracing::warn!(%error, "cleaning up failed"),
+                cleaned if cleaned == Cleaned::default() => {}
+                cleaned => tracing::info!(?cleaned, "files were deleted"),
             },
         }
     }
+}
+
+/// Makes a folder that is to last.
+async fn folder(dir: &Path) -> Result<(), Failure> {
+    let made = dir.to_path_buf();
+    tokio::task::spawn_blocking(move || make_folders(&made))
+        .await
+        .map_err(std::io::Error::other)
+        .flatten()
+        .map_err(|error| invalid(&format!("{} cannot be made: {error}", dir.display())))
 }
 
 fn invalid(message: &str) -> Failure {

@@ -16,6 +16,7 @@ mod oidc;
 mod openapi;
 mod problem;
 mod quotes;
+mod readiness;
 mod tasks;
 
 use std::sync::Arc;
@@ -176,6 +177,8 @@ pub fn router(state: HttpState) -> Router {
     }
     let (routes, described) = routes.split_for_parts();
     let document = openapi::finish(&described, &state.settings).to_string();
-    let routes = routes.layer(axum::Extension(openapi::Document(document.into())));
+    let routes = routes
+        .layer(axum::Extension(openapi::Document(document.into())))
+        .layer(axum::Extension(readiness::Readiness::new()));
     api::frame(routes).with_state(state)
 }

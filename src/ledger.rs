@@ -146,6 +146,13 @@ pub struct Due {
     pub seq: u64,
 }
 
+/// A job whose files are kept, and since when: a place in the list of them.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct KeptSince {
+    pub since: Timestamp,
+    pub id: JobId,
+}
+
 /// What the provider's callback said. A hint, and for an unknown outcome the only proof.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Callback {
@@ -286,8 +293,15 @@ pub trait Ledger: Debug + Send + Sync {
     /// Removes the record of a job whose last round, `round`, is over, with its callbacks and
     /// notices. Credit entries stay. Doing it again answers [`Deleted::NotFound`].
     async fn delete(&self, id: &JobId, round: u32) -> Result<Deleted>;
-    /// Jobs whose files of that sort have been kept since `before` or longer, longest first.
-    async fn kept(&self, what: Keeping, before: Timestamp, limit: u32) -> Result<Vec<JobId>>;
+    /// Jobs whose files of that sort have been kept since `before` or longer, longest first, equal
+    /// moments by id; of those, the ones behind `after`. Fewer than `limit` are the last ones.
+    async fn kept(
+        &self,
+        what: Keeping,
+        before: Timestamp,
+        after: Option<&KeptSince>,
+        limit: u32,
+    ) -> Result<Vec<KeptSince>>;
     /// Notes that such files of that round were deleted; see [`Job::forget`]. `false` if there
     /// was nothing to note.
     async fn forget(&self, id: &JobId, what: Keeping, round: u32, now: Timestamp) -> Result<bool>;
@@ -321,4 +335,10 @@ pub trait Ledger: Debug + Send + Sync {
 
     /// Whether it answers.
     async fn ping(&self) -> Result<()>;
+    /// Writes a mark of this name, as an owner's write is written: whether anything can be.
+    async fn mark(&self, name: &str, now: Timestamp) -> Result<()>;
+    /// Removes a mark; one that is not there is no error.
+    async fn unmark(&self, name: &str) -> Result<()>;
+    /// Removes marks made at `before` or earlier, a few hundred at most: whoever made them died.
+    async fn unmark_old(&self, before: Timestamp) -> Result<()>;
 }

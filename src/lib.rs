@@ -26,7 +26,7 @@ pub mod retry;
 pub mod sandbox;
 pub mod secret;
 mod sqlite;
-mod staging;
+pub mod staging;
 pub mod storage;
 pub mod telemetry;
 mod tls;

@@ -14,6 +14,8 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Transaction, TransactionBehavior};
 use tokio::sync::Mutex;
 
+use crate::staging::disk::Anchor;
+
 /// How long a call waits for another process's write. A write takes milliseconds; who waits
 /// longer waits for something that hangs.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -32,6 +34,9 @@ pub(crate) enum DatabaseError {
     /// The call was begun and never answered.
     #[error("the call did not finish: {0}")]
     Interrupted(#[from] tokio::task::JoinError),
+    /// The file that is open is not the one under its name: what is written goes nowhere.
+    #[error("the database is gone: {0}")]
+    Gone(std::io::Error),
     /// The file was written by a newer version of this program.
     #[error("{part} has schema version {found}; this program knows {known}")]
     Newer {
@@ -61,22 +66,32 @@ pub(crate) struct Schema {
 #[derive(Debug, Clone)]
 pub(crate) struct Database {
     connection: Arc<Mutex<Connection>>,
+    /// Absent for a database without a file, or with an address in place of a path.
+    anchor: Option<Anchor>,
 }
 
 impl Database {
-    /// Opens the file, made if missing, and brings the adapter's tables up to date. Blocks.
+    /// Opens the file, made if missing, and brings the adapter's tables up to date. Only this
+    /// user can read it: it holds what owners asked for, and links to it. Blocks.
     pub(crate) fn open(
         path: &Path,
         durability: Durability,
         schema: Schema,
     ) -> Result<Self, DatabaseError> {
-        Self::prepare(Connection::open(path)?, durability, schema)
+        if path.to_string_lossy().starts_with("file:") {
+            return Self::prepare(Connection::open(path)?, None, durability, schema);
+        }
+        close_to_others(path);
+        let connection = Connection::open(path)?;
+        let anchor = Anchor::of(path).map_err(DatabaseError::Gone)?;
+        Self::prepare(connection, Some(anchor), durability, schema)
     }
 
     /// A database of its own that goes away with the last handle.
     pub(crate) fn open_in_memory(schema: Schema) -> Result<Self, DatabaseError> {
         Self::prepare(
             Connection::open_in_memory()?,
+            None,
             Durability::ProcessEnd,
             schema,
         )
@@ -84,6 +99,7 @@ impl Database {
 
     fn prepare(
         mut connection: Connection,
+        anchor: Option<Anchor>,
         durability: Durability,
         schema: Schema,
     ) -> Result<Self, DatabaseError> {
@@ -99,6 +115,7 @@ impl Database {
         migrate(&mut connection, schema)?;
         Ok(Self {
             connection: Arc::new(Mutex::new(connection)),
+            anchor,
         })
     }
 
@@ -135,12 +152,56 @@ impl Database {
         E: From<DatabaseError> + Send + 'static,
     {
         let mut connection = Arc::clone(&self.connection).lock_owned().await;
-        match tokio::task::spawn_blocking(move || work(&mut connection)).await {
+        let anchor = self.anchor.clone();
+        let work = move || {
+            let gone = || match &anchor {
+                Some(anchor) => anchor.check().map_err(DatabaseError::Gone),
+                None => Ok(()),
+            };
+            gone()?;
+            let answer = work(&mut connection)?;
+            // Nobody is told of what was written into a file that went meanwhile.
+            gone()?;
+            Ok(answer)
+        };
+        match tokio::task::spawn_blocking(work).await {
             Ok(answer) => answer,
             Err(interrupted) => Err(DatabaseError::from(interrupted).into()),
         }
     }
 }
+
+/// Makes the file if it is missing, and takes the rights of others away from one that is there.
+/// SQLite gives the files beside it the same rights.
+#[cfg(unix)]
+fn close_to_others(path: &Path) {
+    use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+    const OURS: u32 = 0o600;
+    let mut made = std::fs::OpenOptions::new();
+    made.write(true).create(true).truncate(false).mode(OURS);
+    // A folder that is missing, or may not be written, is SQLite's to tell.
+    if made.open(path).is_err() {
+        return;
+    }
+    for ending in ["", "-wal", "-shm", "-journal"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(ending);
+        let path = Path::new(&name);
+        let Ok(found) = std::fs::metadata(path) else {
+            continue;
+        };
+        if found.permissions().mode() & 0o077 == 0 {
+            continue;
+        }
+        // Another user's file is that user's to close.
+        if let Err(error) = std::fs::set_permissions(path, std::fs::Permissions::from_mode(OURS)) {
+            tracing::warn!(file = %path.display(), %error, "others can read the database");
+        }
+    }
+}
+
+#[cfg(not(unix))]
+fn close_to_others(_: &Path) {}
 
 fn begin(connection: &mut Connection) -> Result<Transaction<'_>, DatabaseError> {
     Ok(connection.transaction_with_behavior(TransactionBehavior::Immediate)?)

@@ -5,8 +5,10 @@
 //! has.
 
 mod blocks;
+mod directory;
 pub mod gcs;
 pub mod links;
+mod listing;
 mod reader;
 mod upload;
 mod writer;
@@ -18,7 +20,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
-use object_store::local::LocalFileSystem;
 use object_store::multipart::MultipartStore;
 use object_store::{Attribute, Attributes, ObjectStore, ObjectStoreExt as _, PutOptions};
 use tokio::io::AsyncWriteExt as _;
@@ -27,8 +28,10 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::clock::Timestamp;
-use crate::staging::Hidden;
+use crate::staging::disk::{Disk, SystemDisk};
+use directory::Directory;
 
+pub use listing::{Page, Swept};
 pub use reader::{ObjectReader, ObjectSource, ReadProblem};
 pub use writer::{ObjectSink, ObjectWriter};
 
@@ -43,8 +46,12 @@ pub enum StorageError {
     Name(String),
     #[error("the object store fails: {0}")]
     Unavailable(String),
+    /// A file or folder of this machine: ours, whatever was to be stored.
     #[error("local file: {0}")]
     File(#[from] std::io::Error),
+    /// What was to be stored broke off: whoever sends it knows why.
+    #[error("the stream broke off: {0}")]
+    Stream(std::io::Error),
     #[error("the work was stopped")]
     Stopped,
 }
@@ -63,6 +70,31 @@ impl From<object_store::Error> for StorageError {
             other => Self::Unavailable(other.to_string()),
         }
     }
+}
+
+impl StorageError {
+    /// What an operator has to mend before anything more can be stored, in words for anybody.
+    #[must_use]
+    pub fn exhausted(&self) -> Option<&'static str> {
+        let Self::File(error) = self else { return None };
+        match error.kind() {
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+                Some("The service has no room to store anything.")
+            }
+            std::io::ErrorKind::ReadOnlyFilesystem => {
+                Some("The service's store cannot be written to.")
+            }
+            _ if too_many_files(error) => Some("The service has too many files open."),
+            _ => None,
+        }
+    }
+}
+
+fn too_many_files(error: &std::io::Error) -> bool {
+    use rustix::io::Errno;
+    [Errno::MFILE, Errno::NFILE]
+        .iter()
+        .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }
 
 pub type Result<T> = std::result::Result<T, StorageError>;
@@ -133,10 +165,7 @@ enum Pieces {
     /// In numbered parts, by the backend's own multipart interface.
     Parts(Arc<dyn MultipartStore>),
     /// Into a file beside its target.
-    Directory {
-        files: Arc<LocalFileSystem>,
-        root: PathBuf,
-    },
+    Directory(Directory),
     /// Not at all.
     None,
 }
@@ -164,14 +193,21 @@ impl Storage {
 
     /// Objects as files under `folder`, which must exist.
     pub fn in_directory(folder: &Path, signer: Arc<dyn LinkSigner>) -> Result<Self> {
-        let root = folder.canonicalize()?;
-        let store = LocalFileSystem::new_with_prefix(&root)?.with_automatic_cleanup(true);
-        let store = Arc::new(store);
+        Self::in_directory_on(Arc::new(SystemDisk), folder, signer)
+    }
+
+    /// The same on a disk of the caller's.
+    pub fn in_directory_on(
+        disk: Arc<dyn Disk>,
+        folder: &Path,
+        signer: Arc<dyn LinkSigner>,
+    ) -> Result<Self> {
+        let directory = Directory::open(folder.canonicalize()?, disk)?;
         Ok(Self {
-            store: Arc::clone(&store) as _,
+            store: Arc::new(directory.reading()?),
             signer,
             attributes: false,
-            pieces: Pieces::Directory { files: store, root },
+            pieces: Pieces::Directory(directory),
         })
     }
 
@@ -207,7 +243,7 @@ impl Storage {
     }
 
     /// Uploads a stream of at most `max_bytes`; gives its size. A stream that fails or grows too
-    /// large leaves no object; its own failure comes back as [`StorageError::File`].
+    /// large leaves no object; its own failure comes back as [`StorageError::Stream`].
     pub async fn put_stream(
         &self,
         stream: impl Stream<Item = std::io::Result<bytes::Bytes>> + Send + Unpin,
@@ -227,8 +263,8 @@ impl Storage {
     ) -> Result<u64> {
         match self.place(&to)? {
             writer::Place::Parts(target) => upload::upload(target, stream, max_bytes).await,
-            writer::Place::File { target, root } => {
-                put_beside(stream, &target, &root, max_bytes).await
+            writer::Place::File { target, directory } => {
+                put_beside(stream, target, directory, max_bytes).await
             }
         }
     }
@@ -255,9 +291,9 @@ impl Storage {
                 attributes: self.attributes(to.object, to.content_type),
                 journal: to.journal.map(Self::path).transpose()?,
             })),
-            Pieces::Directory { files, root } => Ok(writer::Place::File {
-                target: files.path_to_filesystem(&path)?,
-                root: root.clone(),
+            Pieces::Directory(directory) => Ok(writer::Place::File {
+                target: directory.file(&path),
+                directory: directory.clone(),
             }),
             Pieces::None => Err(StorageError::Unavailable(
                 "this store takes no object in parts".to_owned(),
@@ -283,7 +319,10 @@ impl Storage {
     /// Deletes a work file; one that notes an open upload, together with what was uploaded.
     pub async fn discard(&self, object: &str) -> Result<()> {
         match &self.pieces {
-            Pieces::Parts(parts) if object.ends_with(UPLOAD_NOTE) => {
+            // Elsewhere that ending is part of a name which somebody else chose.
+            Pieces::Parts(parts)
+                if object.starts_with("work/") && object.ends_with(UPLOAD_NOTE) =>
+            {
                 let journal = Self::path(object)?;
                 upload::abort_noted(&*self.store, &**parts, &journal).await
             }
@@ -292,6 +331,10 @@ impl Storage {
     }
 
     pub async fn put_bytes(&self, bytes: bytes::Bytes, object: &str) -> Result<()> {
+        if let Pieces::Directory(directory) = &self.pieces {
+            let target = directory.file(&Self::path(object)?);
+            return directory.put(target, bytes).await;
+        }
         let options = PutOptions {
             attributes: self.attributes(object, None),
             ..PutOptions::default()
@@ -323,60 +366,14 @@ impl Storage {
 
     /// Deletes an object; one that is not there is no error.
     pub async fn delete(&self, object: &str) -> Result<()> {
+        if let Pieces::Directory(directory) = &self.pieces {
+            let target = directory.file(&Self::path(object)?);
+            return directory.remove(target).await;
+        }
         match self.store.delete(&Self::path(object)?).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(error.into()),
         }
-    }
-
-    /// Names of all objects under a folder.
-    pub async fn list(&self, folder: &str) -> Result<Vec<String>> {
-        let prefix = Self::path(folder)?;
-        let objects: Vec<_> = self.store.list(Some(&prefix)).try_collect().await?;
-        Ok(objects
-            .into_iter()
-            .map(|meta| meta.location.to_string())
-            .collect())
-    }
-
-    /// The objects under a folder, with their age.
-    pub async fn stored(&self, folder: &str) -> Result<Vec<Stored>> {
-        self.listed(folder).try_collect().await
-    }
-
-    /// Names of up to `limit` objects under a folder that were written at `before` or earlier.
-    pub async fn older_than(
-        &self,
-        folder: &str,
-        before: Timestamp,
-        limit: usize,
-    ) -> Result<Vec<String>> {
-        let old = self
-            .listed(folder)
-            .try_filter(|stored| std::future::ready(stored.modified <= before))
-            .map_ok(|stored| stored.object);
-        old.take(limit).try_collect().await
-    }
-
-    fn listed(&self, folder: &str) -> impl Stream<Item = Result<Stored>> + Send + '_ {
-        let listed = Self::path(folder).map(|prefix| {
-            let objects = self.store.list(Some(&prefix));
-            objects.map_err(StorageError::from).map_ok(|meta| Stored {
-                object: meta.location.to_string(),
-                modified: Timestamp::from_microsecond(meta.last_modified.timestamp_micros())
-                    .unwrap_or(Timestamp::MAX),
-            })
-        });
-        futures::stream::once(std::future::ready(listed)).try_flatten()
-    }
-
-    /// Deletes everything under a folder; gives how many objects that were.
-    pub async fn delete_folder(&self, folder: &str) -> Result<usize> {
-        let objects = self.list(folder).await?;
-        for object in &objects {
-            self.delete(object).await?;
-        }
-        Ok(objects.len())
     }
 
     pub async fn link(
@@ -390,10 +387,35 @@ impl Storage {
 
     /// Whether it answers.
     pub async fn ping(&self) -> Result<()> {
+        if let Pieces::Directory(directory) = &self.pieces {
+            directory.check()?;
+        }
         match self.store.head(&Self::path("ping")?).await {
             Ok(_) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(error.into()),
         }
+    }
+}
+
+/// Where objects of the service's own go, which belong to no job.
+const MARKS: &str = "service/marks";
+
+impl Storage {
+    /// Writes a mark of this name, as any object is written: whether anything can be.
+    pub async fn mark(&self, name: &str) -> Result<()> {
+        let mark = bytes::Bytes::from_static(b"filmlab was here\n");
+        self.put_bytes(mark, &format!("{MARKS}/{name}")).await
+    }
+
+    /// Removes a mark; one that is not there is no error.
+    pub async fn unmark(&self, name: &str) -> Result<()> {
+        self.delete(&format!("{MARKS}/{name}")).await
+    }
+
+    /// Removes marks made at `before` or earlier: whoever made them died.
+    pub async fn unmark_old(&self, before: Timestamp) -> Result<()> {
+        let old = |stored: &Stored| stored.modified <= before;
+        self.sweep(MARKS, old).await.map(drop)
     }
 }
 
@@ -418,21 +440,21 @@ impl<'a> Destination<'a> {
     }
 }
 
-/// The ending of notes about open uploads.
+/// The ending of notes about open uploads, which lie under `work/`.
 pub const UPLOAD_NOTE: &str = ".upload";
 
 /// Writes a stream into a file beside `target`, and renames it at the end.
 async fn put_beside(
     mut stream: impl Stream<Item = std::io::Result<bytes::Bytes>> + Send + Unpin,
-    target: &Path,
-    root: &Path,
+    target: PathBuf,
+    directory: Directory,
     max_bytes: u64,
 ) -> Result<u64> {
-    let (file, hidden) = Hidden::beside(target, root)?;
+    let (file, hidden) = directory::blocking(move || directory.stage(&target)).await?;
     let mut file = tokio::fs::File::from_std(file);
     let mut bytes = 0_u64;
     while let Some(chunk) = stream.next().await {
-        let chunk = chunk?;
+        let chunk = chunk.map_err(StorageError::Stream)?;
         bytes = bytes.saturating_add(chunk.len() as u64);
         if bytes > max_bytes {
             return Err(StorageError::TooLarge { limit: max_bytes });
@@ -441,9 +463,7 @@ async fn put_beside(
     }
     file.flush().await?;
     drop(file);
-    tokio::task::spawn_blocking(move || hidden.publish())
-        .await
-        .map_err(std::io::Error::other)??;
+    directory::blocking(move || Ok(hidden.publish()?)).await?;
     Ok(bytes)
 }
 

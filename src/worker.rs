@@ -9,6 +9,7 @@
 
 mod admission;
 mod balance;
+mod belongings;
 mod cleaning;
 mod context;
 mod deletion;
@@ -26,6 +27,7 @@ mod settings;
 mod stages;
 mod stop;
 mod visit;
+mod walk;
 mod watchdog;
 mod writer;
 
@@ -48,7 +50,7 @@ use crate::notify::Notifier;
 use crate::outgoing::Fetcher;
 use crate::provider::{CallbackGate, Provider};
 use crate::queue::{Delivery, Queue, Receiver, Task, Why};
-use crate::storage::{Storage, StorageError};
+use crate::storage::Storage;
 use crate::telemetry::metrics;
 
 pub use limiter::ProviderLimits;
@@ -58,6 +60,7 @@ pub use quote::{ProviderQuote, Quote, QuoteError, QuoteRequest};
 use running::Running;
 pub use settings::{BrandWatermark, Retention, Settings};
 pub use stop::StopReason;
+use walk::Walk;
 
 /// Everything the worker works with.
 #[derive(Debug)]
@@ -144,7 +147,7 @@ pub struct Swept {
 /// What a cleaning deleted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub struct Cleaned {
-    /// Jobs whose left-over work files went.
+    /// Jobs whose left-over files went.
     pub leftovers: u32,
     /// Jobs whose results had been kept for long enough.
     pub results: u32,
@@ -152,6 +155,20 @@ pub struct Cleaned {
     pub generated: u32,
     /// Inputs.
     pub sources: u32,
+    /// What could not be deleted or looked at. It is tried again, after all else.
+    pub failed: u32,
+}
+
+impl Cleaned {
+    fn numbers(&self) -> [(&'static str, u32); 5] {
+        [
+            ("leftovers", self.leftovers),
+            ("results", self.results),
+            ("generated", self.generated),
+            ("sources", self.sources),
+            ("failed", self.failed),
+        ]
+    }
 }
 
 /// Left-over objects cost little; looking for them lists folders.
@@ -177,15 +194,7 @@ pub struct Worker {
     places: places::AllPlaces,
     last_balance: balance::LastLook,
     limiter: limiter::Limiter,
-    cleaning: Mutex<Cleaning>,
-}
-
-/// How far the cleaning of this process is.
-#[derive(Debug, Default)]
-struct Cleaning {
-    last: Option<Instant>,
-    /// Where it goes on among work files.
-    after: Option<JobId>,
+    last_cleaning: Mutex<Option<Instant>>,
 }
 
 impl Worker {
@@ -209,7 +218,7 @@ impl Worker {
             running: Running::default(),
             watchdog: watchdog::Watchdog::default(),
             media,
-            cleaning: Mutex::default(),
+            last_cleaning: Mutex::default(),
             places,
             last_balance: balance::LastLook::default(),
             limiter,
@@ -463,50 +472,66 @@ impl Worker {
         Ok(swept)
     }
 
-    /// Deletes work files that died with their worker and files that have been kept for long
-    /// enough, in bounded batches; ends early where the service stops.
-    pub async fn clean(&self) -> Result<Cleaned, StorageError> {
+    /// Deletes files that died with their worker or their lease and files that have been kept for
+    /// long enough, in bounded batches; ends early where the service stops. What cannot be done is
+    /// counted, and comes again after all else.
+    pub async fn clean(&self) -> Cleaned {
+        self.clean_once().await.0
+    }
+
+    /// Says too whether all lists could be read.
+    async fn clean_once(&self) -> (Cleaned, bool) {
         let services = &*self.services;
-        let after = self.cleaning().after.take();
         let work = async {
-            let (leftovers, next) = cleaning::leftovers(services, after).await?;
-            self.cleaning().after = next;
+            let mut cleaned = Cleaned::default();
+            let mut walk = Walk::resume(&services.storage).await;
+            cleaning::leftovers(services, &mut walk, &mut cleaned).await;
             let keep = &services.settings.retention;
-            Ok(Cleaned {
-                leftovers,
-                results: retention::expired(services, Keeping::Results, keep.results).await?,
-                generated: retention::expired(services, Keeping::Generated, keep.failed).await?,
-                sources: retention::sources(services, keep.sources).await?,
-            })
+            let (results, generated) = (Keeping::Results, Keeping::Generated);
+            let swept = retention::expired(services, &mut walk, results, keep.results).await;
+            (cleaned.results, cleaned.failed) = (swept.deleted, cleaned.failed + swept.failed);
+            let swept = retention::expired(services, &mut walk, generated, keep.failed).await;
+            (cleaned.generated, cleaned.failed) = (swept.deleted, cleaned.failed + swept.failed);
+            retention::sources(services, &mut walk, keep.sources, &mut cleaned).await;
+            cleaning::marks(services, &mut cleaned).await;
+            (cleaned, walk.note().await)
         };
-        tokio::select! {
+        let (cleaned, complete) = tokio::select! {
             biased;
-            () = self.draining.cancelled() => Ok(Cleaned::default()),
-            cleaned = work => cleaned,
+            () = self.draining.cancelled() => return (Cleaned::default(), true),
+            done = work => done,
+        };
+        for (what, number) in cleaned.numbers() {
+            metrics::cleaned(what, number);
         }
+        if cleaned.failed > 0 {
+            tracing::warn!(
+                failed = cleaned.failed,
+                "not all that was to go could be deleted; it is tried again"
+            );
+        }
+        (cleaned, complete)
     }
 
     /// Cleans unless this process did within [`CLEAN_EVERY`], for whoever calls more often. Goes
     /// on to its end even if the caller stops waiting.
     pub async fn clean_when_due(self: &Arc<Self>) -> Option<Cleaned> {
         {
-            let mut cleaning = self.cleaning();
-            if cleaning
-                .last
-                .is_some_and(|last| last.elapsed() < CLEAN_EVERY)
-            {
+            let mut last = self.last_cleaning();
+            if last.is_some_and(|last| last.elapsed() < CLEAN_EVERY) {
                 return None;
             }
-            cleaning.last = Some(Instant::now());
+            *last = Some(Instant::now());
         }
         let worker = Arc::clone(self);
-        let cleaned = self.tracker.spawn(async move { worker.clean().await });
+        let cleaned = self.tracker.spawn(async move { worker.clean_once().await });
         match cleaned.await {
-            Ok(Ok(cleaned)) => Some(cleaned),
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "cleaning up failed");
-                self.cleaning().last = None;
-                None
+            Ok((cleaned, complete)) => {
+                if !complete {
+                    // The store or the ledger did not answer: sooner than in an hour, they will.
+                    *self.last_cleaning() = None;
+                }
+                Some(cleaned)
             }
             Err(error) => {
                 tracing::error!(%error, "cleaning up broke off");
@@ -515,8 +540,10 @@ impl Worker {
         }
     }
 
-    fn cleaning(&self) -> MutexGuard<'_, Cleaning> {
-        self.cleaning.lock().unwrap_or_else(PoisonError::into_inner)
+    fn last_cleaning(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.last_cleaning
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether new visits are refused.

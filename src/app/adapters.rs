@@ -73,6 +73,23 @@ fn database(config: &Config) -> PathBuf {
     config.data_dir.join("filmlab.sqlite")
 }
 
+/// Where its objects are.
+fn objects(config: &Config) -> PathBuf {
+    config.data_dir.join("objects")
+}
+
+/// What of this machine is open all the while.
+pub(super) fn places(config: &Config) -> Vec<PathBuf> {
+    let mut places = Vec::new();
+    if config.ledger == config::Ledger::Sqlite || config.queue == config::Queue::Embedded {
+        places.push(database(config));
+    }
+    if config.storage == config::Storage::Directory {
+        places.push(objects(config));
+    }
+    places
+}
+
 /// Opens the ledger alone. A SQLite file may be opened beside a running service.
 pub(super) async fn ledger(config: &Config) -> Result<Arc<dyn Ledger>, Failure> {
     Ok(match &config.ledger {
@@ -208,10 +225,8 @@ async fn directory(
     key: &[u8],
     clock: &SharedClock,
 ) -> Result<Objects, Failure> {
-    let folder = config.data_dir.join("objects");
-    tokio::fs::create_dir_all(&folder)
-        .await
-        .map_err(|error| invalid(&format!("{} cannot be made: {error}", folder.display())))?;
+    let folder = objects(config);
+    super::folder(&folder).await?;
     let links = Arc::new(HmacLinks::new(public_url.clone(), key, Arc::clone(clock)).map_err(said)?);
     let storage = Storage::in_directory(&folder, Arc::clone(&links) as _).map_err(said)?;
     Ok((storage, Some(links)))

@@ -106,7 +106,7 @@ pub async fn examine(config: &Config, clock: &SharedClock) -> Vec<Finding> {
     let config = &home.config;
     findings.push(disk(&config.data_dir));
     let (ledger, queue, storage, provider) = tokio::join!(
-        timed("ledger", ledger(config)),
+        timed("ledger", ledger(config, clock)),
         timed("queue", queue(config, clock)),
         timed("storage", storage(config, clock)),
         timed("provider", provider(config)),
@@ -218,7 +218,7 @@ fn disk(folder: &Path) -> Finding {
     }
 }
 
-async fn ledger(config: &Config) -> Vec<Finding> {
+async fn ledger(config: &Config, clock: &SharedClock) -> Vec<Finding> {
     const ADVICE: &str = "see docs/deploy.md on the database and the account's roles";
     let ledger = match adapters::ledger(config).await {
         Ok(ledger) => ledger,
@@ -234,8 +234,24 @@ async fn ledger(config: &Config) -> Vec<Finding> {
         }
     };
     let mut findings = vec![Finding::ok("ledger", name)];
+    findings.push(written(ledger.as_ref(), clock).await);
     findings.extend(lists(ledger.as_ref()).await);
     findings
+}
+
+/// Whether it takes a write: a full disk, or an account that may only read, answers reads.
+async fn written(ledger: &dyn Ledger, clock: &SharedClock) -> Finding {
+    const ADVICE: &str = "make room, see whether the file may be written, or the account's roles";
+    let mark = format!("doctor-{}", ulid::Ulid::new().to_string().to_lowercase());
+    // Within the look's own time, so that what was written can be removed afterwards.
+    let tried = ledger.mark(&mark, clock.now());
+    let tried = tokio::time::timeout(TIMEOUT / 2, tried).await;
+    let removed = ledger.unmark(&mark).await;
+    match (tried, removed) {
+        (Ok(Ok(())), Ok(())) => Finding::ok("ledger writes", "a mark was written and removed"),
+        (Ok(Err(error)), _) | (_, Err(error)) => Finding::service("ledger writes", error, ADVICE),
+        (Err(_), _) => Finding::service("ledger writes", "a mark took too long", ADVICE),
+    }
 }
 
 /// The queries that need an index of their own.

@@ -1,5 +1,6 @@
 //! The key that signs links and callback addresses, made once where none is configured.
 
+use std::io::Write as _;
 use std::path::Path;
 
 use base64::Engine as _;
@@ -9,6 +10,8 @@ use rand::RngExt as _;
 use sha2::Sha256;
 
 use crate::job::{Code, Failure};
+use crate::staging::disk::{Disk as _, SystemDisk};
+use crate::staging::folder_of;
 
 /// SHA-256's own strength.
 const KEY_BYTES: usize = 32;
@@ -28,28 +31,30 @@ pub(super) async fn load_or_make(file: &Path) -> Result<Vec<u8>, Failure> {
         Err(error) => return Err(unusable(error.to_string())),
     }
     let key: [u8; KEY_BYTES] = rand::rng().random();
-    // Written whole under another name first: two processes may start at once, and the one that
-    // links second reads what the first one made.
-    let staged = file.with_extension(format!("{}.part", std::process::id()));
-    let made = async {
-        let mut options = tokio::fs::OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        options.mode(0o600);
-        let mut out = options.open(&staged).await?;
-        tokio::io::AsyncWriteExt::write_all(&mut out, &key).await?;
-        out.sync_all().await?;
-        tokio::fs::hard_link(&staged, file).await
-    };
-    let linked = made.await;
-    let _ = tokio::fs::remove_file(&staged).await;
-    match linked {
+    let target = file.to_path_buf();
+    let made = tokio::task::spawn_blocking(move || make(&target, &key)).await;
+    match made.map_err(std::io::Error::other).flatten() {
         Ok(()) => Ok(key.to_vec()),
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => tokio::fs::read(file)
             .await
             .map_err(|error| unusable(error.to_string())),
         Err(error) => Err(unusable(error.to_string())),
     }
+}
+
+/// Written whole under another name first: two processes may start at once, and the one that
+/// links second reads what the first one made. That name is nobody else's: a number of the process
+/// would be, where each one is the first of its container.
+fn make(file: &Path, key: &[u8]) -> std::io::Result<()> {
+    // Readable by this user only, as temporary files are made.
+    let mut staged = tempfile::Builder::new()
+        .prefix(".secret.key.")
+        .suffix(".part")
+        .tempfile_in(folder_of(file))?;
+    staged.write_all(key)?;
+    staged.as_file().sync_all()?;
+    std::fs::hard_link(staged.path(), file)?;
+    SystemDisk.sync_folder(folder_of(file))
 }
 
 /// A key for one purpose, in hex: whoever learns it learns nothing of the others.
@@ -67,4 +72,38 @@ fn mac(key: &[u8], purpose: &str) -> Vec<u8> {
     Hmac::<Sha256>::new_from_slice(key)
         .map(|mac| mac.chain_update(purpose).finalize().into_bytes().to_vec())
         .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// In a container each process is the first: what one left that was killed while it made the
+    /// key lay under the very name that the next one takes.
+    #[tokio::test]
+    async fn what_a_killed_start_left_does_not_fail_the_next() {
+        let folder = tempfile::tempdir().unwrap();
+        let stale = format!("secret.{}.part", std::process::id());
+        std::fs::write(folder.path().join(stale), "half").unwrap();
+        let file = folder.path().join("secret.key");
+        let key = load_or_make(&file).await.unwrap();
+        assert_eq!(key, std::fs::read(&file).unwrap());
+        assert_eq!(key, load_or_make(&file).await.unwrap());
+        let hidden = std::fs::read_dir(folder.path()).unwrap().filter(|entry| {
+            let name = entry.as_ref().unwrap().file_name();
+            name.to_string_lossy().starts_with('.')
+        });
+        assert_eq!(hidden.count(), 0);
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn only_this_user_reads_the_key() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("secret.key");
+        load_or_make(&file).await.unwrap();
+        let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
 }

@@ -1,11 +1,8 @@
 //! `/livez` and `/readyz`. (`/healthz` is taken by Google's front end.)
 
-use std::future::Future;
-use std::time::Duration;
-
-use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -14,9 +11,7 @@ use utoipa_axum::routes;
 
 use super::HttpState;
 use super::openapi::{Routes, problems};
-
-/// Probes usually wait for a few seconds at most.
-const PING_TIMEOUT: Duration = Duration::from_secs(2);
+use super::readiness::Readiness;
 
 pub(super) fn routes() -> Routes {
     OpenApiRouter::new()
@@ -39,7 +34,8 @@ enum Part {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-struct Readiness {
+#[schema(as = Readiness)]
+struct Ready {
     status: Part,
     parts: Parts,
 }
@@ -70,32 +66,33 @@ async fn live() -> Json<Live> {
 }
 
 /// Whether the service can take work
+///
+/// Every part is asked, and now and then written to. Answers are a few seconds old at most.
 #[utoipa::path(
     get,
     path = "/readyz",
     operation_id = "getReadiness",
     tag = "health",
     responses(
-        (status = 200, description = "It can.", body = Readiness),
-        (status = 503, description = "It cannot, for the part that is not `ok`.", body = Readiness),
+        (status = 200, description = "It can.", body = Ready),
+        (status = 503, description = "It cannot, for the part that is not `ok`.", body = Ready),
         HealthProblems,
     ),
 )]
-async fn ready(State(state): State<HttpState>) -> Response {
-    let (ledger, queue, storage) = tokio::join!(
-        ping("ledger", state.ledger.ping()),
-        ping("queue", state.queue.ping()),
-        ping("storage", state.storage.ping()),
-    );
+async fn ready(
+    State(state): State<HttpState>,
+    Extension(readiness): Extension<Readiness>,
+) -> Response {
+    let up = readiness.look(&state).await;
     let draining = state.worker.is_draining();
-    let is_ready = ledger && queue && storage && !draining;
+    let is_ready = up.ledger && up.queue && up.storage && !draining;
     let part = |up: bool| if up { Part::Ok } else { Part::Unavailable };
-    let body = Readiness {
+    let body = Ready {
         status: part(is_ready),
         parts: Parts {
-            ledger: part(ledger),
-            queue: part(queue),
-            storage: part(storage),
+            ledger: part(up.ledger),
+            queue: part(up.queue),
+            storage: part(up.storage),
             worker: if draining { Part::Draining } else { Part::Ok },
         },
     };
@@ -108,25 +105,4 @@ async fn ready(State(state): State<HttpState>) -> Response {
     // The parts are the answer, not a failure of the request.
     response.extensions_mut().insert(super::api::AsItIs);
     response
-}
-
-async fn ping<E: std::fmt::Display>(
-    part: &str,
-    answer: impl Future<Output = Result<(), E>>,
-) -> bool {
-    match tokio::time::timeout(PING_TIMEOUT, answer).await {
-        Ok(Ok(())) => true,
-        Ok(Err(error)) => {
-            tracing::warn!(part, %error, "not ready");
-            false
-        }
-        Err(_) => {
-            tracing::warn!(
-                part,
-                timeout_ms = PING_TIMEOUT.as_millis() as u64,
-                "not ready"
-            );
-            false
-        }
-    }
 }

@@ -177,11 +177,17 @@ impl From<StorageError> for Problem {
         let code = match error {
             StorageError::NotFound(_) | StorageError::Name(_) => Code::NotFound,
             StorageError::TooLarge { .. } => Code::RequestTooLarge,
+            StorageError::Stream(_) => Code::InvalidRequest,
             StorageError::Unavailable(_) | StorageError::File(_) | StorageError::Stopped => {
                 Code::StorageUnavailable
             }
         };
-        Self::new(code).because(error)
+        let problem = Self::new(code);
+        let problem = match error.exhausted() {
+            Some(why) => problem.detail(why),
+            None => problem,
+        };
+        problem.because(error)
     }
 }
 
@@ -263,6 +269,7 @@ pub fn status_of(code: Code) -> StatusCode {
 
         Code::OutputTooLarge
         | Code::MediaStuck
+        | Code::DataGone
         | Code::ProviderUnauthorized
         | Code::ProviderBalance
         | Code::ModelUnknown

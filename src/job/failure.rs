@@ -174,6 +174,7 @@ codes! {
     LedgerUnavailable Service Retry "The job store does not answer.";
     QueueUnavailable Service Retry "The queue does not answer.";
     MediaStuck Service Retry "Media work did not stop when it was told to.";
+    DataGone Service Wait "The data folder was removed or replaced while the service ran.";
     WorkerDied Service Retry "The worker stopped in the middle of an attempt.";
     DeadlineExceeded Service Abort "The job did not end before its deadline.";
     InvalidConfig Service Abort "The configuration has a fault.";

@@ -13,6 +13,7 @@
 mod accounts;
 mod creation;
 mod documents;
+mod marks;
 mod outbox;
 mod owner;
 mod places;
@@ -34,8 +35,8 @@ use gcloud_sdk::google_cloud_auth::credentials::{
 use gcloud_sdk::google_cloud_auth::errors::CredentialsError;
 
 use super::{
-    Callback, CancelRequest, Claimed, Commit, Created, Deleted, Due, Held, JobQuery, Ledger,
-    LedgerError, Result, Retried, Settled, Settlement, Tally,
+    Callback, CancelRequest, Claimed, Commit, Created, Deleted, Due, Held, JobQuery, KeptSince,
+    Ledger, LedgerError, Result, Retried, Settled, Settlement, Tally,
 };
 use crate::job::{
     Account, Change, Claim, CreditEntry, Credits, Job, JobId, Keeping, NewJob, Notification, Owner,
@@ -242,8 +243,14 @@ impl Ledger for FirestoreLedger {
         rounds::delete(&self.store, id, round).await
     }
 
-    async fn kept(&self, what: Keeping, before: Timestamp, limit: u32) -> Result<Vec<JobId>> {
-        retention::kept(&self.store, what, before, limit).await
+    async fn kept(
+        &self,
+        what: Keeping,
+        before: Timestamp,
+        after: Option<&KeptSince>,
+        limit: u32,
+    ) -> Result<Vec<KeptSince>> {
+        retention::kept(&self.store, what, before, after, limit).await
     }
 
     async fn forget(&self, id: &JobId, what: Keeping, round: u32, now: Timestamp) -> Result<bool> {
@@ -294,6 +301,18 @@ impl Ledger for FirestoreLedger {
 
     async fn entries(&self, owner: &Owner, limit: u32) -> Result<Vec<CreditEntry>> {
         accounts::entries(&self.store, owner, limit).await
+    }
+
+    async fn mark(&self, name: &str, now: Timestamp) -> Result<()> {
+        marks::mark(&self.store, name, now).await
+    }
+
+    async fn unmark(&self, name: &str) -> Result<()> {
+        marks::unmark(&self.store, name).await
+    }
+
+    async fn unmark_old(&self, before: Timestamp) -> Result<()> {
+        marks::unmark_old(&self.store, before).await
     }
 
     async fn ping(&self) -> Result<()> {

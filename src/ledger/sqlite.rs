@@ -8,6 +8,7 @@
 
 mod accounts;
 mod creation;
+mod marks;
 mod outbox;
 mod owner;
 mod planning;
@@ -22,8 +23,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{
-    Callback, CancelRequest, Claimed, Commit, Created, Deleted, Due, Held, JobQuery, Ledger,
-    LedgerError, Result, Retried, Settled, Settlement, Tally,
+    Callback, CancelRequest, Claimed, Commit, Created, Deleted, Due, Held, JobQuery, KeptSince,
+    Ledger, LedgerError, Result, Retried, Settled, Settlement, Tally,
 };
 use crate::job::{
     Account, Change, Claim, CreditEntry, Credits, Job, JobId, Keeping, NewJob, Notification, Owner,
@@ -70,7 +71,7 @@ impl SqliteLedger {
 impl From<DatabaseError> for LedgerError {
     fn from(error: DatabaseError) -> Self {
         match error {
-            DatabaseError::Failed(_) | DatabaseError::Newer { .. } => {
+            DatabaseError::Failed(_) | DatabaseError::Gone(_) | DatabaseError::Newer { .. } => {
                 Self::Unavailable(error.to_string())
             }
             DatabaseError::Commit(_) | DatabaseError::Interrupted(_) => {
@@ -233,9 +234,16 @@ impl Ledger for SqliteLedger {
             .await
     }
 
-    async fn kept(&self, what: Keeping, before: Timestamp, limit: u32) -> Result<Vec<JobId>> {
+    async fn kept(
+        &self,
+        what: Keeping,
+        before: Timestamp,
+        after: Option<&KeptSince>,
+        limit: u32,
+    ) -> Result<Vec<KeptSince>> {
+        let after = after.cloned();
         self.database
-            .read(move |db| retention::kept(db, what, before, limit))
+            .read(move |db| retention::kept(db, what, before, after.as_ref(), limit))
             .await
     }
 
@@ -314,6 +322,26 @@ impl Ledger for SqliteLedger {
         let owner = owner.clone();
         self.database
             .read(move |db| accounts::entries(db, &owner, limit))
+            .await
+    }
+
+    async fn mark(&self, name: &str, now: Timestamp) -> Result<()> {
+        let name = name.to_owned();
+        self.database
+            .write(move |tx| marks::mark(tx, &name, now))
+            .await
+    }
+
+    async fn unmark(&self, name: &str) -> Result<()> {
+        let name = name.to_owned();
+        self.database
+            .write(move |tx| marks::unmark(tx, &name))
+            .await
+    }
+
+    async fn unmark_old(&self, before: Timestamp) -> Result<()> {
+        self.database
+            .write(move |tx| marks::unmark_old(tx, before))
             .await
     }
 

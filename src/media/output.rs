@@ -10,7 +10,8 @@ use std::sync::Arc;
 use tempfile::TempPath;
 
 use super::input::{FileInput, Input};
-use crate::staging::hidden_beside;
+use crate::staging::disk::{Disk as _, SystemDisk};
+use crate::staging::{folder_of, hidden_beside};
 
 /// A writable, seekable stream of bytes that may move to another thread.
 pub trait WriteSeek: Write + Seek + Send {}
@@ -100,7 +101,8 @@ impl Output for FileOutput {
             .ok_or_else(|| io::Error::other("nothing was written"))?;
         // A rename may become durable before the bytes do.
         File::open(&hidden)?.sync_all()?;
-        hidden.persist(&self.target).map_err(|error| error.error)
+        hidden.persist(&self.target).map_err(|error| error.error)?;
+        SystemDisk.sync_folder(folder_of(&self.target))
     }
 
     fn discard(&mut self) {

@@ -180,7 +180,7 @@ async fn next_part(
         let Some(chunk) = stream.next().await else {
             return Ok(None);
         };
-        let chunk = chunk?;
+        let chunk = chunk.map_err(StorageError::Stream)?;
         *total = total.saturating_add(chunk.len() as u64);
         if *total > max_bytes {
             return Err(StorageError::TooLarge { limit: max_bytes });

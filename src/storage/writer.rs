@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
+use super::directory::Directory;
 use super::reader::ObjectSource;
 use super::upload::Target;
 use super::{Result, StorageError};
@@ -28,7 +29,7 @@ pub(super) enum Place {
     /// The object's file, and the folder that all of them are in.
     File {
         target: PathBuf,
-        root: PathBuf,
+        directory: Directory,
     },
 }
 
@@ -85,8 +86,8 @@ impl ObjectSink {
                 self.staged = Some(Staged::Parts(Arc::clone(&pieces)));
                 Ok(ObjectWriter(Inner::Parts(pieces)))
             }
-            Place::File { target, root } => {
-                let (file, hidden) = Hidden::beside(target, root)?;
+            Place::File { target, directory } => {
+                let (file, hidden) = directory.stage(target)?;
                 self.staged = Some(Staged::File(hidden));
                 Ok(ObjectWriter(Inner::File(file)))
             }

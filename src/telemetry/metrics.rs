@@ -45,6 +45,7 @@ const MEDIA_CPU: &str = "filmlab_media_cpu_seconds";
 const MEDIA_CRASHES: &str = "filmlab_media_crashes_total";
 const JOBS: &str = "filmlab_jobs";
 const NOTICES: &str = "filmlab_outbox";
+const CLEANED: &str = "filmlab_cleaned_total";
 
 /// All there are; `docs/metrics.md` is made from this.
 pub const METRICS: &[Metric] = &[
@@ -122,6 +123,13 @@ pub const METRICS: &[Metric] = &[
         &["state"],
         "Notices in the outbox that are `pending` or were given up (`undeliverable`), counted up \
          to 10,000.",
+    ),
+    metric(
+        CLEANED,
+        "counter",
+        &["what"],
+        "What cleanings deleted: jobs' `leftovers`, `results` and `generated` files, and \
+         `sources`; `failed` is what could not be deleted or looked at, each time anew.",
     ),
 ];
 
@@ -217,6 +225,10 @@ impl Drop for MediaPass {
         gauge!(MEDIA_SLOTS).decrement(1.0);
         gauge!(MEDIA_BYTES).decrement(self.bytes);
     }
+}
+
+pub(crate) fn cleaned(what: &'static str, number: u32) {
+    counter!(CLEANED, "what" => what).increment(u64::from(number));
 }
 
 pub(crate) fn jobs(state: &'static str, number: u32) {

@@ -1,109 +1,131 @@
 //! Deleting what nobody needs any more: after a round, and again for workers that died first.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use super::Services;
-use crate::job::{Job, JobId};
-use crate::storage::{StorageError, Stored};
+use super::belongings::{self, AREAS};
+use super::walk::Walk;
+use super::{Cleaned, Services};
+use crate::job::{Job, JobId, Timestamp};
+use crate::storage::{StorageError, Stored, Swept};
 
-/// Deletes what the round leaves behind: results that were made but never published, since the
-/// name in the job is what publishes one, and what the provider returned, unless another round
-/// may go on from it.
+/// Deletes what the round leaves behind, and rounds before it: results that were made but never
+/// published, since the name in the job is what publishes one, and what the provider returned,
+/// unless another round may go on from it. A round that has begun since is left alone.
 pub(super) async fn after_round(services: &Services, job: &Job) -> Result<(), StorageError> {
-    let storage = &services.storage;
-    let this_round = format!("results/{}/{}-", job.id, job.round);
-    for object in storage.list(&format!("results/{}", job.id)).await? {
-        let is_published = job.result.as_ref().is_some_and(|result| {
-            [&result.video, &result.poster, &result.metadata].contains(&&object)
-        });
-        if object.starts_with(&this_round) && !is_published {
-            storage.delete(&object).await?;
-        }
-    }
-    // Last: as long as this folder is there, the round is known not to be cleaned up.
-    let kept = kept(job);
-    for object in storage.list(&format!("work/{}", job.id)).await? {
-        if kept.is_none_or(|kept| *kept != object) {
-            storage.discard(&object).await?;
-        }
+    let swept = belongings::sweep(services, job, |stored| {
+        belongings::is_named(job, &stored.object)
+    })
+    .await?;
+    if swept.failed > 0 {
+        tracing::warn!(
+            objects = swept.failed,
+            "files of the round stay until they are swept"
+        );
     }
     Ok(())
 }
 
-/// Jobs whose work files are looked at in one cleaning.
+/// Jobs whose files are looked at in one cleaning, in each area.
 const JOBS: usize = 500;
+/// Objects that are looked at between two reads of the ledger.
+const PAGE: usize = 500;
 
-/// Cleans up after rounds whose worker died between the end and the cleaning, and after claims
-/// that were lost while their job goes on. Begins behind the job `after`; gives how many jobs'
-/// files were deleted, and where to go on.
-pub(super) async fn leftovers(
-    services: &Services,
-    after: Option<JobId>,
-) -> Result<(u32, Option<JobId>), StorageError> {
-    let mut by_job: BTreeMap<JobId, Vec<Stored>> = BTreeMap::new();
-    for stored in services.storage.stored("work").await? {
-        let id = stored.object.split('/').nth(1).map(str::parse::<JobId>);
-        if let Some(Ok(id)) = id
-            && after.as_ref().is_none_or(|after| id > *after)
-        {
-            by_job.entry(id).or_default().push(stored);
-            // The first ones are enough: memory stays bounded however long the list is.
-            if by_job.len() > JOBS {
-                by_job.pop_last();
-            }
-        }
-    }
-    let next = by_job.keys().next_back().cloned();
-    let next = next.filter(|_| by_job.len() >= JOBS);
-    let before = services.clock.now();
-    let before = before
-        .checked_sub(services.settings.retention.work)
-        .unwrap_or(before);
-    let mut cleaned = 0;
-    for (id, files) in by_job {
-        let found = match services.ledger.read(&id).await {
-            Ok(found) => found,
-            // A person may want to look at a document that cannot be read.
-            Err(error) => {
-                tracing::warn!(job = %id, %error, "its work files stay for now");
-                continue;
-            }
-        };
-        let kept = found.as_ref().and_then(kept);
-        let ended = found.as_ref().is_none_or(|job| job.status.is_ended());
-        let useless: Vec<&Stored> = files
-            .iter()
-            .filter(|file| kept.is_none_or(|kept| *kept != file.object))
-            .filter(|file| match &found {
-                Some(_) if ended => true,
-                // The present claim's folder is being written.
-                Some(job) => {
-                    file.modified <= before && !file.object.starts_with(&job.folder("work"))
+/// Far longer than any process goes without making its mark.
+const MARKS_STAY: Duration = Duration::from_secs(24 * 3600);
+
+/// Cleans up after rounds whose worker died between the end and the cleaning, after claims that
+/// were lost, and after whatever was written for a job that is gone. Goes on where the last
+/// cleaning stopped.
+pub(super) async fn leftovers(services: &Services, walk: &mut Walk<'_>, cleaned: &mut Cleaned) {
+    let now = services.clock.now();
+    let old = now.checked_sub(services.settings.retention.work);
+    let old = old.unwrap_or(Timestamp::MIN);
+    let mut cleaned_up = BTreeSet::new();
+    for area in AREAS {
+        let mut jobs = 0;
+        while let Some(after) = walk.begin(area) {
+            // A job keeps its results: only what has lain there for long is worth a look.
+            let fits = |stored: &Stored| {
+                belongings::job_of(&stored.object).is_some()
+                    && (area == "work" || stored.modified <= old)
+            };
+            let page = services.storage.page(area, after.as_deref(), PAGE, fits);
+            let page = match page.await {
+                Ok(page) => page,
+                Err(error) => {
+                    walk.broke_off(area, &error);
+                    cleaned.failed += 1;
+                    break;
                 }
-                // The record may be on its way, out of a backup say.
-                None => file.modified <= before,
-            })
-            .collect();
-        if useless.is_empty() {
-            continue;
-        }
-        if let Some(job) = found.as_ref().filter(|_| ended) {
-            after_round(services, job).await?;
-        } else {
-            for file in useless {
-                services.storage.discard(&file.object).await?;
+            };
+            cleaned.failed += page.faults;
+            let mut by_job: BTreeMap<JobId, Vec<Stored>> = BTreeMap::new();
+            for stored in page.objects {
+                if let Some(id) = belongings::job_of(&stored.object) {
+                    by_job.entry(id).or_default().push(stored);
+                }
+            }
+            jobs += by_job.len();
+            for (id, files) in by_job {
+                let swept = of_job(services, &id, &files, old).await;
+                cleaned.failed += swept.failed;
+                if swept.deleted > 0 && cleaned_up.insert(id) {
+                    cleaned.leftovers += 1;
+                }
+            }
+            walk.done_until(area, page.next);
+            if jobs >= JOBS {
+                break;
             }
         }
-        cleaned += 1;
     }
-    Ok((cleaned, next))
 }
 
-/// The name of what must stay: a running job goes on from it, another round of an ended one may.
-fn kept(job: &Job) -> Option<&String> {
-    let stays = !job.status.is_ended() || job.kept.generated.is_some();
-    job.generated
-        .as_ref()
-        .filter(|_| stays)
-        .map(|generated| &generated.object)
+/// Deletes those of a job's files that nobody needs.
+async fn of_job(services: &Services, id: &JobId, files: &[Stored], old: Timestamp) -> Swept {
+    let mut swept = Swept::default();
+    // Read at the last moment: what was true of a list is not true of a job.
+    let found = match services.ledger.read(id).await {
+        Ok(found) => found,
+        // A person may want to look at a document that cannot be read.
+        Err(error) => {
+            tracing::warn!(job = %id, %error, "its files stay for now");
+            swept.failed += 1;
+            return swept;
+        }
+    };
+    for file in files {
+        if is_useless(found.as_ref(), file, old) {
+            swept.add(services.storage.try_discard(&file.object).await);
+        }
+    }
+    swept
+}
+
+fn is_useless(job: Option<&Job>, file: &Stored, old: Timestamp) -> bool {
+    let Some(job) = job else {
+        // The record may be on its way, out of a backup say.
+        return file.modified <= old;
+    };
+    if belongings::is_named(job, &file.object) || !belongings::of_rounds_seen(job, &file.object) {
+        return false;
+    }
+    let ended = job.status.is_ended();
+    ended || (file.modified <= old && !belongings::of_present_claim(job, &file.object))
+}
+
+/// Removes the marks of processes that died: one that lives makes its own anew all the time.
+pub(super) async fn marks(services: &Services, cleaned: &mut Cleaned) {
+    let before = services.clock.now().checked_sub(MARKS_STAY);
+    let before = before.unwrap_or(Timestamp::MIN);
+    let (ledger, storage) = (&services.ledger, &services.storage);
+    if let Err(error) = ledger.unmark_old(before).await {
+        tracing::warn!(%error, "old marks stay in the ledger for now");
+        cleaned.failed += 1;
+    }
+    if let Err(error) = storage.unmark_old(before).await {
+        tracing::warn!(%error, "old marks stay in the store for now");
+        cleaned.failed += 1;
+    }
 }

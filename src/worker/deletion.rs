@@ -2,7 +2,7 @@
 //!
 //! The record goes last: as long as it is there, a deletion that broke off can be repeated.
 
-use super::Services;
+use super::{Services, belongings};
 use crate::job::{Code, Failure, Job, JobId, OrFailure as _};
 use crate::ledger::{Deleted, LedgerError};
 use crate::provider::ProviderError;
@@ -19,9 +19,14 @@ pub(super) async fn delete(services: &Services, id: &JobId) -> Result<Deleted, F
     if !job.status.is_ended() {
         return Ok(Deleted::NotEnded(Box::new(job)));
     }
-    objects(services, &job)
+    let swept = belongings::delete(services, &job)
         .await
         .retry(Code::StorageUnavailable)?;
+    if swept.failed > 0 {
+        let why = format!("{} objects could not be deleted", swept.failed);
+        let failure = Failure::new(Code::StorageUnavailable, Code::StorageUnavailable.about());
+        return Err(failure.because(why));
+    }
     copies(services, &job).await?;
     let deleted = match services.ledger.delete(id, job.round).await {
         Err(LedgerError::Unknown(_)) => match services.ledger.delete(id, job.round).await {
@@ -36,22 +41,6 @@ pub(super) async fn delete(services: &Services, id: &JobId) -> Result<Deleted, F
         tracing::info!(job = %id, "the job was deleted");
     }
     Ok(deleted)
-}
-
-async fn objects(services: &Services, job: &Job) -> Result<(), crate::storage::StorageError> {
-    let storage = &services.storage;
-    storage
-        .delete_folder(&format!("results/{}", job.id))
-        .await?;
-    storage.delete_folder(&format!("work/{}", job.id)).await?;
-    // Our copies of what lay in the web. Uploads may serve several jobs of their owner: they go
-    // when they are old enough.
-    for role in ["video", "image"] {
-        storage
-            .delete(&format!("sources/{}/{}/{role}", job.owner, job.id))
-            .await?;
-    }
-    Ok(())
 }
 
 /// The provider's own copies. What only a callback names is not proven to be this job's.

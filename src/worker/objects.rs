@@ -201,9 +201,9 @@ where
     E: std::error::Error + Send + Sync + 'static,
 {
     match error {
-        StorageError::File(error) => match error.downcast::<E>() {
+        StorageError::Stream(error) => match error.downcast::<E>() {
             Ok(inner) => Ok(inner),
-            Err(error) => Err(StorageError::File(error)),
+            Err(error) => Err(StorageError::Stream(error)),
         },
         other => Err(other),
     }

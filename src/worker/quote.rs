@@ -157,8 +157,9 @@ struct Borrowed {
 
 impl Borrowed {
     async fn give_back(mut self) {
-        match self.storage.delete_folder(&self.folder).await {
-            Ok(_) => self.folder.clear(),
+        match self.storage.sweep(&self.folder, |_| true).await {
+            Ok(swept) if swept.failed == 0 => self.folder.clear(),
+            Ok(_) => tracing::debug!(self.folder, "it is tried once more"),
             Err(error) => tracing::debug!(self.folder, %error, "it is tried once more"),
         }
     }
@@ -174,7 +175,7 @@ impl Drop for Borrowed {
         };
         let (storage, folder) = (self.storage.clone(), std::mem::take(&mut self.folder));
         runtime.spawn(async move {
-            if let Err(error) = storage.delete_folder(&folder).await {
+            if let Err(error) = storage.sweep(&folder, |_| true).await {
                 tracing::warn!(folder, %error, "a quote's copy stays until it is swept");
             }
         });

@@ -9,6 +9,7 @@ mod jobs;
 mod links;
 pub(crate) mod openapi;
 mod quotes;
+mod readiness;
 mod rounds;
 mod tasks;
 mod uploads;
@@ -160,6 +161,13 @@ impl App {
             clock,
             dir,
         }
+    }
+
+    /// What signs links to its objects.
+    pub(crate) fn links(&self) -> Arc<HmacLinks> {
+        let base = "http://127.0.0.1:8080".parse().unwrap();
+        let links = HmacLinks::new(base, &[7; 32], Arc::new(self.clock.clone()));
+        Arc::new(links.unwrap())
     }
 
     pub(crate) fn router(&self) -> Router {

@@ -35,7 +35,7 @@ macro_rules! ledger_contract {
                 rounds: a_failed_job_gets_another_round, only_an_ended_job_is_retried,
                     eight_retries_begin_one_round, an_unknown_retry_is_asked_again,
                     a_deleted_job_leaves_its_entries_alone, only_an_ended_job_is_deleted,
-                    kept_files_are_named_and_forgotten;
+                    kept_files_are_named_and_forgotten, marks_are_made_and_removed;
                 planning: due_jobs_come_oldest_first, a_rewake_needs_the_number_seen,
                     an_early_visit_is_replanned_once, lists_span_times, ended_jobs_are_due_nowhere, pages_are_stable, filters_hold, counts_are_bounded,
                     a_malformed_job_is_named_and_buried;

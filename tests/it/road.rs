@@ -5,6 +5,7 @@
 
 mod bench;
 mod cancel;
+mod cleaning;
 mod crash;
 mod credits;
 mod deadlines;
@@ -17,6 +18,7 @@ mod lines;
 mod outputs;
 mod paying;
 mod places;
+mod power;
 #[cfg(target_os = "linux")]
 mod quarantine;
 mod quotes;

@@ -1,5 +1,7 @@
 //! The whole service as `filmlab serve` builds it, with the sandbox as its provider, over HTTP.
 
+#[cfg(target_os = "linux")]
+mod disks;
 mod faults;
 mod lab;
 mod metrics;

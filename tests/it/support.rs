@@ -1,6 +1,7 @@
 //! What the tests share.
 
 pub(crate) mod cloud_tasks;
+pub(crate) mod disk;
 pub(crate) mod emulator;
 pub(crate) mod gcs;
 pub(crate) mod google;

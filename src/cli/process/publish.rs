@@ -9,7 +9,8 @@ use tempfile::TempPath;
 
 use crate::job::{Code, Failure};
 use crate::media::{FileInput, Input, Output, WriteSeek};
-use crate::staging::hidden_beside;
+use crate::staging::disk::{Disk as _, SystemDisk};
+use crate::staging::{folder_of, hidden_beside};
 
 /// A file under a hidden name beside its target (a rename is atomic only within one file
 /// system). Dropped without being published, it is gone.
@@ -56,7 +57,8 @@ impl Staged {
                 }
             })
         };
-        match published {
+        let lasting = published.and_then(|()| SystemDisk.sync_folder(folder_of(&target)));
+        match lasting {
             Ok(()) => Ok((target, replaced)),
             Err(error) => Err(unwritable(&target, &error)),
         }

@@ -108,7 +108,7 @@ async fn upload(
     let bytes = match stored.await {
         Ok(Ok(bytes)) => bytes,
         Ok(Err(StorageError::TooLarge { .. })) => return Err(too_large(max_bytes)),
-        Ok(Err(StorageError::File(error))) => {
+        Ok(Err(StorageError::Stream(error))) => {
             return Err(Problem::new(Code::InvalidRequest)
                 .detail("The upload broke off.")
                 .because(error));

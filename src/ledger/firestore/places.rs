@@ -11,6 +11,7 @@ pub(super) const USERS: &str = "users";
 pub(super) const ENTRIES: &str = "credit_entries";
 pub(super) const OUTBOX: &str = "outbox";
 pub(super) const IDEMPOTENCY: &str = "idempotency";
+pub(super) const MARKS: &str = "marks";
 
 /// A document's place: everything that its name is made of.
 #[derive(Debug, Clone)]
@@ -47,6 +48,10 @@ impl Place {
 
     pub(super) fn notice(root: &str, id: &str) -> Self {
         Self::at(root, OUTBOX, id)
+    }
+
+    pub(super) fn mark(root: &str, name: &str) -> Self {
+        Self::at(root, MARKS, name)
     }
 
     /// The owner's length keeps two pairs of owner and key from reading the same.

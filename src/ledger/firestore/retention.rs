@@ -1,9 +1,9 @@
 //! What is kept for a while, and since when.
 
-use super::super::Result;
+use super::super::{KeptSince, Result};
 use super::documents;
 use super::owner::load;
-use super::places::JOBS;
+use super::places::{JOBS, Place};
 use super::store::{Committed, Scan, Store, Tries};
 use super::values;
 use crate::clock::whole_micros;
@@ -13,8 +13,9 @@ pub(super) async fn kept(
     store: &Store,
     what: Keeping,
     before: Timestamp,
+    after: Option<&KeptSince>,
     limit: u32,
-) -> Result<Vec<JobId>> {
+) -> Result<Vec<KeptSince>> {
     let (order, fields): (_, &[&str]) = match what {
         Keeping::Results => ("kept.results", &["kept.results"]),
         Keeping::Generated => ("kept.generated", &["kept.generated"]),
@@ -22,10 +23,19 @@ pub(super) async fn kept(
     let scan = Scan {
         at_most: Some(values::moment(before)),
         fields: Some(fields),
+        after: after.map(|after| {
+            let name = Place::job(store.root(), &after.id).name();
+            (values::moment(after.since), name)
+        }),
         ..Scan::over(JOBS, order)
     };
     store
-        .scan(scan, limit as usize, |found| documents::job_id(&found))
+        .scan(scan, limit as usize, |found| {
+            Some(KeptSince {
+                since: found.moment(order)?,
+                id: documents::job_id(&found)?,
+            })
+        })
         .await
 }
 

@@ -21,6 +21,7 @@ use super::super::{LedgerError, Result};
 use super::places::{JOBS, Place, id_of};
 use super::values::{self, Fields};
 use super::writes::Version;
+use crate::job::Timestamp;
 
 /// How often a commit is sent again when nothing of it can have been sent.
 const SENDS: u32 = 3;
@@ -49,6 +50,16 @@ pub(super) struct Found {
     pub(super) fields: Fields,
     pub(super) version: Version,
     pub(super) name: String,
+}
+
+impl Found {
+    /// A field that is a moment.
+    pub(super) fn moment(&self, path: &str) -> Option<Timestamp> {
+        match &place_in(&self.fields, path)?.value_type {
+            Some(ValueType::TimestampValue(at)) => Timestamp::new(at.seconds, at.nanos).ok(),
+            _ => None,
+        }
+    }
 }
 
 /// What became of a commit that was answered.

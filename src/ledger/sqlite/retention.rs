@@ -2,8 +2,8 @@
 
 use rusqlite::{Connection, Transaction, params};
 
-use super::super::Result;
-use super::rows::{load, micros, store};
+use super::super::{KeptSince, Result};
+use super::rows::{load, micros, moment, store};
 use crate::clock::whole_micros;
 use crate::job::{JobId, Keeping, Timestamp};
 
@@ -11,25 +11,37 @@ pub(super) fn kept(
     db: &Connection,
     what: Keeping,
     before: Timestamp,
+    after: Option<&KeptSince>,
     limit: u32,
-) -> Result<Vec<JobId>> {
+) -> Result<Vec<KeptSince>> {
     let query = match what {
         Keeping::Results => {
-            "SELECT id FROM jobs WHERE kept_results IS NOT NULL AND kept_results <= ?1
-             ORDER BY kept_results, id LIMIT ?2"
+            "SELECT kept_results, id FROM jobs
+             WHERE kept_results <= ?1 AND (kept_results, id) > (?2, ?3)
+             ORDER BY kept_results, id"
         }
         Keeping::Generated => {
-            "SELECT id FROM jobs WHERE kept_generated IS NOT NULL AND kept_generated <= ?1
-             ORDER BY kept_generated, id LIMIT ?2"
+            "SELECT kept_generated, id FROM jobs
+             WHERE kept_generated <= ?1 AND (kept_generated, id) > (?2, ?3)
+             ORDER BY kept_generated, id"
         }
     };
     let mut query = db.prepare_cached(query)?;
-    let mut rows = query.query(params![micros(before), limit])?;
+    let (since, id) = after.map_or((i64::MIN, ""), |after| {
+        (micros(after.since), after.id.as_str())
+    });
+    let mut rows = query.query(params![micros(before), since, id])?;
     let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        let id: String = row.get(0)?;
+    // Unusable ids do not count: a list that is shorter than asked for has ended.
+    while found.len() < limit as usize
+        && let Some(row) = rows.next()?
+    {
+        let id: String = row.get(1)?;
         match id.parse() {
-            Ok(id) => found.push(id),
+            Ok(id) => found.push(KeptSince {
+                since: moment(row.get(0)?),
+                id,
+            }),
             Err(error) => tracing::error!(job = id, %error, "files are kept for an unusable id"),
         }
     }

@@ -24,7 +24,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     // A file in the making, as media and the object store of one machine both write them.
     ("staging", &[]),
     // One SQLite file serves ledger and queue: opening and migrating it is the same for both.
-    ("sqlite", &[]),
+    ("sqlite", &["staging"]),
     ("outgoing", &["clock", "telemetry", "tls"]),
     ("retry", &["clock", "outgoing"]),
     // Who we are to Google's APIs, for every adapter that calls one.

@@ -16,8 +16,8 @@ use filmlab::job::{
     Notification, Owner, Progress,
 };
 use filmlab::ledger::{
-    Callback, CancelRequest, Claimed, Commit, Created, Deleted, Due, Held, JobQuery, Ledger,
-    LedgerError, Result, Retried, Settled, Settlement, Tally,
+    Callback, CancelRequest, Claimed, Commit, Created, Deleted, Due, Held, JobQuery, KeptSince,
+    Ledger, LedgerError, Result, Retried, Settled, Settlement, Tally,
 };
 use filmlab::provider::{CallbackError, CallbackGate};
 use filmlab::queue::{Queue, QueueError, Task};
@@ -27,6 +27,9 @@ use url::Url;
 /// Keeps what the routes write; the worker's own calls are never made by them.
 #[derive(Debug, Default)]
 pub(crate) struct MemoryLedger {
+    /// Calls of `ping` and of `mark`.
+    pub(crate) pings: AtomicU32,
+    pub(crate) marks: AtomicU32,
     jobs: Mutex<BTreeMap<String, Job>>,
     keys: Mutex<HashMap<(Owner, String), (String, JobId)>>,
     callbacks: Mutex<Vec<(JobId, Callback)>>,
@@ -189,6 +192,7 @@ impl Ledger for MemoryLedger {
     }
 
     async fn ping(&self) -> Result<()> {
+        self.pings.fetch_add(1, Ordering::SeqCst);
         if self.hangs.load(Ordering::SeqCst) {
             std::future::pending::<()>().await;
         }
@@ -232,8 +236,27 @@ impl Ledger for MemoryLedger {
     async fn delete(&self, _: &JobId, _: u32) -> Result<Deleted> {
         unreachable!("the worker's own")
     }
-    async fn kept(&self, _: Keeping, _: Timestamp, _: u32) -> Result<Vec<JobId>> {
+    async fn kept(
+        &self,
+        _: Keeping,
+        _: Timestamp,
+        _: Option<&KeptSince>,
+        _: u32,
+    ) -> Result<Vec<KeptSince>> {
         unreachable!("the worker's own")
+    }
+    async fn mark(&self, _: &str, _: Timestamp) -> Result<()> {
+        self.marks.fetch_add(1, Ordering::SeqCst);
+        if self.hangs.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
+        self.up()
+    }
+    async fn unmark(&self, _: &str) -> Result<()> {
+        Ok(())
+    }
+    async fn unmark_old(&self, _: Timestamp) -> Result<()> {
+        Ok(())
     }
     async fn forget(&self, _: &JobId, _: Keeping, _: u32, _: Timestamp) -> Result<bool> {
         unreachable!("the worker's own")

@@ -31,7 +31,7 @@ async fn a_task_visits_its_job() {
     let visits = app.worker.visits.lock().unwrap().clone();
     assert_eq!(visits, [("j1".into(), 3), ("j1:1:job.completed".into(), 0)]);
     let answer = task(&app, "/tasks/sweep", "", TASK_TOKEN, 0).await;
-    let cleaned = json!({"leftovers": 0, "results": 3, "generated": 0, "sources": 0});
+    let cleaned = json!({"leftovers": 0, "results": 3, "generated": 0, "sources": 0, "failed": 0});
     assert_eq!(
         answer.json(),
         json!({"jobs": 2, "notifications": 1, "cleaned": cleaned})

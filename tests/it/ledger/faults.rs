@@ -11,8 +11,8 @@ use filmlab::job::{
     Progress, Timestamp,
 };
 use filmlab::ledger::{
-    Callback, CancelRequest, Claimed, Commit, Created, Deleted, Due, Held, JobQuery, Ledger,
-    LedgerError, Result, Retried, Settled, Settlement, Tally,
+    Callback, CancelRequest, Claimed, Commit, Created, Deleted, Due, Held, JobQuery, KeptSince,
+    Ledger, LedgerError, Result, Retried, Settled, Settlement, Tally,
 };
 
 /// On which side of the lost answer the commit was.
@@ -96,8 +96,17 @@ impl Ledger for LosesAnswer {
         self.write(self.inner.retry(id, round, now, deadline_at)).await
     }
     async fn delete(&self, id: &JobId, round: u32) -> Result<Deleted> { self.write(self.inner.delete(id, round)).await }
-    async fn kept(&self, what: Keeping, before: Timestamp, limit: u32) -> Result<Vec<JobId>> {
-        self.inner.kept(what, before, limit).await
+    async fn kept(&self, what: Keeping, before: Timestamp, after: Option<&KeptSince>, limit: u32) -> Result<Vec<KeptSince>> {
+        self.inner.kept(what, before, after, limit).await
+    }
+    async fn mark(&self, name: &str, now: Timestamp) -> Result<()> {
+        self.inner.mark(name, now).await
+    }
+    async fn unmark(&self, name: &str) -> Result<()> {
+        self.inner.unmark(name).await
+    }
+    async fn unmark_old(&self, before: Timestamp) -> Result<()> {
+        self.inner.unmark_old(before).await
     }
     async fn forget(&self, id: &JobId, what: Keeping, round: u32, now: Timestamp) -> Result<bool> {
         self.write(self.inner.forget(id, what, round, now)).await

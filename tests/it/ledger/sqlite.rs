@@ -248,7 +248,9 @@ async fn results_of_before_the_retention_are_found_by_it() {
     let ledger = SqliteLedger::open(&path).unwrap();
     let kept = async |before: &str| {
         let before = before.parse().unwrap();
-        ledger.kept(Keeping::Results, before, 10).await.unwrap()
+        let kept = ledger.kept(Keeping::Results, before, None, 10).await;
+        let ids = kept.unwrap().into_iter().map(|kept| kept.id);
+        ids.collect::<Vec<_>>()
     };
     assert!(kept("2026-11-23T11:59:59Z").await.is_empty());
     let id = "j1".parse().unwrap();
@@ -339,4 +341,52 @@ async fn the_log_is_folded_back_into_the_file() {
         .unwrap()
         .len();
     assert!(log < 8 << 20, "{log} bytes");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn only_this_user_reads_the_file_and_an_old_one_is_mended() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("filmlab.sqlite");
+    let rights = || {
+        let mut rights: Vec<_> = std::fs::read_dir(dir.path())
+            .unwrap()
+            .map(|entry| {
+                let entry = entry.unwrap();
+                let mode = entry.metadata().unwrap().permissions().mode() & 0o777;
+                (entry.file_name().into_string().unwrap(), mode)
+            })
+            .collect();
+        rights.sort();
+        rights
+    };
+    let expected = ["", "-shm", "-wal"].map(|ending| (format!("filmlab.sqlite{ending}"), 0o600));
+    let first = SqliteLedger::open(&path).unwrap();
+    first.mark("w-1", at(9)).await.unwrap();
+    assert_eq!(rights(), expected);
+    // As releases before made them, with a service that runs.
+    for (name, _) in rights() {
+        let open = std::fs::Permissions::from_mode(0o644);
+        std::fs::set_permissions(dir.path().join(name), open).unwrap();
+    }
+    let second = SqliteLedger::open(&path).unwrap();
+    second.mark("w-1", at(10)).await.unwrap();
+    assert_eq!(rights(), expected);
+}
+
+#[tokio::test]
+async fn a_file_that_is_gone_takes_no_job() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("filmlab.sqlite");
+    let ledger = SqliteLedger::open(&path).unwrap();
+    ledger.mark("w-1", at(9)).await.unwrap();
+    std::fs::rename(&path, dir.path().join("elsewhere")).unwrap();
+    for call in [ledger.ping().await, ledger.mark("w-1", at(10)).await] {
+        let error = call.unwrap_err();
+        assert!(matches!(error, LedgerError::Unavailable(_)), "{error}");
+        assert!(error.to_string().contains("was removed"), "{error}");
+    }
+    std::fs::rename(dir.path().join("elsewhere"), &path).unwrap();
+    ledger.mark("w-1", at(11)).await.unwrap();
 }

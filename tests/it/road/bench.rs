@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use filmlab::clock::{Clock as _, ManualClock, Timestamp};
+use filmlab::google::{GoogleAccess, Identity};
 use filmlab::job::attempt::Attempts;
 use filmlab::job::credits::CancelAfterSubmit;
 use filmlab::job::{
@@ -24,13 +25,17 @@ use filmlab::provider::wavespeed::WaveSpeed;
 use filmlab::quarantine::{Mode, Quarantine};
 use filmlab::queue::embedded::EmbeddedQueue;
 use filmlab::queue::{Queue as _, Receiver as _, Task, Why};
+use filmlab::retry::RetryLimits;
 use filmlab::storage::Storage;
+use filmlab::storage::gcs::{self, GcsConfig};
 use filmlab::storage::links::HmacLinks;
 use filmlab::worker::{BrandWatermark, PlaceLimits, Retention, Services, Settings, Swept, Worker};
 use serde_json::{Value, json};
 
 use super::studio::Studio;
 use crate::support::PROGRAM;
+use crate::support::disk::Unsynced;
+use crate::support::gcs::{BUCKET, FakeGcs};
 use crate::support::require;
 
 /// Remembers what was delivered.
@@ -146,6 +151,30 @@ impl Bench {
         );
         let objects = self.dir.path().join("objects");
         self.storage = Storage::in_directory(&objects, Arc::new(links.unwrap())).unwrap();
+    }
+
+    /// Keeps its objects on a disk that loses what was not synced.
+    pub(super) fn on_unsynced_disk(&mut self) -> Arc<Unsynced> {
+        let objects = self.dir.path().join("objects");
+        let disk = Unsynced::over(&objects);
+        let base = "https://lab.example/".parse().unwrap();
+        let links = HmacLinks::new(base, &[7; 32], Arc::new(self.clock.clone())).unwrap();
+        let storage = Storage::in_directory_on(Arc::clone(&disk) as _, &objects, Arc::new(links));
+        self.storage = storage.unwrap();
+        disk
+    }
+
+    /// Keeps its objects in a bucket, with the inputs it has.
+    pub(super) async fn in_bucket(&mut self) -> FakeGcs {
+        let gcs = FakeGcs::default();
+        let storage = bucket(gcs.start().await).await;
+        for name in ["clip.mp4", "character.png"] {
+            let object = format!("sources/u1/{name}");
+            let file = self.dir.path().join("objects").join(&object);
+            storage.put_file(&file, &object, "video/mp4").await.unwrap();
+        }
+        self.storage = storage;
+        gcs
     }
 
     /// A fresh worker, as a new process would have it.
@@ -470,6 +499,22 @@ pub(super) async fn replaced(clip: &Path, character: &Path) -> PathBuf {
     .await
     .unwrap();
     file
+}
+
+async fn bucket(endpoint: url::Url) -> Storage {
+    let identity = Identity::Token("token".into());
+    let access = GoogleAccess::new(&identity).await.unwrap();
+    let config = GcsConfig {
+        endpoint: Some(endpoint),
+        retry: RetryLimits {
+            retries: 1,
+            least_wait: Duration::from_millis(1),
+            longest_wait: Duration::from_millis(2),
+            total: Duration::from_secs(5),
+        },
+        ..GcsConfig::new(BUCKET)
+    };
+    gcs::open(&config, &access).unwrap()
 }
 
 /// A moment as many seconds after another.

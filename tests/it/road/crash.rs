@@ -12,8 +12,8 @@ use filmlab::job::{
     Progress, Timestamp,
 };
 use filmlab::ledger::{
-    Callback, CancelRequest, Claimed, Commit, Created, Deleted, Due, Held, JobQuery, Ledger,
-    LedgerError, Result, Retried, Settled, Settlement, Tally,
+    Callback, CancelRequest, Claimed, Commit, Created, Deleted, Due, Held, JobQuery, KeptSince,
+    Ledger, LedgerError, Result, Retried, Settled, Settlement, Tally,
 };
 use tokio::sync::Notify;
 
@@ -214,8 +214,23 @@ impl Ledger for Fatal {
     async fn delete(&self, id: &JobId, round: u32) -> Result<Deleted> {
         self.inner.delete(id, round).await
     }
-    async fn kept(&self, what: Keeping, before: Timestamp, limit: u32) -> Result<Vec<JobId>> {
-        self.inner.kept(what, before, limit).await
+    async fn kept(
+        &self,
+        what: Keeping,
+        before: Timestamp,
+        after: Option<&KeptSince>,
+        limit: u32,
+    ) -> Result<Vec<KeptSince>> {
+        self.inner.kept(what, before, after, limit).await
+    }
+    async fn mark(&self, name: &str, now: Timestamp) -> Result<()> {
+        self.inner.mark(name, now).await
+    }
+    async fn unmark(&self, name: &str) -> Result<()> {
+        self.inner.unmark(name).await
+    }
+    async fn unmark_old(&self, before: Timestamp) -> Result<()> {
+        self.inner.unmark_old(before).await
     }
     async fn forget(&self, id: &JobId, what: Keeping, round: u32, now: Timestamp) -> Result<bool> {
         self.inner.forget(id, what, round, now).await
@@ -276,7 +291,7 @@ async fn die_and_go_on(nth: u32, moment: Moment) -> Option<bool> {
     bench.clock.advance(Duration::from_secs(61));
     let second = bench.worker();
     let job = bench.drive(&second, &id).await;
-    second.clean().await.unwrap();
+    second.clean().await;
     // Also after a death between the provider's acceptance and the record of it: its callback
     // proves the submission.
     bench.assert_completed_once(&job).await;

@@ -11,20 +11,20 @@ use filmlab::worker::Cleaned;
 use super::bench::{Bench, DAY, OWNER};
 
 /// Makes an object look as if it had been written so long before the bench's present.
-fn aged(bench: &Bench, object: &str, age: Duration) {
+pub(super) fn aged(bench: &Bench, object: &str, age: Duration) {
     let written = SystemTime::from(bench.clock.now()) - age;
     let path = bench.dir.path().join("objects").join(object);
     let file = std::fs::File::options().write(true).open(path).unwrap();
     file.set_modified(written).unwrap();
 }
 
-async fn put(bench: &Bench, object: &str, age: Duration) {
+pub(super) async fn put(bench: &Bench, object: &str, age: Duration) {
     let bytes = bytes::Bytes::from_static(b"x");
     bench.storage.put_bytes(bytes, object).await.unwrap();
     aged(bench, object, age);
 }
 
-async fn is_there(bench: &Bench, object: &str) -> bool {
+pub(super) async fn is_there(bench: &Bench, object: &str) -> bool {
     bench.storage.head(object).await.is_ok()
 }
 
@@ -38,14 +38,14 @@ async fn a_result_goes_after_its_time_and_the_job_says_so() {
     let ended = done.completed_at.unwrap();
     let just_before = 30 * DAY - Duration::from_secs(1);
     bench.clock.advance_to(later(ended, just_before));
-    assert_eq!(bench.worker().clean().await.unwrap(), Cleaned::default());
+    assert_eq!(bench.worker().clean().await, Cleaned::default());
     bench.assert_completed_once(&done).await;
 
     bench.clock.advance(Duration::from_secs(1));
     let forever = bench.settings.retention.results.take();
-    assert_eq!(bench.worker().clean().await.unwrap(), Cleaned::default());
+    assert_eq!(bench.worker().clean().await, Cleaned::default());
     bench.settings.retention.results = forever;
-    let cleaned = bench.worker().clean().await.unwrap();
+    let cleaned = bench.worker().clean().await;
     assert_eq!(
         cleaned,
         Cleaned {
@@ -60,7 +60,7 @@ async fn a_result_goes_after_its_time_and_the_job_says_so() {
         (Status::Completed, None, Some(bench.clock.now()))
     );
     assert_eq!(job.credits.state, CreditState::Captured);
-    assert_eq!(bench.worker().clean().await.unwrap(), Cleaned::default());
+    assert_eq!(bench.worker().clean().await, Cleaned::default());
 }
 
 #[tokio::test]
@@ -77,7 +77,7 @@ async fn a_broken_off_sweep_is_made_good_by_the_next() {
         .delete(&done.result.unwrap().video)
         .await
         .unwrap();
-    assert_eq!(bench.worker().clean().await.unwrap().results, 1);
+    assert_eq!(bench.worker().clean().await.results, 1);
     assert_eq!(bench.objects(), Vec::<String>::new());
     assert_eq!(bench.job(&id).await.result, None);
 }
@@ -99,10 +99,10 @@ async fn what_a_failed_round_leaves_goes_and_another_round_does_without() {
     assert_eq!(ended.error.unwrap().stage, Some(Stage::Process));
     let object = ended.generated.unwrap().object;
     bench.clock.advance(6 * DAY);
-    assert_eq!(worker.clean().await.unwrap(), Cleaned::default());
+    assert_eq!(worker.clean().await, Cleaned::default());
     assert!(is_there(&bench, &object).await);
     bench.clock.advance(DAY);
-    assert_eq!(worker.clean().await.unwrap().generated, 1);
+    assert_eq!(worker.clean().await.generated, 1);
     assert_eq!(bench.objects(), Vec::<String>::new());
     assert_eq!(bench.retry(&id).await.stage, Some(Stage::Generate));
     let job = bench.drive(&worker, &id).await;
@@ -142,13 +142,13 @@ async fn inputs_go_by_their_upload_and_never_under_a_running_job() {
         )
         .await;
     let worker = bench.worker();
-    assert_eq!(worker.clean().await.unwrap().sources, 1);
+    assert_eq!(worker.clean().await.sources, 1);
     assert!(!is_there(&bench, &free).await);
     for object in [&upload, &copy, &young, foreign] {
         assert!(is_there(&bench, object).await, "{object}");
     }
     bench.drive(&worker, &id).await;
-    assert_eq!(worker.clean().await.unwrap().sources, 2);
+    assert_eq!(worker.clean().await.sources, 2);
     for (object, stays) in [
         (upload.as_str(), false),
         (&copy, false),
@@ -182,7 +182,7 @@ async fn work_files_of_a_lost_claim_go_while_the_job_goes_on() {
     put(&bench, &present, 2 * DAY).await;
     put(&bench, fresh, DAY / 2).await;
     put(&bench, "work/unknown/1-1/generated.mp4", 2 * DAY).await;
-    let cleaned = worker.clean().await.unwrap();
+    let cleaned = worker.clean().await;
     assert_eq!(cleaned.leftovers, 2);
     assert_eq!(bench.objects(), [fresh.to_owned(), present]);
     let job = bench.drive(&worker, &id).await;

@@ -49,6 +49,11 @@ impl Running {
         self.task.await.unwrap().unwrap();
         began.elapsed()
     }
+
+    /// Waits for it to end by itself.
+    pub(super) async fn ended(self) -> Result<(), filmlab::job::Failure> {
+        self.task.await.unwrap()
+    }
 }
 
 impl Lab {

@@ -8,6 +8,7 @@ use filmlab::clock::SystemClock;
 use filmlab::google::{GoogleAccess, Identity};
 use filmlab::media::{Input, Output, ReadSeek, WriteSeek};
 use filmlab::retry::RetryLimits;
+use filmlab::staging::disk::{Disk, SystemDisk};
 use filmlab::storage::gcs::{self, GcsConfig};
 use filmlab::storage::links::HmacLinks;
 use filmlab::storage::{Destination, ObjectSink, ObjectSource, Storage};
@@ -39,9 +40,13 @@ pub(super) async fn bucket_at(endpoint: url::Url) -> Storage {
 }
 
 pub(super) fn directory(folder: &std::path::Path) -> Storage {
+    directory_on(Arc::new(SystemDisk), folder)
+}
+
+pub(super) fn directory_on(disk: Arc<dyn Disk>, folder: &std::path::Path) -> Storage {
     let base = "http://127.0.0.1:1".parse().unwrap();
     let links = HmacLinks::new(base, &[1; 32], Arc::new(SystemClock)).unwrap();
-    Storage::in_directory(folder, Arc::new(links)).unwrap()
+    Storage::in_directory_on(disk, folder, Arc::new(links)).unwrap()
 }
 
 pub(super) fn pattern(length: u64) -> Vec<u8> {

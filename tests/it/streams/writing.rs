@@ -187,6 +187,35 @@ async fn an_upload_left_behind_is_found_by_its_note() {
         .unwrap();
 }
 
+/// An upload of a user's may be called like a note: it is bytes, and says nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_note_is_only_what_lies_among_work_files() {
+    let gcs = FakeGcs::default();
+    let storage = bucket(&gcs).await;
+    let to = Destination {
+        journal: Some("work/j/1-1/video.mp4.upload"),
+        ..Destination::new("results/j/1-1/video.mp4")
+    };
+    let mut sink = storage.sink(to, &CancellationToken::new()).unwrap();
+    let mut writer = blocking(move || {
+        let mut writer = sink.open().unwrap();
+        write_video(&mut writer, &pattern(12 * MIB));
+        (sink, writer)
+    })
+    .await;
+    let note = gcs.object("work/j/1-1/video.mp4.upload").unwrap().bytes;
+    let forged = "sources/u1/01hx/clip.upload";
+    put(&storage, forged, note.to_vec()).await;
+    let reads = gcs.count(Op::Get);
+    storage.discard(forged).await.unwrap();
+    assert!(gcs.object(forged).is_none());
+    assert_eq!((gcs.open_uploads(), gcs.count(Op::Get)), (1, reads));
+    blocking(move || {
+        writer.0.discard();
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_completed_upload_leaves_no_note() {
     let gcs = FakeGcs::default();

@@ -76,11 +76,15 @@ struct Inner {
     /// Operations that get no answer for now, and how many wait for one.
     held: Vec<Op>,
     waiting: usize,
+    /// Objects that a retention policy holds: they cannot be deleted.
+    kept: Vec<String>,
     /// PKCS #1 of the key that links are signed with.
     link_key: Option<Vec<u8>>,
 }
 
 pub(crate) const BUCKET: &str = "bucket";
+/// Smaller than the real one's 1000, so that tests turn pages.
+const LIST_PAGE: usize = 200;
 /// Real GCS takes no smaller part, but the last.
 const LEAST_PART: usize = 5 * 1024 * 1024;
 
@@ -96,6 +100,17 @@ impl FakeGcs {
 
     pub(crate) fn fail_next(&self, op: Op, fault: Fault) {
         self.lock().faults.push((op, fault));
+    }
+
+    /// Has objects whose name holds `part` refuse deletion, as one under a retention policy does.
+    pub(crate) fn keep(&self, part: &str) {
+        self.lock().kept.push(part.to_owned());
+    }
+
+    /// Puts an object there without a request.
+    pub(crate) fn place(&self, name: &str) {
+        let bytes = Bytes::from_static(b"x");
+        self.lock().store(name, bytes, BTreeMap::new());
     }
 
     /// Leaves requests of an operation unanswered until told otherwise.
@@ -341,6 +356,10 @@ impl Inner {
                 ),
             },
             Op::Put => self.put(asked),
+            Op::Delete if self.kept.iter().any(|part| asked.name.contains(part)) => plain(
+                StatusCode::FORBIDDEN,
+                "<Error><Code>RetentionPolicyNotMet</Code></Error>",
+            ),
             Op::Delete => match self.objects.remove(&asked.name) {
                 Some(_) => plain(StatusCode::NO_CONTENT, ""),
                 None => plain(
@@ -424,14 +443,31 @@ impl Inner {
         )
     }
 
+    /// A page of a list, by name, as the real one answers.
     fn list(&self, asked: &Asked) -> Response<Body> {
-        let prefix = asked.query.get("prefix").cloned().unwrap_or_default();
-        let found: String = self
+        let given = |name: &str| asked.query.get(name).cloned();
+        let prefix = given("prefix").unwrap_or_default();
+        let after = given("continuation-token").or(given("start-after"));
+        let mut found: Vec<_> = self
             .objects
             .iter()
             .filter(|(name, _)| name.starts_with(&prefix))
+            .filter(|(name, _)| after.as_ref().is_none_or(|after| *name > after))
+            .take(LIST_PAGE + 1)
+            .collect();
+        let more = found.len() > LIST_PAGE;
+        found.truncate(LIST_PAGE);
+        let escaped = |name: &str| name.replace('&', "&amp;").replace('<', "&lt;");
+        let next = found.last().filter(|_| more).map(|(name, _)| {
+            format!(
+                "<IsTruncated>true</IsTruncated><NextContinuationToken>{}</NextContinuationToken>",
+                escaped(name)
+            )
+        });
+        let contents: String = found
+            .iter()
             .map(|(name, object)| {
-                let name = name.replace('&', "&amp;").replace('<', "&lt;");
+                let name = escaped(name);
                 format!(
                     "<Contents><Key>{name}</Key><Size>{}</Size><LastModified>2026-01-02T03:04:05.000Z</LastModified><ETag>{}</ETag></Contents>",
                     object.bytes.len(),
@@ -439,9 +475,10 @@ impl Inner {
                 )
             })
             .collect();
+        let next = next.unwrap_or_default();
         plain(
             StatusCode::OK,
-            &format!("<ListBucketResult>{found}</ListBucketResult>"),
+            &format!("<ListBucketResult>{contents}{next}</ListBucketResult>"),
         )
     }
 

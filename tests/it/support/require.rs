@@ -22,12 +22,13 @@ use std::path::{Path, PathBuf};
 
 /// Every part there is. A name outside it in `FILMLAB_REQUIRE` is a mistake, and
 /// would otherwise demand nothing for ever. The last three belong to `make lint`.
-pub(crate) const PARTS: [&str; 10] = [
+pub(crate) const PARTS: [&str; 11] = [
     "fixtures",
     "ffmpeg",
     "zzuf",
     "emulator",
     "vendor",
+    "mount",
     "browser",
     "deny",
     "advisories",

@@ -224,15 +224,26 @@ pub(crate) async fn kept_files_are_named_and_forgotten(bench: &dyn Bench) {
     let ended = failed(&world, "j2").await;
     failed(&world, "j3").await;
     let kept = async |what, before, limit| {
-        let kept = world.ledger.kept(what, at(before), limit).await.unwrap();
-        kept.into_iter()
-            .map(|id| id.to_string())
+        let kept = world.ledger.kept(what, at(before), None, limit).await;
+        kept.unwrap()
+            .into_iter()
+            .map(|kept| kept.id.to_string())
             .collect::<Vec<_>>()
     };
     assert_eq!(kept(Keeping::Results, 8, 10).await, Vec::<String>::new());
     assert_eq!(kept(Keeping::Results, 9, 10).await, ["j1"]);
     assert_eq!(kept(Keeping::Generated, 9, 10).await, ["j2", "j3"]);
     assert_eq!(kept(Keeping::Generated, 9, 1).await, ["j2"]);
+
+    let first = world.ledger.kept(Keeping::Generated, at(9), None, 1).await;
+    let first = first.unwrap().remove(0);
+    assert_eq!(first.since, at(9));
+    let rest = world
+        .ledger
+        .kept(Keeping::Generated, at(9), Some(&first), 10)
+        .await
+        .unwrap();
+    assert_eq!((rest.len(), rest[0].id.as_str()), (1, "j3"));
 
     let forget = |job: &Job, what, round| {
         let (ledger, id) = (Arc::clone(&world.ledger), job.id.clone());
@@ -261,4 +272,18 @@ pub(crate) async fn kept_files_are_named_and_forgotten(bench: &dyn Bench) {
         panic!("not begun");
     };
     assert_eq!(job.stage, Some(Stage::Generate));
+}
+
+/// What is written to see whether anything can be.
+pub(crate) async fn marks_are_made_and_removed(bench: &dyn Bench) {
+    let world = bench.fresh().await;
+    let ledger = &world.ledger;
+    for name in ["w-1", "w-2", "w-1"] {
+        ledger.mark(name, at(9)).await.unwrap();
+    }
+    ledger.unmark("w-2").await.unwrap();
+    ledger.unmark("w-2").await.unwrap();
+    ledger.unmark_old(at(10)).await.unwrap();
+    ledger.unmark_old(at(10)).await.unwrap();
+    ledger.mark("w-1", at(20)).await.unwrap();
 }

@@ -354,7 +354,7 @@ impl Maker {
         let now = self.stand.clock.now();
         let folder = job.result.unwrap().video;
         let (folder, _) = folder.rsplit_once('/').unwrap();
-        self.stand.storage.delete_folder(folder).await.unwrap();
+        self.stand.storage.sweep(folder, |_| true).await.unwrap();
         let forgotten = self
             .stand
             .ledger

@@ -1,0 +1,128 @@
+//! Whether the service can take work, looked at once for all who ask.
+//!
+//! Reading tells little: a disk that is full, or was mounted read-only, answers reads for ever.
+//! So a mark is written into each store, seldom; and everybody who asks within seconds gets the
+//! same answer, since anybody may ask.
+
+use std::fmt::Display;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+
+use super::HttpState;
+use crate::clock::{Timestamp, later};
+
+/// Probes usually wait for a few seconds at most.
+const PING_TIMEOUT: Duration = Duration::from_secs(2);
+/// A write waits for those before it.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long an answer is good for.
+const FRESH: Duration = Duration::from_secs(3);
+/// How long it is believed that what could be written, or not, still can or cannot be.
+const WRITE_EVERY: Duration = Duration::from_secs(30);
+
+/// Which parts can be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Up {
+    pub(super) ledger: bool,
+    pub(super) queue: bool,
+    pub(super) storage: bool,
+}
+
+/// What was seen last. Shared by all requests.
+#[derive(Debug, Clone)]
+pub(super) struct Readiness {
+    /// The name of this process's marks.
+    name: Arc<str>,
+    seen: Arc<Mutex<Seen>>,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    up: Option<(Timestamp, Up)>,
+    /// Whether ledger and storage took a mark.
+    written: Option<(Timestamp, (bool, bool))>,
+}
+
+/// What was seen, if that is not too long ago; nor after now, by a clock that was set back.
+fn fresh<T: Copy>(seen: Option<(Timestamp, T)>, now: Timestamp, good_for: Duration) -> Option<T> {
+    let (at, what) = seen?;
+    (at <= now && now < later(at, good_for)).then_some(what)
+}
+
+impl Readiness {
+    pub(super) fn new() -> Self {
+        let name = format!("w-{}", ulid::Ulid::new().to_string().to_lowercase());
+        Self {
+            name: name.into(),
+            seen: Arc::default(),
+        }
+    }
+
+    /// Who asks while somebody looks waits for what that one sees.
+    pub(super) async fn look(&self, state: &HttpState) -> Up {
+        let mut seen = self.seen.lock().await;
+        let now = state.clock.now();
+        if let Some(up) = fresh(seen.up, now, FRESH) {
+            return up;
+        }
+        let known = fresh(seen.written, now, WRITE_EVERY);
+        if known.is_none() {
+            // Noted before: a try whose caller goes away is not made again at once.
+            seen.written = Some((now, (false, false)));
+        }
+        let written = async {
+            match known {
+                Some(written) => written,
+                None => self.write(state).await,
+            }
+        };
+        let (ledger, queue, storage, written) = tokio::join!(
+            within("ledger", PING_TIMEOUT, state.ledger.ping()),
+            within("queue", PING_TIMEOUT, state.queue.ping()),
+            within("storage", PING_TIMEOUT, state.storage.ping()),
+            written,
+        );
+        if known.is_none() {
+            seen.written = Some((now, written));
+        }
+        let up = Up {
+            ledger: ledger && written.0,
+            queue,
+            storage: storage && written.1,
+        };
+        seen.up = Some((now, up));
+        up
+    }
+
+    /// Whether ledger and storage take a mark.
+    async fn write(&self, state: &HttpState) -> (bool, bool) {
+        let ledger = state.ledger.mark(&self.name, state.clock.now());
+        let storage = state.storage.mark(&self.name);
+        tokio::join!(
+            within("ledger", WRITE_TIMEOUT, ledger),
+            within("storage", WRITE_TIMEOUT, storage),
+        )
+    }
+}
+
+async fn within<E: Display>(
+    part: &str,
+    timeout: Duration,
+    answer: impl Future<Output = Result<(), E>>,
+) -> bool {
+    match tokio::time::timeout(timeout, answer).await {
+        Ok(Ok(())) => true,
+        Ok(Err(error)) => {
+            tracing::warn!(part, %error, "not ready");
+            false
+        }
+        Err(_) => {
+            let timeout_ms = timeout.as_millis() as u64;
+            tracing::warn!(part, timeout_ms, "not ready");
+            false
+        }
+    }
+}
