@@ -168,6 +168,7 @@ impl App {
                 self.sweep_every,
                 stop.clone(),
             ));
+            background.spawn(clean(Arc::clone(&self.worker), stop.clone()));
         }
         background.close();
 
@@ -231,24 +232,43 @@ pub async fn open_ledger(config: &Config) -> Result<Arc<dyn Ledger>, Failure> {
     adapters::ledger(config).await
 }
 
-/// Brings back what was lost, and deletes what was left, regularly.
+/// Brings back what was lost, regularly.
 async fn sweep(worker: Arc<Worker>, every: Duration, stop: CancellationToken) {
     let mut lost = tokio::time::interval(every);
+    loop {
+        let swept = tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            // What is cut off was recorded, and is found again.
+            swept = async { lost.tick().await; worker.sweep().await } => swept,
+        };
+        match swept {
+            Ok(swept) if swept == Swept::default() => {}
+            Ok(swept) => tracing::info!(
+                jobs = swept.jobs,
+                notices = swept.notifications,
+                faults = swept.faults,
+                unreadable = swept.unreadable,
+                buried = swept.buried,
+                left_alone = swept.left_alone,
+                "overdue work was planned anew"
+            ),
+            Err(error) => tracing::warn!(%error, "the sweep failed"),
+        }
+    }
+}
+
+/// Deletes what was left, regularly.
+async fn clean(worker: Arc<Worker>, stop: CancellationToken) {
     let mut left = tokio::time::interval(CLEAN_EVERY);
     loop {
-        tokio::select! {
+        let cleaned = tokio::select! {
+            biased;
             () = stop.cancelled() => return,
-            _ = lost.tick() => match worker.sweep().await {
-                Ok(swept) if swept == Swept::default() => {}
-                Ok(swept) => tracing::info!(
-                    jobs = swept.jobs, notices = swept.notifications, "overdue work was planned anew"
-                ),
-                Err(error) => tracing::warn!(%error, "the sweep failed"),
-            },
-            _ = left.tick() => match worker.clean().await {
-                cleaned if cleaned == Cleaned::default() => {}
-                cleaned => tracing::info!(?cleaned, "files were deleted"),
-            },
+            cleaned = async { left.tick().await; worker.clean().await } => cleaned,
+        };
+        if cleaned != Cleaned::default() {
+            tracing::info!(?cleaned, "files were deleted");
         }
     }
 }

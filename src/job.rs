@@ -48,6 +48,10 @@ pub use watermark::WatermarkSpec;
 /// somebody else wrote and we do not know survive in `extra`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Job {
+    /// The newest [`SCHEMA_VERSION`] that wrote it as a whole or claimed it; absent in what is
+    /// older than versions, and in what other programs create.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub schema_version: u32,
     pub id: JobId,
     pub owner: Owner,
     #[serde(flatten)]
@@ -131,9 +135,15 @@ fn one() -> u32 {
     1
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks like this")]
 fn is_zero(number: &u32) -> bool {
     *number == 0
 }
+
+/// What of a record a revision has to understand. It is raised with a change that the revision
+/// before would misread or damage; that one then leaves such records alone. A field that it may
+/// overlook raises nothing.
+pub const SCHEMA_VERSION: u32 = 1;
 
 /// More submissions than this never happen: attempts and resubmissions are bounded below it.
 pub const MAX_INTENTS: usize = 16;
@@ -340,6 +350,7 @@ impl NewJob {
     #[must_use]
     pub fn into_job(self) -> Job {
         Job {
+            schema_version: SCHEMA_VERSION,
             id: self.id,
             owner: self.owner,
             params: self.params,

@@ -5,6 +5,7 @@
 //! writes, must-not-exist guards entries, and everything else is an increment.
 
 pub mod firestore;
+mod reading;
 pub mod sqlite;
 
 use std::fmt::Debug;
@@ -26,9 +27,13 @@ pub enum LedgerError {
     /// A commit was sent and its answer never came: re-read before anything else.
     #[error("the outcome of a commit is unknown: {0}")]
     Unknown(String),
-    /// The stored document is not a job.
-    #[error("job {id} cannot be read: {reason}")]
+    /// The stored document is damaged: it is no job, or no notice.
+    #[error("{id} cannot be read: {reason}")]
     Malformed { id: String, reason: String },
+    /// The stored document may be of a newer revision of this program: it says so, or holds a
+    /// word that is in no list of ours. It is left alone.
+    #[error("{id} is not for this revision: {reason}")]
+    Newer { id: String, reason: String },
     /// The change does not fit the job: a defect of ours.
     #[error(transparent)]
     Illegal(#[from] crate::job::IllegalChange),
@@ -144,6 +149,52 @@ pub enum Deleted {
 pub struct Due {
     pub id: JobId,
     pub seq: u64,
+    /// Since when.
+    pub at: Timestamp,
+}
+
+/// A notice that somebody has to deliver.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DueNotice {
+    pub id: String,
+    /// Since when.
+    pub at: Timestamp,
+}
+
+/// A place in the list of what is due: a listing goes on behind it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DuePlace {
+    pub at: Timestamp,
+    pub id: String,
+}
+
+impl From<&Due> for DuePlace {
+    fn from(due: &Due) -> Self {
+        Self {
+            at: due.at,
+            id: due.id.to_string(),
+        }
+    }
+}
+
+impl From<&DueNotice> for DuePlace {
+    fn from(due: &DueNotice) -> Self {
+        Self {
+            at: due.at,
+            id: due.id.clone(),
+        }
+    }
+}
+
+/// What became of a record that cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Burial {
+    /// It is noted since when it has been like this; that is not long enough yet.
+    Noted { since: Timestamp },
+    /// It has ended. `released`: the credits that an entry of the job still held.
+    Done { released: Option<Credits> },
+    /// It is unknown, over, or can be read.
+    NothingToDo,
 }
 
 /// A job whose files are kept, and since when: a place in the list of them.
@@ -160,6 +211,11 @@ pub struct Callback {
     pub prediction_id: String,
     pub received_at: Timestamp,
 }
+
+/// One an intent, and a job remembers far fewer: those of its present intents are among these.
+pub const MOST_CALLBACKS: usize = 90;
+/// One a round. More of them are older than anybody asks for.
+pub const MOST_NOTICES: usize = 400;
 
 /// Which jobs to list. Newest first.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -261,9 +317,15 @@ pub trait Ledger: Debug + Send + Sync {
         now: Timestamp,
     ) -> Result<Settled>;
 
-    /// Jobs whose `next_visit_at` is not after `before`, oldest first. Names documents that
-    /// cannot be read too, so that somebody comes to [`Ledger::bury`] them.
-    async fn due(&self, before: Timestamp, limit: u32) -> Result<Vec<Due>>;
+    /// Jobs whose `next_visit_at` is not after `before`, oldest first, behind `after`. Names
+    /// documents that cannot be read too, so that somebody comes to [`Ledger::bury`] them. Fewer
+    /// than `limit` are the last ones.
+    async fn due(
+        &self,
+        before: Timestamp,
+        after: Option<&DuePlace>,
+        limit: u32,
+    ) -> Result<Vec<Due>>;
     /// Raises the wake-up number of a due job to `seen + 1`, for a fresh task name; `None` if it
     /// has moved on since. The visit is then due at once.
     async fn rewake(&self, id: &JobId, seen: u64, now: Timestamp) -> Result<Option<u64>>;
@@ -272,11 +334,14 @@ pub trait Ledger: Debug + Send + Sync {
     /// a task that came too early has used up its name. `None` if the job has moved on since.
     async fn replan(&self, id: &JobId, seen: u64) -> Result<Option<u64>>;
 
-    /// Ends a job whose document cannot be read: status `failed`, error `invalid_job`, due
-    /// nowhere; all other fields stay as they are, for a person to look at. Credits it may hold
-    /// stay held and nobody is told, since the document does not say reliably whose they are.
-    /// `false` if there is nothing to do: the job is unknown, ended, buried before, or can be read.
-    async fn bury(&self, id: &JobId, now: Timestamp) -> Result<bool>;
+    /// Ends a job whose document is damaged and has been so, as it stands now, since another
+    /// call `patience` ago or longer: status `failed`, error `invalid_job`, due nowhere. All else
+    /// stays, for a person to look at, and what is written over is kept. Credits that an entry
+    /// of the job still holds are released, once; nobody is told. A document of a newer revision
+    /// is [`LedgerError::Newer`] and left alone.
+    async fn bury(&self, id: &JobId, now: Timestamp, patience: Duration) -> Result<Burial>;
+    /// The same for a notice: its state is then `undeliverable`, and it is due nowhere.
+    async fn bury_notice(&self, id: &str, now: Timestamp, patience: Duration) -> Result<Burial>;
 
     /// Written by anybody at any time: it never makes an owner's write fail, nor does an
     /// owner's write undo it.
@@ -308,15 +373,30 @@ pub trait Ledger: Debug + Send + Sync {
 
     /// Must not exist yet; `false` if it did.
     async fn record_callback(&self, id: &JobId, callback: &Callback) -> Result<bool>;
+    /// The newest [`MOST_CALLBACKS`] of a job, oldest first.
     async fn callbacks(&self, id: &JobId) -> Result<Vec<Callback>>;
 
     async fn notification(&self, id: &str) -> Result<Option<Notification>>;
-    /// A job's notices, first round first.
+    /// The newest [`MOST_NOTICES`] of a job, first round first.
     async fn notifications(&self, id: &JobId) -> Result<Vec<Notification>>;
     /// Sends a notice on its way once more, whatever became of it: see [`Notification::replay`].
     /// The notice as it is then; `None` if there is none.
     async fn replay(&self, id: &str, now: Timestamp) -> Result<Option<Notification>>;
-    async fn due_notifications(&self, before: Timestamp, limit: u32) -> Result<Vec<Notification>>;
+    /// Notices that are due, as [`Ledger::due`] names jobs.
+    async fn due_notifications(
+        &self,
+        before: Timestamp,
+        after: Option<&DuePlace>,
+        limit: u32,
+    ) -> Result<Vec<DueNotice>>;
+    /// Raises the number of a notice's next task from the one that was `seen`: see
+    /// [`Notification::replan`]. The notice as it is then; `None` if there was nothing to plan.
+    async fn replan_notice(
+        &self,
+        id: &str,
+        seen: u32,
+        at: Option<Timestamp>,
+    ) -> Result<Option<Notification>>;
     /// Counts one delivery and notes what came of it. `delivered` is final: what a slower twin
     /// of that delivery has to say later changes nothing, nor does an unknown id.
     async fn record_delivery(

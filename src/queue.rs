@@ -82,6 +82,18 @@ impl Task {
     }
 }
 
+impl Task {
+    /// Whether it is a task of the job, or of one of its notices.
+    #[must_use]
+    pub fn is_of(&self, job: &JobId) -> bool {
+        match self {
+            Self::Job { id, .. } => id == job,
+            // Notices are named `{job}:{round}:{event}`.
+            Self::Outbox { id, .. } => id.split(':').next() == Some(job.as_str()),
+        }
+    }
+}
+
 impl fmt::Display for Task {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name())
@@ -100,12 +112,26 @@ pub enum QueueError {
     Refused(String),
 }
 
+/// What became of planning a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheduled {
+    /// It will be delivered.
+    Planned,
+    /// There is, or was a while ago, a task of that name: nothing was changed. One that is over
+    /// is not delivered again, so a promise needs a name that nobody has used.
+    Known,
+}
+
 /// Plans tasks.
 #[async_trait]
 pub trait Queue: Debug + Send + Sync {
-    /// Delivers `task` at `at` or later, at least once. A task of the same name that exists is
-    /// left as it is: that is success.
-    async fn schedule(&self, task: &Task, at: Timestamp) -> Result<(), QueueError>;
+    /// Delivers `task` at `at` or later, at least once, unless its name is known already.
+    async fn schedule(&self, task: &Task, at: Timestamp) -> Result<Scheduled, QueueError>;
+    /// Drops the tasks of a job that was deleted, and of its notices, with their names; gives
+    /// their number. A queue that cannot find them delivers them to nobody: also good.
+    async fn forget(&self, _job: &JobId) -> Result<u32, QueueError> {
+        Ok(0)
+    }
     async fn ping(&self) -> Result<(), QueueError>;
 }
 
@@ -116,6 +142,8 @@ pub enum Delivery {
     Acknowledged,
     /// Bring it again, after the queue's own pause.
     Again,
+    /// The same, but at this moment at the latest.
+    AgainBy(Timestamp),
 }
 
 /// Who receives tasks: the worker, for the embedded queue.

@@ -55,7 +55,9 @@ pub(crate) enum Durability {
     ProcessEnd,
 }
 
-/// The tables of one adapter: several adapters may share a file, each with its own version.
+/// The tables of one adapter, or a part of them: each part of a file has its own version. A
+/// program refuses a part that is newer than it knows and does not look at parts it does not
+/// know, so tables that an older release may overlook are a part of their own.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Schema {
     pub(crate) part: &'static str,
@@ -76,24 +78,24 @@ impl Database {
     pub(crate) fn open(
         path: &Path,
         durability: Durability,
-        schema: Schema,
+        parts: &[Schema],
     ) -> Result<Self, DatabaseError> {
         if path.to_string_lossy().starts_with("file:") {
-            return Self::prepare(Connection::open(path)?, None, durability, schema);
+            return Self::prepare(Connection::open(path)?, None, durability, parts);
         }
         close_to_others(path);
         let connection = Connection::open(path)?;
         let anchor = Anchor::of(path).map_err(DatabaseError::Gone)?;
-        Self::prepare(connection, Some(anchor), durability, schema)
+        Self::prepare(connection, Some(anchor), durability, parts)
     }
 
     /// A database of its own that goes away with the last handle.
-    pub(crate) fn open_in_memory(schema: Schema) -> Result<Self, DatabaseError> {
+    pub(crate) fn open_in_memory(parts: &[Schema]) -> Result<Self, DatabaseError> {
         Self::prepare(
             Connection::open_in_memory()?,
             None,
             Durability::ProcessEnd,
-            schema,
+            parts,
         )
     }
 
@@ -101,7 +103,7 @@ impl Database {
         mut connection: Connection,
         anchor: Option<Anchor>,
         durability: Durability,
-        schema: Schema,
+        parts: &[Schema],
     ) -> Result<Self, DatabaseError> {
         connection.busy_timeout(BUSY_TIMEOUT)?;
         connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
@@ -112,7 +114,9 @@ impl Database {
         };
         connection.pragma_update(None, "synchronous", synchronous)?;
         connection.pragma_update(None, "foreign_keys", true)?;
-        migrate(&mut connection, schema)?;
+        for part in parts {
+            migrate(&mut connection, *part)?;
+        }
         Ok(Self {
             connection: Arc::new(Mutex::new(connection)),
             anchor,

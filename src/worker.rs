@@ -26,6 +26,7 @@ mod running;
 mod settings;
 mod stages;
 mod stop;
+mod sweep;
 mod visit;
 mod walk;
 mod watchdog;
@@ -49,7 +50,7 @@ use crate::ledger::{Claimed, Deleted, Ledger, LedgerError};
 use crate::notify::Notifier;
 use crate::outgoing::Fetcher;
 use crate::provider::{CallbackGate, Provider};
-use crate::queue::{Delivery, Queue, Receiver, Task, Why};
+use crate::queue::{Delivery, Queue, Receiver, Scheduled, Task, Why};
 use crate::storage::Storage;
 use crate::telemetry::metrics;
 
@@ -60,6 +61,7 @@ pub use quote::{ProviderQuote, Quote, QuoteError, QuoteRequest};
 use running::Running;
 pub use settings::{BrandWatermark, Retention, Settings};
 pub use stop::StopReason;
+pub use sweep::Swept;
 use walk::Walk;
 
 /// Everything the worker works with.
@@ -95,6 +97,8 @@ pub enum Visit {
     /// The owner holds as many places as one may, or all are taken: bring the task again. No
     /// claim was made.
     Busy,
+    /// The job is of a newer release, whose workers go on with it; bring the task again.
+    LeftAlone,
     /// The service is stopping and takes no more visits.
     Draining,
     /// The ledger or the queue does not answer; bring the task again.
@@ -112,6 +116,7 @@ impl Visit {
             Self::Held { .. } => "held",
             Self::NotFound => "not_found",
             Self::Busy => "busy",
+            Self::LeftAlone => "left_alone",
             Self::Draining => "draining",
             Self::Unavailable { .. } => "unavailable",
         }
@@ -131,17 +136,12 @@ pub enum OutboxVisit {
     NotFound,
     /// There is no place to deliver it in: bring the task again.
     Busy,
+    /// The notice is of a newer release; bring the task again.
+    LeftAlone,
     Draining,
     Unavailable {
         message: String,
     },
-}
-
-/// What a sweep found.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
-pub struct Swept {
-    pub jobs: u32,
-    pub notifications: u32,
 }
 
 /// What a cleaning deleted.
@@ -174,11 +174,6 @@ impl Cleaned {
 /// Left-over objects cost little; looking for them lists folders.
 pub const CLEAN_EVERY: Duration = Duration::from_secs(3600);
 
-/// Clocks of different machines differ: nothing is called overdue before this.
-const SWEEP_GRACE: Duration = Duration::from_secs(15);
-/// Jobs looked at in one sweep; the next one goes on.
-const SWEEP_LIMIT: u32 = 500;
-
 /// The worker: owns no job, holds leases.
 #[derive(Debug)]
 pub struct Worker {
@@ -194,6 +189,8 @@ pub struct Worker {
     places: places::AllPlaces,
     last_balance: balance::LastLook,
     limiter: limiter::Limiter,
+    sweep_places: sweep::Places,
+    delivering: outbox::Delivering,
     last_cleaning: Mutex<Option<Instant>>,
 }
 
@@ -221,6 +218,8 @@ impl Worker {
             last_cleaning: Mutex::default(),
             places,
             last_balance: balance::LastLook::default(),
+            sweep_places: sweep::Places::default(),
+            delivering: outbox::Delivering::default(),
             limiter,
         })
     }
@@ -298,7 +297,7 @@ impl Worker {
             Ok(Claimed::Ended) => Visit::NothingToDo,
             Ok(Claimed::NotFound) => Visit::NotFound,
             // If the claim was made, its lease runs out; that costs an attempt, no more.
-            Err(error) => unavailable(&error),
+            Err(error) => unread(&error),
         }
     }
 
@@ -307,18 +306,7 @@ impl Worker {
         let job = match self.services.ledger.read(id).await {
             Ok(Some(job)) => job,
             Ok(None) => return Err(Visit::NotFound),
-            Err(LedgerError::Malformed { id: name, reason }) => {
-                tracing::error!(
-                    job = name,
-                    reason,
-                    "the job's document cannot be read; ending it"
-                );
-                return Err(match self.services.ledger.bury(id, self.now()).await {
-                    Ok(_) => Visit::NothingToDo,
-                    Err(error) => unavailable(&error),
-                });
-            }
-            Err(error) => return Err(unavailable(&error)),
+            Err(error) => return Err(unread(&error)),
         };
         if job.status.is_ended() {
             return Err(Visit::NothingToDo);
@@ -347,7 +335,7 @@ impl Worker {
             Ok(Some(seq)) => job.wake.seq = seq,
             // Somebody was first, and plans it.
             Ok(None) => return Visit::NothingToDo,
-            Err(error) => return unavailable(&error),
+            Err(error) => return unread(&error),
         }
         match self.plan_wake(&job).await {
             Ok(()) => Visit::Early { at },
@@ -367,23 +355,38 @@ impl Worker {
             .any(|callback| callback.received_at >= job.updated_at))
     }
 
-    /// Creates the task of the recorded wake-up.
+    /// Creates the task of the recorded wake-up, under a fresh number where the recorded one names
+    /// a task that is over: of an earlier job under the same id, say.
     async fn plan_wake(&self, job: &Job) -> Result<(), Visit> {
         let Some(at) = job.next_visit_at else {
             return Ok(());
         };
-        let task = Task::Job {
-            id: job.id.clone(),
-            seq: job.wake.seq,
-            why: Why::Wake,
-        };
-        self.services
-            .queue
-            .schedule(&task, at)
-            .await
-            .map_err(|error| Visit::Unavailable {
-                message: error.to_string(),
-            })
+        let mut seq = job.wake.seq;
+        for _ in 0..sweep::NAMES {
+            let task = Task::Job {
+                id: job.id.clone(),
+                seq,
+                why: Why::Wake,
+            };
+            match self.services.queue.schedule(&task, at).await {
+                Ok(Scheduled::Planned) => return Ok(()),
+                Ok(Scheduled::Known) => {}
+                Err(error) => {
+                    return Err(Visit::Unavailable {
+                        message: error.to_string(),
+                    });
+                }
+            }
+            seq = match self.services.ledger.replan(&job.id, seq).await {
+                Ok(Some(seq)) => seq,
+                // Somebody else moves it on.
+                Ok(None) => return Ok(()),
+                Err(error) => return Err(unread(&error)),
+            };
+        }
+        Err(Visit::Unavailable {
+            message: "no free name for the task".into(),
+        })
     }
 
     /// Delivers one notice.
@@ -392,9 +395,13 @@ impl Worker {
             return OutboxVisit::Draining;
         }
         let worker = Arc::clone(self);
-        let task = self
-            .tracker
-            .spawn(async move { outbox::deliver(&worker, &id).await });
+        let task = self.tracker.spawn(async move {
+            // A second task of a notice whose delivery runs: that one plans what comes next.
+            let Some(_entered) = worker.delivering.enter(&id) else {
+                return OutboxVisit::NothingToDo;
+            };
+            outbox::deliver(&worker, &id).await
+        });
         match task.await {
             Ok(visit) => visit,
             Err(error) => OutboxVisit::Unavailable {
@@ -421,55 +428,11 @@ impl Worker {
         }
     }
 
-    /// Plans anew what is overdue: wake-ups and deliveries that were lost.
+    /// Plans anew what is overdue: wake-ups and deliveries that were lost. What could not be done
+    /// is counted; it fails only where the ledger does not even say what is overdue.
     pub async fn sweep(self: &Arc<Self>) -> Result<Swept, LedgerError> {
-        let now = self.now();
-        let before = now.checked_sub(SWEEP_GRACE).unwrap_or(now);
-        let mut swept = Swept::default();
-        for due in self.services.ledger.due(before, SWEEP_LIMIT).await? {
-            // It waits for a place here, and will be visited.
-            if self.places.lines.holds(due.id.as_str()) {
-                continue;
-            }
-            // A name can stay reserved for a day after its task was exhausted: hence a new one.
-            let Some(seq) = self.services.ledger.rewake(&due.id, due.seq, now).await? else {
-                continue;
-            };
-            let task = Task::Job {
-                id: due.id,
-                seq,
-                why: Why::Wake,
-            };
-            match self.services.queue.schedule(&task, now).await {
-                Ok(()) => swept.jobs += 1,
-                Err(error) => {
-                    tracing::warn!(%task, %error, "the overdue visit could not be planned");
-                }
-            }
-        }
-        for notice in self
-            .services
-            .ledger
-            .due_notifications(before, SWEEP_LIMIT)
-            .await?
-        {
-            if self.places.lines.holds(&notice.id) {
-                continue;
-            }
-            let delivery = notice.next_task();
-            let task = Task::Outbox {
-                id: notice.id,
-                delivery,
-            };
-            match self.services.queue.schedule(&task, now).await {
-                Ok(()) => swept.notifications += 1,
-                Err(error) => {
-                    tracing::warn!(%task, %error, "the overdue notice could not be planned");
-                }
-            }
-        }
-        self.watch_balance().await;
-        Ok(swept)
+        let (swept, ()) = tokio::join!(self.sweep_all(), self.watch_balance());
+        swept
     }
 
     /// Deletes files that died with their worker or their lease and files that have been kept for
@@ -592,9 +555,43 @@ fn unavailable(error: &LedgerError) -> Visit {
     }
 }
 
+/// What a task comes to whose job could not be read.
+fn unread(error: &LedgerError) -> Visit {
+    match error {
+        // The sweep watches it, and ends it if it stays like this.
+        LedgerError::Malformed { id, reason } => {
+            tracing::warn!(job = id, reason, "the job's document cannot be read");
+            metrics::not_swept("job", "unreadable");
+            Visit::NothingToDo
+        }
+        LedgerError::Newer { id, reason } => {
+            tracing::warn!(job = id, reason, "a job of a newer release is left alone");
+            metrics::not_swept("job", "left_alone");
+            Visit::LeftAlone
+        }
+        other => unavailable(other),
+    }
+}
+
 /// Deliveries of a task for an unknown job or notice that are answered “not found”, since its
 /// document may be on its way. The next one is taken for the last.
 pub const UNKNOWN_JOB_DELIVERIES: u32 = 5;
+
+/// Gives up a task of a job that is not there. A later wake-up was planned by a visit of the job,
+/// so there was one: it was deleted since. The first one may be of a creator whose document never
+/// came, and only a person can tell.
+pub(crate) fn unknown_job(id: &JobId, seq: u64) {
+    if seq > 1 {
+        tracing::info!(job = %id, seq, "a task names a job that was deleted");
+    } else {
+        tracing::error!(job = %id, seq, "a task names a job that does not exist");
+    }
+}
+
+/// The same for a notice: its task is planned after it was written, so it was deleted since.
+pub(crate) fn unknown_notice(id: &str) {
+    tracing::info!(notification = id, "a task names a notice that was deleted");
+}
 
 #[async_trait]
 impl Receiver for Arc<Worker> {
@@ -605,12 +602,14 @@ impl Receiver for Arc<Worker> {
                     Delivery::Acknowledged
                 }
                 Visit::NotFound if deliveries > UNKNOWN_JOB_DELIVERIES => {
-                    tracing::error!(job = %id, "a task names a job that does not exist");
+                    unknown_job(&id, seq);
                     Delivery::Acknowledged
                 }
+                // Whoever died with the lease is not waited for any longer than it runs.
+                Visit::Held { until } => Delivery::AgainBy(until),
                 Visit::NotFound
-                | Visit::Held { .. }
                 | Visit::Busy
+                | Visit::LeftAlone
                 | Visit::Draining
                 | Visit::Unavailable { .. } => Delivery::Again,
             },
@@ -619,14 +618,12 @@ impl Receiver for Arc<Worker> {
                     Delivery::Acknowledged
                 }
                 OutboxVisit::NotFound if deliveries > UNKNOWN_JOB_DELIVERIES => {
-                    tracing::error!(
-                        notification = id,
-                        "a task names a notice that does not exist"
-                    );
+                    unknown_notice(&id);
                     Delivery::Acknowledged
                 }
                 OutboxVisit::NotFound
                 | OutboxVisit::Busy
+                | OutboxVisit::LeftAlone
                 | OutboxVisit::Draining
                 | OutboxVisit::Unavailable { .. } => Delivery::Again,
             },

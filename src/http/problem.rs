@@ -159,7 +159,10 @@ impl From<LedgerError> for Problem {
         let code = match error {
             LedgerError::Malformed { .. } => Code::InvalidJob,
             LedgerError::Illegal(_) => Code::Internal,
-            LedgerError::Unavailable(_) | LedgerError::Unknown(_) => Code::LedgerUnavailable,
+            // An instance of the newer revision answers, once it is there.
+            LedgerError::Unavailable(_) | LedgerError::Unknown(_) | LedgerError::Newer { .. } => {
+                Code::LedgerUnavailable
+            }
             LedgerError::Full { .. } => Code::Overloaded,
         };
         Self::new(code).because(error)

@@ -21,7 +21,7 @@ use super::openapi::{Routes, problems};
 use super::{HttpState, Problem, api, auth};
 use crate::job::{Code, JobId, kinds};
 use crate::queue::Why;
-use crate::worker::{Cleaned, OutboxVisit, Swept, UNKNOWN_JOB_DELIVERIES, Visit};
+use crate::worker::{self, Cleaned, OutboxVisit, Swept, UNKNOWN_JOB_DELIVERIES, Visit};
 
 pub(super) fn routes(state: &HttpState) -> Routes {
     OpenApiRouter::new()
@@ -119,17 +119,25 @@ async fn job(
     let task: JobTask = serde_json::from_value(body)
         .map_err(|error| Problem::fault("body", format!("is not a job's task: {error}")))?;
     let Ok(id) = id.parse::<JobId>() else {
-        return unknown("a task names what cannot be a job", &id, deliveries);
+        unknown(deliveries)?;
+        let id: String = id.chars().take(200).collect();
+        tracing::error!(
+            id,
+            deliveries,
+            "a task names what cannot be a job; it is given up"
+        );
+        return Ok(done(Outcome::Unknown));
     };
     tracing::debug!(job = %id, seq = task.seq, why = ?task.why, deliveries, "a task has come");
     answer_visit(
         state.worker.visit(id.clone(), task.seq).await,
         &id,
+        task.seq,
         deliveries,
     )
 }
 
-fn answer_visit(visit: Visit, id: &JobId, deliveries: u32) -> Result<Response, Problem> {
+fn answer_visit(visit: Visit, id: &JobId, seq: u64, deliveries: u32) -> Result<Response, Problem> {
     match visit {
         Visit::Advanced => Ok(done(Outcome::Advanced)),
         Visit::NothingToDo => Ok(done(Outcome::NothingToDo)),
@@ -137,7 +145,12 @@ fn answer_visit(visit: Visit, id: &JobId, deliveries: u32) -> Result<Response, P
         Visit::Held { until } => {
             Err(Problem::new(Code::Conflict).detail(format!("The job is held until {until}.")))
         }
-        Visit::NotFound => unknown("a task names no job", id.as_str(), deliveries),
+        Visit::NotFound => {
+            unknown(deliveries)?;
+            worker::unknown_job(id, seq);
+            Ok(done(Outcome::Unknown))
+        }
+        Visit::LeftAlone => Err(left_alone()),
         Visit::Busy => Err(busy()),
         Visit::Draining => Err(draining()),
         Visit::Unavailable { message } => Err(unavailable(&message)),
@@ -176,7 +189,12 @@ fn answer_outbox(visit: OutboxVisit, id: &str, deliveries: u32) -> Result<Respon
         OutboxVisit::Delivered => Ok(done(Outcome::Delivered)),
         OutboxVisit::NothingToDo => Ok(done(Outcome::NothingToDo)),
         OutboxVisit::Planned { .. } => Ok(done(Outcome::Planned)),
-        OutboxVisit::NotFound => unknown("a task names no notice", id, deliveries),
+        OutboxVisit::NotFound => {
+            unknown(deliveries)?;
+            worker::unknown_notice(id);
+            Ok(done(Outcome::Unknown))
+        }
+        OutboxVisit::LeftAlone => Err(left_alone()),
         OutboxVisit::Busy => Err(busy()),
         OutboxVisit::Draining => Err(draining()),
         OutboxVisit::Unavailable { message } => Err(unavailable(&message)),
@@ -196,10 +214,10 @@ problems!(SweepProblems: Unauthorized, Unauthorized as FORBIDDEN,
     responses((status = 200, description = "How much was woken and deleted.", body = Housekeeping), SweepProblems),
 )]
 async fn sweep(State(state): State<HttpState>) -> Result<Response, Problem> {
-    let swept = Arc::clone(&state.worker).sweep().await;
+    // Neither waits for the other, nor stops where the other fails.
+    let sweep = Arc::clone(&state.worker).sweep();
+    let (swept, cleaned) = tokio::join!(sweep, state.worker.clone().clean());
     let swept = swept.map_err(|error| unavailable(&error.to_string()))?;
-    // Afterwards: what is overdue does not wait for files to be deleted.
-    let cleaned = state.worker.clean().await;
     Ok(Json(Housekeeping { swept, cleaned }).into_response())
 }
 
@@ -227,13 +245,16 @@ fn done(outcome: Outcome) -> Response {
     Json(Done { outcome }).into_response()
 }
 
-fn unknown(what: &str, id: &str, deliveries: u32) -> Result<Response, Problem> {
+/// What a task names may still be on its way.
+fn unknown(deliveries: u32) -> Result<(), Problem> {
     if deliveries <= UNKNOWN_JOB_DELIVERIES {
         return Err(Problem::new(Code::NotFound));
     }
-    let id: String = id.chars().take(200).collect();
-    tracing::error!(id, deliveries, "{what}; the task is given up");
-    Ok(done(Outcome::Unknown))
+    Ok(())
+}
+
+fn left_alone() -> Problem {
+    Problem::new(Code::Conflict).detail("It is of a newer release of this service.")
 }
 
 fn draining() -> Problem {
@@ -274,11 +295,12 @@ mod tests {
             (Visit::NotFound, 5, 404),
             (Visit::NotFound, 6, 200),
             (Visit::Busy, 9, 409),
+            (Visit::LeftAlone, 9, 409),
             (Visit::Draining, 1, 409),
             (unavailable(), 9, 500),
         ] {
             let text = format!("{visit:?} {deliveries}");
-            let got = answer_visit(visit, &id, deliveries)
+            let got = answer_visit(visit, &id, 2, deliveries)
                 .map_or_else(|problem| problem.status, |response| response.status());
             assert_eq!(got.as_u16(), status, "{text}");
         }

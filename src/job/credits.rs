@@ -212,6 +212,46 @@ impl CreditEntry {
             at,
         }
     }
+
+    /// The same for a job under an id that another job had before: its entry of that name stays,
+    /// and this one names the job by when it was made, too.
+    #[must_use]
+    pub fn of_job_made_anew(mut self, created_at: Timestamp) -> Self {
+        self.id = format!("{}:{}", self.id, created_at.as_microsecond());
+        self
+    }
+
+    /// The entry that gives back what a job's `entries` hold, if they hold anything: for a job
+    /// whose own document cannot be asked.
+    #[must_use]
+    pub fn release_of(entries: &[Self], now: Timestamp) -> Option<Self> {
+        let mut held = 0u64;
+        let mut last = None;
+        for entry in entries {
+            match entry.kind {
+                EntryKind::Hold => {
+                    held = held.saturating_add(entry.amount.0);
+                    last = Some(entry);
+                }
+                EntryKind::Capture | EntryKind::Release => {
+                    held = held.saturating_sub(entry.amount.0);
+                }
+                EntryKind::Deduct | EntryKind::Grant => {}
+            }
+        }
+        let hold = last.filter(|_| held > 0)?;
+        let (hold_word, release) = (EntryKind::Hold.as_str(), EntryKind::Release.as_str());
+        let id = hold
+            .id
+            .replacen(&format!(":{hold_word}"), &format!(":{release}"), 1);
+        Some(Self {
+            id,
+            kind: EntryKind::Release,
+            amount: Credits(held),
+            job: hold.job.clone(),
+            at: now,
+        })
+    }
 }
 
 /// An account's balance. `credits` can be driven below zero only by `deduct_on_completion`.

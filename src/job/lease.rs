@@ -83,6 +83,8 @@ impl Job {
         self.next_visit_at = self.lease.expires_at;
         self.updated_at = now;
         self.revision += 1;
+        // From here on it holds what this revision writes.
+        self.schema_version = super::SCHEMA_VERSION;
         Ok(Claim {
             holder: holder.to_owned(),
             fence: self.lease.fence,

@@ -107,6 +107,9 @@ impl Channel {
 /// repeats.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Notification {
+    /// The [`SCHEMA_VERSION`](super::SCHEMA_VERSION) that wrote it; absent in older ones.
+    #[serde(default)]
+    pub schema_version: u32,
     /// `{job}:{round}:{event}`.
     pub id: String,
     pub job: JobId,
@@ -123,6 +126,10 @@ pub struct Notification {
     /// The deliveries there were when that happened last: tries are counted from there.
     #[serde(default)]
     pub replayed_after: u32,
+    /// How often its next try was planned anew, since the task that was to bring it was lost or
+    /// came too early.
+    #[serde(default)]
+    pub wake: u32,
     /// When to try next; absent once delivered or given up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_at: Option<Timestamp>,
@@ -159,6 +166,7 @@ impl Notification {
     pub fn terminal(job: &Job, channel: Channel, now: Timestamp) -> Option<Self> {
         let event = Event::of(job.status)?;
         Some(Self {
+            schema_version: super::SCHEMA_VERSION,
             id: format!("{}:{}:{}", job.id, job.round, event.as_str()),
             job: job.id.clone(),
             owner: job.owner.clone(),
@@ -183,19 +191,39 @@ impl Notification {
             deliveries: 0,
             replays: 0,
             replayed_after: 0,
+            wake: 0,
             next_at: Some(now),
             last_error: None,
             created_at: now,
         })
     }
 
-    /// The number of the next delivery's task. Every number names a task once: a replay needs a
-    /// fresh one even where no delivery came in between.
+    /// The number of the next delivery's task. Every number names a task once: a replay, or a try
+    /// that is planned anew, needs a fresh one even where no delivery came in between.
     #[must_use]
     pub fn next_task(&self) -> u32 {
         self.deliveries
             .saturating_add(self.replays)
+            .saturating_add(self.wake)
             .saturating_add(1)
+    }
+
+    /// Gives the next try a task of a fresh name, due at `at` or, without, when it was due anyway.
+    /// `false` where there is nothing to plan: it is over, its task is not the one that was
+    /// `seen`, or it is not due by `at` at all.
+    pub fn replan(&mut self, seen: u32, at: Option<Timestamp>) -> bool {
+        let waits = self.state == DeliveryState::Pending && self.next_task() == seen;
+        let Some(next_at) = self.next_at.filter(|_| waits) else {
+            return false;
+        };
+        if let Some(at) = at {
+            if next_at > at {
+                return false;
+            }
+            self.next_at = Some(at);
+        }
+        self.wake = self.wake.saturating_add(1);
+        true
     }
 
     /// Tries since the beginning, or since it was replayed.

@@ -73,6 +73,7 @@ impl Job {
         let forgotten = self.intents.len().saturating_sub(REMEMBERED_INTENTS);
         self.intents.drain(..forgotten);
 
+        self.schema_version = super::SCHEMA_VERSION;
         self.round += 1;
         self.attempt = 1;
         self.attempt_failed = false;

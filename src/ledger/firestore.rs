@@ -21,6 +21,7 @@ mod planning;
 mod retention;
 mod rounds;
 mod store;
+mod unreadable;
 mod values;
 mod writes;
 
@@ -35,8 +36,8 @@ use gcloud_sdk::google_cloud_auth::credentials::{
 use gcloud_sdk::google_cloud_auth::errors::CredentialsError;
 
 use super::{
-    Callback, CancelRequest, Claimed, Commit, Created, Deleted, Due, Held, JobQuery, KeptSince,
-    Ledger, LedgerError, Result, Retried, Settled, Settlement, Tally,
+    Burial, Callback, CancelRequest, Claimed, Commit, Created, Deleted, Due, DueNotice, DuePlace,
+    Held, JobQuery, KeptSince, Ledger, LedgerError, Result, Retried, Settled, Settlement, Tally,
 };
 use crate::job::{
     Account, Change, Claim, CreditEntry, Credits, Job, JobId, Keeping, NewJob, Notification, Owner,
@@ -209,8 +210,13 @@ impl Ledger for FirestoreLedger {
         owner::settle(&self.store, id, claim, settlement, now).await
     }
 
-    async fn due(&self, before: Timestamp, limit: u32) -> Result<Vec<Due>> {
-        planning::due(&self.store, before, limit).await
+    async fn due(
+        &self,
+        before: Timestamp,
+        after: Option<&DuePlace>,
+        limit: u32,
+    ) -> Result<Vec<Due>> {
+        planning::due(&self.store, before, after, limit).await
     }
 
     async fn rewake(&self, id: &JobId, seen: u64, now: Timestamp) -> Result<Option<u64>> {
@@ -221,8 +227,12 @@ impl Ledger for FirestoreLedger {
         planning::replan(&self.store, id, seen).await
     }
 
-    async fn bury(&self, id: &JobId, now: Timestamp) -> Result<bool> {
-        planning::bury(&self.store, id, now).await
+    async fn bury(&self, id: &JobId, now: Timestamp, patience: Duration) -> Result<Burial> {
+        unreadable::bury(&self.store, id, now, patience).await
+    }
+
+    async fn bury_notice(&self, id: &str, now: Timestamp, patience: Duration) -> Result<Burial> {
+        unreadable::bury_notice(&self.store, id, now, patience).await
     }
 
     async fn request_cancel(&self, id: &JobId, _now: Timestamp) -> Result<CancelRequest> {
@@ -277,8 +287,22 @@ impl Ledger for FirestoreLedger {
         outbox::replay(&self.store, id, now).await
     }
 
-    async fn due_notifications(&self, before: Timestamp, limit: u32) -> Result<Vec<Notification>> {
-        outbox::due(&self.store, before, limit).await
+    async fn due_notifications(
+        &self,
+        before: Timestamp,
+        after: Option<&DuePlace>,
+        limit: u32,
+    ) -> Result<Vec<DueNotice>> {
+        outbox::due(&self.store, before, after, limit).await
+    }
+
+    async fn replan_notice(
+        &self,
+        id: &str,
+        seen: u32,
+        at: Option<Timestamp>,
+    ) -> Result<Option<Notification>> {
+        outbox::replan(&self.store, id, seen, at).await
     }
 
     async fn record_delivery(

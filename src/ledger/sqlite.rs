@@ -16,6 +16,7 @@ mod retention;
 mod rounds;
 mod rows;
 mod schema;
+mod unreadable;
 
 use std::path::Path;
 use std::time::Duration;
@@ -23,8 +24,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{
-    Callback, CancelRequest, Claimed, Commit, Created, Deleted, Due, Held, JobQuery, KeptSince,
-    Ledger, LedgerError, Result, Retried, Settled, Settlement, Tally,
+    Burial, Callback, CancelRequest, Claimed, Commit, Created, Deleted, Due, DueNotice, DuePlace,
+    Held, JobQuery, KeptSince, Ledger, LedgerError, Result, Retried, Settled, Settlement, Tally,
 };
 use crate::job::{
     Account, Change, Claim, CreditEntry, Credits, Job, JobId, Keeping, NewJob, Notification, Owner,
@@ -43,13 +44,13 @@ impl SqliteLedger {
     /// Opens the file, made if missing, and brings its tables up to date. Blocks for a moment.
     /// SQLite's `file:` addresses work too.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        let database = Database::open(path.as_ref(), Durability::PowerLoss, schema::SCHEMA)?;
+        let database = Database::open(path.as_ref(), Durability::PowerLoss, schema::PARTS)?;
         Ok(Self::over(database))
     }
 
     /// A ledger that goes away with its last handle, for tests and trials.
     pub fn open_in_memory() -> Result<Self> {
-        Ok(Self::over(Database::open_in_memory(schema::SCHEMA)?))
+        Ok(Self::over(Database::open_in_memory(schema::PARTS)?))
     }
 
     fn over(database: Database) -> Self {
@@ -180,9 +181,15 @@ impl Ledger for SqliteLedger {
             .await
     }
 
-    async fn due(&self, before: Timestamp, limit: u32) -> Result<Vec<Due>> {
+    async fn due(
+        &self,
+        before: Timestamp,
+        after: Option<&DuePlace>,
+        limit: u32,
+    ) -> Result<Vec<Due>> {
+        let after = after.cloned();
         self.database
-            .read(move |db| planning::due(db, before, limit))
+            .read(move |db| planning::due(db, before, after.as_ref(), limit))
             .await
     }
 
@@ -200,10 +207,17 @@ impl Ledger for SqliteLedger {
             .await
     }
 
-    async fn bury(&self, id: &JobId, now: Timestamp) -> Result<bool> {
+    async fn bury(&self, id: &JobId, now: Timestamp, patience: Duration) -> Result<Burial> {
         let id = id.clone();
         self.database
-            .write(move |tx| planning::bury(tx, &id, now))
+            .write(move |tx| unreadable::bury(tx, &id, now, patience))
+            .await
+    }
+
+    async fn bury_notice(&self, id: &str, now: Timestamp, patience: Duration) -> Result<Burial> {
+        let id = id.to_owned();
+        self.database
+            .write(move |tx| unreadable::bury_notice(tx, &id, now, patience))
             .await
     }
 
@@ -285,9 +299,27 @@ impl Ledger for SqliteLedger {
             .await
     }
 
-    async fn due_notifications(&self, before: Timestamp, limit: u32) -> Result<Vec<Notification>> {
+    async fn due_notifications(
+        &self,
+        before: Timestamp,
+        after: Option<&DuePlace>,
+        limit: u32,
+    ) -> Result<Vec<DueNotice>> {
+        let after = after.cloned();
         self.database
-            .read(move |db| outbox::due(db, before, limit))
+            .read(move |db| outbox::due(db, before, after.as_ref(), limit))
+            .await
+    }
+
+    async fn replan_notice(
+        &self,
+        id: &str,
+        seen: u32,
+        at: Option<Timestamp>,
+    ) -> Result<Option<Notification>> {
+        let id = id.to_owned();
+        self.database
+            .write(move |tx| outbox::replan(tx, &id, seen, at))
             .await
     }
 

@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use url::Url;
 
-use super::{Queue, QueueError, Task};
+use super::{Queue, QueueError, Scheduled, Task};
 use crate::clock::{SharedClock, Timestamp, later, whole_micros};
 use crate::google::{self, GoogleAccess, GoogleError};
 use crate::retry::{RetryLimits, RetryPassing};
@@ -207,7 +207,7 @@ fn name(task: &Task) -> String {
 
 #[async_trait]
 impl Queue for CloudTasksQueue {
-    async fn schedule(&self, task: &Task, at: Timestamp) -> Result<(), QueueError> {
+    async fn schedule(&self, task: &Task, at: Timestamp) -> Result<Scheduled, QueueError> {
         let mut url = self.address.clone();
         url.set_path(&format!("{}/tasks", url.path()));
         let body = json!({"task": self.wire(task, at)});
@@ -219,9 +219,12 @@ impl Queue for CloudTasksQueue {
             .await
             .map_err(|error| unavailable(&error))?;
         let status = answer.status();
-        // It exists, or existed: the promise is kept.
-        if status.is_success() || status == StatusCode::CONFLICT {
-            return Ok(());
+        if status.is_success() {
+            return Ok(Scheduled::Planned);
+        }
+        // It exists, or existed. A creation that was answered late and sent again lands here too.
+        if status == StatusCode::CONFLICT {
+            return Ok(Scheduled::Known);
         }
         Err(refused(status, &google::body_start(answer).await))
     }

@@ -3,7 +3,7 @@
 //! A task that is being delivered is invisible for [`INVISIBLE`], kept so by the dispatcher while
 //! the delivery runs; if the process dies, it shows up again. Finished tasks stay as tombstones
 //! for [`RESERVED`], as Cloud Tasks reserves names: planning one of them again does nothing and
-//! is success, so a wake-up that is really meant again needs a new name.
+//! says so, so a wake-up that is really meant again needs a new name.
 //!
 //! Commits survive the end of the process, but a power failure may take the last moments: a
 //! wake-up that is lost with them is found by the sweep over the ledger, which is synced.
@@ -23,16 +23,17 @@ use retry_policies::{Jitter, RetryDecision, RetryPolicy as _};
 use rusqlite::{OptionalExtension as _, Transaction, params};
 use tokio::sync::Notify;
 
-use super::{Delivery, Lane, Queue, QueueError, Task};
+use super::{Delivery, Lane, Queue, QueueError, Scheduled, Task};
 use crate::clock::later;
-use crate::job::Timestamp;
+use crate::job::{JobId, Timestamp};
 use crate::sqlite::{Database, DatabaseError, Durability};
 
 type Result<T> = std::result::Result<T, QueueError>;
 
 /// How long a task that was taken stays out of sight unless the dispatcher renews it: the time a
-/// task is late for when its process dies.
-pub const INVISIBLE: Duration = Duration::from_secs(60);
+/// task is late for when its process dies. No longer than the shortest usual pause between two
+/// deliveries of a notice, so that a death does not break the promise of when it is tried again.
+pub const INVISIBLE: Duration = Duration::from_secs(5);
 /// How long the name of a finished task stays reserved.
 pub const RESERVED: Duration = Duration::from_secs(3600);
 /// A queue longer than this says that nobody works on it.
@@ -70,13 +71,13 @@ impl Bells {
 impl EmbeddedQueue {
     /// Opens the file, made if missing. Blocks for a moment.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        let database = Database::open(path.as_ref(), Durability::ProcessEnd, schema::SCHEMA)?;
+        let database = Database::open(path.as_ref(), Durability::ProcessEnd, &[schema::SCHEMA])?;
         Ok(Self::over(database))
     }
 
     /// A queue that goes away with its last handle, for tests and trials.
     pub fn open_in_memory() -> Result<Self> {
-        Ok(Self::over(Database::open_in_memory(schema::SCHEMA)?))
+        Ok(Self::over(Database::open_in_memory(&[schema::SCHEMA])?))
     }
 
     fn over(database: Database) -> Self {
@@ -193,13 +194,19 @@ impl EmbeddedQueue {
 
 #[async_trait]
 impl Queue for EmbeddedQueue {
-    async fn schedule(&self, task: &Task, at: Timestamp) -> Result<()> {
+    async fn schedule(&self, task: &Task, at: Timestamp) -> Result<Scheduled> {
         let (lane, task, capacity) = (task.lane(), task.clone(), self.capacity);
-        self.database
+        let scheduled = self
+            .database
             .write(move |tx| schedule(tx, &task, at, capacity))
             .await?;
         self.bells.of(lane).notify_one();
-        Ok(())
+        Ok(scheduled)
+    }
+
+    async fn forget(&self, job: &JobId) -> Result<u32> {
+        let job = job.clone();
+        self.database.write(move |tx| forget(tx, &job)).await
     }
 
     async fn ping(&self) -> Result<()> {
@@ -220,13 +227,13 @@ impl From<rusqlite::Error> for QueueError {
     }
 }
 
-fn schedule(tx: &Transaction<'_>, task: &Task, at: Timestamp, capacity: u32) -> Result<()> {
+fn schedule(tx: &Transaction<'_>, task: &Task, at: Timestamp, capacity: u32) -> Result<Scheduled> {
     let name = task.name();
     let known = tx
         .prepare_cached("SELECT 1 FROM tasks WHERE name = ?1")?
         .exists([&name])?;
     if known {
-        return Ok(());
+        return Ok(Scheduled::Known);
     }
     let waiting: u32 = tx
         .prepare_cached(
@@ -239,7 +246,32 @@ fn schedule(tx: &Transaction<'_>, task: &Task, at: Timestamp, capacity: u32) -> 
     let text = serde_json::to_string(task).map_err(|e| QueueError::Unavailable(e.to_string()))?;
     tx.prepare_cached("INSERT INTO tasks (name, task, due_at) VALUES (?1, ?2, ?3)")?
         .execute(params![name, text, at.as_microsecond()])?;
-    Ok(())
+    Ok(Scheduled::Planned)
+}
+
+/// Tombstones go too: a job that is made anew under that id begins with the same names.
+fn forget(tx: &Transaction<'_>, job: &JobId) -> Result<u32> {
+    let mut forgotten = 0;
+    // Names of a job's tasks begin with its id and '-', those of its notices with `outbox-`, its
+    // id and '_'. The next characters, '.' and '`', bound the range; what else lies in between
+    // belongs to jobs whose ids begin alike.
+    for (from, to) in [
+        (format!("{job}-"), format!("{job}.")),
+        (format!("outbox-{job}_"), format!("outbox-{job}`")),
+    ] {
+        let named: Vec<(String, String)> = tx
+            .prepare_cached("SELECT name, task FROM tasks WHERE name >= ?1 AND name < ?2")?
+            .query_map([from, to], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<rusqlite::Result<_>>()?;
+        for (name, text) in named {
+            if parse(&name, &text).is_some_and(|task| task.is_of(job)) {
+                forgotten += tx
+                    .prepare_cached("DELETE FROM tasks WHERE name = ?1")?
+                    .execute([&name])?;
+            }
+        }
+    }
+    Ok(u32::try_from(forgotten).unwrap_or(u32::MAX))
 }
 
 /// What the text of a notice's task begins with. What cannot be read counts as a job's.
@@ -284,7 +316,7 @@ fn take_due(
 fn finish(tx: &Transaction<'_>, name: &str, delivery: Delivery, now: Timestamp) -> Result<()> {
     match delivery {
         Delivery::Acknowledged => bury(tx, name, now),
-        Delivery::Again => {
+        Delivery::Again | Delivery::AgainBy(_) => {
             let deliveries: Option<u32> = tx
                 .prepare_cached(
                     "SELECT deliveries FROM tasks WHERE name = ?1 AND finished_at IS NULL",
@@ -292,11 +324,13 @@ fn finish(tx: &Transaction<'_>, name: &str, delivery: Delivery, now: Timestamp) 
                 .query_row([name], |row| row.get(0))
                 .optional()?;
             if let Some(deliveries) = deliveries {
+                let mut at = later(now, pause_after(deliveries));
+                if let Delivery::AgainBy(latest) = delivery {
+                    // Never at once: who says "again" wants a pause.
+                    at = at.min(latest.max(later(now, FIRST_PAUSE)));
+                }
                 tx.prepare_cached("UPDATE tasks SET due_at = ?2 WHERE name = ?1")?
-                    .execute(params![
-                        name,
-                        later(now, pause_after(deliveries)).as_microsecond()
-                    ])?;
+                    .execute(params![name, at.as_microsecond()])?;
             }
             Ok(())
         }

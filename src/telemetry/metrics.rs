@@ -43,6 +43,7 @@ const MEDIA_SLOTS: &str = "filmlab_media_slots_in_use";
 const MEDIA_BYTES: &str = "filmlab_media_bytes_reserved";
 const MEDIA_CPU: &str = "filmlab_media_cpu_seconds";
 const MEDIA_CRASHES: &str = "filmlab_media_crashes_total";
+const NOT_SWEPT: &str = "filmlab_sweep_unplanned_total";
 const JOBS: &str = "filmlab_jobs";
 const NOTICES: &str = "filmlab_outbox";
 const CLEANED: &str = "filmlab_cleaned_total";
@@ -109,6 +110,15 @@ pub const METRICS: &[Metric] = &[
         "counter",
         &["phase"],
         "Child processes that died of a file, by what they did with it; `source` counts quotes too.",
+    ),
+    metric(
+        NOT_SWEPT,
+        "counter",
+        &["what", "outcome"],
+        "Overdue items that were not planned anew (`what`: `job`, `notice`, or the `list` of \
+         either), by why not: a call `failed`, the record is `unreadable` and watched, was ended \
+         for it (`buried`), or is of a newer release (`left_alone`). Counted again by each sweep, \
+         and by visits that meet such a job.",
     ),
     metric(
         JOBS,
@@ -183,6 +193,10 @@ pub(crate) fn job_ended(kind: &'static str, status: &'static str, code: &'static
 
 pub(crate) fn visited(outcome: &'static str) {
     counter!(VISITS, "outcome" => outcome).increment(1);
+}
+
+pub(crate) fn not_swept(what: &'static str, outcome: &'static str) {
+    counter!(NOT_SWEPT, "what" => what, "outcome" => outcome).increment(1);
 }
 
 pub(crate) fn stage_took(kind: &'static str, stage: &'static str, time: Duration) {

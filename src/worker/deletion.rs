@@ -39,6 +39,10 @@ pub(super) async fn delete(services: &Services, id: &JobId) -> Result<Deleted, F
     let deleted = deleted.retry(Code::LedgerUnavailable)?;
     if deleted == Deleted::Done {
         tracing::info!(job = %id, "the job was deleted");
+        // They would be brought to nobody a few times, and then be given up.
+        if let Err(error) = services.queue.forget(id).await {
+            tracing::info!(job = %id, %error, "tasks of the deleted job are still brought");
+        }
     }
     Ok(deleted)
 }

@@ -119,7 +119,7 @@ fn credits(
 async fn after_end(context: &Context<'_>, job: &Job, notification: &Notification) {
     let task = Task::Outbox {
         id: notification.id.clone(),
-        delivery: 1,
+        delivery: notification.next_task(),
     };
     if let Err(error) = context.services.queue.schedule(&task, context.now()).await {
         tracing::warn!(%error, "the notice waits for the sweeper");

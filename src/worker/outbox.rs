@@ -1,29 +1,36 @@
 //! Delivering one notice, with its own retries under one constant id.
 
+use std::collections::HashSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::sweep::NAMES;
 use super::{OutboxVisit, Services, Worker};
 use crate::clock::later;
 use crate::job::notification::DeliveryState;
 use crate::job::{Notification, Timestamp};
+use crate::ledger::LedgerError;
 use crate::notify::NotifyError;
-use crate::queue::Task;
+use crate::queue::{Scheduled, Task};
 
 pub(super) async fn deliver(worker: &Worker, id: &str) -> OutboxVisit {
     let services = &*worker.services;
     let notice = match services.ledger.notification(id).await {
         Ok(Some(notice)) => notice,
         Ok(None) => return OutboxVisit::NotFound,
-        Err(error) => {
-            return OutboxVisit::Unavailable {
-                message: error.to_string(),
-            };
-        }
+        Err(error) => return unread(id, &error),
     };
     let now = services.clock.now();
     if notice.state != DeliveryState::Pending {
         return OutboxVisit::NothingToDo;
     }
     if let Some(at) = notice.next_at.filter(|at| *at > now) {
-        return plan(services, &notice, at).await;
+        // The task that has come has used up its name: the recorded time gets a fresh one.
+        let seen = notice.next_task();
+        return match services.ledger.replan_notice(id, seen, None).await {
+            Ok(Some(notice)) => plan(services, notice, at).await,
+            Ok(None) => OutboxVisit::NothingToDo,
+            Err(error) => unread(id, &error),
+        };
     }
     let Some(notifier) = services
         .notifiers
@@ -94,6 +101,8 @@ pub(super) async fn deliver(worker: &Worker, id: &str) -> OutboxVisit {
                 .await;
             };
             tracing::warn!(id, message, "the notice was not delivered");
+            // From now on: it may have waited for a place, and for its receiver.
+            let now = services.clock.now();
             let at = later(now, pause.max(retry_after.unwrap_or_default()));
             let recorded = services
                 .ledger
@@ -108,7 +117,7 @@ pub(super) async fn deliver(worker: &Worker, id: &str) -> OutboxVisit {
                 deliveries: notice.deliveries + 1,
                 ..notice
             };
-            plan(services, &tried, at).await
+            plan(services, tried, at).await
         }
     }
 }
@@ -134,15 +143,87 @@ async fn written(
     }
 }
 
-async fn plan(services: &Services, notice: &Notification, at: Timestamp) -> OutboxVisit {
-    let task = Task::Outbox {
-        id: notice.id.clone(),
-        delivery: notice.next_task(),
-    };
-    match services.queue.schedule(&task, at).await {
-        Ok(()) => OutboxVisit::Planned { at },
-        Err(error) => OutboxVisit::Unavailable {
-            message: error.to_string(),
+/// Creates the task of the next try, under a name that nobody has used.
+async fn plan(services: &Services, mut notice: Notification, at: Timestamp) -> OutboxVisit {
+    for _ in 0..NAMES {
+        let task = Task::Outbox {
+            id: notice.id.clone(),
+            delivery: notice.next_task(),
+        };
+        match services.queue.schedule(&task, at).await {
+            Ok(Scheduled::Planned) => return OutboxVisit::Planned { at },
+            Ok(Scheduled::Known) => {}
+            Err(error) => {
+                return OutboxVisit::Unavailable {
+                    message: error.to_string(),
+                };
+            }
+        }
+        notice = match services
+            .ledger
+            .replan_notice(&notice.id, notice.next_task(), None)
+            .await
+        {
+            Ok(Some(notice)) => notice,
+            // Somebody else has planned it since.
+            Ok(None) => return OutboxVisit::NothingToDo,
+            Err(error) => return unread(&notice.id, &error),
+        };
+    }
+    OutboxVisit::Unavailable {
+        message: "no free name for the task".into(),
+    }
+}
+
+/// What a task comes to whose notice could not be read.
+fn unread(id: &str, error: &LedgerError) -> OutboxVisit {
+    match error {
+        // The sweep watches it, and ends it if it stays like this.
+        LedgerError::Malformed { reason, .. } => {
+            tracing::warn!(id, reason, "the notice cannot be read");
+            OutboxVisit::NothingToDo
+        }
+        LedgerError::Newer { reason, .. } => {
+            tracing::warn!(id, reason, "a notice of a newer release is left alone");
+            OutboxVisit::LeftAlone
+        }
+        other => OutboxVisit::Unavailable {
+            message: other.to_string(),
         },
+    }
+}
+
+/// The notices that this process delivers now.
+#[derive(Debug, Default)]
+pub(super) struct Delivering(Mutex<HashSet<String>>);
+
+/// Keeps a notice among them.
+#[derive(Debug)]
+pub(super) struct Entered<'a> {
+    all: &'a Delivering,
+    id: String,
+}
+
+impl Delivering {
+    fn all(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn has(&self, id: &str) -> bool {
+        self.all().contains(id)
+    }
+
+    /// `None` where it is among them.
+    pub(super) fn enter(&self, id: &str) -> Option<Entered<'_>> {
+        self.all().insert(id.to_owned()).then(|| Entered {
+            all: self,
+            id: id.to_owned(),
+        })
+    }
+}
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        self.all.all().remove(&self.id);
     }
 }

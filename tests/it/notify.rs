@@ -55,6 +55,7 @@ async fn receiver() -> (String, Seen) {
 
 fn notice(url: &str) -> Notification {
     Notification {
+        schema_version: 0,
         id: "j1:1:job.completed".into(),
         job: "j1".parse().unwrap(),
         owner: "u1".parse().unwrap(),
@@ -67,6 +68,7 @@ fn notice(url: &str) -> Notification {
         deliveries: 0,
         replays: 0,
         replayed_after: 0,
+        wake: 0,
         next_at: None,
         last_error: None,
         created_at: Timestamp::UNIX_EPOCH,

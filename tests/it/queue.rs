@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use filmlab::clock::{Clock as _, ManualClock, SystemClock};
 use filmlab::job::Timestamp;
 use filmlab::queue::embedded::{EmbeddedQueue, INVISIBLE, RESERVED, Widths};
-use filmlab::queue::{Delivery, Queue as _, QueueError, Receiver, Task, Why};
+use filmlab::queue::{Delivery, Queue as _, QueueError, Receiver, Scheduled, Task, Why};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
@@ -119,7 +119,7 @@ async fn a_delivery_that_died_is_repeated_and_finished_stays_finished() {
     }
     // Another process, after a restart.
     let queue = EmbeddedQueue::open(&path).unwrap();
-    assert_eq!(queue.take_due(at(59), 1).await.unwrap(), []);
+    assert_eq!(queue.take_due(at(4), 1).await.unwrap(), []);
     assert_eq!(
         queue.take_due(at(0) + INVISIBLE, 1).await.unwrap(),
         [(task("a", 1), 2)]
@@ -343,4 +343,93 @@ async fn a_long_delivery_stays_out_of_sight() {
     script.gate.add_permits(1);
     timeout(SOON, running.done).await.unwrap().unwrap();
     assert_eq!(names(&queue).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn planning_says_whether_the_name_was_known() {
+    let queue = EmbeddedQueue::open_in_memory().unwrap();
+    let plan = |seq| {
+        let (queue, task) = (queue.clone(), task("a", seq));
+        async move { queue.schedule(&task, at(0)).await.unwrap() }
+    };
+    assert_eq!(plan(1).await, Scheduled::Planned);
+    assert_eq!(plan(1).await, Scheduled::Known, "it waits");
+    let done = Delivery::Acknowledged;
+    queue.finish(&task("a", 1), done, at(1)).await.unwrap();
+    assert_eq!(plan(1).await, Scheduled::Known, "it is over");
+    assert_eq!(plan(2).await, Scheduled::Planned);
+}
+
+/// Whoever holds the job dies no later than his lease: nobody waits for him any longer.
+#[tokio::test]
+async fn a_task_brought_again_by_a_moment_comes_then_at_the_latest() {
+    let queue = EmbeddedQueue::open_in_memory().unwrap();
+    let task = task("a", 1);
+    queue.schedule(&task, at(0)).await.unwrap();
+    let mut now = 0;
+    for _ in 0..6 {
+        let taken = queue.take_due(at(now), 1).await.unwrap();
+        assert_eq!(taken.len(), 1, "at {now}");
+        let again = Delivery::AgainBy(at(60));
+        queue.finish(&task, again, at(now)).await.unwrap();
+        let (_, due) = queue.pending().await.unwrap().remove(0);
+        assert!(due <= at(60), "{due}");
+        now = (due - at(0)).get_seconds() + 1;
+    }
+    // A moment that has passed is no reason to come at once.
+    queue.take_due(at(200), 1).await.unwrap();
+    let again = Delivery::AgainBy(at(60));
+    queue.finish(&task, again, at(200)).await.unwrap();
+    let (_, due) = queue.pending().await.unwrap().remove(0);
+    assert_eq!(due, at(201));
+}
+
+#[tokio::test]
+async fn the_tasks_of_a_deleted_job_are_forgotten_with_their_names() {
+    let queue = EmbeddedQueue::open_in_memory().unwrap();
+    let notice = |id: &str| Task::Outbox {
+        id: id.to_owned(),
+        delivery: 1,
+    };
+    let own = [task("a", 1), task("a", 2), notice("a:1:job.failed")];
+    let others = [
+        task("a-1", 1),
+        task("a-1-2", 1),
+        task("b", 1),
+        notice("a-1:1:job.failed"),
+        notice("a_1:1:job.failed"),
+    ];
+    for task in own.iter().chain(&others) {
+        queue.schedule(task, at(0)).await.unwrap();
+    }
+    queue
+        .finish(&own[0], Delivery::Acknowledged, at(1))
+        .await
+        .unwrap();
+    assert_eq!(queue.forget(&"a".parse().unwrap()).await.unwrap(), 3);
+    let mut left = names(&queue).await;
+    let mut expected: Vec<String> = others.iter().map(Task::name).collect();
+    left.sort();
+    expected.sort();
+    assert_eq!(left, expected);
+    // A job that is made anew under that id begins with these names.
+    let planned = queue.schedule(&own[0], at(2)).await.unwrap();
+    assert_eq!(planned, Scheduled::Planned);
+    // What was being delivered finds nothing to finish.
+    queue.finish(&own[1], Delivery::Again, at(2)).await.unwrap();
+}
+
+/// What a process that dies leaves is delivered again within the shortest usual pause.
+#[tokio::test]
+async fn a_delivery_cut_off_by_a_death_is_repeated_within_its_pause() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("queue.sqlite");
+    let dying = EmbeddedQueue::open(&path).unwrap();
+    dying.schedule(&task("a", 1), at(0)).await.unwrap();
+    assert_eq!(dying.take_due(at(0), 1).await.unwrap().len(), 1);
+    drop(dying);
+    let other = EmbeddedQueue::open(&path).unwrap();
+    assert_eq!(other.take_due(at(4), 1).await.unwrap(), []);
+    assert_eq!(other.take_due(at(5), 1).await.unwrap(), [(task("a", 1), 2)]);
+    assert!(INVISIBLE <= Duration::from_secs(5), "`notify.min_pause`");
 }

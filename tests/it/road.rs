@@ -3,7 +3,7 @@
 //! A scripted studio stands in the provider's place where exact faults are wanted; time is a
 //! clock that the tests move.
 
-mod bench;
+pub(crate) mod bench;
 mod cancel;
 mod cleaning;
 mod crash;
@@ -25,6 +25,6 @@ mod quotes;
 mod retention;
 mod rounds;
 mod sequences;
-mod studio;
+pub(crate) mod studio;
 mod table;
 mod upgrade;

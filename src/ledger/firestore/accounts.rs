@@ -5,10 +5,11 @@ use gcloud_sdk::google::firestore::v1::Write;
 use super::super::Result;
 use super::documents;
 use super::places::{ENTRIES, Place};
-use super::store::{Committed, Scan, Store, Tries};
+use super::store::{Committed, Found, NAME, Scan, Store, Tries};
+use super::values;
 use super::writes::{Only, Version, create, increment};
 use crate::clock::whole_micros;
-use crate::job::{Account, CreditEntry, Owner};
+use crate::job::{Account, CreditEntry, JobId, Owner, Timestamp};
 
 /// Where the account lies and where its entry of that name.
 pub(super) fn places(store: &Store, owner: &Owner, entry: &str) -> (Place, Place) {
@@ -35,6 +36,40 @@ fn writes(store: &Store, owner: &Owner, entry: &CreditEntry, only: Only) -> Resu
         increment(&user, &[("credits", credits), ("credits_held", held)], only),
         create(&place, documents::of_entry(entry)?),
     ])
+}
+
+/// The entry under a name that is free for a job made at `created_at`; `None` if it was written
+/// for this very job, and its credits have moved. One that is older than the job is of an
+/// earlier job under the same id.
+pub(super) async fn fresh(
+    store: &Store,
+    owner: &Owner,
+    entry: &CreditEntry,
+    created_at: Timestamp,
+) -> Result<Option<CreditEntry>> {
+    let (_, place) = places(store, owner, &entry.id);
+    let Some(found) = store.get(&place).await? else {
+        return Ok(Some(entry.clone()));
+    };
+    if documents::entry(&found).map_or(true, |written| written.at >= created_at) {
+        return Ok(None);
+    }
+    let entry = entry.clone().of_job_made_anew(created_at);
+    let (_, place) = places(store, owner, &entry.id);
+    Ok((!store.has(&place).await?).then_some(entry))
+}
+
+/// All entries of a job's rounds on that account, oldest first.
+pub(super) async fn of_job(store: &Store, owner: &Owner, job: &JobId) -> Result<Vec<CreditEntry>> {
+    let scan = Scan {
+        under: Some(&Place::user(store.root(), owner)),
+        equal: vec![("job", values::text(job.as_str()))],
+        ..Scan::over(ENTRIES, NAME)
+    };
+    let read = |found: Found| documents::entry(&found).ok();
+    let mut entries = store.scan(scan, usize::MAX, read).await?;
+    entries.sort_by_key(|entry| entry.at);
+    Ok(entries)
 }
 
 pub(super) async fn load(store: &Store, owner: &Owner) -> Result<Option<Account>> {

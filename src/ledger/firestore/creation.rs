@@ -2,7 +2,7 @@
 
 use gcloud_sdk::google::firestore::v1::Write;
 
-use super::super::{Callback, CancelRequest, Created, Result};
+use super::super::{Callback, CancelRequest, Created, MOST_CALLBACKS, Result};
 use super::documents::{self, CANCEL, Difference};
 use super::owner::load;
 use super::places::{CALLBACKS, Place};
@@ -154,15 +154,15 @@ pub(super) async fn record_callback(
 pub(super) async fn callbacks(store: &Store, id: &JobId) -> Result<Vec<Callback>> {
     let scan = Scan {
         under: Some(&Place::job(store.root(), id)),
+        newest_first: true,
         ..Scan::over(CALLBACKS, "received_at")
     };
-    store
+    let mut found = store
         .scan(scan, MOST_CALLBACKS, |found| callback(&found))
-        .await
+        .await?;
+    found.reverse();
+    Ok(found)
 }
-
-/// One an intent, and intents are bounded well below.
-const MOST_CALLBACKS: usize = 90;
 
 fn callback(found: &Found) -> Option<Callback> {
     let fields = serde_json::Value::Object(values::object(&found.fields));

@@ -10,12 +10,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json};
 
-use super::super::{LedgerError, Result};
+use super::super::{LedgerError, Result, reading};
 use super::places::Place;
 use super::store::Found;
 use super::values::{self, Fields};
 use super::writes::{Only, update};
-use crate::job::{Account, CreditEntry, Job, JobId, Notification};
+use crate::job::{Account, CreditEntry, Job, JobId, Notification, Timestamp};
 
 /// What the creator of a job writes, and nobody after.
 const GIVEN: [&str; 9] = [
@@ -31,7 +31,8 @@ const GIVEN: [&str; 9] = [
 ];
 
 /// What the holder of the lease writes.
-const OWNED: [&str; 23] = [
+const OWNED: [&str; 24] = [
+    "schema_version",
     "status",
     "stage",
     "progress",
@@ -101,7 +102,11 @@ pub(super) fn job(found: &Found) -> Result<Job> {
     {
         object.insert("updated_at".into(), created_at);
     }
-    named(object, &found.id)
+    let job: Job = named(object, found)?;
+    match reading::newer(&found.id, job.schema_version) {
+        Some(newer) => Err(newer),
+        None => Ok(job),
+    }
 }
 
 pub(super) fn of_notice(notice: &Notification) -> Result<Fields> {
@@ -109,7 +114,11 @@ pub(super) fn of_notice(notice: &Notification) -> Result<Fields> {
 }
 
 pub(super) fn notice(found: &Found) -> Result<Notification> {
-    named(values::object(&found.fields), &found.id)
+    let notice: Notification = named(values::object(&found.fields), found)?;
+    match reading::newer(&found.id, notice.schema_version) {
+        Some(newer) => Err(newer),
+        None => Ok(notice),
+    }
 }
 
 /// An entry's document without its id, which is the document's own.
@@ -123,7 +132,7 @@ pub(super) fn entry(found: &Found) -> Result<CreditEntry> {
     let Json::Object(object) = values::lenient(Json::Object(values::object(&found.fields))) else {
         return Err(malformed(&found.id, "no fields"));
     };
-    named(object, &found.id)
+    named(object, found)
 }
 
 /// A user without credit fields has none: other programs keep more than credits there.
@@ -265,16 +274,20 @@ pub(super) fn typed<T: Serialize>(value: &T, id: &str, moments: &[&str]) -> Resu
     }
 }
 
-/// Reads the object as the record of that name.
-fn named<T: DeserializeOwned>(mut object: Map<String, Json>, id: &str) -> Result<T> {
+/// Reads the object, made of what was found, as the record of that name.
+fn named<T: DeserializeOwned>(mut object: Map<String, Json>, found: &Found) -> Result<T> {
+    let refused = |reason: &dyn Display| {
+        let document = values::lenient(Json::Object(values::object(&found.fields)));
+        Err(reading::refused(&found.id, Some(&document), reason))
+    };
     match object.get("id") {
         None => {
-            object.insert("id".into(), id.into());
+            object.insert("id".into(), found.id.as_str().into());
         }
-        Some(says) if *says == id => {}
-        Some(says) => return Err(malformed(id, format!("it says its id is {says}"))),
+        Some(says) if *says == found.id => {}
+        Some(says) => return refused(&format!("it says its id is {says}")),
     }
-    serde_json::from_value(Json::Object(object)).map_err(|error| malformed(id, error))
+    serde_json::from_value(Json::Object(object)).or_else(|error| refused(&error))
 }
 
 pub(super) fn malformed(id: &str, reason: impl Display) -> LedgerError {
@@ -282,6 +295,14 @@ pub(super) fn malformed(id: &str, reason: impl Display) -> LedgerError {
         id: id.to_owned(),
         reason: reason.to_string(),
     }
+}
+
+/// Since when a document is due, by the field that says so.
+pub(super) fn due_since(found: &Found, field: &str) -> Option<Timestamp> {
+    values::json(found.fields.get(field)?)
+        .as_str()?
+        .parse()
+        .ok()
 }
 
 /// The number of the wake-up, from a document that may be unreadable otherwise.

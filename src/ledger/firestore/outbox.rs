@@ -2,7 +2,7 @@
 
 use gcloud_sdk::google::firestore::v1::Write;
 
-use super::super::Result;
+use super::super::{DueNotice, DuePlace, MOST_NOTICES, Result};
 use super::documents::{self, Difference};
 use super::places::{OUTBOX, Place};
 use super::store::{Committed, Found, NAME, Scan, Store, Tries};
@@ -21,42 +21,95 @@ pub(super) fn create(store: &Store, notice: &Notification) -> Result<Write> {
     Ok(writes::create(&place, documents::of_notice(notice)?))
 }
 
-pub(super) async fn due(store: &Store, before: Timestamp, limit: u32) -> Result<Vec<Notification>> {
+pub(super) async fn due(
+    store: &Store,
+    before: Timestamp,
+    after: Option<&DuePlace>,
+    limit: u32,
+) -> Result<Vec<DueNotice>> {
     let scan = Scan {
         at_most: Some(values::moment(before)),
+        // This one alone, as for jobs.
+        fields: Some(&["next_at"]),
+        after: after.map(|place| {
+            let document = Place::notice(store.root(), &place.id);
+            (values::moment(place.at), document.name())
+        }),
         ..Scan::over(OUTBOX, "next_at")
     };
     store
-        .scan(scan, limit as usize, |found| readable(&found))
+        .scan(scan, limit as usize, |found| {
+            let at = documents::due_since(&found, "next_at")?;
+            Some(DueNotice { id: found.id, at })
+        })
         .await
 }
 
-/// One bad notice must not keep the others from being delivered.
-fn readable(found: &Found) -> Option<Notification> {
-    documents::notice(found)
-        .inspect_err(
-            |error| tracing::error!(notification = found.id, %error, "a notice cannot be read"),
-        )
-        .ok()
-}
-
-/// The documents of a job's notices, readable or not.
-pub(super) async fn documents_of(store: &Store, job: &JobId) -> Result<Vec<Found>> {
+/// The documents of a job's notices, readable or not, each as `read` wants it.
+pub(super) async fn documents_of<T>(
+    store: &Store,
+    job: &JobId,
+    read: impl FnMut(Found) -> Option<T> + Send,
+) -> Result<Vec<T>> {
     let scan = Scan {
         equal: vec![("job", values::text(job.as_str()))],
         ..Scan::over(OUTBOX, NAME)
     };
-    store.scan(scan, MOST_NOTICES, Some).await
+    store.scan(scan, usize::MAX, read).await
 }
 
-/// One a round; nobody retries a job so often.
-const MOST_NOTICES: usize = 400;
-
 pub(super) async fn of_job(store: &Store, job: &JobId) -> Result<Vec<Notification>> {
-    let found = documents_of(store, job).await?;
-    let mut notices: Vec<_> = found.iter().filter_map(readable).collect();
-    notices.sort_by_key(Notification::round);
+    let mut notices: Vec<Notification> = Vec::new();
+    let collect = |found: Found| {
+        match documents::notice(&found) {
+            Ok(notice) => notices.push(notice),
+            Err(error) => tracing::warn!(notification = found.id, %error, "a notice is not listed"),
+        }
+        // Names are not in the order of rounds; memory stays bounded all the same.
+        if notices.len() >= 2 * MOST_NOTICES {
+            keep_newest(&mut notices);
+        }
+        None::<()>
+    };
+    documents_of(store, job, collect).await?;
+    keep_newest(&mut notices);
     Ok(notices)
+}
+
+/// Sorts by round, and leaves out the oldest ones of too many.
+fn keep_newest(notices: &mut Vec<Notification>) {
+    notices.sort_by_key(Notification::round);
+    let old = notices.len().saturating_sub(MOST_NOTICES);
+    notices.drain(..old);
+}
+
+pub(super) async fn replan(
+    store: &Store,
+    id: &str,
+    seen: u32,
+    at: Option<Timestamp>,
+) -> Result<Option<Notification>> {
+    let place = Place::notice(store.root(), id);
+    let mut tries = Tries::default();
+    loop {
+        let Some(found) = store.get(&place).await? else {
+            return Ok(None);
+        };
+        let mut notice = documents::notice(&found)?;
+        if !notice.replan(seen, at.map(whole_micros)) {
+            return Ok(None);
+        }
+        let mut change = Difference::default();
+        change.set(&["wake"], values::integer(notice.wake.into()));
+        if let Some(at) = at {
+            change.set(&["next_at"], values::moment(at));
+        }
+        let write = change.into_write(&place, Only::If(found.version));
+        if store.commit(vec![write]).await? == Committed::Done {
+            return Ok(Some(notice));
+        }
+        tries.again().await?;
+    }
 }
 
 pub(super) async fn replay(

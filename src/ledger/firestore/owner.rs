@@ -46,9 +46,12 @@ pub(super) async fn load(store: &Store, id: &JobId) -> Result<Option<Read>> {
     Ok(Some(Read { place, found, job }))
 }
 
-/// The job, if it is still this claim's.
+/// The job, if it is still this claim's. Only another claim makes it one of a newer revision.
 async fn load_held(store: &Store, id: &JobId, claim: &Claim) -> Result<Option<Read>> {
-    Ok(load(store, id).await?.filter(|read| claim.holds(&read.job)))
+    match load(store, id).await {
+        Err(LedgerError::Newer { .. }) => Ok(None),
+        found => Ok(found?.filter(|read| claim.holds(&read.job))),
+    }
 }
 
 pub(super) async fn claim(
@@ -154,14 +157,17 @@ pub(super) async fn hold(
         };
         let owner = &read.job.owner;
         let entry = CreditEntry::for_job(id, read.job.round, EntryKind::Hold, amount, now);
-        let (user, entry_place) = accounts::places(store, owner, &entry.id);
-        let (account, known) = tokio::try_join!(store.get(&user), store.has(&entry_place))?;
+        let (user, _) = accounts::places(store, owner, &entry.id);
+        let (account, entry) = tokio::try_join!(
+            store.get(&user),
+            accounts::fresh(store, owner, &entry, read.job.created_at)
+        )?;
         let Some(account) = account else {
             return Ok(Held::NoAccount);
         };
-        if known {
+        let Some(entry) = entry else {
             return Ok(Held::Done(Box::new(read.job)));
-        }
+        };
         let available = documents::account(&account)?.credits;
         if available < i64::try_from(amount.0).unwrap_or(i64::MAX) {
             return Ok(Held::Insufficient { available });
@@ -200,12 +206,14 @@ pub(super) async fn settle(
         };
         if tries.begun() {
             known = Known::look(store, &job, settlement, &notice).await?;
+        } else {
+            known.entry.clone_from(&settlement.entry);
         }
         if known.no_account {
             return Ok(Settled::NoAccount);
         }
         let mut writes = vec![read.to(&job)?];
-        if let (Some(entry), false) = (&settlement.entry, known.entry) {
+        if let Some(entry) = &known.entry {
             writes.extend(accounts::moves(store, &job.owner, entry, None)?);
         }
         if known.notice.is_none() {
@@ -225,9 +233,9 @@ pub(super) async fn settle(
 #[derive(Debug, Default)]
 struct Known {
     no_account: bool,
-    /// An entry of that name means that these credits have moved: the round ends without moving
-    /// them a second time.
-    entry: bool,
+    /// The entry to write. One of its name means that these credits have moved: the round ends
+    /// without moving them a second time.
+    entry: Option<CreditEntry>,
     notice: Option<Notification>,
 }
 
@@ -245,8 +253,11 @@ impl Known {
                 ..Self::default()
             });
         };
-        let (user, entry) = accounts::places(store, &job.owner, &entry.id);
-        let (account, entry) = tokio::try_join!(store.has(&user), store.has(&entry))?;
+        let (user, _) = accounts::places(store, &job.owner, &entry.id);
+        let (account, entry) = tokio::try_join!(
+            store.has(&user),
+            accounts::fresh(store, &job.owner, entry, job.created_at)
+        )?;
         Ok(Self {
             no_account: !account,
             entry,

@@ -12,6 +12,7 @@ pub(super) const ENTRIES: &str = "credit_entries";
 pub(super) const OUTBOX: &str = "outbox";
 pub(super) const IDEMPOTENCY: &str = "idempotency";
 pub(super) const MARKS: &str = "marks";
+pub(super) const UNREADABLE: &str = "unreadable";
 
 /// A document's place: everything that its name is made of.
 #[derive(Debug, Clone)]
@@ -28,6 +29,11 @@ impl Place {
             collection,
             id: encoded(id),
         }
+    }
+
+    /// A document of a collection at the top, whatever its id.
+    pub(super) fn document(root: &str, collection: &'static str, id: &str) -> Self {
+        Self::at(root, collection, id)
     }
 
     pub(super) fn job(root: &str, id: &JobId) -> Self {

@@ -1,18 +1,14 @@
 //! Who has to be looked at, and what there is.
 
-use gcloud_sdk::google::firestore::v1::value::ValueType;
-use strum::IntoEnumIterator as _;
-
-use super::super::{Due, JobQuery, LedgerError, Result, Tally};
-use super::documents::{self, Difference};
+use super::super::{Due, DuePlace, JobQuery, Result, Tally};
+use super::documents;
 use super::owner::load;
 use super::places::{JOBS, OUTBOX, Place};
-use super::store::{Committed, Found, Scan, Store, Tries};
+use super::store::{Committed, Scan, Store, Tries};
 use super::values;
-use super::writes::Only;
 use crate::clock::whole_micros;
 use crate::job::notification::DeliveryState;
-use crate::job::{Code, Job, JobError, JobId, Kind, Owner, Stage, Status, Timestamp};
+use crate::job::{Job, JobId, Kind, Owner, Stage, Status, Timestamp};
 
 pub(super) async fn list(store: &Store, query: &JobQuery) -> Result<Vec<Job>> {
     let after = query.after.as_ref().map(|token| {
@@ -71,11 +67,20 @@ pub(super) async fn died_in_native_work(store: &Store, process: &str) -> Result<
     Ok(store.count(JOBS, named, 1).await? > 0)
 }
 
-pub(super) async fn due(store: &Store, before: Timestamp, limit: u32) -> Result<Vec<Due>> {
+pub(super) async fn due(
+    store: &Store,
+    before: Timestamp,
+    after: Option<&DuePlace>,
+    limit: u32,
+) -> Result<Vec<Due>> {
     let scan = Scan {
         at_most: Some(values::moment(before)),
         // These two alone: a document that cannot be read is due like any other.
         fields: Some(&["next_visit_at", "wake.seq"]),
+        after: after.map(|place| {
+            let document = Place::document(store.root(), JOBS, &place.id);
+            (values::moment(place.at), document.name())
+        }),
         ..Scan::over(JOBS, "next_visit_at")
     };
     store
@@ -83,6 +88,7 @@ pub(super) async fn due(store: &Store, before: Timestamp, limit: u32) -> Result<
             Some(Due {
                 id: documents::job_id(&found)?,
                 seq: documents::wake_seq(&found),
+                at: documents::due_since(&found, "next_visit_at")?,
             })
         })
         .await
@@ -132,65 +138,4 @@ pub(super) async fn replan(store: &Store, id: &JobId, seen: u64) -> Result<Optio
         }
         tries.again().await?;
     }
-}
-
-pub(super) async fn bury(store: &Store, id: &JobId, now: Timestamp) -> Result<bool> {
-    let now = whole_micros(now);
-    let place = Place::job(store.root(), id);
-    let mut tries = Tries::default();
-    loop {
-        let Some(found) = store.get(&place).await? else {
-            return Ok(false);
-        };
-        if documents::job(&found).is_ok() || has_ended(&found) {
-            return Ok(false);
-        }
-        let write = burial(&found, now)?.into_write(&place, Only::If(found.version));
-        if store.commit(vec![write]).await? == Committed::Done {
-            return Ok(true);
-        }
-        tries.again().await?;
-    }
-}
-
-fn has_ended(found: &Found) -> bool {
-    let status = found.fields.get("status").map(values::json);
-    Status::iter()
-        .filter(|known| known.is_ended())
-        .any(|known| status == Some(known.as_str().into()))
-}
-
-/// The end of a failed job, written over an unreadable one.
-fn burial(found: &Found, now: Timestamp) -> Result<Difference> {
-    let error = JobError {
-        code: Code::InvalidJob,
-        message: Code::InvalidJob.about().to_owned(),
-        party: Code::InvalidJob.party(),
-        stage: None,
-        attempt: 1,
-        at: now,
-    };
-    let error =
-        serde_json::to_value(error).map_err(|error| LedgerError::Unavailable(error.to_string()))?;
-    let mut fields = values::fields(
-        [("error".to_owned(), error)].into_iter().collect(),
-        &["error.at"],
-    );
-    let mut end = Difference::default();
-    if let Some(error) = fields.remove("error") {
-        end.set(&["error"], error);
-    }
-    end.set(&["status"], values::text(Status::Failed.as_str()));
-    end.set(&["completed_at"], values::moment(now));
-    end.set(&["updated_at"], values::moment(now));
-    end.remove(&["next_visit_at"]);
-    let lease = found
-        .fields
-        .get("lease")
-        .and_then(|lease| lease.value_type.as_ref());
-    if matches!(lease, Some(ValueType::MapValue(_))) {
-        end.remove(&["lease", "holder"]);
-        end.remove(&["lease", "expires_at"]);
-    }
-    Ok(end)
 }

@@ -1,12 +1,14 @@
 //! What comes after an end: another round, or none.
 
+use gcloud_sdk::google::firestore::v1::Write;
+
 use super::super::{Deleted, Result, Retried};
 use super::documents::new_round;
-use super::outbox;
 use super::owner::load;
-use super::places::CALLBACKS;
+use super::places::{CALLBACKS, JOBS, OUTBOX};
 use super::store::{Committed, NAME, Scan, Store, Tries};
 use super::writes::{Only, delete as removal, delete_named};
+use super::{outbox, unreadable};
 use crate::clock::whole_micros;
 use crate::job::round::NotRetried;
 use crate::job::{JobId, Timestamp};
@@ -40,11 +42,12 @@ pub(super) async fn retry(
     }
 }
 
-/// The job, its callbacks and its notices go in one commit. A commit takes 500 writes; both are
-/// bounded well below.
+/// The job, its callbacks and its notices go in one commit, which takes 500 writes. Where there
+/// are more, the first ones go before: the job is still there, and a deletion that breaks off is
+/// repeated.
 pub(super) async fn delete(store: &Store, id: &JobId, round: u32) -> Result<Deleted> {
     let mut tries = Tries::default();
-    loop {
+    'again: loop {
         let Some(read) = load(store, id).await? else {
             return Ok(Deleted::NotFound);
         };
@@ -53,14 +56,32 @@ pub(super) async fn delete(store: &Store, id: &JobId, round: u32) -> Result<Dele
         }
         let callbacks = Scan {
             under: Some(&read.place),
+            fields: Some(&["intent"]),
             ..Scan::over(CALLBACKS, NAME)
         };
-        let callbacks = store.scan(callbacks, MOST_CALLBACKS, Some).await?;
-        let notices = outbox::documents_of(store, id).await?;
-        let mut writes = vec![removal(&read.place, Only::If(read.found.version))];
-        for found in callbacks.into_iter().chain(notices) {
-            writes.push(delete_named(found.name, Only::Always));
+        let callbacks = store.scan(callbacks, usize::MAX, |found| Some(found.name));
+        let notices = outbox::documents_of(store, id, |found| Some((found.id, found.name)));
+        let (callbacks, notices) = tokio::try_join!(callbacks, notices)?;
+        let mut others: Vec<Write> = callbacks
+            .into_iter()
+            .map(|name| delete_named(name, Only::Always))
+            .collect();
+        for (notice, name) in notices {
+            others.push(unreadable::removal(store, OUTBOX, &notice));
+            others.push(delete_named(name, Only::Always));
         }
+        while others.len() > WITH_THE_JOB {
+            let first = others.drain(..WITH_THE_JOB).collect();
+            if store.commit(first).await? == Committed::Conflict {
+                tries.again().await?;
+                continue 'again;
+            }
+        }
+        let mut writes = vec![
+            removal(&read.place, Only::If(read.found.version)),
+            unreadable::removal(store, JOBS, id.as_str()),
+        ];
+        writes.append(&mut others);
         if store.commit(writes).await? == Committed::Done {
             return Ok(Deleted::Done);
         }
@@ -68,5 +89,5 @@ pub(super) async fn delete(store: &Store, id: &JobId, round: u32) -> Result<Dele
     }
 }
 
-/// One an intent; those of many rounds are bounded too.
-const MOST_CALLBACKS: usize = 90;
+/// Writes beside the job's own in one commit.
+const WITH_THE_JOB: usize = 400;

@@ -26,6 +26,9 @@ use crate::job::Timestamp;
 /// How often a commit is sent again when nothing of it can have been sent.
 const SENDS: u32 = 3;
 
+/// Documents in one answer of a query: with the largest jobs some 30 MB.
+const PAGE: usize = 300;
+
 /// The database, behind one time limit for every call.
 #[derive(Clone)]
 pub(super) struct Store {
@@ -162,7 +165,7 @@ impl Store {
     ) -> Result<Vec<T>> {
         let mut found = Vec::new();
         while found.len() < limit {
-            let wanted = limit - found.len();
+            let wanted = (limit - found.len()).min(PAGE);
             let page = self.limited(self.page(&scan, wanted)).await?;
             let last_page = page.len() < wanted;
             for document in page {

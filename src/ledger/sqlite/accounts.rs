@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params, typ
 
 use super::super::Result;
 use super::rows::{micros, moment};
-use crate::job::{Account, CreditEntry, Credits, JobId, Owner};
+use crate::job::{Account, CreditEntry, Credits, JobId, Owner, Timestamp};
 
 pub(super) fn load(db: &Connection, owner: &Owner) -> Result<Option<Account>> {
     let found = db
@@ -23,6 +23,43 @@ pub(super) fn knows(db: &Connection, owner: &Owner, entry: &str) -> Result<bool>
     Ok(db
         .prepare_cached("SELECT 1 FROM credit_entries WHERE owner = ?1 AND id = ?2")?
         .exists([owner.as_str(), entry])?)
+}
+
+/// All entries of a job's rounds on that account.
+pub(super) fn of_job(db: &Connection, owner: &Owner, job: &JobId) -> Result<Vec<CreditEntry>> {
+    // Ids of jobs hold neither ':' nor ';'.
+    let span = [owner.as_str(), &format!("{job}:"), &format!("{job};")];
+    let found = db
+        .prepare_cached(
+            "SELECT id, kind, amount, job, at FROM credit_entries
+             WHERE owner = ?1 AND id > ?2 AND id < ?3 ORDER BY at, number",
+        )?
+        .query_map(span, entry_in)?
+        .collect::<rusqlite::Result<_>>()?;
+    Ok(found)
+}
+
+/// The entry under a name that is free for a job made at `created_at`; `None` if it was written
+/// for this very job, and its credits have moved. One that is older than the job is of an
+/// earlier job under the same id.
+pub(super) fn fresh(
+    db: &Connection,
+    owner: &Owner,
+    entry: CreditEntry,
+    created_at: Timestamp,
+) -> Result<Option<CreditEntry>> {
+    let written: Option<i64> = db
+        .prepare_cached("SELECT at FROM credit_entries WHERE owner = ?1 AND id = ?2")?
+        .query_row([owner.as_str(), &entry.id], |row| row.get(0))
+        .optional()?;
+    match written.map(moment) {
+        None => Ok(Some(entry)),
+        Some(at) if at >= created_at => Ok(None),
+        Some(_) => {
+            let entry = entry.of_job_made_anew(created_at);
+            Ok((!knows(db, owner, &entry.id)?).then_some(entry))
+        }
+    }
 }
 
 /// Moves what the entry says, and writes it down. The account must exist.

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension as _, Transaction};
 
-use super::super::{Callback, CancelRequest, Created, LedgerError, Result};
+use super::super::{Callback, CancelRequest, Created, LedgerError, MOST_CALLBACKS, Result};
 use super::rows::{insert, load, micros, moment};
 use crate::clock::whole_micros;
 use crate::job::{Idempotency, Job, JobId, NewJob, Timestamp};
@@ -130,10 +130,12 @@ pub(super) fn record_callback(
 pub(super) fn callbacks(db: &Connection, id: &JobId) -> Result<Vec<Callback>> {
     let found = db
         .prepare_cached(
-            "SELECT intent, prediction_id, received_at FROM callbacks WHERE job = ?1
+            "SELECT intent, prediction_id, received_at FROM
+                 (SELECT * FROM callbacks WHERE job = ?1
+                  ORDER BY received_at DESC, intent DESC LIMIT ?2)
              ORDER BY received_at, intent",
         )?
-        .query_map([id.as_str()], |row| {
+        .query_map((id.as_str(), MOST_CALLBACKS as u32), |row| {
             Ok(Callback {
                 intent: row.get(0)?,
                 prediction_id: row.get(1)?,

@@ -2,8 +2,9 @@
 
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
-use super::super::{LedgerError, Result};
-use super::rows::micros;
+use super::super::{DueNotice, DuePlace, LedgerError, MOST_NOTICES, Result, reading};
+use super::planning::bounds;
+use super::rows::{micros, moment, parsed};
 use crate::clock::whole_micros;
 use crate::job::{JobId, Notification, Timestamp, notification::DeliveryState};
 
@@ -12,8 +13,15 @@ pub(super) fn load(db: &Connection, id: &str) -> Result<Option<Notification>> {
         .prepare_cached("SELECT doc FROM outbox WHERE id = ?1")?
         .query_row([id], |row| row.get::<_, String>(0))
         .optional()?;
-    doc.map(|doc| serde_json::from_str(&doc).map_err(|error| unreadable(id, &error)))
-        .transpose()
+    doc.map(|doc| notice(id, &doc)).transpose()
+}
+
+fn notice(id: &str, doc: &str) -> Result<Notification> {
+    let notice: Notification = parsed(id, doc)?;
+    match reading::newer(id, notice.schema_version) {
+        Some(newer) => Err(newer),
+        None => Ok(notice),
+    }
 }
 
 /// Writes the notice, once: one that is there already stays, and is given back.
@@ -31,23 +39,44 @@ pub(super) fn create(tx: &Transaction<'_>, notice: Notification) -> Result<Notif
     Ok(notice)
 }
 
-pub(super) fn due(db: &Connection, before: Timestamp, limit: u32) -> Result<Vec<Notification>> {
+pub(super) fn due(
+    db: &Connection,
+    before: Timestamp,
+    after: Option<&DuePlace>,
+    limit: u32,
+) -> Result<Vec<DueNotice>> {
+    // From the columns, as jobs.
     let mut query = db.prepare_cached(
-        "SELECT id, doc FROM outbox WHERE next_at IS NOT NULL AND next_at <= ?1
-         ORDER BY next_at, id",
+        "SELECT id, next_at FROM outbox WHERE next_at IS NOT NULL AND next_at <= ?1
+           AND (next_at, id) > (?2, ?3)
+         ORDER BY next_at, id LIMIT ?4",
     )?;
-    let mut rows = query.query([micros(before)])?;
-    let mut found = Vec::new();
-    while found.len() < limit as usize {
-        let Some(row) = rows.next()? else { break };
-        let (id, doc): (String, String) = (row.get(0)?, row.get(1)?);
-        match serde_json::from_str(&doc) {
-            Ok(notice) => found.push(notice),
-            // One bad notice must not keep the others from being delivered.
-            Err(error) => tracing::error!(notification = id, %error, "a notice cannot be read"),
-        }
-    }
+    let (before, at, id) = bounds(before, after);
+    let found = query
+        .query_map((before, at, id, limit), |row| {
+            Ok(DueNotice {
+                id: row.get(0)?,
+                at: moment(row.get(1)?),
+            })
+        })?
+        .collect::<rusqlite::Result<_>>()?;
     Ok(found)
+}
+
+pub(super) fn replan(
+    tx: &Transaction<'_>,
+    id: &str,
+    seen: u32,
+    at: Option<Timestamp>,
+) -> Result<Option<Notification>> {
+    let Some(mut notice) = load(tx, id)? else {
+        return Ok(None);
+    };
+    if !notice.replan(seen, at.map(whole_micros)) {
+        return Ok(None);
+    }
+    store(tx, &notice)?;
+    Ok(Some(notice))
 }
 
 pub(super) fn record_delivery(
@@ -109,13 +138,24 @@ pub(super) fn of_job(db: &Connection, job: &JobId) -> Result<Vec<Notification>> 
     let mut found: Vec<Notification> = Vec::new();
     while let Some(row) = rows.next()? {
         let (id, doc): (String, String) = (row.get(0)?, row.get(1)?);
-        match serde_json::from_str(&doc) {
+        match notice(&id, &doc) {
             Ok(notice) => found.push(notice),
-            Err(error) => tracing::error!(notification = id, %error, "a notice cannot be read"),
+            Err(error) => tracing::warn!(notification = id, %error, "a notice is not listed"),
+        }
+        // Ids are not in the order of rounds; memory stays bounded all the same.
+        if found.len() >= 2 * MOST_NOTICES {
+            keep_newest(&mut found);
         }
     }
-    found.sort_by_key(Notification::round);
+    keep_newest(&mut found);
     Ok(found)
+}
+
+/// Sorts by round, and leaves out the oldest ones of too many.
+fn keep_newest(notices: &mut Vec<Notification>) {
+    notices.sort_by_key(Notification::round);
+    let old = notices.len().saturating_sub(MOST_NOTICES);
+    notices.drain(..old);
 }
 
 pub(super) fn delete_of_job(tx: &Transaction<'_>, job: &JobId) -> Result<()> {

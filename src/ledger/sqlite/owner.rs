@@ -90,9 +90,9 @@ pub(super) fn hold(
     let Some(account) = accounts::load(tx, &job.owner)? else {
         return Ok(Held::NoAccount);
     };
-    if accounts::knows(tx, &job.owner, &entry.id)? {
+    let Some(entry) = accounts::fresh(tx, &job.owner, entry, job.created_at)? else {
         return Ok(Held::Done(Box::new(job)));
-    }
+    };
     if account.credits < i64::try_from(amount.0).unwrap_or(i64::MAX) {
         return Ok(Held::Insufficient {
             available: account.credits,
@@ -126,8 +126,8 @@ pub(super) fn settle(
         }
         // An entry of that name means that these credits have moved: the round ends without
         // moving them a second time.
-        if !accounts::knows(tx, &job.owner, &entry.id)? {
-            accounts::add(tx, &job.owner, entry)?;
+        if let Some(entry) = accounts::fresh(tx, &job.owner, entry.clone(), job.created_at)? {
+            accounts::add(tx, &job.owner, &entry)?;
         }
     }
     store(tx, &job)?;

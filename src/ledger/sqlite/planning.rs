@@ -1,13 +1,13 @@
 //! Who has to be looked at, and what there is.
 
-use rusqlite::{Connection, OptionalExtension as _, ToSql, Transaction, params};
-use serde_json::{Map, Value, json};
-use strum::IntoEnumIterator as _;
+use rusqlite::{Connection, ToSql, Transaction, params};
+use serde_json::Value;
 
-use super::super::{Due, JobQuery, LedgerError, Result, Tally};
-use super::rows::{COLUMNS, job_in, load, micros, store};
+use super::super::{Due, DuePlace, JobQuery, LedgerError, Result, Tally};
+use super::rows::{COLUMNS, job_in, load, micros, moment, store};
+use super::unreadable;
 use crate::clock::whole_micros;
-use crate::job::{Code, Job, JobError, JobId, Kind, Owner, Status, Timestamp};
+use crate::job::{Job, JobId, Kind, Owner, Status, Timestamp};
 
 /// Jobs made before this are not looked at for what a process died of, once they have ended.
 const REMEMBERED_US: i64 = 24 * 3600 * 1_000_000;
@@ -74,7 +74,7 @@ pub(super) fn list(db: &Connection, query: &JobQuery) -> Result<Vec<Job>> {
         let Some(row) = rows.next()? else { break };
         match job_in(row) {
             Ok(job) => page.push(job),
-            Err(LedgerError::Malformed { id, reason }) => {
+            Err(LedgerError::Malformed { id, reason } | LedgerError::Newer { id, reason }) => {
                 tracing::warn!(job = id, reason, "a job that cannot be read is not listed");
             }
             Err(error) => return Err(error),
@@ -100,25 +100,40 @@ pub(super) fn count(db: &Connection, what: Tally, most: u32) -> Result<u32> {
         .query_row([most], |row| row.get(0))?)
 }
 
-pub(super) fn due(db: &Connection, before: Timestamp, limit: u32) -> Result<Vec<Due>> {
+pub(super) fn due(
+    db: &Connection,
+    before: Timestamp,
+    after: Option<&DuePlace>,
+    limit: u32,
+) -> Result<Vec<Due>> {
     // From the columns: a document that cannot be read is due like any other.
     let mut query = db.prepare_cached(
-        "SELECT id, wake_seq FROM jobs WHERE next_visit_at IS NOT NULL AND next_visit_at <= ?1
-         ORDER BY next_visit_at, id LIMIT ?2",
+        "SELECT id, wake_seq, next_visit_at FROM jobs
+         WHERE next_visit_at IS NOT NULL AND next_visit_at <= ?1
+           AND (next_visit_at, id) > (?2, ?3)
+         ORDER BY next_visit_at, id",
     )?;
-    let mut rows = query.query(params![micros(before), limit])?;
+    let mut rows = query.query(bounds(before, after))?;
     let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
+    while found.len() < limit as usize {
+        let Some(row) = rows.next()? else { break };
         let (id, seq): (String, i64) = (row.get(0)?, row.get(1)?);
         match id.parse() {
             Ok(id) => found.push(Due {
                 id,
                 seq: u64::try_from(seq).unwrap_or_default(),
+                at: moment(row.get(2)?),
             }),
             Err(error) => tracing::error!(job = id, %error, "a job is due under an unusable id"),
         }
     }
     Ok(found)
+}
+
+/// What a listing of due records compares with; without a place it begins before all.
+pub(super) fn bounds(before: Timestamp, after: Option<&DuePlace>) -> (i64, i64, &str) {
+    let (at, id) = after.map_or((i64::MIN, ""), |place| (micros(place.at), &*place.id));
+    (micros(before), at, id)
 }
 
 pub(super) fn rewake(
@@ -139,6 +154,7 @@ pub(super) fn rewake(
     job.wake.at = Some(now);
     job.next_visit_at = Some(now);
     store(tx, &job)?;
+    unreadable::forget(tx, &unreadable::job(id))?;
     Ok(Some(job.wake.seq))
 }
 
@@ -153,66 +169,4 @@ pub(super) fn replan(tx: &Transaction<'_>, id: &JobId, seen: u64) -> Result<Opti
     job.wake.seq = seen.saturating_add(1);
     store(tx, &job)?;
     Ok(Some(job.wake.seq))
-}
-
-pub(super) fn bury(tx: &Transaction<'_>, id: &JobId, now: Timestamp) -> Result<bool> {
-    let now = whole_micros(now);
-    match load(tx, id) {
-        Ok(_) => return Ok(false),
-        Err(LedgerError::Malformed { .. }) => {}
-        Err(error) => return Err(error),
-    }
-    let found = tx
-        .prepare_cached("SELECT status, CAST(doc AS TEXT) FROM jobs WHERE id = ?1")?
-        .query_row([id.as_str()], |row| {
-            Ok((
-                row.get::<_, String>(0)?,
-                row.get_ref(1)?.as_bytes()?.to_vec(),
-            ))
-        })
-        .optional()?;
-    let Some((status, doc)) = found else {
-        return Ok(false);
-    };
-    if Status::iter().any(|known| known.is_ended() && known.as_str() == status) {
-        return Ok(false);
-    }
-    let buried = Value::Object(buried(&doc, now));
-    tx.prepare_cached("UPDATE jobs SET status = ?2, next_visit_at = NULL, doc = ?3 WHERE id = ?1")?
-        .execute(params![
-            id.as_str(),
-            Status::Failed.as_str(),
-            buried.to_string()
-        ])?;
-    Ok(true)
-}
-
-/// The document with the end of a failed job written into it. What is not a JSON object at all
-/// is kept as the text `unreadable`.
-fn buried(doc: &[u8], now: Timestamp) -> Map<String, Value> {
-    let mut fields = match serde_json::from_slice(doc) {
-        Ok(Value::Object(fields)) => fields,
-        _ => Map::from_iter([(
-            "unreadable".to_owned(),
-            Value::String(String::from_utf8_lossy(doc).into_owned()),
-        )]),
-    };
-    let error = JobError {
-        code: Code::InvalidJob,
-        message: Code::InvalidJob.about().to_owned(),
-        party: Code::InvalidJob.party(),
-        stage: None,
-        attempt: 1,
-        at: now,
-    };
-    fields.insert("status".into(), json!(Status::Failed));
-    fields.insert("error".into(), json!(error));
-    fields.insert("completed_at".into(), json!(now));
-    fields.insert("updated_at".into(), json!(now));
-    fields.remove("next_visit_at");
-    if let Some(Value::Object(lease)) = fields.get_mut("lease") {
-        lease.remove("holder");
-        lease.remove("expires_at");
-    }
-    fields
 }

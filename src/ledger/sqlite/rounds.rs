@@ -4,8 +4,8 @@ use rusqlite::Transaction;
 
 use super::super::{Deleted, Result, Retried};
 use super::creation::admit;
-use super::outbox;
 use super::rows::{load, store};
+use super::{outbox, unreadable};
 use crate::clock::whole_micros;
 use crate::job::round::NotRetried;
 use crate::job::{JobId, Timestamp};
@@ -45,6 +45,7 @@ pub(super) fn delete(tx: &Transaction<'_>, id: &JobId, round: u32) -> Result<Del
         return Ok(Deleted::NotEnded(Box::new(job)));
     }
     outbox::delete_of_job(tx, id)?;
+    unreadable::delete_of_job(tx, id)?;
     for statement in [
         "DELETE FROM callbacks WHERE job = ?1",
         "DELETE FROM idempotency WHERE job = ?1",

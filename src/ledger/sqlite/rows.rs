@@ -1,8 +1,10 @@
 //! Jobs in and out of their rows.
 
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, named_params};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
-use super::super::{LedgerError, Result};
+use super::super::{LedgerError, Result, reading};
 use crate::job::{Claim, Job, JobId, Timestamp};
 
 /// The columns that [`job_in`] reads, in its order.
@@ -24,31 +26,40 @@ pub(super) fn load(db: &Connection, id: &JobId) -> Result<Option<Job>> {
         .transpose()
 }
 
-/// The job, if it is still this claim's.
+/// The job, if it is still this claim's. Only another claim makes it one of a newer revision.
 pub(super) fn load_held(db: &Connection, id: &JobId, claim: &Claim) -> Result<Option<Job>> {
-    Ok(load(db, id)?.filter(|job| claim.holds(job)))
+    match load(db, id) {
+        Err(LedgerError::Newer { .. }) => Ok(None),
+        found => Ok(found?.filter(|job| claim.holds(job))),
+    }
 }
 
 pub(super) fn job_in(row: &Row<'_>) -> Result<Job> {
     let id: String = row.get(0)?;
     // A blob or a number where text belongs is the document's fault, not the ledger's.
     let doc = row.get_ref(1)?;
-    let parsed = doc
-        .as_str()
-        .map_err(|error| error.to_string())
-        .and_then(|doc| serde_json::from_str::<Job>(doc).map_err(|error| error.to_string()));
-    match parsed {
-        Ok(job) if job.id.as_str() != id => Err(LedgerError::Malformed {
-            reason: format!("it says its id is {}", job.id),
-            id,
-        }),
-        Ok(mut job) => {
-            // The column is the truth; the document only shows what it was at an owner's write.
-            job.cancel_requested = row.get(2)?;
-            Ok(job)
-        }
-        Err(reason) => Err(LedgerError::Malformed { id, reason }),
+    let mut job: Job = match doc.as_str() {
+        Ok(doc) => parsed(&id, doc)?,
+        Err(error) => return Err(reading::refused(&id, None, error)),
+    };
+    if let Some(newer) = reading::newer(&id, job.schema_version) {
+        return Err(newer);
     }
+    if job.id.as_str() != id {
+        let reason = format!("it says its id is {}", job.id);
+        return Err(LedgerError::Malformed { id, reason });
+    }
+    // The column is the truth; the document only shows what it was at an owner's write.
+    job.cancel_requested = row.get(2)?;
+    Ok(job)
+}
+
+/// The record that a document holds.
+pub(super) fn parsed<T: DeserializeOwned>(id: &str, doc: &str) -> Result<T> {
+    serde_json::from_str(doc).map_err(|error| {
+        let document = serde_json::from_str::<Value>(doc).ok();
+        reading::refused(id, document.as_ref(), error)
+    })
 }
 
 pub(super) fn insert(tx: &Transaction<'_>, job: &Job) -> Result<()> {

@@ -2,10 +2,17 @@
 
 use crate::sqlite::Schema;
 
-pub(super) const SCHEMA: Schema = Schema {
-    part: "ledger",
-    steps: &[FIRST, KEPT],
-};
+pub(super) const PARTS: &[Schema] = &[
+    Schema {
+        part: "ledger",
+        steps: &[FIRST, KEPT],
+    },
+    // Of which releases before know nothing and need not.
+    Schema {
+        part: "ledger_unreadable",
+        steps: &[UNREADABLE],
+    },
+];
 
 const FIRST: &str = "
 -- `doc` belongs to the holder of the lease. The columns before `cancel_requested_at` are copied
@@ -80,4 +87,16 @@ CREATE INDEX jobs_kept_generated ON jobs (kept_generated, id) WHERE kept_generat
 -- Jobs that completed before have their results kept since then.
 UPDATE jobs SET kept_results = unixepoch(json_extract(doc, '$.completed_at')) * 1000000
 WHERE status = 'completed' AND json_valid(doc);
+";
+
+const UNREADABLE: &str = "
+-- Records that could not be read, each as it stood: `record` is `jobs/{id}` or `outbox/{id}`.
+CREATE TABLE unreadable (
+    record    TEXT NOT NULL,
+    since     INTEGER NOT NULL,
+    doc       BLOB NOT NULL,
+    -- Absent while it is only watched.
+    buried_at INTEGER,
+    PRIMARY KEY (record, since)
+) STRICT, WITHOUT ROWID;
 ";

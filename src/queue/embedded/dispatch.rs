@@ -73,6 +73,11 @@ impl EmbeddedQueue {
                     Ok(due) => {
                         for (task, deliveries) in due {
                             let name = task.name();
+                            // It could not be kept out of sight, say for want of the database: it
+                            // runs all the same, and here no task runs twice at once.
+                            if names.values().any(|running| *running == name) {
+                                continue;
+                            }
                             let (queue, receiver, clock) =
                                 (self.clone(), Arc::clone(&receiver), Arc::clone(&clock));
                             let delivery = deliver(queue, receiver, clock, task, deliveries);

@@ -67,6 +67,7 @@ async fn notifier() -> (FcmNotifier, Seen) {
 
 fn notice(token: &str) -> Notification {
     Notification {
+        schema_version: 0,
         id: "j1:1:job.failed".into(),
         job: "j1".parse().unwrap(),
         owner: "u1".parse().unwrap(),
@@ -82,6 +83,7 @@ fn notice(token: &str) -> Notification {
         deliveries: 0,
         replays: 0,
         replayed_after: 0,
+        wake: 0,
         next_at: None,
         last_error: None,
         created_at: Timestamp::UNIX_EPOCH,

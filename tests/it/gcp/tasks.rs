@@ -4,16 +4,22 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use axum::extract::Path;
+use axum::http::StatusCode;
 use filmlab::clock::{Clock as _, ManualClock, Timestamp, later};
 use filmlab::google::{GoogleAccess, Identity};
 use filmlab::http::{OidcCheck, TasksAuth};
+use filmlab::job::notification::DeliveryState;
 use filmlab::queue::cloud_tasks::{CloudTasksConfig, CloudTasksQueue, TaskCredentials};
-use filmlab::queue::{Queue as _, QueueError, Task, Why};
+use filmlab::queue::{Queue as _, QueueError, Scheduled, Task, Why};
 use filmlab::retry::RetryLimits;
-use filmlab::worker::Visit;
+use filmlab::worker::{OutboxVisit, Swept, Visit, Worker};
 use url::Url;
 
 use crate::http::{App, until};
+use crate::ledger::bench::{Bench as _, at, settlement};
+use crate::ledger::contract::sweep;
+use crate::ledger::sqlite::OnFile;
 use crate::support::cloud_tasks::{FakeCloudTasks, QUEUE};
 use crate::support::google::{FakeGoogle, KEY};
 
@@ -151,12 +157,16 @@ async fn one_name_is_one_task_also_after_it_ended() {
     let (app, target) = worker().await;
     let bench = Bench::to(target).await;
     let now = bench.clock.now();
-    for _ in 0..3 {
-        bench.queue.schedule(&job(1), now).await.unwrap();
+    let planned = bench.queue.schedule(&job(1), now).await.unwrap();
+    assert_eq!(planned, Scheduled::Planned);
+    for _ in 0..2 {
+        let planned = bench.queue.schedule(&job(1), now).await.unwrap();
+        assert_eq!(planned, Scheduled::Known);
     }
     assert_eq!(bench.tasks.waiting().len(), 1);
     assert_eq!(bench.tasks.deliver_due(SOON).await, 1);
-    bench.queue.schedule(&job(1), now).await.unwrap();
+    let planned = bench.queue.schedule(&job(1), now).await.unwrap();
+    assert_eq!(planned, Scheduled::Known, "also after its end");
     assert_eq!(bench.tasks.deliver_due(SOON).await, 0);
     bench.queue.schedule(&job(2), now).await.unwrap();
     bench.tasks.duplicate_next();
@@ -207,7 +217,10 @@ async fn what_an_operator_must_mend_is_told_from_what_passes() {
     let none = none.await;
     let stranger = queue(QUEUE, "other", nowhere(), endpoint, &bench.clock).await;
     for (queue, word) in [(none, "NOT_FOUND"), (stranger, "UNAUTHENTICATED")] {
-        for result in [queue.schedule(&job(1), now).await, queue.ping().await] {
+        for result in [
+            queue.schedule(&job(1), now).await.map(drop),
+            queue.ping().await,
+        ] {
             match result {
                 Err(QueueError::Refused(text)) => assert!(text.contains(word), "{text}"),
                 other => panic!("{other:?}"),
@@ -269,4 +282,66 @@ async fn a_visit_outlives_the_queue_s_deadline() {
     let waiting = bench.tasks.waiting();
     let task = waiting.values().next().unwrap();
     assert_eq!((task.retries, task.answered), (1, None));
+}
+
+/// What Cloud Tasks brings goes to the worker, as the route does it.
+async fn deliveries_to(worker: Arc<tokio::sync::OnceCell<Arc<Worker>>>) -> Url {
+    let deliver = move |Path(id): Path<String>| {
+        let worker = Arc::clone(&worker);
+        async move {
+            match worker.get().unwrap().deliver(id).await {
+                OutboxVisit::Unavailable { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+                _ => StatusCode::OK,
+            }
+        }
+    };
+    let router = axum::Router::new().route("/tasks/outbox/{id}", axum::routing::post(deliver));
+    crate::support::google::serve(router).await
+}
+
+/// A name stays reserved after its task was brought too early, was purged, or ran out of tries.
+#[tokio::test]
+async fn a_notice_finds_a_fresh_name_where_names_stay_reserved() {
+    let known = Arc::new(tokio::sync::OnceCell::new());
+    let target = deliveries_to(Arc::clone(&known)).await;
+    let clock = ManualClock::at(at(0));
+    let tasks = FakeCloudTasks::new(Arc::new(clock.clone()));
+    let queue = Arc::new(queue(QUEUE, "token", target, tasks.start().await, &clock).await);
+    let world = OnFile.fresh().await;
+    let mail = Arc::default();
+    let worker = sweep::worker(
+        Arc::clone(&world.ledger),
+        Arc::clone(&queue) as _,
+        &clock,
+        &mail,
+    );
+    known.set(Arc::clone(&worker)).unwrap();
+    let (claim, job) = world.claimed("j1").await;
+    world.settle(&job, &claim, &settlement(&job, None, 0)).await;
+    let id = "j1:1:job.failed";
+    let pending = DeliveryState::Pending;
+    let recorded = world
+        .ledger
+        .record_delivery(id, pending, Some(at(60)), None);
+    recorded.await.unwrap();
+
+    // Its clock is 12 s ahead of ours.
+    let task = Task::Outbox {
+        id: id.into(),
+        delivery: 2,
+    };
+    clock.advance_to(at(48));
+    queue.schedule(&task, at(48)).await.unwrap();
+    assert_eq!(tasks.deliver_due(SOON).await, 1);
+    assert!(mail.0.lock().unwrap().is_empty());
+    assert_eq!(tasks.waiting().len(), 1, "planned under a fresh name");
+    // And that one is purged.
+    tasks.purge();
+    clock.advance_to(at(100));
+    let swept = worker.sweep().await.unwrap();
+    assert_eq!((swept.notifications, swept.faults), (1, 0));
+    assert_eq!(tasks.deliver_due(SOON).await, 1);
+    assert_eq!(*mail.0.lock().unwrap(), [id]);
+    clock.advance_to(at(900));
+    assert_eq!(worker.sweep().await.unwrap(), Swept::default());
 }

@@ -16,11 +16,11 @@ use filmlab::job::{
     Notification, Owner, Progress,
 };
 use filmlab::ledger::{
-    Callback, CancelRequest, Claimed, Commit, Created, Deleted, Due, Held, JobQuery, KeptSince,
-    Ledger, LedgerError, Result, Retried, Settled, Settlement, Tally,
+    Burial, Callback, CancelRequest, Claimed, Commit, Created, Deleted, Due, DueNotice, DuePlace,
+    Held, JobQuery, KeptSince, Ledger, LedgerError, Result, Retried, Settled, Settlement, Tally,
 };
 use filmlab::provider::{CallbackError, CallbackGate};
-use filmlab::queue::{Queue, QueueError, Task};
+use filmlab::queue::{Queue, QueueError, Scheduled, Task};
 use filmlab::worker::{Cleaned, OutboxVisit, Quote, QuoteError, QuoteRequest, Swept, Visit};
 use url::Url;
 
@@ -224,7 +224,7 @@ impl Ledger for MemoryLedger {
     async fn settle(&self, _: &JobId, _: &Claim, _: &Settlement, _: Timestamp) -> Result<Settled> {
         unreachable!("the worker's own")
     }
-    async fn due(&self, _: Timestamp, _: u32) -> Result<Vec<Due>> {
+    async fn due(&self, _: Timestamp, _: Option<&DuePlace>, _: u32) -> Result<Vec<Due>> {
         unreachable!("the worker's own")
     }
     async fn rewake(&self, _: &JobId, _: u64, _: Timestamp) -> Result<Option<u64>> {
@@ -261,13 +261,29 @@ impl Ledger for MemoryLedger {
     async fn forget(&self, _: &JobId, _: Keeping, _: u32, _: Timestamp) -> Result<bool> {
         unreachable!("the worker's own")
     }
-    async fn bury(&self, _: &JobId, _: Timestamp) -> Result<bool> {
+    async fn bury(&self, _: &JobId, _: Timestamp, _: Duration) -> Result<Burial> {
+        unreachable!("the worker's own")
+    }
+    async fn bury_notice(&self, _: &str, _: Timestamp, _: Duration) -> Result<Burial> {
+        unreachable!("the worker's own")
+    }
+    async fn replan_notice(
+        &self,
+        _: &str,
+        _: u32,
+        _: Option<Timestamp>,
+    ) -> Result<Option<Notification>> {
         unreachable!("the worker's own")
     }
     async fn notification(&self, _: &str) -> Result<Option<Notification>> {
         unreachable!("the worker's own")
     }
-    async fn due_notifications(&self, _: Timestamp, _: u32) -> Result<Vec<Notification>> {
+    async fn due_notifications(
+        &self,
+        _: Timestamp,
+        _: Option<&DuePlace>,
+        _: u32,
+    ) -> Result<Vec<DueNotice>> {
         unreachable!("the worker's own")
     }
     async fn record_delivery(
@@ -306,10 +322,14 @@ impl MemoryQueue {
 
 #[async_trait]
 impl Queue for MemoryQueue {
-    async fn schedule(&self, task: &Task, at: Timestamp) -> std::result::Result<(), QueueError> {
+    async fn schedule(
+        &self,
+        task: &Task,
+        at: Timestamp,
+    ) -> std::result::Result<Scheduled, QueueError> {
         self.ping().await?;
         self.tasks.lock().unwrap().push((task.clone(), at));
-        Ok(())
+        Ok(Scheduled::Planned)
     }
 
     async fn ping(&self) -> std::result::Result<(), QueueError> {
@@ -368,6 +388,7 @@ impl Visits for FakeWorker {
         Ok(Swept {
             jobs: 2,
             notifications: 1,
+            ..Swept::default()
         })
     }
 

@@ -35,6 +35,8 @@ pub(crate) struct World {
 pub(crate) trait Others: Send + Sync {
     /// Replaces fields of a job's document; null removes one.
     async fn write(&self, job: &str, fields: Value);
+    /// The same for a notice's document.
+    async fn write_notice(&self, notice: &str, fields: Value);
     /// Increments an account's credits.
     async fn increment(&self, owner: &str, credits: i64);
 }

@@ -7,5 +7,6 @@ pub(crate) mod outbox;
 pub(crate) mod planning;
 pub(crate) mod rounds;
 pub(crate) mod settlement;
+pub(crate) mod sweep;
 pub(crate) mod unknown;
 pub(crate) mod writes;

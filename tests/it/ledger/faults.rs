@@ -11,8 +11,8 @@ use filmlab::job::{
     Progress, Timestamp,
 };
 use filmlab::ledger::{
-    Callback, CancelRequest, Claimed, Commit, Created, Deleted, Due, Held, JobQuery, KeptSince,
-    Ledger, LedgerError, Result, Retried, Settled, Settlement, Tally,
+    Burial, Callback, CancelRequest, Claimed, Commit, Created, Deleted, Due, DueNotice, DuePlace,
+    Held, JobQuery, KeptSince, Ledger, LedgerError, Result, Retried, Settled, Settlement, Tally,
 };
 
 /// On which side of the lost answer the commit was.
@@ -28,14 +28,34 @@ pub(crate) struct LosesAnswer {
     pub(crate) inner: Arc<dyn Ledger>,
     fault: Fault,
     left: AtomicU32,
+    /// Planning anew fails for records whose id begins so.
+    refuses: Option<&'static str>,
 }
 
 impl LosesAnswer {
+    /// One that loses nothing, and plans no record anew whose id begins with `prefix`.
+    pub(crate) fn refusing(inner: Arc<dyn Ledger>, prefix: &'static str) -> Self {
+        Self {
+            refuses: Some(prefix),
+            ..Self::new(inner, Fault::ErrsInstead, 0)
+        }
+    }
+
+    fn plans(&self, id: &str) -> Result<()> {
+        match self.refuses {
+            Some(prefix) if id.starts_with(prefix) => {
+                Err(LedgerError::Unavailable("not this one".into()))
+            }
+            _ => Ok(()),
+        }
+    }
+
     pub(crate) fn new(inner: Arc<dyn Ledger>, fault: Fault, nth: u32) -> Self {
         Self {
             inner,
             fault,
             left: AtomicU32::new(nth),
+            refuses: None,
         }
     }
 
@@ -83,11 +103,19 @@ impl Ledger for LosesAnswer {
     async fn settle(&self, id: &JobId, claim: &Claim, settlement: &Settlement, now: Timestamp) -> Result<Settled> {
         self.write(self.inner.settle(id, claim, settlement, now)).await
     }
-    async fn due(&self, before: Timestamp, limit: u32) -> Result<Vec<Due>> { self.inner.due(before, limit).await }
+    async fn due(&self, before: Timestamp, after: Option<&DuePlace>, limit: u32) -> Result<Vec<Due>> {
+        self.inner.due(before, after, limit).await
+    }
     async fn rewake(&self, id: &JobId, seen: u64, now: Timestamp) -> Result<Option<u64>> {
+        self.plans(id.as_str())?;
         self.write(self.inner.rewake(id, seen, now)).await
     }
-    async fn bury(&self, id: &JobId, now: Timestamp) -> Result<bool> { self.write(self.inner.bury(id, now)).await }
+    async fn bury(&self, id: &JobId, now: Timestamp, patience: Duration) -> Result<Burial> {
+        self.write(self.inner.bury(id, now, patience)).await
+    }
+    async fn bury_notice(&self, id: &str, now: Timestamp, patience: Duration) -> Result<Burial> {
+        self.write(self.inner.bury_notice(id, now, patience)).await
+    }
     async fn request_cancel(&self, id: &JobId, now: Timestamp) -> Result<CancelRequest> {
         self.write(self.inner.request_cancel(id, now)).await
     }
@@ -118,8 +146,12 @@ impl Ledger for LosesAnswer {
     }
     async fn callbacks(&self, id: &JobId) -> Result<Vec<Callback>> { self.inner.callbacks(id).await }
     async fn notification(&self, id: &str) -> Result<Option<Notification>> { self.inner.notification(id).await }
-    async fn due_notifications(&self, before: Timestamp, limit: u32) -> Result<Vec<Notification>> {
-        self.inner.due_notifications(before, limit).await
+    async fn due_notifications(&self, before: Timestamp, after: Option<&DuePlace>, limit: u32) -> Result<Vec<DueNotice>> {
+        self.inner.due_notifications(before, after, limit).await
+    }
+    async fn replan_notice(&self, id: &str, seen: u32, at: Option<Timestamp>) -> Result<Option<Notification>> {
+        self.plans(id)?;
+        self.write(self.inner.replan_notice(id, seen, at)).await
     }
     async fn record_delivery(&self, id: &str, state: DeliveryState, next_at: Option<Timestamp>, error: Option<&str>) -> Result<()> {
         self.write(self.inner.record_delivery(id, state, next_at, error)).await

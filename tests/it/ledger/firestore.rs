@@ -59,6 +59,12 @@ impl Others for Emulator {
         assert_eq!(status, 200);
     }
 
+    async fn write_notice(&self, notice: &str, fields: Value) {
+        let path = format!("outbox/{notice}");
+        let status = Self::write(self, Caller::Owner, &path, &fields).await;
+        assert_eq!(status, 200);
+    }
+
     async fn increment(&self, owner: &str, credits: i64) {
         Self::increment(self, &format!("users/{owner}"), "credits", credits).await;
     }

@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use async_trait::async_trait;
 use filmlab::job::{Change, Credits, Keeping, Status, Timestamp};
 use filmlab::ledger::sqlite::SqliteLedger;
-use filmlab::ledger::{Created, Ledger, LedgerError};
+use filmlab::ledger::{Burial, Created, Ledger, LedgerError};
 use rusqlite::Connection;
 use serde_json::Value;
 
-use super::bench::{Bench, Others, World, at, new_job, road, settlement};
+use super::bench::{Bench, Others, TTL, World, at, new_job, road, settlement};
 use super::ledger_contract;
 
 /// A file of its own for each ledger.
@@ -100,6 +100,15 @@ impl Others for SqliteOthers {
         }
     }
 
+    async fn write_notice(&self, notice: &str, fields: Value) {
+        self.connect()
+            .execute(
+                "UPDATE outbox SET doc = json_patch(doc, ?2) WHERE id = ?1",
+                (notice, fields.to_string()),
+            )
+            .unwrap();
+    }
+
     async fn increment(&self, owner: &str, credits: i64) {
         self.connect()
             .execute(
@@ -158,7 +167,7 @@ async fn several_ledgers_share_a_file() {
             ledger.create(new_job(&format!("j{n}"))).await.unwrap();
             for k in 0..5 {
                 let claimed = ledger
-                    .claim(&id, &format!("h{k}"), at(k * 100), super::bench::TTL)
+                    .claim(&id, &format!("h{k}"), at(k * 100), TTL)
                     .await
                     .unwrap();
                 assert!(matches!(claimed, filmlab::ledger::Claimed::Taken { .. }));
@@ -171,7 +180,7 @@ async fn several_ledgers_share_a_file() {
         .into_iter()
         .map(Result::unwrap)
         .collect();
-    assert_eq!(ledgers[0].due(at(9_999), 10).await.unwrap().len(), 4);
+    assert_eq!(ledgers[0].due(at(9_999), None, 10).await.unwrap().len(), 4);
     for ledger in &ledgers {
         for n in 0..4 {
             let job = ledger
@@ -283,9 +292,22 @@ async fn a_document_that_is_no_json_is_buried_and_kept() {
             other.ledger.read(&id).await,
             Err(LedgerError::Malformed { .. })
         ));
-        assert_eq!(other.ledger.due(at(1), 10).await.unwrap().len(), 1);
-        assert!(other.ledger.bury(&id, at(2)).await.unwrap());
-        assert!(other.ledger.due(at(1), 10).await.unwrap().is_empty());
+        assert_eq!(other.ledger.due(at(1), None, 10).await.unwrap().len(), 1);
+        let bury = |second| other.ledger.bury(&id, at(second), TTL);
+        assert!(matches!(bury(2).await, Ok(Burial::Noted { .. })));
+        assert!(matches!(bury(62).await, Ok(Burial::Done { .. })));
+        let text: Vec<u8> = connect(&path)
+            .query_row(
+                "SELECT doc FROM unreadable WHERE record = 'jobs/j1' AND buried_at NOT NULL",
+                [],
+                |row| row.get(0),
+            )
+            .unwrap();
+        assert_eq!(text, bad.as_bytes(), "as it stood");
+        connect(&path)
+            .execute("DELETE FROM unreadable", [])
+            .unwrap();
+        assert!(other.ledger.due(at(1), None, 10).await.unwrap().is_empty());
         let kept: String = connect(&path)
             .query_row("SELECT doc ->> 'unreadable' FROM jobs", [], |row| {
                 row.get(0)
@@ -294,6 +316,22 @@ async fn a_document_that_is_no_json_is_buried_and_kept() {
         assert_eq!(kept, bad);
     }
     assert!(ledger.read(&id).await.unwrap().is_some());
+}
+
+/// The release before opens the file all the same: what is new is a part of its own.
+#[tokio::test]
+async fn what_the_release_before_looks_at_is_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("filmlab.db");
+    drop(SqliteLedger::open(&path).unwrap());
+    let version: u32 = connect(&path)
+        .query_row(
+            "SELECT version FROM schema_versions WHERE part = 'ledger'",
+            [],
+            |row| row.get(0),
+        )
+        .unwrap();
+    assert_eq!(version, 2);
 }
 
 #[tokio::test]

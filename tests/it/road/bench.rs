@@ -432,7 +432,7 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-pub(super) fn settings(logo: PathBuf) -> Settings {
+pub(crate) fn settings(logo: PathBuf) -> Settings {
     let secs = Duration::from_secs;
     let profiles: BTreeMap<_, _> = [("web".to_owned(), Profile::builtin("web").unwrap())]
         .into_iter()

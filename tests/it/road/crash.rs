@@ -12,8 +12,8 @@ use filmlab::job::{
     Progress, Timestamp,
 };
 use filmlab::ledger::{
-    Callback, CancelRequest, Claimed, Commit, Created, Deleted, Due, Held, JobQuery, KeptSince,
-    Ledger, LedgerError, Result, Retried, Settled, Settlement, Tally,
+    Burial, Callback, CancelRequest, Claimed, Commit, Created, Deleted, Due, DueNotice, DuePlace,
+    Held, JobQuery, KeptSince, Ledger, LedgerError, Result, Retried, Settled, Settlement, Tally,
 };
 use tokio::sync::Notify;
 
@@ -187,14 +187,22 @@ impl Ledger for Fatal {
         self.through(id, self.inner.settle(id, claim, settlement, now))
             .await
     }
-    async fn due(&self, before: Timestamp, limit: u32) -> Result<Vec<Due>> {
-        self.inner.due(before, limit).await
+    async fn due(
+        &self,
+        before: Timestamp,
+        after: Option<&DuePlace>,
+        limit: u32,
+    ) -> Result<Vec<Due>> {
+        self.inner.due(before, after, limit).await
     }
     async fn rewake(&self, id: &JobId, seen: u64, now: Timestamp) -> Result<Option<u64>> {
         self.inner.rewake(id, seen, now).await
     }
-    async fn bury(&self, id: &JobId, now: Timestamp) -> Result<bool> {
-        self.inner.bury(id, now).await
+    async fn bury(&self, id: &JobId, now: Timestamp, patience: Duration) -> Result<Burial> {
+        self.inner.bury(id, now, patience).await
+    }
+    async fn bury_notice(&self, id: &str, now: Timestamp, patience: Duration) -> Result<Burial> {
+        self.inner.bury_notice(id, now, patience).await
     }
     async fn request_cancel(&self, id: &JobId, now: Timestamp) -> Result<CancelRequest> {
         self.inner.request_cancel(id, now).await
@@ -250,8 +258,21 @@ impl Ledger for Fatal {
     async fn notification(&self, id: &str) -> Result<Option<Notification>> {
         self.inner.notification(id).await
     }
-    async fn due_notifications(&self, before: Timestamp, limit: u32) -> Result<Vec<Notification>> {
-        self.inner.due_notifications(before, limit).await
+    async fn due_notifications(
+        &self,
+        before: Timestamp,
+        after: Option<&DuePlace>,
+        limit: u32,
+    ) -> Result<Vec<DueNotice>> {
+        self.inner.due_notifications(before, after, limit).await
+    }
+    async fn replan_notice(
+        &self,
+        id: &str,
+        seen: u32,
+        at: Option<Timestamp>,
+    ) -> Result<Option<Notification>> {
+        self.inner.replan_notice(id, seen, at).await
     }
     async fn record_delivery(
         &self,

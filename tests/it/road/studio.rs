@@ -38,7 +38,7 @@ pub(super) struct Script {
 }
 
 #[derive(Debug)]
-pub(super) struct Studio {
+pub(crate) struct Studio {
     script: Mutex<Script>,
     pub(super) submissions: Mutex<Vec<Submission>>,
     pub(super) polls: Mutex<u32>,
@@ -57,7 +57,7 @@ pub(super) struct Studio {
 }
 
 impl Studio {
-    pub(super) fn new(output: PathBuf, clock: ManualClock, callbacks: bool) -> Self {
+    pub(crate) fn new(output: PathBuf, clock: ManualClock, callbacks: bool) -> Self {
         let model = |kind: Kind| Model {
             id: format!("studio/{}", kind.as_str()),
             kind,

@@ -7,6 +7,7 @@ use filmlab::sandbox::SandboxConfig;
 use tokio::io::AsyncWriteExt as _;
 
 use super::lab::{Lab, TASK_TOKEN};
+use crate::ledger::contract::sweep::Log;
 
 #[tokio::test]
 async fn a_client_that_goes_away_right_after_the_provider_accepted_loses_nothing() {
@@ -117,4 +118,32 @@ async fn open_event_streams_do_not_hold_up_a_stop() {
     assert!(took < Duration::from_secs(10), "{took:?}");
     // Ended in order: a connection that was cut would be an error.
     while stream.chunk().await.unwrap().is_some() {}
+}
+
+/// It takes connections and says nothing: a sweep looks at the balance for ten seconds.
+#[tokio::test]
+async fn a_silent_provider_holds_up_neither_the_first_cleaning_nor_a_stop() {
+    let Some(mut lab) = Lab::new(SandboxConfig::default()).await else {
+        return;
+    };
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let base = format!("http://{}/", silent.local_addr().unwrap());
+    lab.set("PROVIDER__BASE_URL", &base);
+    let left = lab.object("work/nobody/1-1/generated.mp4");
+    std::fs::create_dir_all(left.parent().unwrap()).unwrap();
+    let file = std::fs::File::create(&left).unwrap();
+    let long_ago = std::time::SystemTime::now() - Duration::from_secs(3 * 24 * 3600);
+    file.set_modified(long_ago).unwrap();
+
+    let (log, guard) = Log::of_this_thread();
+    let running = lab.start().await;
+    let began = std::time::Instant::now();
+    while left.exists() {
+        assert!(began.elapsed() < Duration::from_secs(8), "{}", log.text());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    running.stop().await;
+    drop(guard);
+    let log = log.text();
+    assert!(!log.contains("still running"), "{log}");
 }

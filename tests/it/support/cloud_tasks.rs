@@ -87,6 +87,13 @@ impl FakeCloudTasks {
         self.inner.lock().unwrap().tasks.clone()
     }
 
+    /// Drops what waits; names stay reserved.
+    pub(crate) fn purge(&self) {
+        let mut inner = self.inner.lock().unwrap();
+        let names: Vec<String> = std::mem::take(&mut inner.tasks).into_keys().collect();
+        inner.reserved.extend(names);
+    }
+
     pub(crate) fn creations(&self) -> u32 {
         self.inner.lock().unwrap().creations
     }

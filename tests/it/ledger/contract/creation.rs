@@ -12,7 +12,7 @@ pub(crate) async fn a_new_job_is_due_at_once(bench: &dyn Bench) {
     };
     assert_eq!(world.job("j1").await, *made);
     assert_eq!((made.status, made.wake.seq), (Status::Queued, 1));
-    let due = world.ledger.due(at(0), 10).await.unwrap();
+    let due = world.ledger.due(at(0), None, 10).await.unwrap();
     assert_eq!((due.len(), due[0].id.as_str(), due[0].seq), (1, "j1", 1));
     assert!(
         world

@@ -2,12 +2,12 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use filmlab::job::{Claim, CreditState, Credits, EntryKind, Job};
-use filmlab::ledger::{Held, Settled};
+use filmlab::ledger::{Deleted, Held, Settled};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
 
-use super::super::bench::{Bench, OWNER, TTL, World, at, grant, settlement};
+use super::super::bench::{Bench, OWNER, TTL, World, at, grant, new_job, settlement};
 
 pub(crate) async fn a_hold_moves_credits_once(bench: &dyn Bench) {
     let world = bench.fresh().await;
@@ -266,5 +266,55 @@ async fn end(world: &World, job: &Job, claim: &Claim, capture: bool) -> i64 {
         Settled::Done { .. } if capture => cost as i64,
         Settled::Done { .. } | Settled::Lost => 0,
         Settled::NoAccount => panic!("the account is there"),
+    }
+}
+
+/// Entries outlive their job; another one under the same id pays like any other.
+pub(crate) async fn a_job_made_anew_under_an_id_pays_anew(bench: &dyn Bench) {
+    let world = bench.fresh().await;
+    let ledger = &world.ledger;
+    world.grant("g", 20).await;
+    let mut left = 20;
+    for (life, end) in [
+        EntryKind::Capture,
+        EntryKind::Capture,
+        EntryKind::Release,
+        EntryKind::Release,
+        EntryKind::Deduct,
+        EntryKind::Deduct,
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let second = life as i64 * 1_000;
+        let mut new = new_job("j1");
+        new.created_at = at(second);
+        ledger.create(new).await.unwrap();
+        let (claim, job) = world.claim("j1", "a", at(second + 1)).await;
+        if end != EntryKind::Deduct {
+            for _ in 0..2 {
+                let held = ledger
+                    .hold(&job.id, &claim, Credits(3), at(second + 2))
+                    .await;
+                let Ok(Held::Done(held)) = held else {
+                    panic!("{held:?}");
+                };
+                assert_eq!(held.credits.state, CreditState::Held);
+                assert_eq!(world.balance().await, (left - 3, 3), "life {life}");
+            }
+        }
+        let mut settlement = settlement(&job, Some(end), 3);
+        settlement.entry.as_mut().unwrap().at = at(second + 9);
+        world.settle(&job, &claim, &settlement).await;
+        left -= if end == EntryKind::Release { 0 } else { 3 };
+        assert_eq!(world.balance().await, (left, 0), "life {life}");
+        assert_eq!(ledger.delete(&job.id, 1).await.unwrap(), Deleted::Done);
+    }
+    // Those of the first one are where they were.
+    let entries = ledger.entries(&OWNER.parse().unwrap(), 99).await.unwrap();
+    let ids: HashSet<&str> = entries.iter().map(|entry| entry.id.as_str()).collect();
+    assert_eq!((entries.len(), ids.len()), (11, 11), "{ids:?}");
+    for id in ["j1:1:hold", "j1:1:capture", "j1:1:release", "j1:1:deduct"] {
+        assert!(ids.contains(id), "{id}: {ids:?}");
     }
 }

@@ -1,7 +1,9 @@
 use filmlab::job::Notification;
 use filmlab::job::notification::DeliveryState;
+use filmlab::ledger::{Burial, LedgerError, Tally};
+use serde_json::json;
 
-use super::super::bench::{Bench, World, at, settlement};
+use super::super::bench::{Bench, TTL, World, at, settlement};
 
 const ID: &str = "j1:1:job.failed";
 
@@ -13,7 +15,7 @@ async fn settled(world: &World, id: &str) {
 async fn due(world: &World, before: i64) -> Vec<String> {
     let due = world
         .ledger
-        .due_notifications(at(before), 10)
+        .due_notifications(at(before), None, 10)
         .await
         .unwrap();
     due.into_iter().map(|notice| notice.id).collect()
@@ -111,7 +113,11 @@ pub(crate) async fn notices_come_oldest_first(bench: &dyn Bench) {
         .unwrap();
     let order = ["j2:1:job.failed", "j3:1:job.failed", ID];
     assert_eq!(due(&world, 99).await, order);
-    let first = world.ledger.due_notifications(at(99), 1).await.unwrap();
+    let first = world
+        .ledger
+        .due_notifications(at(99), None, 1)
+        .await
+        .unwrap();
     assert_eq!(first[0].id, order[0]);
 }
 
@@ -166,4 +172,86 @@ pub(crate) async fn a_jobs_notices_come_by_round(bench: &dyn Bench) {
     let rounds: Vec<_> = notices.iter().filter_map(Notification::round).collect();
     assert_eq!(rounds, (1..=11).collect::<Vec<_>>());
     assert!(notices.iter().all(|notice| notice.job == id));
+}
+
+/// A task's name is used up once it was brought: a try that is planned anew has another.
+pub(crate) async fn a_notice_is_planned_anew_under_a_fresh_number(bench: &dyn Bench) {
+    let world = bench.fresh().await;
+    settled(&world, "j1").await;
+    let ledger = &world.ledger;
+    let replan = |seen, second: Option<i64>| ledger.replan_notice(ID, seen, second.map(at));
+    let notice = ledger.notification(ID).await.unwrap().unwrap();
+    assert_eq!((notice.next_task(), notice.next_at), (1, Some(at(9))));
+    assert_eq!(replan(1, Some(8)).await.unwrap(), None, "not due by then");
+    assert_eq!(
+        replan(2, Some(50)).await.unwrap(),
+        None,
+        "not the one there is"
+    );
+    // Too early: the time stays.
+    let again = replan(1, None).await.unwrap().unwrap();
+    assert_eq!((again.next_task(), again.next_at), (2, Some(at(9))));
+    assert_eq!(replan(1, None).await.unwrap(), None, "somebody was first");
+    // Overdue: at once, and behind those that have waited.
+    let again = replan(2, Some(50)).await.unwrap().unwrap();
+    assert_eq!((again.next_task(), again.next_at), (3, Some(at(50))));
+    assert_eq!(ledger.notification(ID).await.unwrap(), Some(again));
+    assert_eq!(
+        (due(&world, 49).await.len(), due(&world, 50).await.len()),
+        (0, 1)
+    );
+    // The number only grows, whatever happens.
+    ledger
+        .record_delivery(ID, DeliveryState::Pending, Some(at(60)), Some("503"))
+        .await
+        .unwrap();
+    let notice = ledger.notification(ID).await.unwrap().unwrap();
+    assert_eq!((notice.next_task(), notice.tries()), (4, 1));
+    let replayed = ledger.replay(ID, at(70)).await.unwrap().unwrap();
+    assert_eq!(replayed.next_task(), 5);
+    ledger
+        .record_delivery(ID, DeliveryState::Delivered, None, None)
+        .await
+        .unwrap();
+    assert_eq!(replan(6, None).await.unwrap(), None, "it is over");
+    let nobody = ledger.replan_notice("nobody", 1, None).await;
+    assert_eq!(nobody.unwrap(), None);
+}
+
+pub(crate) async fn a_notice_that_cannot_be_read_is_given_up_in_time(bench: &dyn Bench) {
+    let world = bench.fresh().await;
+    for id in ["j1", "j2", "j3"] {
+        settled(&world, id).await;
+    }
+    let ledger = &world.ledger;
+    let newer = "j2:1:job.failed";
+    world.others.write_notice(ID, json!({"owner": 7})).await;
+    let pigeon = json!({"type": "pigeon"});
+    world
+        .others
+        .write_notice(newer, json!({"channel": pigeon}))
+        .await;
+    assert_eq!(due(&world, 99).await.len(), 3, "all are named");
+    let read = ledger.notification(ID).await;
+    assert!(
+        matches!(read, Err(LedgerError::Malformed { .. })),
+        "{read:?}"
+    );
+    let read = ledger.notification(newer).await;
+    assert!(matches!(read, Err(LedgerError::Newer { .. })), "{read:?}");
+
+    let bury = |id, second| ledger.bury_notice(id, at(second), TTL);
+    let noted = Burial::Noted { since: at(99) };
+    assert_eq!(bury(ID, 99).await.unwrap(), noted);
+    assert_eq!(bury(ID, 120).await.unwrap(), noted);
+    let done = Burial::Done { released: None };
+    assert_eq!(bury(ID, 160).await.unwrap(), done);
+    for nothing in [ID, "j3:1:job.failed", "nobody"] {
+        assert_eq!(bury(nothing, 999).await.unwrap(), Burial::NothingToDo);
+    }
+    let left = bury(newer, 999).await;
+    assert!(matches!(left, Err(LedgerError::Newer { .. })), "{left:?}");
+    assert_eq!(due(&world, 99).await, [newer, "j3:1:job.failed"]);
+    let given_up = ledger.count(Tally::NoticesUndeliverable, 9).await.unwrap();
+    assert_eq!(given_up, 1);
 }

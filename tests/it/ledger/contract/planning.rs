@@ -1,12 +1,18 @@
+use std::sync::Arc;
+
 use filmlab::job::notification::DeliveryState;
-use filmlab::job::{Change, JobId, Kind, Params, Status};
-use filmlab::ledger::{Created, JobQuery, LedgerError, PageToken, Tally};
+use filmlab::job::{
+    Change, CreditState, Credits, EntryKind, JobId, Kind, Params, SCHEMA_VERSION, Status,
+};
+use filmlab::ledger::{
+    Burial, Commit, Created, DuePlace, Held, JobQuery, LedgerError, PageToken, Tally,
+};
 use serde_json::{Value, json};
 
-use super::super::bench::{Bench, TTL, World, at, new_job, road, settlement};
+use super::super::bench::{Bench, OWNER, TTL, World, at, new_job, road, settlement};
 
 async fn due(world: &World, before: i64, limit: u32) -> Vec<(String, u64)> {
-    let due = world.ledger.due(at(before), limit).await.unwrap();
+    let due = world.ledger.due(at(before), None, limit).await.unwrap();
     due.into_iter()
         .map(|due| (due.id.to_string(), due.seq))
         .collect()
@@ -261,15 +267,20 @@ pub(crate) async fn a_malformed_job_is_named_and_buried(bench: &dyn Bench) {
         [("bad".into(), 1), ("good".into(), 1)]
     );
 
-    assert!(ledger.bury(&bad, at(2)).await.unwrap());
-    assert!(!ledger.bury(&bad, at(3)).await.unwrap());
-    assert!(!ledger.bury(&"good".parse().unwrap(), at(3)).await.unwrap());
-    assert!(
-        !ledger
-            .bury(&"nobody".parse().unwrap(), at(3))
-            .await
-            .unwrap()
-    );
+    // Watched first, and ended only if it is still as it was a while later.
+    let bury = |id: &str, second| {
+        let (ledger, id) = (Arc::clone(ledger), id.parse::<JobId>().unwrap());
+        async move { ledger.bury(&id, at(second), TTL).await.unwrap() }
+    };
+    let noted = |second| Burial::Noted { since: at(second) };
+    assert_eq!(bury("bad", 2).await, noted(2));
+    assert_eq!(bury("bad", 61).await, noted(2), "not a lease later");
+    world.others.write("bad", json!({"mine": "y"})).await;
+    assert_eq!(bury("bad", 70).await, noted(70), "it has changed");
+    assert_eq!(bury("bad", 130).await, Burial::Done { released: None });
+    for nothing in ["bad", "good", "nobody"] {
+        assert_eq!(bury(nothing, 999).await, Burial::NothingToDo, "{nothing}");
+    }
     assert_eq!(due(&world, 1_000, 10).await, [("good".into(), 1)]);
 
     // Mended by hand, the document shows how it ended.
@@ -282,10 +293,114 @@ pub(crate) async fn a_malformed_job_is_named_and_buried(bench: &dyn Bench) {
     let job = world.job("bad").await;
     assert_eq!(
         (job.status, job.completed_at),
-        (Status::Failed, Some(at(2)))
+        (Status::Failed, Some(at(130)))
     );
     assert_eq!(job.error.unwrap().code, filmlab::job::Code::InvalidJob);
-    assert_eq!(job.extra["mine"], "x");
+    assert_eq!(job.extra["mine"], "y");
+}
+
+/// What an entry of the job holds is given back with its end, and only then.
+pub(crate) async fn a_buried_job_gives_back_what_it_held(bench: &dyn Bench) {
+    let world = bench.fresh().await;
+    let ledger = &world.ledger;
+    world.grant("g", 10).await;
+    for id in ["j1", "j2"] {
+        let (claim, job) = world.claimed(id).await;
+        let held = ledger.hold(&job.id, &claim, Credits(3), at(2)).await;
+        assert!(matches!(held, Ok(Held::Done(_))), "{held:?}");
+    }
+    assert_eq!(world.balance().await, (4, 6));
+    let params = serde_json::to_value(world.job("j1").await).unwrap()["params"].clone();
+    let id: JobId = "j1".parse().unwrap();
+    world.others.write("j1", json!({"params": 7})).await;
+    let released = Burial::Done {
+        released: Some(Credits(3)),
+    };
+    for (second, burial) in [
+        (100, Burial::Noted { since: at(100) }),
+        (200, released),
+        (300, Burial::NothingToDo),
+    ] {
+        assert_eq!(ledger.bury(&id, at(second), TTL).await.unwrap(), burial);
+    }
+    assert_eq!(world.balance().await, (7, 3), "of the other job nothing");
+    let owner = OWNER.parse().unwrap();
+    let entries = ledger.entries(&owner, 9).await.unwrap();
+    let last = &entries[0];
+    assert_eq!(
+        (last.id.as_str(), last.kind, last.at),
+        ("j1:1:release", EntryKind::Release, at(200))
+    );
+    // Mended by hand, the job says so too.
+    world.others.write("j1", json!({"params": params})).await;
+    assert_eq!(world.job("j1").await.credits.state, CreditState::Released);
+}
+
+/// A newer release shares the ledger while it is rolled out: what it wrote is not ours to end.
+pub(crate) async fn what_a_newer_release_wrote_is_left_alone(bench: &dyn Bench) {
+    let world = bench.fresh().await;
+    let ledger = &world.ledger;
+    let (claim, before) = world.claimed("j1").await;
+    let error = json!({"code": "media_dreamt", "message": "x", "party": "caller", "attempt": 1,
+        "at": at(1)});
+    for (field, newer, older) in [
+        (
+            "schema_version",
+            json!(SCHEMA_VERSION + 1),
+            json!(SCHEMA_VERSION),
+        ),
+        ("stage", json!("colour"), json!(before.stage)),
+        ("error", error, Value::Null),
+        ("kind", json!("dream"), json!(before.params.kind())),
+    ] {
+        world.others.write("j1", json!({field: newer})).await;
+        for answer in [
+            ledger.read(&before.id).await.map(drop),
+            ledger.claim(&before.id, "b", at(100), TTL).await.map(drop),
+            ledger.rewake(&before.id, 1, at(100)).await.map(drop),
+            ledger.bury(&before.id, at(100), TTL).await.map(drop),
+            ledger.bury(&before.id, at(999), TTL).await.map(drop),
+            ledger.request_cancel(&before.id, at(1)).await.map(drop),
+        ] {
+            assert!(
+                matches!(&answer, Err(LedgerError::Newer { id, .. }) if id == "j1"),
+                "{field}: {answer:?}"
+            );
+        }
+        // It was claimed since, or it would not be of a newer release.
+        let lost = ledger
+            .record(&before.id, &claim, &Change::Polled, at(2))
+            .await;
+        assert_eq!(lost.unwrap(), Commit::Lost, "{field}");
+        assert_eq!(due(&world, 100, 10).await, [("j1".into(), 1)]);
+        world.others.write("j1", json!({field: older})).await;
+        assert_eq!(
+            world.job("j1").await,
+            before,
+            "{field}: nothing was touched"
+        );
+    }
+}
+
+/// The list goes on behind a place, so that what stays due hides nothing.
+pub(crate) async fn what_is_due_is_listed_in_parts(bench: &dyn Bench) {
+    let world = bench.fresh().await;
+    for n in 0..5 {
+        let mut new = new_job(&format!("j{n}"));
+        new.created_at = at(n / 2);
+        world.ledger.create(new).await.unwrap();
+    }
+    let (mut seen, mut after) = (Vec::new(), None);
+    loop {
+        let page = world.ledger.due(at(99), after.as_ref(), 2).await.unwrap();
+        seen.extend(page.iter().map(|due| (due.id.to_string(), due.at)));
+        after = page.last().map(DuePlace::from);
+        if page.len() < 2 {
+            break;
+        }
+    }
+    let all = [("j0", 0), ("j1", 0), ("j2", 1), ("j3", 1), ("j4", 2)];
+    assert_eq!(seen, all.map(|(id, second)| (id.to_owned(), at(second))));
 }
 
 pub(crate) async fn counts_are_bounded(bench: &dyn Bench) {
@@ -332,7 +447,7 @@ pub(crate) async fn counts_are_bounded(bench: &dyn Bench) {
     let (claim, job) = &claimed[1];
     world.settle(job, claim, &settlement(job, None, 0)).await;
     assert_eq!(counts().await, [1, 2, 0, 1, 0]);
-    let notice = &ledger.due_notifications(at(99), 9).await.unwrap()[0];
+    let notice = &ledger.due_notifications(at(99), None, 9).await.unwrap()[0];
     ledger
         .record_delivery(&notice.id, DeliveryState::Undeliverable, None, None)
         .await

@@ -3,7 +3,9 @@ use std::sync::Arc;
 use filmlab::job::{
     Change, CreditState, Credits, Generated, Job, JobId, Keeping, Kept, Stage, Status,
 };
-use filmlab::ledger::{Callback, Deleted, Ledger, LedgerError, Result, Retried, Settlement};
+use filmlab::ledger::{
+    Callback, Deleted, Ledger, LedgerError, MOST_CALLBACKS, Result, Retried, Settlement,
+};
 use serde_json::json;
 
 use super::super::bench::{Bench, OWNER, World, at, ending, new_job, road, settlement};
@@ -78,7 +80,7 @@ pub(crate) async fn a_failed_job_gets_another_round(bench: &dyn Bench) {
     );
     assert_eq!(job.extra["campaign"], "spring");
     assert_eq!(job.created_at, ended.created_at);
-    let due = world.ledger.due(at(20), 10).await.unwrap();
+    let due = world.ledger.due(at(20), None, 10).await.unwrap();
     assert_eq!((due.len(), due[0].seq), (1, job.wake.seq));
 
     // The old claim is worth nothing, and the new one has a fence above it.
@@ -175,7 +177,7 @@ pub(crate) async fn a_deleted_job_leaves_its_entries_alone(bench: &dyn Bench) {
     assert_eq!(ledger.notifications(&job.id).await.unwrap(), []);
     assert!(
         ledger
-            .due_notifications(at(99), 10)
+            .due_notifications(at(99), None, 10)
             .await
             .unwrap()
             .is_empty()
@@ -196,6 +198,32 @@ pub(crate) async fn a_deleted_job_leaves_its_entries_alone(bench: &dyn Bench) {
         matches!(created, filmlab::ledger::Created::New(_)),
         "{created:?}"
     );
+}
+
+/// Rounds have no end. What is read of them is bounded and new; what is deleted is all.
+pub(crate) async fn however_many_callbacks_the_newest_are_read_and_all_deleted(bench: &dyn Bench) {
+    let world = bench.fresh().await;
+    let job = failed(&world, "j1").await;
+    let ledger = &world.ledger;
+    // More than one commit takes.
+    let many = MOST_CALLBACKS as i64 + 420;
+    for n in 0..many {
+        let callback = Callback {
+            // In another order than the times.
+            intent: format!("{}-1", many - n),
+            prediction_id: format!("p{n}"),
+            received_at: at(n),
+        };
+        assert!(ledger.record_callback(&job.id, &callback).await.unwrap());
+    }
+    let read = ledger.callbacks(&job.id).await.unwrap();
+    assert_eq!(read.len(), MOST_CALLBACKS);
+    assert_eq!(read.last().unwrap().received_at, at(many - 1));
+    assert!(read.is_sorted_by_key(|callback| callback.received_at));
+
+    assert_eq!(ledger.delete(&job.id, 1).await.unwrap(), Deleted::Done);
+    assert_eq!(ledger.callbacks(&job.id).await.unwrap(), []);
+    assert_eq!(ledger.notifications(&job.id).await.unwrap(), []);
 }
 
 pub(crate) async fn only_an_ended_job_is_deleted(bench: &dyn Bench) {

@@ -203,7 +203,11 @@ pub(crate) async fn each_round_holds_and_tells_anew(bench: &dyn Bench) {
         assert_eq!(world.balance().await, (10, 0));
         world.next_round(&job, now).await;
     }
-    let due = world.ledger.due_notifications(at(9), 10).await.unwrap();
+    let due = world
+        .ledger
+        .due_notifications(at(9), None, 10)
+        .await
+        .unwrap();
     let ids: Vec<_> = due.iter().map(|notice| notice.id.as_str()).collect();
     assert_eq!(
         ids,

@@ -74,7 +74,7 @@ async fn a_silent_server_costs_no_more_than_the_limit() {
     let id = "j1".parse().unwrap();
     is_unavailable(&ledger.ping().await);
     is_unavailable(&ledger.read(&id).await);
-    is_unavailable(&ledger.due(at(0), 10).await);
+    is_unavailable(&ledger.due(at(0), None, 10).await);
     is_unavailable(&ledger.claim(&id, "a", at(0), TTL).await);
     is_unknown(&ledger.create(new_job("j1")).await);
     assert!(started.elapsed() < SHORT * 9, "{:?}", started.elapsed());

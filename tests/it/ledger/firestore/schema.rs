@@ -56,7 +56,7 @@ fn stored_type(path: &str, value: &Value, found: &mut BTreeMap<String, String>) 
     let (kind, value) = value.as_object().unwrap().iter().next().unwrap();
     match kind.as_str() {
         // What is delivered is not looked into.
-        "mapValue" if path != "payload" => {
+        "mapValue" if !["payload", "was"].contains(&path) => {
             stored_types(&format!("{path}."), &value["fields"], found);
         }
         "arrayValue" => {
@@ -156,7 +156,21 @@ async fn what_is_stored_is_of_the_documented_type() {
         .await
         .unwrap();
     stored_types("", &emulator.stored(&path).await.unwrap(), &mut notice);
+    let push = emulator.stored("outbox/j1:1:job.failed").await.unwrap();
+    stored_types("", &push, &mut notice);
     assert_eq!(notice, types("outbox/{notice}"));
+
+    let id = "j2".parse().unwrap();
+    world.others.write("j2", json!({"params": 7})).await;
+    for second in [0, 60] {
+        ledger.bury(&id, at(second), TTL).await.unwrap();
+    }
+    let mut kept = BTreeMap::new();
+    let stored = emulator.stored("unreadable/jobs:j2").await.unwrap();
+    stored_types("", &stored, &mut kept);
+    assert_eq!(kept, types("unreadable/{record}"));
+    let was = &stored["was"]["mapValue"]["fields"];
+    assert_eq!(was["status"]["stringValue"], "queued");
 
     let query = json!({"from": [{"collectionId": "idempotency"}]});
     let (_, names) = emulator.query(Caller::Owner, query).await;
@@ -257,7 +271,13 @@ async fn walk(emulator: &Emulator, world: &World, seen: &mut BTreeMap<String, St
     for change in road.iter().take(5) {
         world.record(&job, &claim, change).await;
     }
-    world.settle(&job, &claim, &settlement(&job, None, 0)).await;
+    let end = Settlement {
+        channel: Channel::Fcm {
+            token: "device-1".into(),
+        },
+        ..settlement(&job, None, 0)
+    };
+    world.settle(&job, &claim, &end).await;
     look(seen, "j1").await;
 }
 

@@ -79,13 +79,17 @@ async fn three_workers_share_sixty_jobs() {
         .unwrap();
     let of = |kind| entries.iter().filter(|entry| entry.kind == kind).count();
     assert_eq!((of(EntryKind::Hold), of(EntryKind::Capture)), (JOBS, JOBS));
-    let notices = world.ledger.due_notifications(at(99), 1_000).await.unwrap();
-    let jobs: HashSet<_> = notices.iter().map(|notice| notice.job.clone()).collect();
+    let notices = world
+        .ledger
+        .due_notifications(at(99), None, 1_000)
+        .await
+        .unwrap();
+    let jobs: HashSet<_> = notices.iter().map(|notice| notice.id.clone()).collect();
     assert_eq!((notices.len(), jobs.len()), (JOBS, JOBS));
     assert!(
         world
             .ledger
-            .due(at(1_000_000), 10)
+            .due(at(1_000_000), None, 10)
             .await
             .unwrap()
             .is_empty()
@@ -96,7 +100,7 @@ async fn work(ledger: Arc<dyn Ledger>, worker: usize) -> usize {
     let mut done = 0;
     loop {
         // The others' leases are due as well, later.
-        let due = ledger.due(at(0), 1_000).await.unwrap();
+        let due = ledger.due(at(0), None, 1_000).await.unwrap();
         if due.is_empty() {
             return done;
         }

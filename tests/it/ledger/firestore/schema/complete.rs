@@ -3,8 +3,8 @@
 use filmlab::job::{
     CharacterReplace, Code, CreditState, Credits, Extend, Fence, Generated, Intent, IntentState,
     Job, JobCredits, JobError, Kept, Lease, NativeWork, Notify, Output, Params, Party, Phase,
-    Progress, ProviderInputs, ProviderState, Published, Resolution, Source, SourceFacts, Stage,
-    Status, Timings, Upscale, Wake, WatermarkSpec,
+    Progress, ProviderInputs, ProviderState, Published, Resolution, SCHEMA_VERSION, Source,
+    SourceFacts, Stage, Status, Timings, Upscale, Wake, WatermarkSpec,
 };
 
 use super::super::super::bench::at;
@@ -32,6 +32,7 @@ pub(super) fn params() -> [Params; 3] {
 pub(super) fn job() -> Job {
     let [params, ..] = params();
     Job {
+        schema_version: SCHEMA_VERSION,
         id: "j0".parse().unwrap(),
         owner: "u1".parse().unwrap(),
         params,
