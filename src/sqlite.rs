@@ -181,12 +181,12 @@ impl Database {
 fn close_to_others(path: &Path) {
     use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
     const OURS: u32 = 0o600;
-    let mut made = std::fs::OpenOptions::new();
-    made.write(true).create(true).truncate(false).mode(OURS);
+    // A file that is there is never opened by any hand but SQLite's: closing it again would give
+    // up every lock that this process holds on it, for its other connections too. Another process
+    // would then take itself for the last one, and remove the log that is still written to.
     // A folder that is missing, or may not be written, is SQLite's to tell.
-    if made.open(path).is_err() {
-        return;
-    }
+    let mut made = std::fs::OpenOptions::new();
+    let _ = made.write(true).create_new(true).mode(OURS).open(path);
     for ending in ["", "-wal", "-shm", "-journal"] {
         let mut name = path.as_os_str().to_owned();
         name.push(ending);

@@ -1,5 +1,8 @@
 //! `filmlab credits`, beside whatever else has the ledger open.
 
+use filmlab::ledger::Ledger as _;
+use filmlab::ledger::sqlite::SqliteLedger;
+use filmlab::queue::embedded::EmbeddedQueue;
 use serde_json::{Value, json};
 
 use super::Place;
@@ -56,4 +59,24 @@ fn what_cannot_be_a_grant_is_refused_with_the_settings_faults() {
     assert_eq!(ran.status, Some(64), "{ran:?}");
     assert!(ran.err.contains("server.port"), "{ran:?}");
     assert_eq!(place.entries(), ["filmlab.toml"]);
+}
+
+/// Who is the last to close a database removes its log. A command is not the last beside a
+/// service, whose two connections say so by a lock that belongs to the whole process.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_command_beside_a_service_leaves_its_log_alone() {
+    use std::os::unix::fs::MetadataExt as _;
+    let place = Place::new();
+    let file = place.path("var/filmlab/filmlab.sqlite");
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    let ledger = SqliteLedger::open(&file).unwrap();
+    let queue = EmbeddedQueue::open(&file).unwrap();
+    let log = || std::fs::metadata(place.path("var/filmlab/filmlab.sqlite-wal")).unwrap();
+    let before = log().ino();
+    place.run(["credits", "grant", "alice", "40"]).succeeded();
+    assert_eq!(log().ino(), before);
+    let account = ledger.account(&"alice".parse().unwrap()).await.unwrap();
+    assert_eq!(account.unwrap().credits, 40);
+    drop(queue);
 }
