@@ -3,6 +3,7 @@
 //! Architecture invariant: only this module names adapters.
 
 mod adapters;
+mod descriptors;
 pub mod doctor;
 mod keys;
 mod settings;
@@ -21,7 +22,7 @@ use url::Url;
 
 use crate::clock::SharedClock;
 use crate::config::{Config, is_loopback};
-use crate::http::{self, EventPace, EventStreams, HttpState};
+use crate::http::{self, ConnectionLimits, EventPace, EventStreams, HttpState};
 use crate::job::{Code, Failure};
 use crate::ledger::Ledger;
 use crate::media;
@@ -60,9 +61,15 @@ pub struct App {
     sweep_every: Duration,
     /// Files and folders of this machine that have to stay what they are.
     anchors: Vec<Anchor>,
+    connections: ConnectionLimits,
 }
 
 impl App {
+    /// What no service can do without; asks nobody and makes nothing.
+    pub fn check(config: &Config) -> Result<(), Failure> {
+        api_key(config).map(|_| ())
+    }
+
     /// Opens the stores and puts everything together. `listening` is where callers reach us if
     /// the configuration names no public address.
     pub async fn build(
@@ -71,7 +78,8 @@ impl App {
         clock: SharedClock,
     ) -> Result<Self, Failure> {
         // Before anything is made on disk.
-        api_key(config)?;
+        Self::check(config)?;
+        let files = descriptors::raise();
         telemetry::metrics::start(env!("FILMLAB_VERSION"));
         media::init().map_err(|error| invalid(&error.message))?;
         media::limit_allocations(config.max_allocation);
@@ -118,7 +126,18 @@ impl App {
             clock: Arc::clone(&clock),
             settings: settings::worker(config),
         });
-        let events = EventStreams::new(config.server.max_event_streams, EventPace::default());
+        let events = EventStreams::new(
+            config.server.max_event_streams,
+            config.server.max_event_streams_per_owner,
+            EventPace::default(),
+        );
+        let settings = Arc::new(settings::http(config)?);
+        if config.server.jobs_api && settings.api_tokens.is_empty() && settings.behind_proxy {
+            tracing::warn!(
+                "without server.api_tokens the jobs API answers direct requests from this machine \
+                 only: through server.public_url come callbacks, tasks, signed files and health"
+            );
+        }
         let router = http::router(HttpState {
             ledger: Arc::clone(&ledger),
             queue: Arc::clone(&queue),
@@ -129,7 +148,8 @@ impl App {
             clock: Arc::clone(&clock),
             check_watermark: crate::worker::layer_faults,
             events: events.clone(),
-            settings: Arc::new(settings::http(config)?),
+            shared: http::Shared::new(&settings),
+            settings,
         });
         Ok(Self {
             worker,
@@ -145,6 +165,7 @@ impl App {
                 .map(|place| Anchor::of(place))
                 .collect::<std::io::Result<_>>()
                 .map_err(|error| invalid(&format!("the data folder: {error}")))?,
+            connections: settings::connections(config, files),
         })
     }
 
@@ -172,10 +193,8 @@ impl App {
         }
         background.close();
 
-        let closing = stop.clone();
-        let serve = axum::serve(listener, self.router)
-            .with_graceful_shutdown(async move { closing.cancelled().await });
-        let serve = tokio::spawn(serve.into_future());
+        let serve = http::serve(listener, self.router, self.connections, stop.clone());
+        let serve = tokio::spawn(serve);
         let failed = tokio::select! {
             biased;
             () = shutdown => None,
@@ -200,7 +219,7 @@ impl App {
             tokio::time::timeout(Duration::from_millis(500), serve).await,
         ) {
             (Some(failure), _) => Err(failure),
-            (None, Ok(Ok(Err(error)))) => Err(Failure::new(Code::Internal, error.to_string())),
+            (None, Ok(Err(error))) => Err(Failure::new(Code::Internal, error.to_string())),
             _ => Ok(()),
         }
     }

@@ -145,8 +145,10 @@ fn run(cli: Cli) -> Result<(), Exit> {
     let outcome = runtime.block_on(async {
         match cli.command {
             Command::Serve(args) => {
+                // First of all: from here on a signal ends it in order.
+                let signals = StopSignals::listen();
                 let settings = settings(cli.config).map_err(Exit::Usage)?;
-                serve::run(args, &settings).await
+                serve::run(args, &settings, signals).await
             }
             Command::Submit(args) => Ok(submit::run(*args).await?),
             Command::Jobs(args) => Ok(jobs::run(args).await?),

@@ -7,16 +7,23 @@
 
 mod api;
 mod auth;
+mod bodies;
 mod callbacks;
+mod connections;
 mod files;
 mod health;
 mod jobs;
+mod json;
 mod metrics;
 mod oidc;
 mod openapi;
+mod places;
 mod problem;
+mod pulse;
 mod quotes;
 mod readiness;
+mod serve;
+mod shared;
 mod tasks;
 
 use std::sync::Arc;
@@ -26,11 +33,14 @@ use async_trait::async_trait;
 use axum::Router;
 
 pub use auth::{LOCAL_OWNER, TasksAuth};
+pub use connections::ConnectionLimits;
 pub use jobs::{
     EventPace, EventStreams, JobPage, JobView, NotificationList, NotificationView, ResultView,
 };
 pub use oidc::{GOOGLE_CERTS, OidcCheck};
 pub use problem::{Problem, status_of};
+pub use serve::{Accept, serve};
+pub use shared::Shared;
 
 use crate::clock::SharedClock;
 use crate::job::{Failure, Fault, JobId, Owner, WatermarkSpec};
@@ -100,6 +110,7 @@ pub struct HttpState {
     /// `.anchor` of the only one, `[1].anchor` of several.
     pub check_watermark: fn(&[WatermarkSpec]) -> Vec<Fault>,
     pub events: EventStreams,
+    pub shared: Shared,
     pub settings: Arc<HttpSettings>,
 }
 
@@ -131,6 +142,16 @@ pub struct HttpSettings {
     pub jobs_api: bool,
     pub default_deadline: Duration,
     pub max_upload_bytes: u64,
+    /// How long a body may take that is read whole.
+    pub body_time: Duration,
+    /// Uploads at once, in all and of one owner.
+    pub max_uploads: usize,
+    pub max_uploads_per_owner: usize,
+    /// Bytes of uploads under way, in all.
+    pub max_upload_total: u64,
+    /// Whether a proxy stands in front: then what is not plainly from this machine is from
+    /// anywhere.
+    pub behind_proxy: bool,
     /// Names of the output profiles.
     pub profiles: Vec<String>,
     /// How long links to results open.
@@ -151,6 +172,11 @@ impl std::fmt::Debug for HttpSettings {
             .field("jobs_api", &self.jobs_api)
             .field("default_deadline", &self.default_deadline)
             .field("max_upload_bytes", &self.max_upload_bytes)
+            .field("body_time", &self.body_time)
+            .field("max_uploads", &self.max_uploads)
+            .field("max_uploads_per_owner", &self.max_uploads_per_owner)
+            .field("max_upload_total", &self.max_upload_total)
+            .field("behind_proxy", &self.behind_proxy)
             .field("profiles", &self.profiles)
             .field("link_ttl", &self.link_ttl)
             .field("longest_link", &self.longest_link)

@@ -381,6 +381,9 @@ pub trait CallbackGate: Debug + Send + Sync {
     /// The address for one intent, with our own proof in it; `None` where the provider could
     /// not reach us.
     fn address(&self, job: &JobId, intent: &str) -> Option<Url>;
+    /// Whether the token is the one of our address. It stands in the query, so a stranger is
+    /// turned away before a byte of its body is read.
+    fn admits(&self, job: &JobId, intent: &str, token: Option<&str>) -> bool;
     /// Checks token and, by setting, signature; gives the id of the prediction it speaks of.
     fn read(
         &self,

@@ -95,7 +95,7 @@ pub(super) async fn ledger(config: &Config) -> Result<Arc<dyn Ledger>, Failure> 
     Ok(match &config.ledger {
         config::Ledger::Sqlite => {
             let ledger = SqliteLedger::open(database(config)).map_err(said)?;
-            Arc::new(ledger)
+            Arc::new(ledger.max_waiting(config.worker.max_waiting.get()))
         }
         config::Ledger::Firestore(database) => firestore(database).await?,
     })

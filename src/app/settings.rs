@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::invalid;
+use super::{descriptors, invalid};
 use crate::config::{self, Config};
-use crate::http::{ApiToken, HttpSettings, OidcCheck, TasksAuth};
+use crate::http::{ApiToken, ConnectionLimits, HttpSettings, OidcCheck, TasksAuth};
 use crate::job::{Channel, Failure};
 use crate::quarantine::{Quarantine, this_program};
 use crate::queue::embedded::Widths;
@@ -13,6 +13,9 @@ use crate::worker::{BrandWatermark, PlaceLimits, Retention, Settings};
 
 /// How long a visit waits for a media slot before it leaves and comes back.
 const SLOT_PATIENCE: Duration = Duration::from_secs(5 * 60);
+
+/// A callback of 1 MiB needs 100 KiB a second for it, JSON of 128 KiB needs 13.
+const BODY_TIME: Duration = Duration::from_secs(10);
 
 pub(super) fn worker(config: &Config) -> Settings {
     let worker = &config.worker;
@@ -116,11 +119,36 @@ pub(super) fn http(config: &Config) -> Result<HttpSettings, Failure> {
         jobs_api: server.jobs_api,
         default_deadline: server.default_deadline,
         max_upload_bytes: server.max_upload_bytes,
+        body_time: BODY_TIME,
+        max_uploads: server.max_uploads,
+        max_uploads_per_owner: server.max_uploads_per_owner,
+        max_upload_total: server.max_upload_total,
+        behind_proxy: server.public_url.is_some(),
         profiles: config.profiles.keys().cloned().collect(),
         link_ttl: config.links.ttl,
         longest_link: config.links.longest,
         allow_loopback: server.allow_loopback,
     })
+}
+
+/// As many connections as were asked for, and as there are files for.
+pub(super) fn connections(config: &Config, files: u64) -> ConnectionLimits {
+    let server = &config.server;
+    let fit = descriptors::connections(files);
+    if fit < server.max_connections {
+        tracing::warn!(
+            files,
+            connections = fit,
+            "server.max_connections is lowered: raise the limit of open files (ulimit -n)"
+        );
+    }
+    ConnectionLimits {
+        idle: server.idle_timeout,
+        ..ConnectionLimits::new(
+            server.max_connections.min(fit),
+            server.max_connections_per_peer,
+        )
+    }
 }
 
 fn tasks_auth(auth: &config::TasksAuth) -> Result<TasksAuth, Failure> {

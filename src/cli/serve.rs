@@ -6,7 +6,8 @@ use std::sync::Arc;
 use clap::Args;
 use tokio::net::TcpListener;
 
-use super::{Exit, stop_signal};
+use super::Exit;
+use super::signal::StopSignals;
 use crate::app::App;
 use crate::clock::SystemClock;
 use crate::config::Config;
@@ -20,7 +21,11 @@ pub(super) struct ServeArgs {
     listen: Option<SocketAddr>,
 }
 
-pub(super) async fn run(args: ServeArgs, config: &Config) -> Result<(), Exit> {
+pub(super) async fn run(
+    args: ServeArgs,
+    config: &Config,
+    mut signals: StopSignals,
+) -> Result<(), Exit> {
     telemetry::start(&config.log.filter, &config.log.format);
     let mut config = config.clone();
     if let Some(listen) = args.listen {
@@ -33,10 +38,23 @@ pub(super) async fn run(args: ServeArgs, config: &Config) -> Result<(), Exit> {
         }
         config.server.listen = listen;
     }
+    // What is missing is told before anything is taken, the address included.
+    App::check(&config)?;
     let (listener, address) = bind(config.server.listen).await?;
-    let app = App::build(&config, address, Arc::new(SystemClock)).await?;
+    // A start may have to ask somebody: being stopped meanwhile is an end in order as well.
+    let app = tokio::select! {
+        biased;
+        signal = signals.next() => {
+            tracing::info!(%signal, "stopped before it served");
+            return Ok(());
+        }
+        app = App::build(&config, address, Arc::new(SystemClock)) => app?,
+    };
     tracing::info!(%address, data = %config.data_dir.display(), "filmlab serves");
-    Ok(app.run(listener, stop_signal()).await?)
+    let stop = async move {
+        signals.next().await;
+    };
+    Ok(app.run(listener, stop).await?)
 }
 
 /// Takes the address.
@@ -47,9 +65,16 @@ pub(super) async fn bind(listen: SocketAddr) -> Result<(TcpListener, SocketAddr)
         Ok::<_, std::io::Error>((listener, address))
     };
     taken.await.map_err(|error| {
+        let what_to_do = match error.kind() {
+            std::io::ErrorKind::AddrInUse => {
+                "; something else listens there (a filmlab that runs already?): stop it, or choose \
+                 another port with --listen ADDRESS:PORT or server.listen"
+            }
+            _ => "",
+        };
         Failure::new(
             Code::InvalidConfig,
-            format!("cannot listen on {listen}: {error}"),
+            format!("cannot listen on {listen}: {error}{what_to_do}"),
         )
     })
 }

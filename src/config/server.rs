@@ -18,9 +18,21 @@ pub struct Server {
     pub tasks_auth: TasksAuth,
     pub jobs_api: bool,
     pub max_upload_bytes: u64,
+    /// Uploads at once, and of one owner.
+    pub max_uploads: usize,
+    pub max_uploads_per_owner: usize,
+    /// Bytes of uploads under way.
+    pub max_upload_total: u64,
     pub default_deadline: Duration,
     /// Event streams at once; each reads the ledger once a second.
     pub max_event_streams: usize,
+    pub max_event_streams_per_owner: usize,
+    /// Connections at once; lowered to what the limit of open files allows.
+    pub max_connections: usize,
+    /// Of one address; absent where all come from a proxy's.
+    pub max_connections_per_peer: Option<usize>,
+    /// How long a connection is kept between two requests.
+    pub idle_timeout: Duration,
     /// Whether sources and webhooks may lie on this machine.
     pub allow_loopback: bool,
 }
@@ -58,35 +70,99 @@ pub struct ApiToken {
 
 /// Reads of the ledger a second that nobody notices.
 const EVENT_STREAMS: usize = 64;
+/// In a cloud each holds up to three parts of 5 MiB in memory.
+const UPLOADS: usize = 8;
+/// 64 KiB each at the very most, which a small machine has.
+const CONNECTIONS: usize = 1024;
+/// A browser opens six, an office behind one address some dozens.
+const FEWEST_PER_PEER: usize = 64;
 
 pub(super) fn server(r: &mut Reader, platform: &Platform) -> Server {
-    let secs = Duration::from_secs;
-    let public_url: Option<Url> = r.parse("server.public_url");
-    let listen = r
-        .parse("server.listen")
-        .unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)));
-    let server = Server {
-        // Whoever sets PORT sends requests there and nowhere else.
-        listen: platform
-            .port
-            .map_or(listen, |port| (Ipv4Addr::UNSPECIFIED, port).into()),
-        tasks_auth: tasks_auth(r, public_url.as_ref()),
-        public_url,
-        api_tokens: api_tokens(r),
-        // On a platform the API is another service, unless somebody says so.
-        jobs_api: r.get_or("server.jobs_api", platform.port.is_none()),
-        max_upload_bytes: r.bytes("server.max_upload", 2 << 30),
-        default_deadline: r.duration("server.default_deadline", secs(2 * 3600)),
-        max_event_streams: r.get_or("server.max_event_streams", EVENT_STREAMS),
-        allow_loopback: r.get_or("server.allow_loopback", false),
-    };
+    let server = read(r, platform);
     if !server.listen.ip().is_loopback() && server.jobs_api && server.api_tokens.is_empty() {
         r.fault(
             "server.api_tokens",
             "must be set where others than this machine can reach the jobs API",
         );
     }
+    if server.max_upload_total < server.max_upload_bytes {
+        r.fault(
+            "server.max_upload_total",
+            "must be at least server.max_upload, or no such upload could ever begin",
+        );
+    }
     server
+}
+
+fn read(r: &mut Reader, platform: &Platform) -> Server {
+    let secs = Duration::from_secs;
+    let public_url: Option<Url> = r.parse("server.public_url");
+    let listen = r
+        .parse("server.listen")
+        .unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)));
+    let listen = platform
+        .port
+        // Whoever sets PORT sends requests there and nowhere else.
+        .map_or(listen, |port| (Ipv4Addr::UNSPECIFIED, port).into());
+    let api_tokens = api_tokens(r);
+    // Without tokens there is one owner, who is not to be kept from anything.
+    let share = |most: usize, of: usize| match api_tokens.is_empty() {
+        true => most,
+        false => most.div_ceil(of),
+    };
+    let max_upload_bytes = r.bytes("server.max_upload", 2 << 30);
+    let max_uploads = places(r, "server.max_uploads", UPLOADS);
+    let max_event_streams = r.get_or("server.max_event_streams", EVENT_STREAMS);
+    let max_connections = places(r, "server.max_connections", CONNECTIONS);
+    // We speak no TLS: where the world comes by https, it comes through a proxy.
+    let proxied = listen.ip().is_loopback()
+        || platform.port.is_some()
+        || public_url
+            .as_ref()
+            .is_some_and(|url| url.scheme() == "https");
+    let per_peer = if proxied {
+        0
+    } else {
+        (max_connections / 4).max(FEWEST_PER_PEER)
+    };
+    let per_peer = r.get_or("server.max_connections_per_peer", per_peer);
+    Server {
+        listen,
+        tasks_auth: tasks_auth(r, public_url.as_ref()),
+        public_url,
+        // On a platform the API is another service, unless somebody says so.
+        jobs_api: r.get_or("server.jobs_api", platform.port.is_none()),
+        max_upload_bytes,
+        max_uploads,
+        max_uploads_per_owner: places(r, "server.max_uploads_per_owner", share(max_uploads, 2)),
+        max_upload_total: r.bytes("server.max_upload_total", max_upload_bytes.max(8 << 30)),
+        default_deadline: r.duration("server.default_deadline", secs(2 * 3600)),
+        max_event_streams,
+        max_event_streams_per_owner: r.get_or(
+            "server.max_event_streams_per_owner",
+            share(max_event_streams, 4),
+        ),
+        max_connections,
+        max_connections_per_peer: Some(per_peer).filter(|most| *most > 0),
+        idle_timeout: idle_timeout(r),
+        allow_loopback: r.get_or("server.allow_loopback", false),
+        api_tokens,
+    }
+}
+
+/// A number of places of which none at all serves nobody.
+fn places(r: &mut Reader, key: &str, default: usize) -> usize {
+    r.within(key, 1..=1_000_000).unwrap_or(default)
+}
+
+fn idle_timeout(r: &mut Reader) -> Duration {
+    const KEY: &str = "server.idle_timeout";
+    let idle = r.duration(KEY, Duration::from_secs(75));
+    // Shorter, and a client's next request often finds a closed door; longer is no limit.
+    if !(Duration::from_secs(1)..=Duration::from_secs(3600)).contains(&idle) {
+        r.fault(KEY, "must be from 1s to 1h");
+    }
+    idle
 }
 
 /// `iam` is never a default: without the platform's own check anyone could forge a token.

@@ -38,6 +38,8 @@ pub struct Worker {
     /// Who may wait for the places of one kind.
     pub waiting: u32,
     pub sweep_every: Duration,
+    /// Jobs that have not ended, on a single machine; more are refused.
+    pub max_waiting: NonZeroU32,
 }
 
 #[derive(Debug, Clone)]
@@ -57,6 +59,9 @@ const QUOTES: NonZeroU32 = NonZeroU32::MIN.saturating_add(2);
 const NOTICES: NonZeroU32 = NonZeroU32::MIN.saturating_add(7);
 /// More at once is a mistake: each holds a connection.
 const MOST: NonZeroU32 = NonZeroU32::MIN.saturating_add(9_999);
+
+/// Weeks of work for one machine, 35 MiB of records, and as many as its queue takes.
+const WAITING: NonZeroU32 = NonZeroU32::MIN.saturating_add(49_999);
 
 pub(super) fn worker(r: &mut Reader) -> Worker {
     let secs = Duration::from_secs;
@@ -78,6 +83,7 @@ pub(super) fn worker(r: &mut Reader) -> Worker {
         owner_share: r.get_or("worker.owner_share", 0.75),
         waiting: r.within("worker.waiting", 0..=10_000).unwrap_or(64),
         sweep_every: r.duration("worker.sweep_every", secs(30)),
+        max_waiting: r.get_or("worker.max_waiting", WAITING),
     };
     if worker.heartbeat.is_zero() || worker.lease < worker.heartbeat * 3 {
         r.fault(

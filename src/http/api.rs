@@ -4,16 +4,17 @@ use std::any::Any;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, FromRequest, MatchedPath, Request};
+use axum::extract::{FromRequest, MatchedPath, Request};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument as _;
 use tracing::field::Empty;
 
-use super::{HttpState, Problem};
+use super::bodies::Taken;
+use super::{HttpState, Problem, json};
 use crate::job::Code;
 use crate::telemetry::{self, TraceContext};
 
@@ -28,7 +29,6 @@ pub(super) const API_TIMEOUT: Duration = Duration::from_secs(15);
 pub(super) fn frame(routes: Router<HttpState>) -> Router<HttpState> {
     routes
         .fallback(|| async { Problem::new(Code::NotFound) })
-        .layer(DefaultBodyLimit::max(MAX_JSON_BYTES))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn(around))
 }
@@ -70,9 +70,13 @@ async fn around(mut request: Request, next: Next) -> Response {
         span.record("trace_sampled", trace.sampled);
     }
     request.headers_mut().insert(REQUEST_ID, id.clone());
+    // What the body takes is given back here, once the answer is made.
+    let taken = Taken::default();
+    request.extensions_mut().insert(taken.clone());
     async move {
         let started = std::time::Instant::now();
         let response = finish(next.run(request).await, &id);
+        drop(taken);
         tracing::debug!(
             target: telemetry::REQUEST,
             status = response.status().as_u16(),
@@ -147,47 +151,48 @@ pub(super) async fn in_time(request: Request, next: Next) -> Response {
 #[derive(Debug)]
 pub(super) struct Json(pub(super) serde_json::Value);
 
-impl<S: Send + Sync> FromRequest<S> for Json {
+impl FromRequest<HttpState> for Json {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let is_json = request
-            .headers()
-            .get(header::CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok())
-            .map(|value| value.split(';').next().unwrap_or_default().trim())
-            .is_some_and(|value| value.eq_ignore_ascii_case("application/json"));
-        if !is_json {
-            return Err(Problem::new(Code::UnsupportedMediaType)
-                .detail("The body must be application/json."));
-        }
-        let body = body(request, state).await?;
-        serde_json::from_slice(&body).map(Self).map_err(|error| {
-            Problem::new(Code::InvalidRequest)
-                .detail(format!("The body is not valid JSON: {error}."))
-        })
+    async fn from_request(request: Request, state: &HttpState) -> Result<Self, Problem> {
+        wants_json(request.headers())?;
+        let body = body(request, state, MAX_JSON_BYTES).await?;
+        json::read(&body).map(Self)
+    }
+}
+
+fn wants_json(headers: &HeaderMap) -> Result<(), Problem> {
+    let is_json = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .map(|value| value.split(';').next().unwrap_or_default().trim())
+        .is_some_and(|value| value.eq_ignore_ascii_case("application/json"));
+    if is_json {
+        Ok(())
+    } else {
+        Err(Problem::new(Code::UnsupportedMediaType).detail("The body must be application/json."))
     }
 }
 
 /// A JSON body that may be left out.
-pub(super) async fn optional_json<S: Send + Sync>(
+pub(super) async fn optional_json(
     request: Request,
-    state: &S,
+    state: &HttpState,
 ) -> Result<serde_json::Value, Problem> {
-    let (parts, body) = request.into_parts();
-    let bytes = self::body(Request::from_parts(parts.clone(), body), state).await?;
-    if bytes.iter().all(u8::is_ascii_whitespace) {
+    let is_json = wants_json(request.headers());
+    let body = body(request, state, MAX_JSON_BYTES).await?;
+    if body.iter().all(u8::is_ascii_whitespace) {
         return Ok(serde_json::Value::Null);
     }
-    let request = Request::from_parts(parts, bytes.into());
-    Json::from_request(request, state)
-        .await
-        .map(|Json(value)| value)
+    is_json?;
+    json::read(&body)
 }
 
-/// The whole body, within the route's limit.
-pub(super) async fn body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
-    Bytes::from_request(request, state)
-        .await
-        .map_err(|rejection| Problem::of_status(rejection.status()).because(rejection.body_text()))
+/// The whole body, of at most `limit` bytes.
+pub(super) async fn body(
+    request: Request,
+    state: &HttpState,
+    limit: usize,
+) -> Result<Bytes, Problem> {
+    state.shared.bodies.read(request, limit).await
 }

@@ -7,12 +7,13 @@ use axum::extract::{FromRequestParts, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use http::request::Parts;
-use http::{HeaderMap, header};
+use http::{HeaderMap, Version, header};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use super::oidc::{self, OidcCheck};
-use super::{HttpState, Problem};
+use super::serve::Peer;
+use super::{HttpSettings, HttpState, Problem};
 use crate::job::{Code, Job, Owner};
 
 /// Whose the jobs are on a single machine without tokens, and the operator's own.
@@ -83,13 +84,18 @@ pub(super) async fn only_tasks(
 }
 
 /// A caller of the jobs API.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Caller {
     /// Whose jobs it may touch. Absent: everybody's.
     owner: Option<Owner>,
 }
 
 impl Caller {
+    #[cfg(test)]
+    pub(super) fn of(owner: Option<Owner>) -> Self {
+        Self { owner }
+    }
+
     /// Whom a new job or upload belongs to. `named` is what the request says of it.
     pub(super) fn owner_for(&self, named: Option<Owner>) -> Result<Owner, &'static str> {
         match (&self.owner, named) {
@@ -126,13 +132,8 @@ impl FromRequestParts<HttpState> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, state: &HttpState) -> Result<Self, Problem> {
         let settings = &state.settings;
-        if settings.api_tokens.is_empty() && settings.api_open_on_loopback {
-            if !is_from_here(&parts.headers) {
-                return Err(Problem::new(Code::Unauthorized).detail(
-                    "Without API tokens only requests to a loopback address are answered, and \
-                     none that another site's page makes.",
-                ));
-            }
+        if is_open(settings) {
+            from_here(parts, settings)?;
             return Ok(Self {
                 owner: LOCAL_OWNER.parse().ok(),
             });
@@ -151,12 +152,61 @@ impl FromRequestParts<HttpState> for Caller {
     }
 }
 
-/// Whether an open API may answer. A browser can be brought to call loopback by any page: by a
-/// name whose DNS answer turns to 127.0.0.1 (then `Host` is that name), or across origins.
-fn is_from_here(headers: &HeaderMap) -> bool {
+/// Whether the jobs API asks for no token: then it is for this machine alone.
+pub(super) fn is_open(settings: &HttpSettings) -> bool {
+    settings.api_tokens.is_empty() && settings.api_open_on_loopback
+}
+
+/// What an open service shows besides the jobs API, such as its own description. With a proxy in
+/// front it is for this machine as well.
+#[derive(Debug)]
+pub(super) struct NoStranger;
+
+impl FromRequestParts<HttpState> for NoStranger {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &HttpState) -> Result<Self, Problem> {
+        if is_open(&state.settings) && state.settings.behind_proxy {
+            from_here(parts, &state.settings)?;
+        }
+        Ok(Self)
+    }
+}
+
+fn from_here(parts: &Parts, settings: &HttpSettings) -> Result<(), Problem> {
+    if is_from_here(parts, settings.behind_proxy) {
+        return Ok(());
+    }
+    Err(Problem::new(Code::Unauthorized).detail(
+        "Without API tokens only direct requests to a loopback address are answered, and none \
+         that another site's page makes or a proxy passes on.",
+    ))
+}
+
+/// Whether an open API may answer: only what comes from this machine itself.
+///
+/// A browser can be brought to call loopback by any page: by a name whose DNS answer turns to
+/// 127.0.0.1 (then `Host` is that name), or across origins. A proxy on this machine calls loopback
+/// for the whole world; it shows by what it adds, or by a `Host` that it keeps. nginx of itself
+/// adds nothing, but speaks HTTP/1.0, which nobody else does.
+fn is_from_here(parts: &Parts, behind_proxy: bool) -> bool {
+    let headers = &parts.headers;
+    if headers.keys().any(tells_of_a_proxy) {
+        return false;
+    }
+    if behind_proxy && parts.version < Version::HTTP_11 {
+        return false;
+    }
+    if let Some(Peer(peer)) = parts.extensions.get()
+        && !peer.ip().to_canonical().is_loopback()
+    {
+        return false;
+    }
     let text = |name: header::HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    let Some(authority) = text(header::HOST) else {
-        // HTTP/2 without Host, or a hand-made request: no browser sends that.
+    // HTTP/2 says it in the address.
+    let authority = text(header::HOST).or_else(|| parts.uri.authority().map(|it| it.as_str()));
+    let Some(authority) = authority else {
+        // A hand-made request: no browser and no proxy sends that.
         return !headers.contains_key(header::ORIGIN);
     };
     let local =
@@ -174,6 +224,29 @@ fn is_from_here(headers: &HeaderMap) -> bool {
     local && same_site
 }
 
+/// What proxies, load balancers and content networks add to what they pass on.
+fn tells_of_a_proxy(name: &header::HeaderName) -> bool {
+    const NAMES: [&str; 8] = [
+        "forwarded",
+        "via",
+        "x-real-ip",
+        "x-client-ip",
+        "x-cluster-client-ip",
+        "true-client-ip",
+        "fastly-client-ip",
+        "fly-client-ip",
+    ];
+    const BEGINNINGS: [&str; 5] = [
+        "x-forwarded",
+        "x-original-",
+        "x-envoy-",
+        "x-appengine-",
+        "cf-",
+    ];
+    let name = name.as_str();
+    NAMES.contains(&name) || BEGINNINGS.iter().any(|begins| name.starts_with(begins))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -183,6 +256,12 @@ mod tests {
             .iter()
             .map(|(name, value)| (name.clone(), value.parse().unwrap()))
             .collect()
+    }
+
+    fn parts(headers: HeaderMap) -> Parts {
+        let mut parts = http::Request::new(()).into_parts().0;
+        parts.headers = headers;
+        parts
     }
 
     #[test]
@@ -204,8 +283,50 @@ mod tests {
             ),
             (vec![(HOST, "localhost:8080"), (ORIGIN, "null")], false),
         ] {
-            assert_eq!(is_from_here(&headers(&pairs)), fits, "{pairs:?}");
+            let asked = parts(headers(&pairs));
+            assert_eq!(is_from_here(&asked, false), fits, "{pairs:?}");
         }
+    }
+
+    #[test]
+    fn nothing_that_a_proxy_passes_on_is_from_here() {
+        for name in [
+            "Forwarded",
+            "Via",
+            "X-Forwarded-For",
+            "X-Forwarded-Proto",
+            "X-Forwarded-Host",
+            "X-Real-IP",
+            "X-Original-Host",
+            "True-Client-IP",
+            "CF-Connecting-IP",
+            "X-Envoy-External-Address",
+        ] {
+            let name: header::HeaderName = name.to_lowercase().parse().unwrap();
+            // Also with nothing in it: that it is there tells.
+            for value in ["127.0.0.1", ""] {
+                let given = [(header::HOST, "127.0.0.1:8080"), (name.clone(), value)];
+                for behind in [false, true] {
+                    assert!(!is_from_here(&parts(headers(&given)), behind), "{name}");
+                }
+            }
+        }
+        let local = || parts(headers(&[(header::HOST, "127.0.0.1:8080")]));
+        let mut old = local();
+        old.version = Version::HTTP_10;
+        assert!(is_from_here(&old, false) && !is_from_here(&old, true));
+        let mut from = local();
+        from.extensions
+            .insert(Peer("[::ffff:127.0.0.1]:9".parse().unwrap()));
+        assert!(is_from_here(&from, true));
+        from.extensions.insert(Peer("192.0.2.7:9".parse().unwrap()));
+        assert!(!is_from_here(&from, true) && !is_from_here(&from, false));
+        // HTTP/2 has no Host of its own.
+        let mut two = parts(HeaderMap::new());
+        two.uri = "http://lab.example/v1/jobs".parse().unwrap();
+        assert!(!is_from_here(&two, false));
+        two.uri = "http://127.0.0.1:8080/v1/jobs".parse().unwrap();
+        assert!(is_from_here(&two, false));
     }
 
     #[test]

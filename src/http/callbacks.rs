@@ -3,7 +3,7 @@
 //! A hint: what it says is recorded and a visit planned, which asks the provider itself. For an
 //! intent whose answer was lost it is the only proof, so it is recorded before it is answered.
 
-use axum::extract::{DefaultBodyLimit, Path, RawQuery, Request, State};
+use axum::extract::{Path, RawQuery, Request, State};
 use axum::middleware;
 use http::StatusCode;
 use utoipa_axum::router::OpenApiRouter;
@@ -24,12 +24,11 @@ const MAX_INTENT_CHARS: usize = 64;
 pub(super) fn routes() -> Routes {
     OpenApiRouter::new()
         .routes(routes!(called_back))
-        .layer(DefaultBodyLimit::max(MAX_BYTES))
         .layer(middleware::from_fn(api::in_time))
 }
 
 problems!(CallbackProblems: InvalidRequest, Unauthorized, NotFound, RequestTooLarge, InvalidJob,
-    LedgerUnavailable, QueueUnavailable);
+    LedgerUnavailable, QueueUnavailable, Overloaded, InvalidRequest as REQUEST_TIMEOUT);
 
 /// The provider calls back
 ///
@@ -59,11 +58,14 @@ async fn called_back(
     if intent.len() > MAX_INTENT_CHARS {
         return Err(Problem::new(Code::NotFound));
     }
-    let headers = request.headers().clone();
-    let body = api::body(request, &state).await?;
+    // The proof first: without it nobody has a body read, nor learns which jobs there are.
     let token = query.as_deref().and_then(token);
+    if !state.callbacks.admits(&job, &intent, token.as_deref()) {
+        return Err(refused(CallbackError::Token));
+    }
+    let headers = request.headers().clone();
+    let body = api::body(request, &state, MAX_BYTES).await?;
     let now = state.clock.now();
-    // The proof first: without it nobody learns which jobs there are.
     let prediction_id = state
         .callbacks
         .read(&job, &intent, token.as_deref(), &headers, &body, now)

@@ -2,6 +2,7 @@
 
 mod events;
 mod idempotency;
+mod link_cache;
 mod links;
 mod notifications;
 pub(super) mod request;
@@ -21,8 +22,10 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub use events::{EventPace, EventStreams};
+pub(super) use link_cache::LinkCache;
 pub use notifications::{NotificationList, NotificationView};
 pub(super) use schema::schemas;
+pub(super) use sources::Uploads;
 pub use view::{JobPage, JobView, ResultView};
 
 use super::auth::Caller;
@@ -49,7 +52,8 @@ pub(super) fn routes() -> Routes {
 }
 
 problems!(CreateProblems: InvalidRequest, Unauthorized, InvalidJob, RequestTooLarge,
-    UnsupportedMediaType, IdempotencyConflict, LedgerUnavailable, StorageUnavailable);
+    UnsupportedMediaType, IdempotencyConflict, LedgerUnavailable, StorageUnavailable, Overloaded,
+    InvalidRequest as REQUEST_TIMEOUT);
 
 /// Create a job
 ///
@@ -138,9 +142,9 @@ async fn create(
     match state.ledger.create(new).await? {
         Created::New(job) => {
             wake(&state, &job, Why::Wake).await;
-            answer(&state, &job, StatusCode::CREATED).await
+            answer(&state, &caller, &job, StatusCode::CREATED).await
         }
-        Created::Existing(job) => answer(&state, &job, StatusCode::OK).await,
+        Created::Existing(job) => answer(&state, &caller, &job, StatusCode::OK).await,
         Created::KeyReused => Err(Problem::new(Code::IdempotencyConflict)),
         Created::IdTaken => {
             Err(Problem::new(Code::Internal).because("a fresh job id was taken already"))
@@ -173,7 +177,7 @@ async fn read(
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     let job = find(&state, &caller, &id).await?;
-    answer(&state, &job, StatusCode::OK).await
+    answer(&state, &caller, &job, StatusCode::OK).await
 }
 
 problems!(CancelProblems: Unauthorized, NotFound, Conflict, InvalidJob, LedgerUnavailable,
@@ -209,10 +213,10 @@ async fn cancel(
     {
         CancelRequest::Noted(job) => {
             wake(&state, &job, Why::Cancel).await;
-            answer(&state, &job, StatusCode::ACCEPTED).await
+            answer(&state, &caller, &job, StatusCode::ACCEPTED).await
         }
         CancelRequest::Ended(job) if job.status == Status::Cancelled => {
-            answer(&state, &job, StatusCode::ACCEPTED).await
+            answer(&state, &caller, &job, StatusCode::ACCEPTED).await
         }
         CancelRequest::Ended(job) => Err(Problem::new(Code::Conflict).detail(format!(
             "The job has ended already: it is {}.",
@@ -301,8 +305,13 @@ async fn wake(state: &HttpState, job: &Job, why: Why) {
     }
 }
 
-async fn answer(state: &HttpState, job: &Job, status: StatusCode) -> Result<Response, Problem> {
-    let view = JobView::with_links(job, state).await?;
+async fn answer(
+    state: &HttpState,
+    caller: &Caller,
+    job: &Job,
+    status: StatusCode,
+) -> Result<Response, Problem> {
+    let view = JobView::with_links(job, caller, state).await?;
     let mut response = (status, axum::Json(view)).into_response();
     let headers = response.headers_mut();
     // It changes any moment, and holds links.

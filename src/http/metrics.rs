@@ -29,7 +29,7 @@ problems!(MetricsProblems: Unauthorized, NotFound);
 
 /// Numbers for Prometheus
 ///
-/// For the operator: with tokens configured it wants one that is nobody's in particular.
+/// For the operator: if API tokens are configured, it needs one without `owner`.
 #[utoipa::path(
     get,
     path = "/metrics",

@@ -18,6 +18,7 @@ use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::auth::{NoStranger, is_open};
 use super::{HttpSettings, HttpState, jobs, tasks};
 use crate::job::{JobId, Kind, Owner, Status};
 pub(super) use problems::{answers, problems};
@@ -57,7 +58,7 @@ pub(super) fn routes() -> Routes {
 #[derive(Debug, Clone)]
 pub(super) struct Document(pub(super) Bytes);
 
-problems!(DocumentProblems:);
+problems!(DocumentProblems: Unauthorized);
 
 /// This document
 #[utoipa::path(
@@ -70,7 +71,7 @@ problems!(DocumentProblems:);
         DocumentProblems,
     ),
 )]
-async fn document(Extension(Document(bytes)): Extension<Document>) -> Response {
+async fn document(_: NoStranger, Extension(Document(bytes)): Extension<Document>) -> Response {
     let json = HeaderValue::from_static("application/json");
     ([(header::CONTENT_TYPE, json)], bytes).into_response()
 }
@@ -139,11 +140,6 @@ fn headers() -> Value {
             "schema": {"type": "integer", "minimum": 1},
         },
     })
-}
-
-/// An open API on loopback asks for no token.
-fn is_open(settings: &HttpSettings) -> bool {
-    settings.api_tokens.is_empty() && settings.api_open_on_loopback
 }
 
 fn finish_paths(paths: Value, settings: &HttpSettings) -> Value {

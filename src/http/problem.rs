@@ -17,6 +17,12 @@ use crate::storage::StorageError;
 
 /// Seconds. What stands behind the service is usually back after a moment.
 const RETRY_AFTER_S: &str = "5";
+/// Seconds. A backlog goes down by the minute.
+const BACKLOG_RETRY_AFTER: HeaderValue = HeaderValue::from_static("60");
+
+/// Faults that one answer lists. A form has some thirty fields; a body of nothing but faults is
+/// not shown back.
+pub(super) const MOST_FAULTS: usize = 32;
 
 /// A refusal or failure of a request.
 #[derive(Debug, Clone)]
@@ -79,13 +85,18 @@ impl Problem {
         self
     }
 
-    /// A request with faults in it, all at once.
+    /// A request with faults in it, all at once, up to a number that is said.
     #[must_use]
-    pub fn faults(errors: Vec<Fault>) -> Self {
+    pub fn faults(mut errors: Vec<Fault>) -> Self {
         let detail = match errors.as_slice() {
             [only] => only.to_string(),
+            many if many.len() > MOST_FAULTS => format!(
+                "More than {MOST_FAULTS} fields are missing or not allowed; the first \
+                 {MOST_FAULTS} are listed."
+            ),
             many => format!("{} fields are missing or not allowed.", many.len()),
         };
+        errors.truncate(MOST_FAULTS);
         Self {
             errors,
             ..Self::new(Code::InvalidRequest).detail(detail)
@@ -163,7 +174,15 @@ impl From<LedgerError> for Problem {
             LedgerError::Unavailable(_) | LedgerError::Unknown(_) | LedgerError::Newer { .. } => {
                 Code::LedgerUnavailable
             }
-            LedgerError::Full { .. } => Code::Overloaded,
+            LedgerError::Full { waiting } => {
+                return Self::new(Code::Overloaded)
+                    .detail(format!(
+                        "{waiting} jobs wait already, as many as the service takes \
+                         (worker.max_waiting). Try again when some have ended."
+                    ))
+                    .header(header::RETRY_AFTER, BACKLOG_RETRY_AFTER)
+                    .because(error);
+            }
         };
         Self::new(code).because(error)
     }

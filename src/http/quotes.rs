@@ -33,7 +33,7 @@ problems!(QuoteProblems: InvalidRequest, Unauthorized, RequestTooLarge, Unsuppor
     ProviderUnavailable, ProviderProtocol, ProviderBusy, ProviderUnauthorized, ProviderBalance,
     ModelUnknown,
     LedgerUnavailable, StorageUnavailable, DeadlineExceeded, MediaStuck, Overloaded,
-    ShuttingDown);
+    ShuttingDown, InvalidRequest as REQUEST_TIMEOUT);
 
 /// Say what a job would cost
 ///

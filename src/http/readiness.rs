@@ -9,7 +9,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::HttpState;
 use crate::clock::{Timestamp, later};
@@ -63,16 +63,24 @@ impl Readiness {
 
     /// Who asks while somebody looks waits for what that one sees.
     pub(super) async fn look(&self, state: &HttpState) -> Up {
-        let mut seen = self.seen.lock().await;
-        let now = state.clock.now();
-        if let Some(up) = fresh(seen.up, now, FRESH) {
+        let seen = Arc::clone(&self.seen).lock_owned().await;
+        if let Some(up) = fresh(seen.up, state.clock.now(), FRESH) {
             return up;
         }
+        // On a task of its own: whoever asks and hangs up must neither make the next one look
+        // anew nor leave a mark half made.
+        let (readiness, state) = (self.clone(), state.clone());
+        let looked = tokio::spawn(async move { readiness.look_anew(seen, &state).await });
+        looked.await.unwrap_or(Up {
+            ledger: false,
+            queue: false,
+            storage: false,
+        })
+    }
+
+    async fn look_anew(&self, mut seen: OwnedMutexGuard<Seen>, state: &HttpState) -> Up {
+        let now = state.clock.now();
         let known = fresh(seen.written, now, WRITE_EVERY);
-        if known.is_none() {
-            // Noted before: a try whose caller goes away is not made again at once.
-            seen.written = Some((now, (false, false)));
-        }
         let written = async {
             match known {
                 Some(written) => written,

@@ -87,7 +87,7 @@ pub(super) fn schemas() -> Vec<(&'static str, Value)> {
 
 problems!(JobProblems: InvalidRequest, Unauthorized, Unauthorized as FORBIDDEN, NotFound, Conflict,
     ShuttingDown as CONFLICT, Overloaded as CONFLICT, RequestTooLarge, UnsupportedMediaType,
-    LedgerUnavailable as INTERNAL_SERVER_ERROR);
+    LedgerUnavailable as INTERNAL_SERVER_ERROR, InvalidRequest as REQUEST_TIMEOUT);
 
 /// Visit a job
 ///
@@ -115,7 +115,11 @@ async fn job(
     request: Request,
 ) -> Result<Response, Problem> {
     let deliveries = deliveries(request.headers());
-    let api::Json(body) = api::Json::from_request(request, &state).await?;
+    let body = api::Json::from_request(request, &state).await;
+    let api::Json(body) = body.map_err(|problem| match problem.code {
+        Code::Overloaded => problem.status(StatusCode::CONFLICT),
+        _ => problem,
+    })?;
     let task: JobTask = serde_json::from_value(body)
         .map_err(|error| Problem::fault("body", format!("is not a job's task: {error}")))?;
     let Ok(id) = id.parse::<JobId>() else {

@@ -76,8 +76,8 @@ pub(crate) fn assert_exact(name: &str, wanted: &str) {
 const METRICS_HEAD: &str = "\
 # Metrics
 
-`GET /metrics` answers in Prometheus' text format. Where API tokens are configured it wants one that
-names no owner; without, it answers on loopback only. Each process counts for itself; what is read
+`GET /metrics` answers in Prometheus' text format. If API tokens are configured, it needs a token
+without `owner` (an operator's token); without tokens it answers this machine only. Each process counts for itself; what is read
 from the ledger (`filmlab_jobs`, `filmlab_outbox`) is the same everywhere, so take its maximum, not
 its sum. Labels come from closed lists: there are no owners, job ids or addresses in them. This page
 is made from the code: `FILMLAB_BLESS=1 cargo nextest run --test it docs::` writes it anew.

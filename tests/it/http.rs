@@ -2,6 +2,7 @@
 
 mod callbacks;
 mod double;
+mod edge;
 mod events;
 mod files;
 mod frame;
@@ -11,6 +12,7 @@ pub(crate) mod openapi;
 mod quotes;
 mod readiness;
 mod rounds;
+mod serve;
 mod tasks;
 mod uploads;
 
@@ -22,7 +24,7 @@ use axum::body::{Body, Bytes, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use filmlab::clock::{Clock as _, ManualClock, Timestamp};
 use filmlab::http::{
-    ApiToken, EventPace, EventStreams, HttpSettings, HttpState, TasksAuth, router,
+    ApiToken, EventPace, EventStreams, HttpSettings, HttpState, Shared, TasksAuth, router,
 };
 use filmlab::job::{Fault, Job, JobId, WatermarkSpec};
 use filmlab::storage::Storage;
@@ -126,6 +128,11 @@ impl App {
             jobs_api: true,
             default_deadline: Duration::from_secs(7200),
             max_upload_bytes: 20 * 1024 * 1024,
+            body_time: Duration::from_secs(5),
+            max_uploads: 3,
+            max_uploads_per_owner: 2,
+            max_upload_total: 50 * 1024 * 1024,
+            behind_proxy: false,
             profiles: vec!["web".into(), "archive".into()],
             link_ttl: Duration::from_secs(3600),
             longest_link: Duration::from_secs(12 * 3600),
@@ -146,11 +153,13 @@ impl App {
             check_watermark,
             events: EventStreams::new(
                 2,
+                2,
                 EventPace {
                     look: Duration::from_millis(10),
                     heartbeat: Duration::from_millis(40),
                 },
             ),
+            shared: Shared::new(&settings),
             settings: Arc::new(settings),
         };
         Self {

@@ -2,6 +2,8 @@
 
 #[cfg(target_os = "linux")]
 mod disks;
+#[cfg(target_os = "linux")]
+mod edge;
 mod faults;
 mod lab;
 mod metrics;

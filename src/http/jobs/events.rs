@@ -8,7 +8,6 @@
 
 use std::convert::Infallible;
 use std::fmt::Write as _;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Path, State};
@@ -16,7 +15,6 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
 use futures::{Stream, stream};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
@@ -25,6 +23,7 @@ use utoipa_axum::routes;
 use super::{JobView, find};
 use crate::http::auth::Caller;
 use crate::http::openapi::{Routes, problems};
+use crate::http::places::{NoPlace, Place, Places};
 use crate::http::{HttpState, Problem, api};
 use crate::job::{Code, Job, JobId, Status};
 
@@ -57,16 +56,17 @@ impl Default for EventPace {
 /// The places for streams, and the end of all of them.
 #[derive(Debug, Clone)]
 pub struct EventStreams {
-    places: Arc<Semaphore>,
+    places: Places,
     closing: CancellationToken,
     pace: EventPace,
 }
 
 impl EventStreams {
+    /// So many in all, and so many for the jobs of one owner.
     #[must_use]
-    pub fn new(most: usize, pace: EventPace) -> Self {
+    pub fn new(most: usize, most_per_owner: usize, pace: EventPace) -> Self {
         Self {
-            places: Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))),
+            places: Places::new(most, most_per_owner),
             closing: CancellationToken::new(),
             pace,
         }
@@ -129,11 +129,14 @@ async fn events(
     if streams.closing.is_cancelled() {
         return Err(Problem::new(Code::ShuttingDown).header(header::RETRY_AFTER, RETRY_AFTER));
     }
-    let Ok(place) = Arc::clone(&streams.places).try_acquire_owned() else {
-        return Err(Problem::new(Code::Overloaded)
-            .detail("As many event streams are open as the service takes.")
-            .header(header::RETRY_AFTER, RETRY_AFTER));
-    };
+    let place = streams.places.take(&job.owner).map_err(|full| {
+        Problem::new(Code::Overloaded)
+            .detail(match full {
+                NoPlace::InAll => "As many event streams are open as the service takes.",
+                NoPlace::OfOwner => "As many event streams are open as one owner may have.",
+            })
+            .header(header::RETRY_AFTER, RETRY_AFTER)
+    })?;
     let pace = streams.pace;
     let mut ticks = tokio::time::interval(pace.look);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -143,6 +146,7 @@ async fn events(
         first: Some(job.clone()),
         job,
         state,
+        caller,
         seen,
         ticks,
         begun: false,
@@ -163,6 +167,7 @@ async fn events(
 /// A stream under way.
 struct Follow {
     state: HttpState,
+    caller: Caller,
     closing: CancellationToken,
     job: Job,
     /// The job as the request found it, until it is looked at.
@@ -173,7 +178,7 @@ struct Follow {
     /// Whether the client was told when to come back.
     begun: bool,
     over: bool,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 fn changes(follow: Follow) -> impl Stream<Item = Result<Event, Infallible>> + Send {
@@ -241,7 +246,7 @@ impl Follow {
         }
         // Signing links can cost remote calls: once, at the end.
         let view = match job.status {
-            Status::Completed => JobView::with_links(&job, &self.state).await,
+            Status::Completed => JobView::with_links(&job, &self.caller, &self.state).await,
             _ => Ok(JobView::without_links(&job)),
         };
         let view = view.unwrap_or_else(|problem| {

@@ -17,7 +17,7 @@ pub(super) fn routes() -> Routes {
 }
 
 problems!(LinksProblems: InvalidRequest, Unauthorized, NotFound, Conflict, ResultExpired,
-    RequestTooLarge, UnsupportedMediaType, InvalidJob, LedgerUnavailable, StorageUnavailable);
+    RequestTooLarge, UnsupportedMediaType, InvalidJob, LedgerUnavailable, StorageUnavailable, Overloaded, InvalidRequest as REQUEST_TIMEOUT);
 
 /// Make fresh links to a result
 #[utoipa::path(

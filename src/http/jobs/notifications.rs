@@ -95,7 +95,7 @@ async fn list(
 }
 
 problems!(ReplayProblems: InvalidRequest, Unauthorized, NotFound, Conflict, RequestTooLarge,
-    UnsupportedMediaType, InvalidJob, LedgerUnavailable);
+    UnsupportedMediaType, InvalidJob, LedgerUnavailable, Overloaded, InvalidRequest as REQUEST_TIMEOUT);
 
 /// Tell it again
 ///

@@ -1,5 +1,7 @@
 //! What a caller may want of an ended job: another round, or nothing more.
 
+use std::sync::Arc;
+
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
@@ -22,7 +24,7 @@ pub(super) fn routes() -> Routes {
 }
 
 problems!(RetryProblems: InvalidRequest, Unauthorized, NotFound, Conflict, RequestTooLarge,
-    UnsupportedMediaType, InvalidJob, LedgerUnavailable, StorageUnavailable);
+    UnsupportedMediaType, InvalidJob, LedgerUnavailable, StorageUnavailable, Overloaded, InvalidRequest as REQUEST_TIMEOUT);
 
 /// Give an ended job another round
 ///
@@ -65,7 +67,7 @@ async fn retry(
             if !job.status.is_ended() {
                 wake(&state, &job, Why::Wake).await;
             }
-            answer(&state, &job, StatusCode::ACCEPTED).await
+            answer(&state, &caller, &job, StatusCode::ACCEPTED).await
         }
         Retried::NotEnded(job) => Err(running(&job)),
         Retried::Completed(_) => Err(Problem::new(Code::Conflict)
@@ -106,7 +108,9 @@ async fn delete(
     if !job.status.is_ended() {
         return Err(running(&job));
     }
-    match state.worker.delete(job.id).await {
+    let deleted = Arc::clone(&state.worker).delete(job.id.clone()).await;
+    state.shared.links.forget(&job.id);
+    match deleted {
         Ok(Deleted::Done) => Ok(StatusCode::NO_CONTENT.into_response()),
         Ok(Deleted::NotEnded(job)) => Err(running(&job)),
         Ok(Deleted::NotFound) => Err(Problem::new(Code::NotFound)),

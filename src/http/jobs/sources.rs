@@ -4,6 +4,7 @@
 //! upload leaves no object.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream};
@@ -11,29 +12,120 @@ use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::http::auth::Caller;
 use crate::http::openapi::{Routes, problems};
-use crate::http::{HttpState, Problem};
+use crate::http::places::{NoPlace, Place, Places};
+use crate::http::{HttpSettings, HttpState, Problem};
 use crate::job::{Code, Fault, Owner};
 use crate::storage::StorageError;
 
-/// Longest silence of an uploading client.
-const CHUNK_TIMEOUT: Duration = Duration::from_secs(60);
-/// Longest upload: the largest file over a slow line, without letting one drip for ever.
-const UPLOAD_TIMEOUT: Duration = Duration::from_secs(2 * 3600);
+/// How fast an upload must come.
+#[derive(Debug, Clone, Copy)]
+struct Pace {
+    /// For the whole.
+    whole: Duration,
+    /// So many bytes must come within so much waiting for them, whatever their pieces.
+    least: usize,
+    within: Duration,
+}
+
+/// The largest file over a slow line may take its time. One that brings less than 4 KiB a second
+/// holds a place for nothing: the two hours would end before 30 MiB are there.
+const PACE: Pace = Pace {
+    whole: Duration::from_secs(2 * 3600),
+    least: 240 * 1024,
+    within: Duration::from_secs(60),
+};
 /// Enough for an answer to travel, while the client goes on sending.
 const LINGER: Duration = Duration::from_secs(5);
 const LINGER_BYTES: usize = 64 * 1024 * 1024;
+/// Whoever has no token is not worth that much.
+const LINGER_BYTES_OF_STRANGERS: usize = 1024 * 1024;
+/// Refused uploads that are lingered over; further ones are cut off.
+const LINGERING: usize = 16;
+/// The unit in which bytes under way are counted.
+const MIB: u64 = 1024 * 1024;
+/// Seconds. Uploads take minutes.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("30");
 const MAX_NAME_CHARS: usize = 100;
 
 pub(super) fn routes() -> Routes {
     OpenApiRouter::new().routes(routes!(upload))
+}
+
+/// The places for uploads. Cheap to clone; all clones share them.
+#[derive(Debug, Clone)]
+pub(in crate::http) struct Uploads {
+    places: Places,
+    mib: Arc<Semaphore>,
+    lingering: Arc<Semaphore>,
+}
+
+/// What one upload takes while it is under way.
+#[derive(Debug)]
+struct Taken {
+    _place: Place,
+    _mib: OwnedSemaphorePermit,
+}
+
+impl Uploads {
+    pub(in crate::http) fn new(settings: &HttpSettings) -> Self {
+        let mib = usize::try_from(settings.max_upload_total.div_ceil(MIB)).unwrap_or(usize::MAX);
+        Self {
+            places: Places::new(settings.max_uploads, settings.max_uploads_per_owner),
+            mib: Arc::new(Semaphore::new(mib.min(Semaphore::MAX_PERMITS))),
+            lingering: Arc::new(Semaphore::new(LINGERING)),
+        }
+    }
+
+    /// `bytes`: what the upload may come to.
+    fn take(&self, owner: &Owner, bytes: u64) -> Result<Taken, Problem> {
+        let full = |detail: &str| {
+            Problem::new(Code::Overloaded)
+                .detail(detail)
+                .header(header::RETRY_AFTER, RETRY_AFTER)
+        };
+        let place = self.places.take(owner).map_err(|no| match no {
+            NoPlace::InAll => full("As many uploads are under way as the service takes."),
+            NoPlace::OfOwner => full("As many uploads are under way as one owner may have."),
+        })?;
+        let mib = u32::try_from(bytes.div_ceil(MIB)).unwrap_or(u32::MAX);
+        let mib = Arc::clone(&self.mib)
+            .try_acquire_many_owned(mib)
+            .map_err(|_| full("As many bytes are being uploaded as the service takes."))?;
+        Ok(Taken {
+            _place: place,
+            _mib: mib,
+        })
+    }
+
+    /// Takes in, for a moment, what is still being sent. A connection that is closed over unread
+    /// bytes is reset, and the refusal lost with it: the client would only see a broken pipe.
+    fn linger(&self, mut stream: Chunks, most: usize) {
+        let Ok(place) = Arc::clone(&self.lingering).try_acquire_owned() else {
+            return;
+        };
+        let mut bytes = 0;
+        let rest = async move {
+            while let Some(Ok(chunk)) = stream.next().await {
+                bytes += chunk.len();
+                if bytes > most {
+                    break;
+                }
+            }
+        };
+        tokio::spawn(async move {
+            let _ = tokio::time::timeout(LINGER, rest).await;
+            drop(place);
+        });
+    }
 }
 
 /// An upload that is in the store.
@@ -47,12 +139,12 @@ struct Uploaded {
 }
 
 problems!(UploadProblems: InvalidRequest, Unauthorized, RequestTooLarge, EmptyFile,
-    StorageUnavailable);
+    StorageUnavailable, Overloaded);
 
 /// Upload an input
 ///
 /// The body is the file, as it is (`curl -T clip.mp4 …`); no form, no JSON. At most
-/// `server.max_upload_bytes`.
+/// `server.max_upload`. So many at once, and so many bytes; more are refused with `overloaded`.
 #[utoipa::path(
     method(post, put),
     path = "/v1/sources",
@@ -80,13 +172,18 @@ async fn upload(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let mut stream: Chunks = Box::pin(chunks(body.into_data_stream()));
+    let mut stream: Chunks = Box::pin(chunks(body.into_data_stream(), PACE));
     let max_bytes = state.settings.max_upload_bytes;
     let query = query.unwrap_or_default();
-    let object = match admit(caller, &query, &headers, max_bytes) {
-        Ok(object) => object,
+    let uploads = state.shared.uploads.clone();
+    let (object, taken) = match admit(caller, &query, &headers, max_bytes, &uploads) {
+        Ok(admitted) => admitted,
         Err(problem) => {
-            tokio::spawn(linger(stream));
+            let most = match problem.code {
+                Code::Unauthorized => LINGER_BYTES_OF_STRANGERS,
+                _ => LINGER_BYTES,
+            };
+            uploads.linger(stream, most);
             return Err(problem);
         }
     };
@@ -99,10 +196,9 @@ async fn upload(
         match &stored {
             Ok(0) => storage.delete(&target).await?,
             Ok(_) => {}
-            Err(_) => {
-                tokio::spawn(linger(stream));
-            }
+            Err(_) => uploads.linger(stream, LINGER_BYTES),
         }
+        drop(taken);
         stored
     });
     let bytes = match stored.await {
@@ -132,7 +228,8 @@ fn admit(
     query: &str,
     headers: &HeaderMap,
     max_bytes: u64,
-) -> Result<String, Problem> {
+    uploads: &Uploads,
+) -> Result<(String, Taken), Problem> {
     let (name, owner) = read_query(query, &caller?)?;
     let announced = headers
         .get(header::CONTENT_LENGTH)
@@ -141,8 +238,9 @@ fn admit(
     if announced.is_some_and(|bytes| bytes > max_bytes) {
         return Err(too_large(max_bytes));
     }
+    let taken = uploads.take(&owner, announced.unwrap_or(max_bytes))?;
     let ulid = ulid::Ulid::new().to_string().to_lowercase();
-    Ok(format!("sources/{owner}/{ulid}/{name}"))
+    Ok((format!("sources/{owner}/{ulid}/{name}"), taken))
 }
 
 fn too_large(max_bytes: u64) -> Problem {
@@ -152,35 +250,53 @@ fn too_large(max_bytes: u64) -> Problem {
 
 type Chunks = Pin<Box<dyn Stream<Item = std::io::Result<Bytes>> + Send>>;
 
-/// Takes in, for a moment, what is still being sent. A connection that is closed over unread
-/// bytes is reset, and the refusal lost with it: the client would only see a broken pipe.
-async fn linger(mut stream: Chunks) {
-    let mut bytes = 0;
-    let rest = async {
-        while let Some(Ok(chunk)) = stream.next().await {
-            bytes += chunk.len();
-            if bytes > LINGER_BYTES {
-                break;
-            }
-        }
+/// The body's pieces, with a limit on slowness and on the whole. Only waiting for the client counts
+/// as slowness; the store may take its time.
+fn chunks(body: BodyDataStream, pace: Pace) -> impl Stream<Item = std::io::Result<Bytes>> + Send {
+    let coming = Coming {
+        body,
+        pace,
+        end: tokio::time::Instant::now() + pace.whole,
+        waited: Duration::ZERO,
+        bytes: 0,
     };
-    let _ = tokio::time::timeout(LINGER, rest).await;
-}
-
-/// The body's pieces, with a limit on silence and on the whole.
-fn chunks(body: BodyDataStream) -> impl Stream<Item = std::io::Result<Bytes>> + Send {
-    let end = tokio::time::Instant::now() + UPLOAD_TIMEOUT;
-    futures::stream::unfold(Some(body), move |body| async move {
-        let mut body = body?;
-        let limit = end.min(tokio::time::Instant::now() + CHUNK_TIMEOUT);
-        match tokio::time::timeout_at(limit, body.next()).await {
+    futures::stream::unfold(Some(coming), move |coming| async move {
+        let mut coming = coming?;
+        match coming.next().await {
             Ok(None) => None,
-            Ok(Some(Ok(chunk))) => Some((Ok(chunk), Some(body))),
+            Ok(Some(chunk)) => Some((Ok(chunk), Some(coming))),
             // After a failure there is nothing more to say.
-            Ok(Some(Err(error))) => Some((Err(std::io::Error::other(error)), None)),
-            Err(_) => Some((Err(std::io::ErrorKind::TimedOut.into()), None)),
+            Err(error) => Some((Err(error), None)),
         }
     })
+}
+
+/// A body, and how well it comes.
+struct Coming {
+    body: BodyDataStream,
+    pace: Pace,
+    end: tokio::time::Instant,
+    /// What was waited for the bytes that came since there were enough.
+    waited: Duration,
+    bytes: usize,
+}
+
+impl Coming {
+    async fn next(&mut self) -> std::io::Result<Option<Bytes>> {
+        let began = tokio::time::Instant::now();
+        let limit = self.pace.within.saturating_sub(self.waited);
+        let chunk = tokio::time::timeout_at(self.end.min(began + limit), self.body.next());
+        let chunk = chunk.await.map_err(|_| std::io::ErrorKind::TimedOut)?;
+        let Some(chunk) = chunk.transpose().map_err(std::io::Error::other)? else {
+            return Ok(None);
+        };
+        self.waited += began.elapsed();
+        self.bytes += chunk.len();
+        if self.bytes >= self.pace.least {
+            (self.waited, self.bytes) = (Duration::ZERO, 0);
+        }
+        Ok(Some(chunk))
+    }
 }
 
 fn read_query(query: &str, caller: &Caller) -> Result<(String, Owner), Problem> {
@@ -238,6 +354,40 @@ fn safe_name(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A piece of so many bytes each two milliseconds.
+    fn dripping(bytes: usize, pieces: usize) -> BodyDataStream {
+        let pieces = futures::stream::unfold(0, move |sent| async move {
+            (sent < pieces).then_some(())?;
+            tokio::time::sleep(Duration::from_millis(2)).await;
+            Some((Ok::<_, std::io::Error>(vec![b'x'; bytes]), sent + 1))
+        });
+        Body::from_stream(pieces).into_data_stream()
+    }
+
+    #[tokio::test]
+    async fn an_upload_that_drips_ends_and_one_over_a_slow_line_does_not() {
+        let pace = Pace {
+            whole: Duration::from_secs(60),
+            least: 1_000,
+            within: Duration::from_secs(1),
+        };
+        // Never silent for long: without an end it would hold its place for a minute.
+        let drip: Vec<_> = chunks(dripping(1, usize::MAX), pace).collect().await;
+        let (last, before) = drip.split_last().unwrap();
+        let error = last.as_ref().unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
+        assert!(before.len() < 1_000 && before.iter().all(Result::is_ok));
+        // Takes longer than that, but brings enough all the while.
+        let slow: Vec<_> = chunks(dripping(100, 700), pace).collect().await;
+        assert!(slow.len() == 700 && slow.iter().all(Result::is_ok));
+        let whole = Pace {
+            whole: Duration::from_millis(50),
+            ..pace
+        };
+        let cut: Vec<_> = chunks(dripping(5_000, usize::MAX), whole).collect().await;
+        assert!(cut.last().unwrap().is_err());
+    }
 
     #[test]
     fn names_become_harmless() {

@@ -7,6 +7,7 @@ use url::Url;
 use utoipa::ToSchema;
 
 use crate::clock::later;
+use crate::http::auth::Caller;
 use crate::http::{HttpState, Problem};
 use crate::job::{
     Code, Job, JobCredits, JobId, Output, Owner, Params, Party, Progress, Published, Source, Stage,
@@ -134,11 +135,16 @@ impl JobView {
         }
     }
 
-    /// The job with fresh links to its result.
-    pub(super) async fn with_links(job: &Job, state: &HttpState) -> Result<Self, Problem> {
+    /// The job with links to its result, signed a short while ago at most.
+    pub(super) async fn with_links(
+        job: &Job,
+        caller: &Caller,
+        state: &HttpState,
+    ) -> Result<Self, Problem> {
         let mut view = Self::without_links(job);
         if let (Some(view), Some(published)) = (&mut view.result, &job.result) {
-            view.links = Some(sign(job, published, state, state.settings.link_ttl).await?);
+            let links = state.shared.links.links(caller, job, published, state);
+            view.links = Some(links.await?);
         }
         Ok(view)
     }

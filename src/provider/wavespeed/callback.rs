@@ -174,6 +174,15 @@ impl CallbackGate for Callbacks {
         Some(url)
     }
 
+    fn admits(&self, job: &JobId, intent: &str, token: Option<&str>) -> bool {
+        // Without an address of ours there is no token of ours either: with no public URL the
+        // secret may be empty, and an empty key is one everybody has.
+        token
+            .filter(|_| self.public_url.is_some())
+            .and_then(|token| hex::decode(token).ok())
+            .is_some_and(|digest| self.token_for(job, intent).verify_slice(&digest).is_ok())
+    }
+
     fn read(
         &self,
         job: &JobId,
@@ -183,15 +192,9 @@ impl CallbackGate for Callbacks {
         body: &[u8],
         now: Timestamp,
     ) -> Result<String, CallbackError> {
-        // Without an address of ours there is no token of ours either: with no public URL the
-        // secret may be empty, and an empty key is one everybody has.
-        let token = token.filter(|_| self.public_url.is_some());
-        let digest = token
-            .and_then(|token| hex::decode(token).ok())
-            .ok_or(CallbackError::Token)?;
-        self.token_for(job, intent)
-            .verify_slice(&digest)
-            .map_err(|_| CallbackError::Token)?;
+        if !self.admits(job, intent, token) {
+            return Err(CallbackError::Token);
+        }
         if let Err(reason) = self.check_signature(headers, body, now) {
             match self.signature {
                 SignatureCheck::Enforce => return Err(CallbackError::Signature(reason)),

@@ -66,3 +66,31 @@ fn sigterm_leaves_nothing_behind() {
 fn ctrl_c_leaves_nothing_behind() {
     stopped_by("INT", 130);
 }
+
+/// A start may take half a minute, where the provider is asked for its secret and does not answer.
+#[test]
+fn a_service_that_is_stopped_while_it_starts_ends_in_order() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let provider = format!("http://{}/", silent.local_addr().unwrap());
+    for signal in ["TERM", "INT"] {
+        let place = Place::new();
+        let mut child = place
+            .filmlab(["serve", "--listen", "127.0.0.1:0"])
+            .env("WAVESPEED_API_KEY", "k")
+            .env("WAVESPEED_BASE_URL", &provider)
+            .env("FILMLAB_PROVIDER__ENFORCE_SIGNATURE", "true")
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let _asked = silent.accept().unwrap();
+        let sent = Command::new("sh")
+            .args(["-c", &format!("kill -{signal} {}", child.id())])
+            .status()
+            .unwrap();
+        assert!(sent.success());
+        let begun = Instant::now();
+        let status = child.wait().unwrap();
+        assert_eq!(status.code(), Some(0), "{signal}: {status:?}");
+        assert!(begun.elapsed() < Duration::from_secs(10), "{signal}");
+    }
+}

@@ -212,7 +212,7 @@ fn devices_are_never_replaced() {
 fn a_service_without_a_key_says_so_and_makes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let ran = std::process::Command::new(env!("CARGO_BIN_EXE_filmlab"))
-        .arg("serve")
+        .args(["serve", "--listen", "127.0.0.1:0"])
         .current_dir(folder.path())
         .env_remove("WAVESPEED_API_KEY")
         .env_remove("FILMLAB_PROVIDER__API_KEY")
@@ -222,4 +222,26 @@ fn a_service_without_a_key_says_so_and_makes_nothing() {
     assert_eq!(ran.status.code(), Some(70), "{told}");
     assert!(told.contains("invalid_config: provider.api_key"), "{told}");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_port_that_is_taken_is_answered_with_what_to_do() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let place = Place::new();
+    let mut command = place.filmlab(["serve", "--listen", &address.to_string()]);
+    let ran = command.env("WAVESPEED_API_KEY", "k").output().unwrap();
+    let told = String::from_utf8_lossy(&ran.stderr);
+    assert_eq!(ran.status.code(), Some(70), "{told}");
+    assert!(
+        told.contains(&format!("cannot listen on {address}")),
+        "{told}"
+    );
+    for part in ["something else listens there", "--listen", "server.listen"] {
+        assert!(told.contains(part), "{part} is missing in {told}");
+    }
+    assert!(place.entries().is_empty());
+    // What is missing comes first: nobody makes way for a service that cannot start.
+    let ran = place.run(["serve", "--listen", &address.to_string()]);
+    assert!(ran.err.contains("provider.api_key"), "{ran:?}");
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use filmlab::google::{GoogleAccess, Identity};
+use filmlab::job::{Published, Status};
 use filmlab::storage::Storage;
 use filmlab::storage::gcs::{self, GcsConfig};
 use url::Url;
@@ -175,4 +176,42 @@ async fn unusable_credentials_are_found_at_the_start() {
     }
     let missing = Identity::KeyFile(dir.path().join("none.json"));
     assert!(GoogleAccess::new(&missing).await.is_err());
+}
+
+/// What a client that polls a completed job costs at IAM.
+#[tokio::test]
+async fn fifty_reads_of_a_completed_job_are_three_signatures() {
+    let google = FakeGoogle::default();
+    let mut app = crate::http::App::new();
+    app.state.storage = by_iam(&google, None).await;
+    let id = app.create().await;
+    app.change(&id, |job| {
+        job.status = Status::Completed;
+        job.result = Some(Published {
+            video: "results/j/1-1/video.mp4".into(),
+            poster: "results/j/1-1/poster.jpg".into(),
+            metadata: "results/j/1-1/metadata.json".into(),
+            bytes: 1,
+            duration_ms: 1,
+            width: 1,
+            height: 1,
+        });
+    });
+    for _ in 0..50 {
+        let answer = app.get(&format!("/v1/jobs/{id}")).await;
+        assert_eq!(answer.status, 200);
+        let video = answer.json()["result"]["video"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        verify(
+            &video.parse().unwrap(),
+            "GET",
+            &KEY.public(),
+            jiff::Timestamp::now(),
+        )
+        .unwrap();
+    }
+    let signed = |call: &&String| call.ends_with(":signBlob");
+    assert_eq!(google.calls().iter().filter(signed).count(), 3);
 }

@@ -40,6 +40,10 @@ pub(crate) struct MemoryLedger {
     pub(crate) reads: AtomicU32,
     pub(crate) down: AtomicBool,
     pub(crate) hangs: AtomicBool,
+    /// Takes no new jobs.
+    pub(crate) full: AtomicBool,
+    /// Questions whether it answers.
+    pub(crate) pings: AtomicU32,
 }
 
 impl MemoryLedger {
@@ -76,6 +80,9 @@ impl MemoryLedger {
 impl Ledger for MemoryLedger {
     async fn create(&self, new: NewJob) -> Result<Created> {
         self.up()?;
+        if self.full.load(Ordering::SeqCst) {
+            return Err(LedgerError::Full { waiting: 7 });
+        }
         let mut jobs = self.jobs.lock().unwrap();
         if let Some(asked) = &new.idempotency {
             let key = (new.owner.clone(), asked.key.clone());
@@ -425,16 +432,20 @@ impl CallbackGate for Callbacks {
         None
     }
 
+    fn admits(&self, _: &JobId, _: &str, token: Option<&str>) -> bool {
+        token == Some("good")
+    }
+
     fn read(
         &self,
-        _: &JobId,
-        _: &str,
+        job: &JobId,
+        intent: &str,
         token: Option<&str>,
         headers: &HeaderMap,
         body: &[u8],
         _: Timestamp,
     ) -> std::result::Result<String, CallbackError> {
-        if token != Some("good") {
+        if !self.admits(job, intent, token) {
             return Err(CallbackError::Token);
         }
         if headers.contains_key("x-bad-signature") {

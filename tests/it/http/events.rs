@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::body::BodyDataStream;
 use axum::http::{Method, Request, StatusCode};
-use filmlab::http::JobView;
+use filmlab::http::{EventPace, EventStreams, JobView};
 use filmlab::job::{JobId, Progress, Published, Stage, Status};
 use futures::StreamExt as _;
 use http::HeaderMap;
@@ -225,6 +225,35 @@ async fn every_stream_ends_when_the_service_stops() {
     assert!(events.event().await.is_none());
     let answer = app.get(&format!("/v1/jobs/{id}/events")).await;
     answer.problem(503, "shutting_down");
+}
+
+/// Whoever asks: an operator's token follows jobs of many owners.
+#[tokio::test]
+async fn one_owner_s_streams_leave_places_for_another_s() {
+    let mut app = App::new();
+    app.state.events = EventStreams::new(3, 2, EventPace::default());
+    let id = app.create().await;
+    let alices = format!("/v1/jobs/{id}/events");
+    let _open = [
+        Events::open(&app, &id, None).await,
+        Events::open(&app, &id, None).await,
+    ];
+    for who in ["alice", "operator"] {
+        let answer = app.call(who, Method::GET, &alices, None, &[]).await;
+        let problem = answer.problem(503, "overloaded");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains("one owner"), "{detail}");
+        assert_eq!(answer.header("retry-after"), Some("10"));
+    }
+    let created = app
+        .call("bob", Method::POST, "/v1/jobs", Some(super::upscale()), &[])
+        .await;
+    let bobs = created.json()["id"].as_str().unwrap().to_owned();
+    let request = Request::get(format!("/v1/jobs/{bobs}/events"))
+        .header("authorization", "Bearer bob-token")
+        .body(axum::body::Body::empty());
+    let response = app.router().oneshot(request.unwrap()).await.unwrap();
+    assert_eq!(response.status(), 200);
 }
 
 #[tokio::test]

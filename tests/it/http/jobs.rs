@@ -1,4 +1,5 @@
-use axum::http::Method;
+use axum::body::Body;
+use axum::http::{Method, Request};
 use filmlab::http::JobView;
 use filmlab::job::{Code, Credits, IntentState, JobError, Party, Published, Stage, Status};
 use serde_json::{Value, json};
@@ -110,6 +111,67 @@ async fn a_watermark_is_one_layer_or_a_list_of_them() {
     app.post("/v1/jobs", body)
         .await
         .problem(400, "invalid_request");
+}
+
+#[tokio::test]
+async fn a_field_that_is_given_twice_is_refused_by_name() {
+    let app = App::new();
+    let body = r#"{"kind": "extend", "kind": "upscale", "params": {"target": "720p", "target": "4k"},
+        "source": {"video": "https://example.com/clip.mp4"}}"#;
+    let request = Request::post("/v1/jobs")
+        .header("authorization", "Bearer alice-token")
+        .header("content-type", "application/json")
+        .body(Body::from(body));
+    let answer = app.send(request.unwrap()).await;
+    let problem = answer.problem(400, "invalid_request");
+    let told: Vec<_> = fields(&problem);
+    let twice = "is given twice".to_owned();
+    assert_eq!(
+        told,
+        [
+            ("kind".to_owned(), twice.clone()),
+            ("params.target".to_owned(), twice)
+        ]
+    );
+    assert_eq!(app.ledger.count(), 0);
+}
+
+#[tokio::test]
+async fn an_answer_lists_so_many_faults_and_says_that_there_are_more() {
+    let app = App::new();
+    let mut body = upscale();
+    for number in 0..8_000 {
+        body[format!("x{number}")] = json!(1);
+    }
+    let answer = app.post("/v1/jobs", body.clone()).await;
+    let problem = answer.problem(400, "invalid_request");
+    assert_eq!(problem["errors"].as_array().unwrap().len(), 32);
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains("the first 32 are listed"), "{detail}");
+    assert!(answer.bytes.len() < 10_000, "{}", answer.bytes.len());
+    // The list's own reader is held to the same.
+    let many: Vec<_> = (0..100).map(|number| format!("x{number}=1")).collect();
+    let problem = app
+        .get(&format!("/v1/jobs?{}", many.join("&")))
+        .await
+        .problem(400, "invalid_request");
+    assert_eq!(problem["errors"].as_array().unwrap().len(), 32);
+}
+
+#[tokio::test]
+async fn a_full_backlog_says_so_and_when_to_come_back() {
+    let app = App::new();
+    app.ledger.full.store(true, Ordering::SeqCst);
+    let answer = app.post("/v1/jobs", upscale()).await;
+    let problem = answer.problem(503, "overloaded");
+    assert!(
+        problem["detail"]
+            .as_str()
+            .unwrap()
+            .starts_with("7 jobs wait already"),
+        "{problem}"
+    );
+    assert_eq!(answer.header("retry-after"), Some("60"));
 }
 
 #[tokio::test]

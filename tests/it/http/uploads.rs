@@ -112,3 +112,51 @@ async fn what_is_wrong_with_an_upload_is_told() {
         .problem(401, "unauthorized");
     assert!(app.files().is_empty());
 }
+
+/// An upload of which the first bytes are there, and no more will come.
+fn begun() -> Body {
+    let first = futures::stream::iter([Ok::<_, std::io::Error>(Bytes::from_static(b"abc"))]);
+    Body::from_stream(futures::StreamExt::chain(first, futures::stream::pending()))
+}
+
+#[tokio::test]
+async fn uploads_are_bounded_in_number_in_bytes_and_for_one_owner() {
+    let app = App::with(|settings| {
+        settings.max_upload_bytes = 20 << 20;
+        (settings.max_uploads, settings.max_uploads_per_owner) = (4, 2);
+        settings.max_upload_total = 45 << 20;
+    });
+    let router = app.router();
+    let start = |who: &str, bytes: u64| {
+        let request = Request::post("/v1/sources?name=a.mp4")
+            .header("authorization", format!("Bearer {who}-token"))
+            .header("content-length", bytes.to_string())
+            .body(begun())
+            .unwrap();
+        tokio::spawn(tower::ServiceExt::oneshot(router.clone(), request))
+    };
+    let held = [start("alice", 1), start("alice", 20 << 20)];
+    until("both are under way", || app.files().len() == 2).await;
+    let refused = async |path: &str, told: &str| {
+        let answer = upload(&app, path, "x").await;
+        let problem = answer.problem(503, "overloaded");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains(told), "{detail}");
+        assert_eq!(answer.header("retry-after"), Some("30"));
+    };
+    refused("/v1/sources?name=a.mp4", "one owner").await;
+    // 21 MiB of 45 are spoken for. What says nothing of its size may be as large as any.
+    let large = start("bob", 25 << 20).await.unwrap().unwrap();
+    assert_eq!(large.status(), 413);
+    let bobs = start("bob", 20 << 20);
+    until("bob's is under way", || app.files().len() == 3).await;
+    let more = Request::post("/v1/sources?name=a.mp4")
+        .header("authorization", "Bearer operator-token")
+        .body(Body::from("x"));
+    let problem = app.send(more.unwrap()).await.problem(503, "overloaded");
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains("bytes"), "{detail}");
+    for upload in held.into_iter().chain([bobs]) {
+        upload.abort();
+    }
+}

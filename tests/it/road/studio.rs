@@ -235,6 +235,10 @@ impl CallbackGate for Studio {
         })
     }
 
+    fn admits(&self, _job: &JobId, _intent: &str, _token: Option<&str>) -> bool {
+        false
+    }
+
     fn read(
         &self,
         _job: &JobId,

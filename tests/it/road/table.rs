@@ -242,7 +242,8 @@ async fn run(case: &[Fault], kind: Kind, once: bool, shelf: Arc<Shelf>) -> Row {
         links: None,
         clock: Arc::new(bench.clock.clone()),
         check_watermark: |_| Vec::new(),
-        events: EventStreams::new(1, EventPace::default()),
+        events: EventStreams::new(1, 1, EventPace::default()),
+        shared: http::Shared::new(&only_callbacks()),
         settings: Arc::new(only_callbacks()),
     });
     let serving = tokio::spawn(axum::serve(listener, routes).into_future());
@@ -271,6 +272,11 @@ fn only_callbacks() -> HttpSettings {
         jobs_api: false,
         default_deadline: Duration::from_secs(7200),
         max_upload_bytes: 1,
+        body_time: Duration::from_secs(5),
+        max_uploads: 1,
+        max_uploads_per_owner: 1,
+        max_upload_total: 1,
+        behind_proxy: false,
         profiles: Vec::new(),
         link_ttl: Duration::from_secs(60),
         longest_link: Duration::from_secs(60),

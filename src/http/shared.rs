@@ -1,0 +1,24 @@
+//! What one process keeps between requests: places, memory, and answers that are good for a while.
+
+use super::HttpSettings;
+use super::bodies::Bodies;
+use super::jobs::{LinkCache, Uploads};
+
+/// Cheap to clone; all clones share it.
+#[derive(Debug, Clone)]
+pub struct Shared {
+    pub(super) bodies: Bodies,
+    pub(super) uploads: Uploads,
+    pub(super) links: LinkCache,
+}
+
+impl Shared {
+    #[must_use]
+    pub fn new(settings: &HttpSettings) -> Self {
+        Self {
+            bodies: Bodies::new(settings.body_time),
+            uploads: Uploads::new(settings),
+            links: LinkCache::default(),
+        }
+    }
+}
