@@ -20,11 +20,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use url::Url;
 
-use crate::clock::SharedClock;
+use crate::clock::{Jump, SharedClock, SinceBoot, SteadyClock};
 use crate::config::{Config, is_loopback};
 use crate::http::{self, ConnectionLimits, EventPace, EventStreams, HttpState};
 use crate::job::{Code, Failure};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, LedgerError};
 use crate::media;
 use crate::outgoing::WebFetcher;
 use crate::provider::Provider;
@@ -97,6 +97,14 @@ impl App {
             None => own_address(listening)?,
         };
 
+        let machine = clock;
+        let steady = Arc::new(SteadyClock::new(
+            Arc::clone(&machine),
+            Arc::new(SinceBoot),
+            clock_jumped,
+        ));
+        let clock: SharedClock = Arc::clone(&steady) as _;
+
         let webhook_secret = match &config.notify.webhook_secret {
             Some(secret) => secret.expose().to_owned(),
             None => keys::webhook_secret(&key),
@@ -108,12 +116,28 @@ impl App {
             storage,
             links,
             notifiers,
-        } = adapters::open(config, &public_url, &key, &webhook_secret, &clock).await?;
+        } = adapters::open(
+            config,
+            &public_url,
+            &key,
+            &webhook_secret,
+            &steady,
+            &machine,
+        )
+        .await?;
+        // Jobs that go on wait for moments that were told before.
+        if let Some(at) = ledger.last_written().await.map_err(said)? {
+            steady.start_after(at);
+        }
         let webhook_secret_of_provider = signing_secret(config, &public_url, &key).await?;
         let provider = wavespeed(config, &public_url, &key, webhook_secret_of_provider)?;
         let callbacks = Arc::new(provider.callbacks());
-        let fetcher = WebFetcher::new(config.server.allow_loopback, FETCH_TIMEOUT)
-            .map_err(|error| invalid(&error.to_string()))?;
+        let fetcher = WebFetcher::new(
+            config.server.allow_loopback,
+            FETCH_TIMEOUT,
+            config.worker.least_rate,
+        )
+        .map_err(|error| invalid(&error.to_string()))?;
 
         let worker = Worker::new(Services {
             ledger: Arc::clone(&ledger),
@@ -302,6 +326,37 @@ async fn folder(dir: &Path) -> Result<(), Failure> {
         .map_err(|error| invalid(&format!("{} cannot be made: {error}", dir.display())))
 }
 
+fn said(error: LedgerError) -> Failure {
+    Failure::new(Code::LedgerUnavailable, Code::LedgerUnavailable.about()).because(error)
+}
+
+/// No deadline moves by it; somebody should look at the machine's clock all the same.
+fn clock_jumped(jump: Jump) {
+    match jump {
+        Jump::Machine { ms } => {
+            telemetry::metrics::clock_jumped("machine");
+            tracing::warn!(
+                ms,
+                "the machine's clock has jumped; moments are told as before"
+            );
+        }
+        Jump::Start { ms } => {
+            telemetry::metrics::clock_jumped("start");
+            tracing::warn!(
+                ms,
+                "the machine's clock is behind what is on record; moments go on from there"
+            );
+        }
+        Jump::Witness { ms } => {
+            telemetry::metrics::clock_jumped("witness");
+            tracing::warn!(
+                ms,
+                "the machine's clock differs from Google's; moments are told as there"
+            );
+        }
+    }
+}
+
 fn invalid(message: &str) -> Failure {
     Failure::new(Code::InvalidConfig, message)
 }
@@ -354,6 +409,7 @@ fn wavespeed(
     let mut wavespeed = WaveSpeedConfig::new(config.provider.base_url.clone(), api_key.clone());
     wavespeed.submit_timeout = config.provider.submit_timeout;
     wavespeed.models = config.provider.models.clone();
+    wavespeed.least_rate = config.worker.least_rate;
     // A provider on this machine is the sandbox: its outputs lie here too.
     let local = is_loopback(&config.provider.base_url);
     wavespeed.allow_loopback = local;

@@ -1,12 +1,17 @@
 //! Wall-clock time, injected.
 //!
-//! Records carry wall-clock stamps, so that several machines can compare them; leases are
-//! watched on the monotonic clock by the worker itself. Tests hand in a [`ManualClock`].
+//! Records carry wall-clock stamps, so that several machines can compare them; a service tells
+//! them by a [`SteadyClock`], which passes as the monotonic clock does and follows no jump. Leases
+//! are watched on the monotonic clock by the worker itself. Tests hand in a [`ManualClock`].
+
+pub mod steady;
 
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use jiff::Timestamp;
+
+pub use steady::{Jump, SinceBoot, SteadyClock};
 
 /// Tells the time. Stamps are whole microseconds, since Firestore keeps no finer ones and a
 /// stamp must compare equal after a round trip through any ledger.

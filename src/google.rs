@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use gcloud_sdk::GoogleAuthHeaders;
@@ -16,6 +16,7 @@ use reqwest_middleware::{ClientWithMiddleware, Middleware, Next};
 use tokio::sync::OnceCell;
 use url::Url;
 
+use crate::clock::{SteadyClock, Timestamp};
 use crate::retry::RetryPassing;
 
 /// Narrowed by the roles of the account, as Google advises.
@@ -71,6 +72,8 @@ struct Inner {
     account: Account,
     key: Option<PrivateKey>,
     http: reqwest::Client,
+    /// Hears the time that is on the answers.
+    clock: OnceLock<Arc<SteadyClock>>,
 }
 
 enum Tokens {
@@ -124,6 +127,7 @@ impl GoogleAccess {
                 account: Account::Known(None),
                 key: None,
                 http,
+                clock: OnceLock::new(),
             },
             Identity::Metadata { endpoint } => {
                 let mut builder = mds::Builder::default().with_scopes([SCOPE]);
@@ -143,6 +147,7 @@ impl GoogleAccess {
                     },
                     key: None,
                     http,
+                    clock: OnceLock::new(),
                 }
             }
             Identity::KeyFile(path) => {
@@ -170,10 +175,17 @@ impl GoogleAccess {
                     account: Account::Known(Some(key.email.clone())),
                     key: Some(key),
                     http,
+                    clock: OnceLock::new(),
                 }
             }
         };
         Ok(Self(Arc::new(inner)))
+    }
+
+    /// Lets `clock` hear what time it is at Google, from now on.
+    pub fn tell_the_time(&self, clock: &Arc<SteadyClock>) {
+        // The first one stays: there is one clock in a process.
+        let _ = self.0.clock.set(Arc::clone(clock));
     }
 
     /// The account's own key, where there is one.
@@ -277,8 +289,19 @@ impl Middleware for Authorized {
             .await
             .map_err(reqwest_middleware::Error::middleware)?;
         request.headers_mut().insert(header::AUTHORIZATION, value);
-        next.run(request, extensions).await
+        let answer = next.run(request, extensions).await?;
+        if let (Some(clock), Some(at)) = (self.0.0.clock.get(), date_of(&answer)) {
+            clock.hear(at);
+        }
+        Ok(answer)
     }
+}
+
+/// When the answer was made, as it says itself.
+fn date_of(answer: &Response) -> Option<Timestamp> {
+    let date = answer.headers().get(header::DATE)?.to_str().ok()?;
+    let parser = jiff::fmt::rfc2822::DateTimeParser::new();
+    parser.parse_timestamp(date).ok()
 }
 
 /// For Google's own addresses, which never redirect an API call.

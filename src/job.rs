@@ -118,6 +118,10 @@ pub struct Job {
     #[serde(default)]
     pub timings: Timings,
 
+    /// The submission whose callback was acted on: another visit for it would find nothing new.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heard: Option<String>,
+
     /// Written by anybody, acted on by the worker.
     #[serde(default)]
     pub cancel_requested: bool,
@@ -385,6 +389,7 @@ impl NewJob {
                 state: CreditState::None,
             },
             timings: Timings::default(),
+            heard: None,
             cancel_requested: false,
             created_at: self.created_at,
             updated_at: self.created_at,
@@ -407,6 +412,13 @@ impl Job {
                     IntentState::Open | IntentState::Unknown | IntentState::Accepted
                 )
         })
+    }
+
+    /// The submission that the provider is to say something about.
+    #[must_use]
+    pub fn awaited(&self) -> Option<&Intent> {
+        let waits = matches!(self.stage, Some(Stage::Submit | Stage::Generate));
+        self.current_intent().filter(|_| waits)
     }
 
     /// Whether the provider may have been paid in this round.

@@ -413,6 +413,12 @@ pub trait Ledger: Debug + Send + Sync {
     /// An account's entries, newest first.
     async fn entries(&self, owner: &Owner, limit: u32) -> Result<Vec<CreditEntry>>;
 
+    /// The latest owner write on a job that has not ended, where that can be told: whoever goes
+    /// on with those jobs is not to begin before it.
+    async fn last_written(&self) -> Result<Option<Timestamp>> {
+        Ok(None)
+    }
+
     /// Whether it answers.
     async fn ping(&self) -> Result<()>;
     /// Writes a mark of this name, as an owner's write is written: whether anything can be.

@@ -10,6 +10,7 @@
 //! Architecture invariant: no other module builds a client for foreign addresses.
 
 mod fetch;
+mod rate;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -21,6 +22,7 @@ use reqwest::redirect;
 use url::{Host, Url};
 
 pub use fetch::{FetchError, Fetched, Fetcher, WebFetcher};
+pub use rate::{LeastRate, at_least};
 
 /// How far a request may go.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -12,6 +12,7 @@ mod balance;
 mod belongings;
 mod cleaning;
 mod context;
+mod deadline;
 mod deletion;
 mod end;
 mod limiter;
@@ -174,6 +175,14 @@ impl Cleaned {
 /// Left-over objects cost little; looking for them lists folders.
 pub const CLEAN_EVERY: Duration = Duration::from_secs(3600);
 
+/// Whether a job is to be visited.
+enum Due {
+    Now,
+    /// Before its time: the provider has called back about this submission.
+    Called(String),
+    Not,
+}
+
 /// The worker: owns no job, holds leases.
 #[derive(Debug)]
 pub struct Worker {
@@ -250,8 +259,8 @@ impl Worker {
     }
 
     async fn visit_inner(self: &Arc<Self>, id: &JobId, seq: u64) -> Visit {
-        let job = match self.to_be_visited(id, seq).await {
-            Ok(job) => job,
+        let (job, mut heard) = match self.to_be_visited(id, seq).await {
+            Ok(found) => found,
             Err(visit) => return visit,
         };
         // What fetches from the web may take as long as somebody else's server likes.
@@ -279,10 +288,11 @@ impl Worker {
             };
         };
         // Somebody may have come first meanwhile.
-        if place.waited()
-            && let Err(visit) = self.to_be_visited(id, seq).await
-        {
-            return visit;
+        if place.waited() {
+            heard = match self.to_be_visited(id, seq).await {
+                Ok((_, heard)) => heard,
+                Err(visit) => return visit,
+            };
         }
         let lease = self.services.settings.lease;
         // One name a visit: after an unknown outcome it tells whether the claim was made.
@@ -291,7 +301,7 @@ impl Worker {
         let now = self.now();
         match self.services.ledger.claim(id, &holder, now, lease).await {
             Ok(Claimed::Taken { claim, job }) => {
-                Box::pin(visit::run(self, claim, *job, fetches)).await
+                Box::pin(visit::run(self, claim, *job, fetches, heard)).await
             }
             Ok(Claimed::Held { until }) => Visit::Held { until },
             Ok(Claimed::Ended) => Visit::NothingToDo,
@@ -301,8 +311,9 @@ impl Worker {
         }
     }
 
-    /// The job, where somebody has to look at it now and nobody does; else what to answer.
-    async fn to_be_visited(&self, id: &JobId, seq: u64) -> Result<Job, Visit> {
+    /// The job, where somebody has to look at it now and nobody does, and the submission whose
+    /// callback is why; else what to answer.
+    async fn to_be_visited(&self, id: &JobId, seq: u64) -> Result<(Job, Option<String>), Visit> {
         let job = match self.services.ledger.read(id).await {
             Ok(Some(job)) => job,
             Ok(None) => return Err(Visit::NotFound),
@@ -319,9 +330,10 @@ impl Worker {
             return Err(Visit::Held { until });
         }
         match self.is_due(&job, now).await {
-            Ok(true) => Ok(job),
-            Ok(false) if seq < job.wake.seq => Err(Visit::NothingToDo),
-            Ok(false) => Err(self.too_early(job).await),
+            Ok(Due::Now) => Ok((job, None)),
+            Ok(Due::Called(intent)) => Ok((job, Some(intent))),
+            Ok(Due::Not) if seq < job.wake.seq => Err(Visit::NothingToDo),
+            Ok(Due::Not) => Err(self.too_early(job).await),
             Err(error) => Err(unavailable(&error)),
         }
     }
@@ -344,15 +356,25 @@ impl Worker {
     }
 
     /// Whether somebody has to look at the job now.
-    async fn is_due(&self, job: &Job, now: Timestamp) -> Result<bool, LedgerError> {
+    async fn is_due(&self, job: &Job, now: Timestamp) -> Result<Due, LedgerError> {
         if job.cancel_requested || job.next_visit_at.is_none_or(|at| at <= now) {
-            return Ok(true);
+            return Ok(Due::Now);
         }
-        // A callback that came in since the last owner write is news.
+        // A callback is news until a visit was made for it. It is known by its name: moments that
+        // two machines wrote down tell no order.
+        let Some(intent) = job.awaited().map(|intent| &intent.id) else {
+            return Ok(Due::Not);
+        };
+        if job.heard.as_ref() == Some(intent) {
+            return Ok(Due::Not);
+        }
         let callbacks = self.services.ledger.callbacks(&job.id).await?;
-        Ok(callbacks
-            .iter()
-            .any(|callback| callback.received_at >= job.updated_at))
+        let called = callbacks.iter().any(|callback| callback.intent == *intent);
+        Ok(if called {
+            Due::Called(intent.clone())
+        } else {
+            Due::Not
+        })
     }
 
     /// Creates the task of the recorded wake-up, under a fresh number where the recorded one names

@@ -8,6 +8,7 @@ use super::{Reader, memory};
 use crate::job::attempt::Attempts;
 use crate::job::credits::{CancelAfterSubmit, CreditsMode, Price};
 use crate::job::{Kind, PriceTable};
+use crate::outgoing::LeastRate;
 use crate::quarantine::Mode;
 
 #[derive(Debug, Clone)]
@@ -40,6 +41,8 @@ pub struct Worker {
     pub sweep_every: Duration,
     /// Jobs that have not ended, on a single machine; more are refused.
     pub max_waiting: NonZeroU32,
+    /// What has to come of a source, and of the provider's output.
+    pub least_rate: LeastRate,
 }
 
 #[derive(Debug, Clone)]
@@ -84,6 +87,7 @@ pub(super) fn worker(r: &mut Reader) -> Worker {
         waiting: r.within("worker.waiting", 0..=10_000).unwrap_or(64),
         sweep_every: r.duration("worker.sweep_every", secs(30)),
         max_waiting: r.get_or("worker.max_waiting", WAITING),
+        least_rate: least_rate(r),
     };
     if worker.heartbeat.is_zero() || worker.lease < worker.heartbeat * 3 {
         r.fault(
@@ -110,6 +114,18 @@ pub(super) fn worker(r: &mut Reader) -> Worker {
         r.fault("worker.sweep_every", "must be longer than 0");
     }
     worker
+}
+
+fn least_rate(r: &mut Reader) -> LeastRate {
+    let usual = LeastRate::default();
+    let rate = LeastRate {
+        bytes: r.bytes("worker.transfer_least", usual.bytes),
+        window: r.duration("worker.transfer_window", usual.window),
+    };
+    if rate.window.is_zero() {
+        r.fault("worker.transfer_window", "must be longer than 0");
+    }
+    rate
 }
 
 fn places(r: &mut Reader, key: &str, usual: NonZeroU32) -> NonZeroU32 {

@@ -30,6 +30,8 @@ pub enum Change {
     IntentUnknown { intent: String, until: Timestamp },
     /// Waited long enough: a second submission is allowed, this one may have been paid.
     IntentWasted { intent: String },
+    /// A visit was made for the callback of this submission.
+    Heard { intent: String },
     /// Asked the provider; it is not done.
     Polled,
     /// The provider has made the video: on to `fetch`.
@@ -131,6 +133,7 @@ impl Change {
             | Self::IntentRefused { .. }
             | Self::IntentUnknown { .. }
             | Self::IntentWasted { .. } => self.apply_to_intents(job)?,
+            Self::Heard { intent } => job.heard = Some(intent.clone()),
             Self::Polled => job.provider.polls = job.provider.polls.saturating_add(1),
             Self::OutputReady { url } => {
                 self.enter(job, Stage::Fetch)?;

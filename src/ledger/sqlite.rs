@@ -377,6 +377,10 @@ impl Ledger for SqliteLedger {
             .await
     }
 
+    async fn last_written(&self) -> Result<Option<Timestamp>> {
+        self.database.read(planning::last_written).await
+    }
+
     async fn ping(&self) -> Result<()> {
         self.database
             .read(|db| {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures::stream::{BoxStream, StreamExt as _};
 use url::Url;
 
-use super::{OutgoingRules, check_url, client, refusal};
+use super::{LeastRate, OutgoingRules, at_least, check_url, client, refusal};
 
 /// Fetches an input from the web, under the rules for outgoing requests.
 #[async_trait]
@@ -39,14 +39,20 @@ pub enum FetchError {
 pub struct WebFetcher {
     client: reqwest::Client,
     allow_loopback: bool,
+    least: LeastRate,
 }
 
 /// Redirects that a fetch follows: content networks use one or two.
 const REDIRECTS: usize = 3;
 
 impl WebFetcher {
-    /// `total_timeout` bounds a whole fetch, body included.
-    pub fn new(allow_loopback: bool, total_timeout: Duration) -> Result<Self, reqwest::Error> {
+    /// `total_timeout` bounds a whole fetch, body included; a body that comes more slowly than
+    /// `least` ends before.
+    pub fn new(
+        allow_loopback: bool,
+        total_timeout: Duration,
+        least: LeastRate,
+    ) -> Result<Self, reqwest::Error> {
         let rules = OutgoingRules {
             allow_loopback,
             max_redirects: REDIRECTS,
@@ -56,6 +62,7 @@ impl WebFetcher {
         Ok(Self {
             client: client(&rules).build()?,
             allow_loopback,
+            least,
         })
     }
 }
@@ -94,7 +101,8 @@ impl Fetcher for WebFetcher {
             }
             Ok(chunk)
         });
-        Ok(body.boxed())
+        let too_slow = |least: LeastRate| FetchError::Unavailable(least.missed());
+        Ok(at_least(body.boxed(), self.least, too_slow))
     }
 }
 

@@ -23,6 +23,7 @@ use url::Url;
 
 use crate::job::Fault;
 
+use crate::outgoing::LeastRate;
 pub use crate::retry::RetryLimits;
 pub use crate::secret::Secret;
 pub use callback::{CallbackConfig, Callbacks, SignatureCheck};
@@ -47,6 +48,8 @@ pub struct WaveSpeedConfig {
     pub download_timeout: Duration,
     /// The longest pause between two parts of a download.
     pub download_idle_timeout: Duration,
+    /// The least that has to come of a download.
+    pub least_rate: LeastRate,
     /// Larger files are not uploaded. The official clients hold 200 MB.
     pub max_upload_bytes: u64,
     pub retry: RetryLimits,
@@ -70,6 +73,7 @@ impl WaveSpeedConfig {
             upload_timeout: Duration::from_secs(300),
             download_timeout: Duration::from_secs(900),
             download_idle_timeout: Duration::from_secs(30),
+            least_rate: LeastRate::default(),
             max_upload_bytes: 200 * 1024 * 1024,
             retry: RetryLimits::default(),
             models: ModelTable::default(),

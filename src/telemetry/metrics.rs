@@ -45,6 +45,7 @@ const MEDIA_CPU: &str = "filmlab_media_cpu_seconds";
 const MEDIA_CRASHES: &str = "filmlab_media_crashes_total";
 const NOT_SWEPT: &str = "filmlab_sweep_unplanned_total";
 const JOBS: &str = "filmlab_jobs";
+const CLOCK_JUMPS: &str = "filmlab_clock_jumps_total";
 const NOTICES: &str = "filmlab_outbox";
 const CLEANED: &str = "filmlab_cleaned_total";
 
@@ -119,6 +120,13 @@ pub const METRICS: &[Metric] = &[
          either), by why not: a call `failed`, the record is `unreadable` and watched, was ended \
          for it (`buried`), or is of a newer release (`left_alone`). Counted again by each sweep, \
          and by visits that meet such a job.",
+    ),
+    metric(
+        CLOCK_JUMPS,
+        "counter",
+        &["found"],
+        "Jumps of the clock: `machine` where it was set while the service ran, `start` where it \
+         was behind what is on record, `witness` where it differed from Google's.",
     ),
     metric(
         JOBS,
@@ -243,6 +251,10 @@ impl Drop for MediaPass {
 
 pub(crate) fn cleaned(what: &'static str, number: u32) {
     counter!(CLEANED, "what" => what).increment(u64::from(number));
+}
+
+pub(crate) fn clock_jumped(found: &'static str) {
+    counter!(CLOCK_JUMPS, "found" => found).increment(1);
 }
 
 pub(crate) fn jobs(state: &'static str, number: u32) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::admission::Permit;
+use super::deadline::Deadline;
 use super::native::About;
 use super::places::{Place, Places};
 use super::stop::{Stop, StopReason};
@@ -77,9 +78,13 @@ pub(super) struct Context<'a> {
     pub(super) owner: Owner,
     /// Whether the visit's own place is one to fetch inputs in.
     pub(super) fetches: bool,
+    /// The submission whose callback it is made for.
+    pub(super) heard: Option<String>,
     /// The place its pass has, while it has one.
     pub(super) pass: Mutex<Option<Permit>>,
     pub(super) started: Instant,
+    /// How the visit stands to the job's deadline.
+    pub(super) deadline: Deadline,
 }
 
 impl Context<'_> {

@@ -11,6 +11,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tracing::Instrument as _;
 
 use super::context::{Context, Halt, Step, error_of};
+use super::deadline::Deadline;
 use super::native::{About, media_crashed};
 use super::stop::{Stop, StopReason};
 use super::writer::Writer;
@@ -22,7 +23,13 @@ use crate::job::{
 use crate::telemetry::metrics;
 
 /// Runs a claimed job as far as it goes.
-pub(super) async fn run(worker: &Arc<Worker>, claim: Claim, job: Job, fetches: bool) -> Visit {
+pub(super) async fn run(
+    worker: &Arc<Worker>,
+    claim: Claim,
+    job: Job,
+    fetches: bool,
+    heard: Option<String>,
+) -> Visit {
     let services = Arc::clone(&worker.services);
     let stop = Stop::default();
     let _entered = worker.running.enter(&job.id, stop.clone());
@@ -38,8 +45,10 @@ pub(super) async fn run(worker: &Arc<Worker>, claim: Claim, job: Job, fetches: b
         stop,
         owner,
         fetches,
+        heard,
         pass: Mutex::default(),
         started: Instant::now(),
+        deadline: Deadline::default(),
     };
     let outcome = tokio::select! {
         biased;
@@ -73,14 +82,17 @@ async fn go(context: &Context<'_>) -> Result<Job, Halt> {
         // What is made and verified is not thrown away for the moment that is left to record it.
         let is_made = job.stage == Some(Stage::Settle);
         match context.stop.reason() {
-            Some(StopReason::Deadline) if is_made => {}
+            Some(StopReason::Deadline) if is_made || context.deadline.is_lifted() => {}
             Some(reason) => return Err(Halt::Stopped(reason)),
             None => {}
         }
         if job.cancel_requested {
             return Err(Halt::Stopped(StopReason::Requested));
         }
-        if context.now() >= job.deadline_at && !is_made {
+        let is_late = context.now() >= job.deadline_at && !is_made && !context.deadline.is_lifted();
+        // What was paid for is asked about first.
+        let asks = context.deadline.enters(&job);
+        if is_late && !asks {
             return Err(Halt::Stopped(StopReason::Deadline));
         }
         // Deaths of this process; those of a child end the job when they are seen.
@@ -106,7 +118,12 @@ async fn go(context: &Context<'_>) -> Result<Job, Halt> {
         };
         let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         match step? {
+            Step::Wait { .. } if is_late => return Err(Halt::Stopped(StopReason::Deadline)),
             Step::Next => {
+                if is_late {
+                    tracing::info!("the provider is done after all; the deadline is let pass");
+                    context.deadline.lift();
+                }
                 metrics::stage_took(kind, stage.as_str(), took);
                 context.writer.record(&Change::Timed { stage, ms }).await?;
             }
@@ -116,11 +133,12 @@ async fn go(context: &Context<'_>) -> Result<Job, Halt> {
                     Some(failure) => Some(error_of(context, &failure).await),
                     None => None,
                 };
-                let change = Change::Many(vec![
-                    Change::Timed { stage, ms },
-                    Change::Waited { until, reason },
-                ]);
-                return context.writer.record(&change).await;
+                let mut changes = vec![Change::Timed { stage, ms }];
+                if let Some(intent) = context.heard.clone() {
+                    changes.push(Change::Heard { intent });
+                }
+                changes.push(Change::Waited { until, reason });
+                return context.writer.record(&Change::Many(changes)).await;
             }
         }
     }
@@ -154,7 +172,7 @@ async fn heartbeat(context: &Context<'_>) {
                 Err(halt) => tracing::warn!(?halt, "the lease was not renewed"),
             },
             _ = tick.tick() => {
-                if context.now() >= deadline {
+                if context.deadline.is_over(context.now(), deadline, settings.heartbeat) {
                     context.stop.stop(StopReason::Deadline);
                 }
                 if context.started.elapsed() > settings.budget {

@@ -136,6 +136,17 @@ pub(super) fn bounds(before: Timestamp, after: Option<&DuePlace>) -> (i64, i64, 
     (micros(before), at, id)
 }
 
+pub(super) fn last_written(db: &Connection) -> Result<Option<Timestamp>> {
+    // As texts they are in order to the second.
+    let latest: Option<String> = db
+        .prepare_cached(
+            "SELECT max(doc ->> 'updated_at') FROM jobs
+             WHERE next_visit_at IS NOT NULL AND json_valid(doc)",
+        )?
+        .query_row([], |row| row.get(0))?;
+    Ok(latest.and_then(|text| text.parse().ok()))
+}
+
 pub(super) fn rewake(
     tx: &Transaction<'_>,
     id: &JobId,

@@ -10,7 +10,7 @@ use url::Url;
 
 use super::answer;
 use super::client::{WaveSpeed, refusal, said, unavailable};
-use crate::outgoing;
+use crate::outgoing::{self, LeastRate, at_least};
 use crate::provider::{Download, ProviderError};
 use crate::retry::retry_after;
 
@@ -61,7 +61,10 @@ pub(super) async fn download(
             .map(|received| (parts, received));
         Some((part, next))
     });
-    Ok(whole.boxed())
+    let too_slow = |least: LeastRate| ProviderError::Incomplete {
+        message: least.missed(),
+    };
+    Ok(at_least(whole.boxed(), client.config.least_rate, too_slow))
 }
 
 /// The response that carries the file, after its redirects.

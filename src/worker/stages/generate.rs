@@ -13,7 +13,9 @@ pub(super) async fn run(context: &Context<'_>, job: Job) -> Result<Step, Halt> {
         return Err(Failure::new(Code::ProviderLostJob, Code::ProviderLostJob.about()).into());
     };
     let now = context.now();
+    // At its deadline the job has no later.
     if let Some(first) = first_poll(context, &job).filter(|first| now < *first)
+        && now < job.deadline_at
         && !called_back(context, &job, &id).await?
     {
         return Ok(Step::Wait {

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use filmlab::outgoing::LeastRate;
 use filmlab::provider::ProviderError;
 use filmlab::provider::wavespeed::WaveSpeed;
 
@@ -169,4 +170,42 @@ async fn without_the_setting_this_machine_is_out_of_reach() {
         );
     }
     assert_eq!(stub.seen(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_body_that_drips_ends_by_the_least_rate() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("port");
+    let base = url(&format!(
+        "http://{}",
+        listener.local_addr().expect("address")
+    ));
+    tokio::spawn(async move {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let (mut stream, _) = listener.accept().await.expect("a client");
+        let _ = stream.read(&mut [0; 1024]).await;
+        let _ = stream
+            .write_all(b"HTTP/1.1 200 X\r\ncontent-length: 100000\r\n\r\n")
+            .await;
+        // Never silent for long.
+        while stream.write_all(b"x").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
+    let folder = tempfile::tempdir().expect("folder");
+    let mut config = config(&base);
+    config.least_rate = LeastRate {
+        bytes: 1_000,
+        window: Duration::from_millis(300),
+    };
+    let result = WaveSpeed::new(config)
+        .expect("valid")
+        .download_to(&base, &folder.path().join("v.mp4"), 100_000)
+        .await;
+    let Err(ProviderError::Incomplete { message }) = result else {
+        panic!("{result:?}");
+    };
+    assert_eq!(message, "fewer than 1000 bytes came in 0.3 s");
+    assert!(is_empty(folder.path()));
 }

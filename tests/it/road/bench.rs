@@ -20,7 +20,7 @@ use filmlab::media::{
     self, Cancel, Checks, DEFAULT_MAX_ALLOCATION, FileInput, Limits, Placement, Profile,
 };
 use filmlab::notify::{Notifier, NotifyError};
-use filmlab::outgoing::WebFetcher;
+use filmlab::outgoing::{LeastRate, WebFetcher};
 use filmlab::provider::wavespeed::WaveSpeed;
 use filmlab::quarantine::{Mode, Quarantine};
 use filmlab::queue::embedded::EmbeddedQueue;
@@ -220,7 +220,9 @@ impl Bench {
             callbacks: Arc::clone(&self.studio) as _,
             storage: self.storage.clone(),
             notifiers: vec![Arc::clone(&self.letters) as _],
-            fetcher: Arc::new(WebFetcher::new(true, Duration::from_secs(5)).unwrap()),
+            fetcher: Arc::new(
+                WebFetcher::new(true, Duration::from_secs(5), LeastRate::default()).unwrap(),
+            ),
             clock: Arc::new(self.clock.clone()),
             settings: self.settings.clone(),
         }

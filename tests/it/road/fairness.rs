@@ -10,11 +10,11 @@ use async_trait::async_trait;
 use filmlab::clock::{Clock as _, elapsed};
 use filmlab::job::notification::DeliveryState;
 use filmlab::job::{
-    CreditEntry, Credits, EntryKind, Job, JobId, Kind, Notification, Owner, Stage, Status,
+    CreditEntry, Credits, EntryKind, Job, JobId, Kind, Notification, Owner, Party, Stage, Status,
 };
 use filmlab::ledger::Ledger as _;
 use filmlab::notify::{Notifier, NotifyError};
-use filmlab::outgoing::{FetchError, Fetched, Fetcher};
+use filmlab::outgoing::{FetchError, Fetched, Fetcher, LeastRate, WebFetcher};
 use filmlab::queue::embedded::Widths;
 use filmlab::worker::{Visit, Worker};
 use futures::StreamExt as _;
@@ -371,4 +371,49 @@ async fn credits_are_held_before_anything_is_sent_to_the_provider() {
     let error = job.error.unwrap();
     assert_eq!(error.code.as_str(), "insufficient_credits");
     assert!(error.message.contains("has 2"), "{}", error.message);
+}
+
+#[tokio::test]
+async fn a_source_that_drips_is_given_up_three_times_and_is_the_callers() {
+    let Some(bench) = Bench::new().await else {
+        return;
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&asked);
+    tokio::spawn(async move {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        while let Ok((mut stream, _)) = listener.accept().await {
+            counted.fetch_add(1, Ordering::SeqCst);
+            tokio::spawn(async move {
+                let _ = stream.read(&mut [0; 1024]).await;
+                let head = b"HTTP/1.1 200 X\r\ncontent-length: 100000\r\n\r\n";
+                let _ = stream.write_all(head).await;
+                while stream.write_all(b"x").await.is_ok() {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+            });
+        }
+    });
+    let least = LeastRate {
+        bytes: 1_000,
+        window: Duration::from_millis(300),
+    };
+    let fetcher = WebFetcher::new(true, Duration::from_secs(60), least).unwrap();
+    let worker = bench.worker_among(|services| services.fetcher = Arc::new(fetcher));
+    let id = bench
+        .create_as("j", Kind::CharacterReplace, json!({}), |new| {
+            new.source.video = format!("http://{address}/v.mp4").parse().unwrap();
+        })
+        .await;
+    let job = bench.drive(&worker, &id).await;
+    assert_eq!(asked.load(Ordering::SeqCst), 3);
+    let error = job.error.as_ref().unwrap();
+    assert_eq!(error.party, Party::Caller);
+    let expected = "The source video could not be fetched: fewer than 1000 bytes came in 0.3 s";
+    assert_eq!(error.message, expected);
+    bench
+        .assert_ended_without_trace(&job, "source_unreachable")
+        .await;
 }

@@ -266,3 +266,43 @@ async fn a_busy_provider_is_waited_for_to_the_deadline() {
         .assert_ended_without_trace(&job, "deadline_exceeded")
         .await;
 }
+
+#[tokio::test]
+async fn a_callback_is_news_once_whatever_the_clocks_say() {
+    let Some(bench) = Bench::new().await else {
+        return;
+    };
+    let id = bench.create("j").await;
+    let worker = bench.worker();
+    while bench.studio.submitted() == 0 {
+        assert!(bench.step(&worker).await);
+    }
+    bench
+        .studio
+        .script()
+        .predictions
+        .push_back(Ok(Prediction::Running));
+    let waiting = bench.job(&id).await;
+    let Visit::Early { .. } = worker.visit(id.clone(), waiting.wake.seq).await else {
+        panic!("not before its time");
+    };
+    // Written by a machine whose clock is two hours behind.
+    let then = bench.clock.now() - Duration::from_secs(7200);
+    let callback = Callback {
+        intent: waiting.intents[0].id.clone(),
+        prediction_id: "p1".into(),
+        received_at: then,
+    };
+    bench.ledger.record_callback(&id, &callback).await.unwrap();
+    let seq = bench.job(&id).await.wake.seq;
+    assert_eq!(worker.visit(id.clone(), seq).await, Visit::Advanced);
+    assert_eq!(bench.studio.polled(), 1);
+    // A repeat of it, or any other early task, is no reason to ask again.
+    let seq = bench.job(&id).await.wake.seq;
+    let Visit::Early { .. } = worker.visit(id.clone(), seq).await else {
+        panic!("not before its time");
+    };
+    assert_eq!(bench.studio.polled(), 1);
+    let job = bench.drive(&worker, &id).await;
+    bench.assert_completed_once(&job).await;
+}

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use filmlab::app::App;
-use filmlab::clock::{Clock as _, SystemClock};
+use filmlab::clock::{Clock as _, SharedClock, SystemClock};
 use filmlab::config::{Config, Sources};
 use filmlab::job::{CreditEntry, Credits, EntryKind, Job, Status};
 use filmlab::ledger::Ledger;
@@ -31,6 +31,8 @@ pub(super) struct Lab {
     pub(super) clip: PathBuf,
     character: PathBuf,
     settings: HashMap<String, String>,
+    /// The machine's.
+    pub(super) clock: SharedClock,
 }
 
 /// A service that runs.
@@ -95,6 +97,7 @@ impl Lab {
             clip,
             character,
             settings: settings.into_iter().collect(),
+            clock: Arc::new(SystemClock),
         })
     }
 
@@ -125,7 +128,7 @@ impl Lab {
         };
         let mut config = Config::load(&sources).unwrap();
         config.worker.program = Some(PROGRAM.into());
-        let app = App::build(&config, address, Arc::new(SystemClock))
+        let app = App::build(&config, address, Arc::clone(&self.clock))
             .await
             .unwrap();
         let ledger = Arc::clone(&app.ledger);

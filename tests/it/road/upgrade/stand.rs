@@ -8,7 +8,7 @@ use std::time::Duration;
 use filmlab::clock::{Clock as _, ManualClock};
 use filmlab::job::{Job, JobId, Timestamp};
 use filmlab::ledger::Ledger;
-use filmlab::outgoing::WebFetcher;
+use filmlab::outgoing::{LeastRate, WebFetcher};
 use filmlab::queue::Receiver as _;
 use filmlab::queue::embedded::EmbeddedQueue;
 use filmlab::storage::Storage;
@@ -73,7 +73,9 @@ impl Stand {
             callbacks: Arc::clone(&self.studio) as _,
             storage: self.storage.clone(),
             notifiers: vec![Arc::clone(&self.letters) as _],
-            fetcher: Arc::new(WebFetcher::new(true, Duration::from_secs(5)).unwrap()),
+            fetcher: Arc::new(
+                WebFetcher::new(true, Duration::from_secs(5), LeastRate::default()).unwrap(),
+            ),
             clock: Arc::new(self.clock.clone()),
             settings: self.settings.clone(),
         })

@@ -128,6 +128,7 @@ pub(super) fn job() -> Job {
         timings: Timings {
             stages_ms: [("submit".to_owned(), 5)].into(),
         },
+        heard: Some("2-7".into()),
         cancel_requested: false,
         created_at: at(0),
         updated_at: at(0),
