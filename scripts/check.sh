@@ -109,13 +109,16 @@ old_binary() {
 }
 chaos_upgrade() {
     cargo build --locked && old_binary || return 1
+    local outcome=0 filmlab="${CARGO_TARGET_DIR:-target}/debug/filmlab"
+    export JOBS=${JOBS:-40} KILLS=${KILLS:-8}
     emulator
-    if [[ -z ${FIRESTORE_EMULATOR_HOST:-} ]]; then
+    python3 -B scripts/chaos "$filmlab" upgrade-sqlite || outcome=1
+    if [[ -n ${FIRESTORE_EMULATOR_HOST:-} ]]; then
+        python3 -B scripts/chaos "$filmlab" upgrade-firestore || outcome=1
+    else
         skip emulator "chaos with the revision before" "there is no Firestore emulator"
-        return 0
     fi
-    JOBS=${JOBS:-40} KILLS=${KILLS:-8} \
-        python3 -B scripts/chaos "${CARGO_TARGET_DIR:-target}/debug/filmlab" upgrade
+    return "$outcome"
 }
 # A ledger of this revision in the middle of its work: written, not tested.
 upgrade_fixtures() {

@@ -1,9 +1,9 @@
 """Workers that are killed, stalled and cut off from everything, judged from outside.
 
-  python3 scripts/chaos FILMLAB [sqlite|firestore|upgrade …]
+  python3 scripts/chaos FILMLAB [sqlite|firestore|upgrade-sqlite|upgrade-firestore …]
 
 FILMLAB is the program. `sqlite` runs two processes on one file; `firestore` three workers on the
-emulator, with stand-ins for bucket and task queue; `upgrade` the same with workers of an earlier
+emulator, with stand-ins for bucket and task queue; the others the same with workers of an earlier
 revision (FILMLAB_OLD_BINARY) among them, until only those go on. Without a word: the first two.
 
   JOBS    how many jobs, for each deployment (500)
@@ -328,18 +328,16 @@ def chaos(name, binary, number):
     root = pathlib.Path(kept or tempfile.mkdtemp(prefix="filmlab-chaos-"))
     folder = root / f"{name}-{number}"
     started = False
-    if name == "sqlite":
-        world = Plain(folder, [binary] * 2, binary, files, FAULTS, number)
+    mixed = name.startswith("upgrade")
+    old = os.environ["FILMLAB_OLD_BINARY"] if mixed else binary
+    if name in ("sqlite", "upgrade-sqlite"):
+        world = Plain(folder, [old, binary], binary, files, FAULTS, number)
     else:
         host, started = emulator()
-        binaries = [binary] * 3
-        if name == "upgrade":
-            old = os.environ["FILMLAB_OLD_BINARY"]
-            binaries = [old, binary, old, binary]
+        binaries = [old, binary, old, binary] if mixed else [binary] * 3
         world = Cloud(folder, binaries, binary, files, FAULTS, number, emulator=host)
-        if name == "upgrade":
-            world.old = old
-    kind = RollOut if name == "upgrade" else Run
+    world.old = old
+    kind = RollOut if mixed else Run
     run = kind(world, jobs, kills, number, outage)
     began = time.monotonic()
     held = False
