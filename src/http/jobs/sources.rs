@@ -269,6 +269,8 @@ fn chunks(body: BodyDataStream, pace: Pace) -> impl Stream<Item = std::io::Resul
             Err(error) => Some((Err(error), None)),
         }
     })
+    // Who lingers over a body does not know whether the store has read it to its end.
+    .fuse()
 }
 
 /// A body, and how well it comes.
@@ -387,6 +389,16 @@ mod tests {
         };
         let cut: Vec<_> = chunks(dripping(5_000, usize::MAX), whole).collect().await;
         assert!(cut.last().unwrap().is_err());
+    }
+
+    #[tokio::test]
+    async fn a_body_that_has_ended_may_be_asked_again() {
+        let whole = Duration::from_millis(50);
+        for (pieces, pace) in [(1, PACE), (usize::MAX, Pace { whole, ..PACE })] {
+            let mut body = Box::pin(chunks(dripping(10, pieces), pace));
+            while body.next().await.is_some() {}
+            assert!(body.next().await.is_none());
+        }
     }
 
     #[test]
