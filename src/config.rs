@@ -166,6 +166,10 @@ fn read(r: &mut Reader, env: &HashMap<String, String>) -> Option<Config> {
     let reachable = !matches!(server.tasks_auth, TasksAuth::Iam { .. });
     let provider = provider::provider(r, env, reachable);
     let worker = worker::worker(r);
+    worker::check_budget(r, &worker, &queue);
+    if let Some(provider) = &provider {
+        worker::check_submissions(r, &worker, provider.max_resubmissions);
+    }
     let credits = worker::credits(r);
     let watermark = picture::watermark(r);
     let profiles = picture::profiles(r);
@@ -367,6 +371,57 @@ mod tests {
                 "{file}: {faults:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_round_makes_no_more_submissions_than_a_job_remembers() {
+        let keys = |attempts: u32, resubmissions: u32| -> Vec<String> {
+            let file = format!(
+                "[worker]\nattempts = {attempts}\n[provider]\nmax_resubmissions = {resubmissions}"
+            );
+            let faults = load(&file, &[]).err().unwrap_or_default();
+            faults.into_iter().map(|fault| fault.key).collect()
+        };
+        for (attempts, resubmissions) in [(3, 1), (7, 1), (8, 0), (1, 7)] {
+            let faults = keys(attempts, resubmissions);
+            assert!(faults.is_empty(), "{attempts}, {resubmissions}: {faults:?}");
+        }
+        for (attempts, resubmissions) in [(8, 1), (9, 0), (20, 1), (1, 8), (1, u32::MAX)] {
+            let faults = keys(attempts, resubmissions);
+            assert_eq!(faults, ["worker.attempts"], "{attempts}, {resubmissions}");
+        }
+    }
+
+    #[test]
+    fn a_visit_ends_before_the_queue_brings_its_task_again() {
+        let faults = |file: &str, budget: &str| -> Vec<String> {
+            let file = format!("{file}\n[worker]\nbudget = \"{budget}\"");
+            let faults = load(&file, &[KEY]).err().unwrap_or_default();
+            faults.into_iter().map(|fault| fault.key).collect()
+        };
+        assert!(faults(CLOUD, "29m").is_empty());
+        // The watchdog's 30 s and a heartbeat of 15 s come on top.
+        assert_eq!(faults(CLOUD, "29m 15s"), ["worker.budget"]);
+        assert_eq!(faults(CLOUD, "1h"), ["worker.budget"]);
+        // The built-in queue waits for as long as a visit takes.
+        assert!(faults("", "1h").is_empty());
+        assert_eq!(faults("", "0s"), ["worker.budget"]);
+    }
+
+    #[test]
+    fn what_a_late_cancellation_costs_is_the_operators_word_or_the_default_of_its_time() {
+        use crate::job::CancelAfterSubmit::{Capture, Release};
+        let costs = |word: &str| {
+            let file = match word {
+                "" => String::new(),
+                word => format!("[credits]\ncancel_after_submit = \"{word}\""),
+            };
+            let credits = load(&file, &[]).unwrap().credits;
+            (credits.cancel_after_submit, credits.cancel_unsaid)
+        };
+        assert_eq!(costs(""), (Capture, Release));
+        assert_eq!(costs("capture"), (Capture, Capture));
+        assert_eq!(costs("release"), (Release, Release));
     }
 
     #[test]

@@ -43,7 +43,7 @@ pub use serve::{Accept, serve};
 pub use shared::Shared;
 
 use crate::clock::SharedClock;
-use crate::job::{Failure, Fault, JobId, Owner, WatermarkSpec};
+use crate::job::{CancelAfterSubmit, Failure, Fault, JobId, Owner, WatermarkSpec};
 use crate::ledger::{Deleted, Ledger, LedgerError};
 use crate::provider::CallbackGate;
 use crate::queue::Queue;
@@ -141,6 +141,8 @@ pub struct HttpSettings {
     /// Whether `/v1` is served at all.
     pub jobs_api: bool,
     pub default_deadline: Duration,
+    /// What a cancellation of a new job costs once the provider is paid.
+    pub cancel_after_submit: CancelAfterSubmit,
     pub max_upload_bytes: u64,
     /// How long a body may take that is read whole.
     pub body_time: Duration,
@@ -171,6 +173,7 @@ impl std::fmt::Debug for HttpSettings {
             .field("tasks_auth", &self.tasks_auth)
             .field("jobs_api", &self.jobs_api)
             .field("default_deadline", &self.default_deadline)
+            .field("cancel_after_submit", &self.cancel_after_submit)
             .field("max_upload_bytes", &self.max_upload_bytes)
             .field("body_time", &self.body_time)
             .field("max_uploads", &self.max_uploads)

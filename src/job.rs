@@ -29,7 +29,8 @@ pub use jiff::Timestamp;
 
 pub use change::{Change, Ending, IllegalChange};
 pub use credits::{
-    Account, CreditEntry, CreditState, Credits, CreditsMode, EntryKind, JobCredits, PriceTable,
+    Account, CancelAfterSubmit, CreditEntry, CreditState, Credits, CreditsMode, EntryKind,
+    JobCredits, PriceTable,
 };
 pub use failure::{Code, Disposition, Failure, OrFailure, Party};
 pub use ids::{Fence, JobId, MediaRef, Owner};
@@ -149,8 +150,14 @@ fn is_zero(number: &u32) -> bool {
 /// overlook raises nothing.
 pub const SCHEMA_VERSION: u32 = 1;
 
-/// More submissions than this never happen: attempts and resubmissions are bounded below it.
+/// Decisions to pay that a job remembers: a document stays small.
 pub const MAX_INTENTS: usize = 16;
+
+/// Submissions of one round that are remembered, whatever went before. A round makes no more than
+/// its attempts, since each other one follows a prediction that failed, and the resubmissions
+/// allowed, since one more that is lost ends the round. The configuration keeps their sum below
+/// this.
+pub const MAX_SUBMISSIONS: usize = MAX_INTENTS - round::REMEMBERED_INTENTS;
 
 /// What the user gave.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -212,6 +219,24 @@ pub struct ProviderState {
     /// Where the provider's output lies, once it is done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_url: Option<String>,
+    /// Since when the provider says that it does not know the prediction.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing_since: Option<Timestamp>,
+    /// Addresses of the output that did not open; the pause between two grows with it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub closed_addresses: u32,
+    /// When the first of them did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed_since: Option<Timestamp>,
+}
+
+impl ProviderState {
+    /// The output opens, or another one is awaited.
+    pub(crate) fn forget_trouble(&mut self) {
+        self.missing_since = None;
+        self.closed_addresses = 0;
+        self.closed_since = None;
+    }
 }
 
 /// Addresses at which the provider reads the inputs.
@@ -324,6 +349,9 @@ pub struct NewJob {
     pub output: Output,
     pub notify: Notify,
     pub cost: Option<Credits>,
+    /// What a cancellation costs once the provider is paid; absent: what the operator says of
+    /// jobs that do not say it.
+    pub cancel_after_submit: Option<CancelAfterSubmit>,
     pub deadline_at: Timestamp,
     pub created_at: Timestamp,
     /// The caller's key for "this request, once", and a digest of the request it stands for.
@@ -387,6 +415,7 @@ impl NewJob {
             credits: JobCredits {
                 cost: self.cost,
                 state: CreditState::None,
+                cancel_after_submit: self.cancel_after_submit,
             },
             timings: Timings::default(),
             heard: None,
@@ -419,6 +448,23 @@ impl Job {
     pub fn awaited(&self) -> Option<&Intent> {
         let waits = matches!(self.stage, Some(Stage::Submit | Stage::Generate));
         self.current_intent().filter(|_| waits)
+    }
+
+    /// The present submission, where nobody has said yet what became of it.
+    #[must_use]
+    pub fn unanswered_intent(&self) -> Option<&Intent> {
+        self.current_intent()
+            .filter(|intent| matches!(intent.state, IntentState::Open | IntentState::Unknown))
+    }
+
+    /// Whether the provider is known to have taken a submission of this round, and has not failed
+    /// it.
+    #[must_use]
+    pub fn has_paid(&self) -> bool {
+        let this_round = format!("{}-", self.round);
+        self.intents.iter().any(|intent| {
+            intent.id.starts_with(&this_round) && intent.state == IntentState::Accepted
+        })
     }
 
     /// Whether the provider may have been paid in this round.

@@ -218,6 +218,20 @@ impl Storage {
         self
     }
 
+    /// What the store says of an object. That it is not there is believed only of a store that is
+    /// there itself: a folder that was moved away, or not mounted, holds nothing.
+    async fn meta(&self, object: &str) -> Result<object_store::ObjectMeta> {
+        match self.store.head(&Self::path(object)?).await {
+            Err(object_store::Error::NotFound { path, .. }) => {
+                if let Pieces::Directory(directory) = &self.pieces {
+                    directory.check()?;
+                }
+                Err(StorageError::NotFound(path))
+            }
+            answer => Ok(answer?),
+        }
+    }
+
     fn path(object: &str) -> Result<object_store::path::Path> {
         object_store::path::Path::parse(object)
             .map_err(|error| StorageError::Name(error.to_string()))
@@ -309,7 +323,7 @@ impl Storage {
         max_bytes: u64,
         stop: &CancellationToken,
     ) -> Result<ObjectSource> {
-        let meta = self.store.head(&Self::path(object)?).await?;
+        let meta = self.meta(object).await?;
         if meta.size > max_bytes {
             return Err(StorageError::TooLarge { limit: max_bytes });
         }
@@ -346,7 +360,7 @@ impl Storage {
     }
 
     pub async fn head(&self, object: &str) -> Result<ObjectInfo> {
-        let meta = self.store.head(&Self::path(object)?).await?;
+        let meta = self.meta(object).await?;
         Ok(ObjectInfo { bytes: meta.size })
     }
 

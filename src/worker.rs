@@ -8,6 +8,8 @@
 //! provider's work.
 
 mod admission;
+mod answers;
+mod awaited;
 mod balance;
 mod belongings;
 mod cleaning;
@@ -19,6 +21,7 @@ mod limiter;
 mod native;
 mod objects;
 mod outbox;
+mod patience;
 mod placement;
 mod places;
 mod quote;
@@ -30,6 +33,7 @@ mod stop;
 mod sweep;
 mod visit;
 mod walk;
+mod waste;
 mod watchdog;
 mod writer;
 
@@ -46,7 +50,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 use crate::clock::{SharedClock, later};
-use crate::job::{Code, Failure, Job, JobId, Keeping, Timestamp};
+use crate::job::{Claim, Code, Failure, Job, JobId, Keeping, Timestamp};
 use crate::ledger::{Claimed, Deleted, Ledger, LedgerError};
 use crate::notify::Notifier;
 use crate::outgoing::Fetcher;
@@ -56,6 +60,7 @@ use crate::storage::Storage;
 use crate::telemetry::metrics;
 
 pub use limiter::ProviderLimits;
+pub use patience::Pauses;
 pub use placement::layer_faults;
 pub use places::PlaceLimits;
 pub use quote::{ProviderQuote, Quote, QuoteError, QuoteRequest};
@@ -201,6 +206,7 @@ pub struct Worker {
     sweep_places: sweep::Places,
     delivering: outbox::Delivering,
     last_cleaning: Mutex<Option<Instant>>,
+    answers: answers::Answers,
 }
 
 impl Worker {
@@ -230,6 +236,7 @@ impl Worker {
             sweep_places: sweep::Places::default(),
             delivering: outbox::Delivering::default(),
             limiter,
+            answers: answers::Answers::default(),
         })
     }
 
@@ -306,7 +313,16 @@ impl Worker {
             Ok(Claimed::Held { until }) => Visit::Held { until },
             Ok(Claimed::Ended) => Visit::NothingToDo,
             Ok(Claimed::NotFound) => Visit::NotFound,
-            // If the claim was made, its lease runs out; that costs an attempt, no more.
+            Err(error @ LedgerError::Unknown(_)) => {
+                // Until it is known, no other visit from here claims it a second time.
+                let _entered = self.running.enter(id, stop::Stop::default());
+                match self.claimed_after_all(id, &holder).await {
+                    Some((claim, job)) => {
+                        Box::pin(visit::run(self, claim, job, fetches, heard)).await
+                    }
+                    None => unavailable(&error),
+                }
+            }
             Err(error) => unread(&error),
         }
     }
@@ -323,11 +339,19 @@ impl Worker {
             return Err(Visit::NothingToDo);
         }
         let now = self.now();
-        if let (true, Some(until)) = (job.lease.is_live(now), job.lease.expires_at) {
+        // A visit that runs here waits for a ledger that did not answer, whatever has become of its
+        // lease: it has the job until somebody else claims it, and a claim from here would count it
+        // as dead.
+        let live = job.lease.expires_at.filter(|_| job.lease.is_live(now));
+        let here = self.running.has(id);
+        if live.is_some() || here {
             if job.cancel_requested {
                 self.running.stop(id, StopReason::Requested);
             }
-            return Err(Visit::Held { until });
+            let soon = self.after(self.services.settings.heartbeat);
+            return Err(Visit::Held {
+                until: live.unwrap_or(soon),
+            });
         }
         match self.is_due(&job, now).await {
             Ok(Due::Now) => Ok((job, None)),
@@ -335,6 +359,37 @@ impl Worker {
             Ok(Due::Not) if seq < job.wake.seq => Err(Visit::NothingToDo),
             Ok(Due::Not) => Err(self.too_early(job).await),
             Err(error) => Err(unavailable(&error)),
+        }
+    }
+
+    /// Whether a claim whose answer was lost was made: the job names its holder then. If the
+    /// ledger does not say so for as long as a visit may take, the lease runs out; that costs an
+    /// attempt, no more.
+    async fn claimed_after_all(&self, id: &JobId, holder: &str) -> Option<(Claim, Job)> {
+        let settings = &self.services.settings;
+        let until = Instant::now() + settings.budget;
+        let mut patience = patience::Patience::until(until, settings.pauses);
+        loop {
+            match self.services.ledger.read(id).await {
+                Ok(found) => {
+                    let job = found?;
+                    let claim = Claim {
+                        holder: holder.to_owned(),
+                        fence: job.lease.fence,
+                    };
+                    return claim.holds(&job).then_some((claim, job));
+                }
+                Err(LedgerError::Unavailable(_) | LedgerError::Unknown(_)) => {
+                    let again = tokio::select! {
+                        again = patience.again() => again,
+                        () = self.draining.cancelled() => false,
+                    };
+                    if !again {
+                        return None;
+                    }
+                }
+                Err(_) => return None,
+            }
         }
     }
 

@@ -9,7 +9,7 @@ use crate::http::{ApiToken, ConnectionLimits, HttpSettings, OidcCheck, TasksAuth
 use crate::job::{Channel, Failure};
 use crate::quarantine::{Quarantine, this_program};
 use crate::queue::embedded::Widths;
-use crate::worker::{BrandWatermark, PlaceLimits, Retention, Settings};
+use crate::worker::{BrandWatermark, Pauses, PlaceLimits, Retention, Settings};
 
 /// How long a visit waits for a media slot before it leaves and comes back.
 const SLOT_PATIENCE: Duration = Duration::from_secs(5 * 60);
@@ -27,10 +27,12 @@ pub(super) fn worker(config: &Config) -> Settings {
         watchdog: worker.watchdog,
         attempts: worker.attempts,
         places: places(config),
+        pauses: Pauses::default(),
         max_resubmissions: config.provider.max_resubmissions,
         busy_pause: config.provider.busy_pause,
         provider_limits: config.provider.limits,
         low_balance: config.provider.low_balance,
+        lost_after: config.provider.lost_after,
         poll_min: config.provider.poll_min,
         poll_max: config.provider.poll_max,
         media_slots: worker.media_slots,
@@ -55,7 +57,7 @@ pub(super) fn worker(config: &Config) -> Settings {
             })
             .collect(),
         credits: config.credits.mode,
-        cancel_after_submit: config.credits.cancel_after_submit,
+        cancel_unsaid: config.credits.cancel_unsaid,
         prices: config.credits.prices.clone(),
         channel: match &config.notify.webhook_url {
             Some(url) => Channel::Webhook { url: url.clone() },
@@ -118,6 +120,7 @@ pub(super) fn http(config: &Config) -> Result<HttpSettings, Failure> {
         tasks_auth: tasks_auth(&server.tasks_auth)?,
         jobs_api: server.jobs_api,
         default_deadline: server.default_deadline,
+        cancel_after_submit: config.credits.cancel_after_submit,
         max_upload_bytes: server.max_upload_bytes,
         body_time: BODY_TIME,
         max_uploads: server.max_uploads,

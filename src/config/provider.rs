@@ -19,6 +19,8 @@ pub struct Provider {
     pub poll_min: Duration,
     pub poll_max: Duration,
     pub busy_pause: Duration,
+    /// How long the provider has to say that it does not know a prediction.
+    pub lost_after: Duration,
     pub max_resubmissions: u32,
     /// What the account may do; absent: whatever the provider says itself.
     pub limits: Option<ProviderLimits>,
@@ -118,6 +120,7 @@ pub(super) fn provider(
         poll_min: r.duration("provider.poll_min", secs(5)),
         poll_max: r.duration("provider.poll_max", secs(60)),
         busy_pause: r.duration("provider.busy_pause", secs(30)),
+        lost_after: r.duration("provider.lost_after", secs(5 * 60)),
         max_resubmissions: r.get_or("provider.max_resubmissions", 1),
         limits: limits(r, local),
         low_balance: r.get("provider.low_balance"),

@@ -4,12 +4,13 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Reader, memory};
+use super::{Queue, Reader, memory};
 use crate::job::attempt::Attempts;
 use crate::job::credits::{CancelAfterSubmit, CreditsMode, Price};
-use crate::job::{Kind, PriceTable};
+use crate::job::{Kind, MAX_SUBMISSIONS, PriceTable};
 use crate::outgoing::LeastRate;
 use crate::quarantine::Mode;
+use crate::queue::cloud_tasks::DISPATCH_DEADLINE;
 
 #[derive(Debug, Clone)]
 pub struct Worker {
@@ -48,7 +49,10 @@ pub struct Worker {
 #[derive(Debug, Clone)]
 pub struct Credits {
     pub mode: CreditsMode,
+    /// Recorded with jobs as they are created here.
     pub cancel_after_submit: CancelAfterSubmit,
+    /// For jobs whose record does not say it: those of earlier releases and of other creators.
+    pub cancel_unsaid: CancelAfterSubmit,
     pub prices: PriceTable,
 }
 
@@ -132,6 +136,47 @@ fn places(r: &mut Reader, key: &str, usual: NonZeroU32) -> NonZeroU32 {
     r.within(key, NonZeroU32::MIN..=MOST).unwrap_or(usual)
 }
 
+/// Whether the submissions that a round may make are as many as a job remembers.
+pub(super) fn check_submissions(r: &mut Reader, worker: &Worker, max_resubmissions: u32) {
+    let most = worker.attempts.max().saturating_add(max_resubmissions);
+    if usize::try_from(most).is_ok_and(|most| most <= MAX_SUBMISSIONS) {
+        return;
+    }
+    r.fault(
+        "worker.attempts",
+        format!(
+            "and provider.max_resubmissions must be {MAX_SUBMISSIONS} together at most, found {most}: \
+             a job remembers no more submissions of one round"
+        ),
+    );
+}
+
+/// Whether a visit ends, and says so, before the queue takes its task for lost and brings it
+/// again.
+pub(super) fn check_budget(r: &mut Reader, worker: &Worker, queue: &Queue) {
+    if worker.budget.is_zero() {
+        r.fault("worker.budget", "must be longer than 0");
+    }
+    if !matches!(queue, Queue::CloudTasks(_)) {
+        return;
+    }
+    let longest = worker
+        .budget
+        .saturating_add(worker.watchdog)
+        .saturating_add(worker.heartbeat);
+    if longest >= DISPATCH_DEADLINE {
+        r.fault(
+            "worker.budget",
+            format!(
+                "with worker.watchdog and worker.heartbeat must be shorter than the {} min after \
+                 which Cloud Tasks brings a task again, found {} s",
+                DISPATCH_DEADLINE.as_secs() / 60,
+                longest.as_secs()
+            ),
+        );
+    }
+}
+
 /// One pass keeps two cores busy: half as many passes as cores.
 fn default_slots() -> usize {
     std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2))
@@ -165,9 +210,17 @@ pub(super) fn attempts(
 }
 
 pub(super) fn credits(r: &mut Reader) -> Credits {
+    // The old default, unless the operator says something.
+    let cancel_unsaid = r.word("credits.cancel_after_submit", CancelAfterSubmit::Release);
+    let unset = !r.has("credits.cancel_after_submit");
     Credits {
         mode: r.word("credits.mode", CreditsMode::Off),
-        cancel_after_submit: r.word("credits.cancel_after_submit", CancelAfterSubmit::Release),
+        cancel_after_submit: if unset {
+            CancelAfterSubmit::default()
+        } else {
+            cancel_unsaid
+        },
+        cancel_unsaid,
         prices: prices(r),
     }
 }

@@ -135,6 +135,7 @@ async fn create(
         output: wanted.output,
         notify: wanted.notify,
         cost: None,
+        cancel_after_submit: Some(state.settings.cancel_after_submit),
         deadline_at: later(now, deadline),
         created_at: now,
         idempotency,
@@ -187,6 +188,10 @@ problems!(CancelProblems: Unauthorized, NotFound, Conflict, InvalidJob, LedgerUn
 ///
 /// The wish is recorded; the worker acts on it at its next step. A job that was cancelled before
 /// answers the same; one that ended otherwise is a conflict.
+///
+/// Before the provider has taken the job its credits come back. Afterwards they are charged if
+/// `credits.cancel_after_submit` of the job is `capture`. While nobody knows whether the provider
+/// took it, the job goes on waiting for the answer, some minutes at most, and is cancelled then.
 #[utoipa::path(
     post,
     path = "/v1/jobs/{id}/cancel",

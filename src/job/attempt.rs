@@ -56,6 +56,13 @@ impl Attempts {
         self.max
     }
 
+    /// How long to wait for what has not been there for so long, without using an attempt: half
+    /// as long again each time, within the same bounds.
+    #[must_use]
+    pub fn wait_after(&self, missing_for: Duration) -> Duration {
+        (missing_for / 2).clamp(self.min, self.cap)
+    }
+
     /// The pause before the attempt after `attempt`, or `None` if that was the last.
     #[must_use]
     pub fn pause_after(&self, attempt: u32) -> Option<Duration> {
@@ -101,6 +108,20 @@ mod tests {
         assert!(first <= Duration::from_secs(5) + slack, "{first:?}");
         let second = attempts.pause_after(2).unwrap();
         assert!(second <= Duration::from_secs(10) + slack, "{second:?}");
+    }
+
+    #[test]
+    fn waits_grow_with_the_time_that_has_passed() {
+        let attempts = Attempts::default();
+        let mut passed = Duration::ZERO;
+        let mut waits = Vec::new();
+        for _ in 0..12 {
+            let wait = attempts.wait_after(passed);
+            waits.push(wait.as_secs());
+            passed += wait;
+        }
+        assert_eq!(waits, [5, 5, 5, 7, 11, 16, 25, 37, 56, 85, 128, 192]);
+        assert_eq!(attempts.wait_after(Duration::MAX), Duration::from_secs(300));
     }
 
     proptest! {

@@ -34,10 +34,15 @@ pub enum Change {
     Heard { intent: String },
     /// Asked the provider; it is not done.
     Polled,
+    /// Asked the provider in vain. `missing_since`: it says, since then or for the first time,
+    /// that it does not know the prediction.
+    Unanswered { missing_since: Option<Timestamp> },
     /// The provider has made the video: on to `fetch`.
     OutputReady { url: String },
     /// The prediction failed or is gone: back to `submit`, for a new intent.
     PredictionLost,
+    /// The output's address does not open: back to `generate`, for a fresh one.
+    AddressClosed { at: Timestamp },
     /// The provider's output lies in our store: on to `process`.
     Fetched(Generated),
     /// The generated file is unusable: back to `fetch` for a fresh copy.
@@ -118,6 +123,19 @@ impl Change {
         Ok(())
     }
 
+    /// Whether to write it twice in a row is to write it once: after a lost answer it need not be
+    /// read back.
+    #[must_use]
+    pub fn is_repeatable(&self) -> bool {
+        matches!(
+            self,
+            Self::Submitted { .. }
+                | Self::IntentRefused { .. }
+                | Self::IntentUnknown { .. }
+                | Self::IntentWasted { .. }
+        )
+    }
+
     fn apply_to(&self, job: &mut Job) -> Result<(), IllegalChange> {
         match self {
             Self::Progressed(progress) => {
@@ -134,10 +152,28 @@ impl Change {
             | Self::IntentUnknown { .. }
             | Self::IntentWasted { .. } => self.apply_to_intents(job)?,
             Self::Heard { intent } => job.heard = Some(intent.clone()),
-            Self::Polled => job.provider.polls = job.provider.polls.saturating_add(1),
+            Self::Polled => {
+                job.provider.polls = job.provider.polls.saturating_add(1);
+                job.provider.missing_since = None;
+            }
+            Self::Unanswered { missing_since } => {
+                job.provider.polls = job.provider.polls.saturating_add(1);
+                // What does not answer at all takes nothing back.
+                let known = job.provider.missing_since;
+                job.provider.missing_since = known.or(*missing_since);
+            }
             Self::OutputReady { url } => {
                 self.enter(job, Stage::Fetch)?;
                 job.provider.output_url = Some(url.clone());
+                job.provider.missing_since = None;
+            }
+            Self::AddressClosed { at } => {
+                require(job, job.stage == Some(Stage::Fetch), self)?;
+                job.stage = Some(Stage::Generate);
+                let provider = &mut job.provider;
+                provider.output_url = None;
+                provider.closed_addresses = provider.closed_addresses.saturating_add(1);
+                provider.closed_since.get_or_insert(*at);
             }
             Self::PredictionLost => {
                 self.enter(job, Stage::Submit)?;
@@ -146,6 +182,7 @@ impl Change {
             Self::Fetched(generated) => {
                 self.enter(job, Stage::Process)?;
                 job.generated = Some(generated.clone());
+                job.provider.forget_trouble();
             }
             Self::GeneratedUnusable => {
                 require(job, job.stage == Some(Stage::Process), self)?;
@@ -234,6 +271,7 @@ impl Change {
                 job.provider.prediction_id = Some(prediction_id.clone());
                 job.provider.submitted_at = Some(*at);
                 job.provider.polls = 0;
+                job.provider.forget_trouble();
             }
             Self::IntentRefused { intent } => {
                 let known = mark(job, intent, IntentState::Refused);
@@ -327,6 +365,7 @@ pub(super) mod tests {
             output: Output::default(),
             notify: Notify::default(),
             cost: None,
+            cancel_after_submit: None,
             deadline_at: at(7200),
             created_at: at(0),
             idempotency: None,
@@ -374,6 +413,41 @@ pub(super) mod tests {
         Change::Intended(intent("1-2"))
             .apply(&mut job, at(3))
             .unwrap();
+    }
+
+    #[test]
+    fn what_need_not_be_read_back_may_be_written_twice() {
+        let intent_id = || "1-1".to_owned();
+        for change in [
+            Change::Submitted {
+                intent: intent_id(),
+                prediction_id: "p1".into(),
+                at: at(2),
+            },
+            Change::IntentRefused {
+                intent: intent_id(),
+            },
+            Change::IntentUnknown {
+                intent: intent_id(),
+                until: at(60),
+            },
+            Change::IntentWasted {
+                intent: intent_id(),
+            },
+        ] {
+            assert!(change.is_repeatable());
+            let mut once = claimed();
+            Change::Intended(intent("1-1"))
+                .apply(&mut once, at(1))
+                .unwrap();
+            change.apply(&mut once, at(2)).unwrap();
+            let mut twice = once.clone();
+            change.apply(&mut twice, at(2)).unwrap();
+            twice.revision = once.revision;
+            assert_eq!(twice, once, "{change:?}");
+        }
+        assert!(!Change::Intended(intent("1-1")).is_repeatable());
+        assert!(!Change::Polled.is_repeatable());
     }
 
     #[test]

@@ -63,7 +63,7 @@ pub enum CreditsMode {
     Off,
 }
 
-/// What happens to the credits of a job cancelled after the provider was paid.
+/// What happens to the credits of a job that is cancelled once the provider is known to be paid.
 #[derive(
     Debug,
     Clone,
@@ -76,14 +76,15 @@ pub enum CreditsMode {
     EnumString,
     IntoStaticStr,
     EnumIter,
+    ToSchema,
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum CancelAfterSubmit {
     /// The caller gets them back; the loss is ours.
-    #[default]
     Release,
     /// The caller pays.
+    #[default]
     Capture,
 }
 
@@ -121,15 +122,17 @@ pub struct JobCredits {
     pub cost: Option<Credits>,
     #[serde(default)]
     pub state: CreditState,
+    /// What a cancellation costs once the provider has been paid, as it was when the job was
+    /// created.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancel_after_submit: Option<CancelAfterSubmit>,
 }
 
 impl Job {
     /// Notes that `amount` was reserved for this round, as one ledger write.
     pub fn hold(&mut self, amount: Credits, now: Timestamp) {
-        self.credits = JobCredits {
-            cost: Some(amount),
-            state: CreditState::Held,
-        };
+        self.credits.cost = Some(amount);
+        self.credits.state = CreditState::Held;
         self.updated_at = now;
         self.revision += 1;
     }

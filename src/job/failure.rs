@@ -170,8 +170,8 @@ codes! {
     // This service.
     EncoderFailed Service Retry "The encoder failed.";
     OutputUnwritable Service Retry "The output could not be written.";
-    StorageUnavailable Service Retry "The object store does not answer, or refuses.";
-    LedgerUnavailable Service Retry "The job store does not answer.";
+    StorageUnavailable Service Wait "The object store does not answer, or refuses.";
+    LedgerUnavailable Service Wait "The job store does not answer.";
     QueueUnavailable Service Retry "The queue does not answer.";
     MediaStuck Service Retry "Media work did not stop when it was told to.";
     DataGone Service Wait "The data folder was removed or replaced while the service ran.";

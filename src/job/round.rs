@@ -1,6 +1,7 @@
 //! A new round of an ended job. What the last round has already paid for, and what is not the
 //! reason why it failed, is used again.
 
+use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 use super::change::mark;
@@ -11,7 +12,11 @@ use super::{
 
 /// What a job remembers of its earlier rounds' decisions to pay; the rest of the list is the new
 /// round's own.
-const REMEMBERED_INTENTS: usize = super::MAX_INTENTS / 2;
+pub(super) const REMEMBERED_INTENTS: usize = super::MAX_INTENTS / 2;
+
+/// How long an output's addresses may have been closed before another round takes it for gone:
+/// no outage of a CDN lasts as long.
+const CLOSED_FOR_GOOD: SignedDuration = SignedDuration::from_hours(24);
 
 /// Why a job cannot have another round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +63,10 @@ impl Job {
             Status::Completed => return Err(NotRetried::Completed),
             Status::Queued | Status::Processing => return Err(NotRetried::NotEnded),
         }
-        if self.error.as_ref().is_some_and(blames_the_prediction) {
+        let closed_for_good = |since: Timestamp| now.duration_since(since) >= CLOSED_FOR_GOOD;
+        if self.error.as_ref().is_some_and(blames_the_prediction)
+            || self.generated.is_none() && self.provider.closed_since.is_some_and(closed_for_good)
+        {
             self.drop_prediction();
         }
         let stage = if self.generated.is_some() {
@@ -85,8 +93,14 @@ impl Job {
         self.error = None;
         self.cancel_requested = false;
         self.completed_at = None;
-        self.credits.state = CreditState::None;
+        // A cancellation that was paid for has paid for the prediction that this round goes on
+        // from; another one is held for anew.
+        if self.credits.state != CreditState::Captured || stage == Stage::Submit {
+            self.credits.state = CreditState::None;
+        }
         self.provider.polls = 0;
+        self.provider.missing_since = None;
+        self.provider.closed_addresses = 0;
         // The fence goes on growing: it names objects and intents.
         self.lease = Lease {
             fence: self.lease.fence,
@@ -143,6 +157,7 @@ impl Job {
             mark(self, &intent, IntentState::Failed);
         }
         self.provider.output_url = None;
+        self.provider.forget_trouble();
         self.generated = None;
     }
 }
@@ -305,6 +320,28 @@ mod tests {
     }
 
     #[test]
+    fn what_a_cancellation_paid_for_is_not_charged_again() {
+        let cancelled = |job: Job, credits| {
+            let mut job = job;
+            let ending = Ending {
+                status: Status::Cancelled,
+                error: None,
+                credits,
+                at: at(3),
+            };
+            Change::Ended(ending).apply(&mut job, at(3)).unwrap();
+            resumed(job)
+        };
+        let job = cancelled(fetched(), CreditState::Captured);
+        assert_eq!(job.credits.state, CreditState::Captured);
+        let job = cancelled(fetched(), CreditState::Released);
+        assert_eq!(job.credits.state, CreditState::None);
+        // Nothing is there to go on from: the provider is paid again.
+        let job = cancelled(claimed(), CreditState::Captured);
+        assert_eq!(job.credits.state, CreditState::None);
+    }
+
+    #[test]
     fn a_prediction_that_is_dropped_is_marked_whatever_its_round() {
         let mut job = resumed(failed(submitted(), Code::DownloadFailed, Party::Provider));
         job.claim("b", at(10), std::time::Duration::from_secs(60), false)
@@ -313,6 +350,35 @@ mod tests {
         assert_eq!(job.intents[0].state, IntentState::Failed);
         assert_eq!(job.stage, Some(Stage::Submit));
         assert!(!job.may_have_paid(), "nothing was paid in this round");
+    }
+
+    #[test]
+    fn an_output_that_was_closed_for_a_day_is_bought_anew() {
+        const DAY: i64 = 24 * 3600;
+        let job = |closed: bool| {
+            let mut job = submitted();
+            let url = "https://cdn.example/o.mp4".into();
+            for change in [
+                Change::OutputReady { url },
+                Change::AddressClosed { at: at(2) },
+            ] {
+                change.apply(&mut job, at(2)).unwrap();
+            }
+            if !closed {
+                job.provider.closed_since = None;
+            }
+            failed(job, Code::DeadlineExceeded, Party::Provider)
+        };
+        for (closed, later, stage) in [
+            (true, 1 + DAY, Stage::Generate),
+            (true, 2 + DAY, Stage::Submit),
+            (false, 2 + DAY, Stage::Generate),
+        ] {
+            let mut job = job(closed);
+            job.retry(at(later), at(later + 99)).unwrap();
+            assert_eq!(job.stage, Some(stage), "{closed}, {later}");
+            assert_eq!(job.provider.closed_addresses, 0);
+        }
     }
 
     #[test]

@@ -32,7 +32,7 @@ const BASE: &str = "https://cloudtasks.googleapis.com";
 /// The API answers in some tens of milliseconds.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Cloud Tasks' own bound; a visit's budget lies below it.
-const DISPATCH_DEADLINE: &str = "1800s";
+pub const DISPATCH_DEADLINE: Duration = Duration::from_secs(30 * 60);
 /// Cloud Tasks refuses tasks further ahead than 30 days.
 const FURTHEST: Duration = Duration::from_secs(30 * 24 * 3600 - 60);
 /// Clocks of two machines differ by less. A visit that came before its time by this machine's
@@ -175,7 +175,7 @@ impl CloudTasksQueue {
         }
         let mut wire = json!({
             "name": format!("{}/tasks/{}", self.queue, name(task)),
-            "dispatchDeadline": DISPATCH_DEADLINE,
+            "dispatchDeadline": format!("{}s", DISPATCH_DEADLINE.as_secs()),
             "httpRequest": request,
         });
         let now = self.clock.now();

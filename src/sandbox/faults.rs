@@ -91,6 +91,9 @@ pub enum Fault {
         status: u16,
         #[serde(default)]
         retry_after: Option<u64>,
+        /// In the API's own envelope instead of a gateway's page.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        envelope: bool,
     },
 
     // The video goes wrong.
@@ -106,8 +109,13 @@ pub enum Fault {
     TruncatedOutput,
     /// The transfer is whole; the file in it was cut.
     CutFile,
-    /// HTTP 404 for the output.
-    OutputGone,
+    /// The output's address does not open: at the first downloads, or ever.
+    OutputGone {
+        #[serde(default)]
+        downloads: Option<u32>,
+        #[serde(default = "not_found")]
+        status: u16,
+    },
 
     // The webhook goes wrong.
     WebhookDuplicate,
@@ -132,6 +140,9 @@ fn internal_text() -> String {
 }
 fn bad_gateway() -> u16 {
     502
+}
+fn not_found() -> u16 {
+    404
 }
 fn execution_failed() -> i64 {
     1403
@@ -269,6 +280,7 @@ mod tests {
             polls: 3,
             status: 503,
             retry_after: None,
+            envelope: false,
         };
         let twice = FaultRule {
             times: Some(2),
@@ -302,6 +314,11 @@ mod tests {
                 polls,
                 status: 7,
                 retry_after: Some(7),
+                envelope: true,
+            },
+            Fault::OutputGone {
+                downloads: Some(7),
+                status: 7,
             },
             Fault::WebhookLate { ms: 7 },
         ] {
@@ -341,6 +358,30 @@ mod tests {
             rule
         );
         assert!(serde_json::from_value::<FaultRule>(json!({"fault": "gremlin"})).is_err());
+    }
+
+    #[test]
+    fn a_rule_may_say_how_often_looks_and_downloads_fail() {
+        let read = |value| serde_json::from_value::<FaultRule>(value).expect("a rule");
+        let rule = read(json!({"fault": "poll_errors", "times": 1, "polls": 7, "status": 404}));
+        let fault = Fault::PollErrors {
+            polls: 7,
+            status: 404,
+            retry_after: None,
+            envelope: false,
+        };
+        assert_eq!(rule, FaultRule::once(fault));
+        for (value, downloads, status) in [
+            (json!({"fault": "output_gone"}), None, 404),
+            (
+                json!({"fault": "output_gone", "downloads": 2, "status": 403}),
+                Some(2),
+                403,
+            ),
+        ] {
+            let fault = Fault::OutputGone { downloads, status };
+            assert_eq!(read(value), FaultRule::always(fault));
+        }
     }
 
     #[test]

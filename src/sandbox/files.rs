@@ -1,7 +1,7 @@
 //! Files coming in and going out.
 
 use std::io::SeekFrom;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -151,25 +151,22 @@ pub(super) async fn output(
     Named(id): Named<String>,
     headers: HeaderMap,
 ) -> Response {
-    let found: Option<(PathBuf, Vec<Fault>)> = {
-        let inner = state.lock();
-        inner
-            .predictions
-            .get(&id)
-            .and_then(|prediction| match &prediction.outcome {
-                Some(Outcome::Video(path)) if prediction.shown => {
-                    Some((path.clone(), prediction.faults.clone()))
-                }
-                _ => None,
-            })
-    };
-    match found {
-        Some((path, faults)) if !faults.contains(&Fault::OutputGone) => {
-            let truncate = faults.contains(&Fault::TruncatedOutput);
-            send(&path, "video/mp4", &headers, truncate).await
+    let (path, truncate) = {
+        let mut inner = state.lock();
+        let Some(prediction) = inner.predictions.get_mut(&id) else {
+            return StatusCode::NOT_FOUND.into_response();
+        };
+        let path = match &prediction.outcome {
+            Some(Outcome::Video(path)) if prediction.shown => path.clone(),
+            _ => return StatusCode::NOT_FOUND.into_response(),
+        };
+        if let Some(status) = prediction.download_fails() {
+            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::NOT_FOUND);
+            return status.into_response();
         }
-        _ => StatusCode::NOT_FOUND.into_response(),
-    }
+        (path, prediction.faults.contains(&Fault::TruncatedOutput))
+    };
+    send(&path, "video/mp4", &headers, truncate).await
 }
 
 fn described(state: &State, id: &str, upload: &Upload) -> Value {

@@ -110,12 +110,17 @@ fn look(state: &State, id: &str) -> Response {
     let Some(prediction) = inner.predictions.get_mut(id) else {
         return not_found("prediction not found");
     };
-    if prediction.poll_errors.0 > 0 {
-        prediction.poll_errors.0 -= 1;
-        return match prediction.poll_errors {
-            (_, 429, retry_after) => busy(retry_after, "Too many requests"),
-            (_, 401, _) => answers::unauthorized(),
-            (_, status, _) => gateway(status),
+    if prediction.poll_errors.times > 0 {
+        prediction.poll_errors.times -= 1;
+        let errors = prediction.poll_errors;
+        return match errors.status {
+            429 => busy(errors.retry_after, "Too many requests"),
+            401 => answers::unauthorized(),
+            404 if errors.envelope => not_found("prediction not found"),
+            status => match StatusCode::from_u16(status) {
+                Ok(status) if errors.envelope => refusal(status, None, "an error"),
+                _ => gateway(status),
+            },
         };
     }
     prediction.polls = prediction.polls.saturating_add(1);

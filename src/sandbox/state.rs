@@ -97,8 +97,10 @@ pub(super) struct Prediction {
     pub(super) faults: Vec<Fault>,
     pub(super) polls: u32,
     pub(super) polls_needed: u32,
-    /// Further looks answered with an error: how many, the status, `Retry-After`.
-    pub(super) poll_errors: (u32, u16, Option<u64>),
+    /// Further looks answered with an error.
+    pub(super) poll_errors: PollErrors,
+    /// Further downloads answered with an error: how many, the status.
+    pub(super) closed_downloads: (u32, u16),
     pub(super) unknown_polls: u32,
     pub(super) started: bool,
     pub(super) outcome: Option<Outcome>,
@@ -106,7 +108,24 @@ pub(super) struct Prediction {
     pub(super) shown: bool,
 }
 
+/// How looks at a prediction fail.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct PollErrors {
+    pub(super) times: u32,
+    pub(super) status: u16,
+    pub(super) retry_after: Option<u64>,
+    /// In the API's own envelope.
+    pub(super) envelope: bool,
+}
+
 impl Prediction {
+    /// The status of a download that fails, if this one does.
+    pub(super) fn download_fails(&mut self) -> Option<u16> {
+        let (left, status) = &mut self.closed_downloads;
+        *left = left.checked_sub(1)?;
+        Some(*status)
+    }
+
     /// Lets the outcome show once it is due; says whether it shows.
     pub(super) fn show_if_due(&mut self, held: bool, min_time: Duration) -> bool {
         let due = self.outcome.is_some()

@@ -16,7 +16,7 @@ use super::answers::{self, busy, refusal};
 use super::catalog::{self, CatalogModel};
 use super::connection::Switch;
 use super::faults::Fault;
-use super::state::{Inner, Prediction, State, SubmissionRecord, record, remove};
+use super::state::{Inner, PollErrors, Prediction, State, SubmissionRecord, record, remove};
 use super::work;
 use crate::clock::{Clock, SystemClock};
 
@@ -170,7 +170,8 @@ fn prediction(
         faults,
         polls: 0,
         polls_needed: polls_until_done,
-        poll_errors: (0, 0, None),
+        poll_errors: PollErrors::default(),
+        closed_downloads: (0, 0),
         unknown_polls: 0,
         started: false,
         outcome: None,
@@ -187,7 +188,18 @@ fn prediction(
                 polls,
                 status,
                 retry_after,
-            } => prediction.poll_errors = (*polls, *status, *retry_after),
+                envelope,
+            } => {
+                prediction.poll_errors = PollErrors {
+                    times: *polls,
+                    status: *status,
+                    retry_after: *retry_after,
+                    envelope: *envelope,
+                };
+            }
+            Fault::OutputGone { downloads, status } => {
+                prediction.closed_downloads = (downloads.unwrap_or(u32::MAX), *status);
+            }
             _ => {}
         }
     }

@@ -38,6 +38,7 @@ const JOBS_ENDED: &str = "filmlab_jobs_ended_total";
 const VISITS: &str = "filmlab_visits_total";
 const STAGE_SECONDS: &str = "filmlab_stage_seconds";
 const PROVIDER_CALLS: &str = "filmlab_provider_calls_total";
+const WASTED: &str = "filmlab_submissions_wasted_total";
 const PROVIDER_BALANCE: &str = "filmlab_provider_balance_usd";
 const MEDIA_SLOTS: &str = "filmlab_media_slots_in_use";
 const MEDIA_BYTES: &str = "filmlab_media_bytes_reserved";
@@ -80,6 +81,12 @@ pub const METRICS: &[Metric] = &[
         "counter",
         &["call", "outcome"],
         "Calls of the provider, repeats counted as one, by what came of them.",
+    ),
+    metric(
+        WASTED,
+        "counter",
+        &["kind"],
+        "Submissions that were given up and may have been paid for.",
     ),
     metric(
         PROVIDER_BALANCE,
@@ -213,6 +220,10 @@ pub(crate) fn stage_took(kind: &'static str, stage: &'static str, time: Duration
 
 pub(crate) fn provider_called(call: &'static str, outcome: &'static str) {
     counter!(PROVIDER_CALLS, "call" => call, "outcome" => outcome).increment(1);
+}
+
+pub(crate) fn submission_wasted(kind: &'static str) {
+    counter!(WASTED, "kind" => kind).increment(1);
 }
 
 pub(crate) fn provider_balance(usd: f64) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::admission::Permit;
+use super::awaited::Awaited;
 use super::deadline::Deadline;
 use super::native::About;
 use super::places::{Place, Places};
@@ -80,6 +81,7 @@ pub(super) struct Context<'a> {
     pub(super) fetches: bool,
     /// The submission whose callback it is made for.
     pub(super) heard: Option<String>,
+    pub(super) awaited: Awaited,
     /// The place its pass has, while it has one.
     pub(super) pass: Mutex<Option<Permit>>,
     pub(super) started: Instant,

@@ -2,8 +2,8 @@
 //!
 //! The record goes last: as long as it is there, a deletion that broke off can be repeated.
 
-use super::{Services, belongings};
-use crate::job::{Code, Failure, Job, JobId, OrFailure as _};
+use super::{Services, belongings, waste};
+use crate::job::{Code, Failure, Intent, IntentState, Job, JobId, OrFailure as _};
 use crate::ledger::{Deleted, LedgerError};
 use crate::provider::ProviderError;
 
@@ -38,6 +38,12 @@ pub(super) async fn delete(services: &Services, id: &JobId) -> Result<Deleted, F
     };
     let deleted = deleted.retry(Code::LedgerUnavailable)?;
     if deleted == Deleted::Done {
+        // Rounds that an earlier release ended left these as they were. Their record is gone.
+        let unanswered =
+            |intent: &&Intent| matches!(intent.state, IntentState::Open | IntentState::Unknown);
+        for intent in job.intents.iter().filter(unanswered) {
+            waste::note(&job, intent);
+        }
         tracing::info!(job = %id, "the job was deleted");
         // They would be brought to nobody a few times, and then be given up.
         if let Err(error) = services.queue.forget(id).await {

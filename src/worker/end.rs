@@ -2,6 +2,7 @@
 
 use super::cleaning;
 use super::context::{Context, Halt, error_of};
+use super::stages::submit;
 use crate::job::credits::CancelAfterSubmit;
 use crate::job::{
     Code, CreditEntry, CreditState, Credits, CreditsMode, Ending, EntryKind, Failure, Job,
@@ -20,7 +21,15 @@ pub(super) async fn failed(context: &Context<'_>, failure: Failure) -> Result<Jo
     settle(context, Status::Failed, Some(failure)).await
 }
 
+/// Ends the round, or has it wait for what decides about its credits.
 pub(super) async fn cancelled(context: &Context<'_>) -> Result<Job, Halt> {
+    let job = context.writer.job().await;
+    if job.credits.state == CreditState::Held
+        && cost_of_cancelling(context, &job) == CancelAfterSubmit::Capture
+        && let Some(waiting) = submit::await_proof(context).await?
+    {
+        return Ok(waiting);
+    }
     let failure = Failure::new(Code::Cancelled, Code::Cancelled.about());
     settle(context, Status::Cancelled, Some(failure)).await
 }
@@ -30,6 +39,7 @@ async fn settle(
     status: Status,
     failure: Option<Failure>,
 ) -> Result<Job, Halt> {
+    submit::account_for(context).await?;
     let job = context.writer.job().await;
     let error = match &failure {
         Some(failure) => Some(error_of(context, failure).await),
@@ -85,6 +95,12 @@ async fn settle(
     Ok(*job)
 }
 
+/// What was agreed on when the job was created.
+fn cost_of_cancelling(context: &Context<'_>, job: &Job) -> CancelAfterSubmit {
+    let agreed = job.credits.cancel_after_submit;
+    agreed.unwrap_or(context.settings().cancel_unsaid)
+}
+
 /// Where the credits go at the end of a round, and the entry that moves them.
 fn credits(
     context: &Context<'_>,
@@ -95,8 +111,7 @@ fn credits(
     let (state, kind) = match (job.credits.state, status) {
         (CreditState::Held, Status::Completed) => (CreditState::Captured, EntryKind::Capture),
         (CreditState::Held, Status::Cancelled)
-            if job.may_have_paid()
-                && context.settings().cancel_after_submit == CancelAfterSubmit::Capture =>
+            if job.has_paid() && cost_of_cancelling(context, job) == CancelAfterSubmit::Capture =>
         {
             (CreditState::Captured, EntryKind::Capture)
         }

@@ -2,7 +2,7 @@
 //! and lie on no disk of ours in between.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -54,15 +54,21 @@ impl ObjectInput {
 
     /// What to say where it could not be read because of its store, whatever libav made of it.
     pub(super) fn failure(&self) -> Option<Failure> {
-        match self.source.problem()? {
-            // Whoever stopped it knows why.
-            ReadProblem::Stopped | ReadProblem::Late => None,
-            problem => Some(unavailable(problem)),
-        }
+        store_failure(&self.source)
     }
 }
 
-fn unavailable(error: impl std::error::Error + Send + Sync + 'static) -> Failure {
+fn store_failure(source: &ObjectSource) -> Option<Failure> {
+    match source.problem()? {
+        // Whoever stopped it knows why.
+        ReadProblem::Stopped | ReadProblem::Late => None,
+        problem => Some(unavailable(problem)),
+    }
+}
+
+/// What a failure of the store means where it says nothing of one of the caller's objects: ours,
+/// and waited for.
+pub(super) fn unavailable(error: impl std::error::Error + Send + Sync + 'static) -> Failure {
     Failure::new(Code::StorageUnavailable, Code::StorageUnavailable.about()).because(error)
 }
 
@@ -89,6 +95,7 @@ impl Input for ObjectInput {
 pub(super) struct ObjectOutput {
     sink: ObjectSink,
     staged: Option<ObjectSource>,
+    read_back: ReadBack,
     committed: bool,
 }
 
@@ -111,8 +118,30 @@ impl ObjectOutput {
         Ok(Self {
             sink,
             staged: None,
+            read_back: ReadBack::default(),
             committed: false,
         })
+    }
+
+    /// Says what became of reading it back, also when it has been given away.
+    pub(super) fn read_back(&self) -> ReadBack {
+        self.read_back.clone()
+    }
+}
+
+/// The reading back of an output before it counts.
+#[derive(Debug, Clone, Default)]
+pub(super) struct ReadBack(Arc<Mutex<Option<ObjectSource>>>);
+
+impl ReadBack {
+    fn begins(&self, source: ObjectSource) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(source);
+    }
+
+    /// What to say where it could not be read back because of its store.
+    pub(super) fn failure(&self) -> Option<Failure> {
+        let source = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        store_failure(source.as_ref()?)
     }
 }
 
@@ -123,7 +152,9 @@ impl Output for ObjectOutput {
     }
 
     fn finish(&mut self) -> io::Result<()> {
-        self.staged = Some(self.sink.finish().map_err(io::Error::other)?);
+        let staged = self.sink.finish().map_err(io::Error::other)?;
+        self.read_back.begins(staged.clone());
+        self.staged = Some(staged);
         Ok(())
     }
 
@@ -166,9 +197,29 @@ impl Drop for ObjectOutput {
 /// An object on its way to the provider.
 #[derive(Debug)]
 pub(super) struct ObjectBody {
-    pub(super) storage: Storage,
-    pub(super) object: String,
-    pub(super) bytes: u64,
+    storage: Storage,
+    object: String,
+    bytes: u64,
+    /// The first problem of the store while it was read.
+    problem: Arc<OnceLock<String>>,
+}
+
+impl ObjectBody {
+    pub(super) fn new(storage: Storage, object: String, bytes: u64) -> Self {
+        Self {
+            storage,
+            object,
+            bytes,
+            problem: Arc::default(),
+        }
+    }
+
+    /// What to say where it could not be sent because of its store, whatever the provider made
+    /// of that.
+    pub(super) fn failure(&self) -> Option<Failure> {
+        let problem = self.problem.get()?;
+        Some(unavailable(StorageError::Unavailable(problem.clone())))
+    }
 }
 
 #[async_trait]
@@ -186,12 +237,23 @@ impl UploadBody for ObjectBody {
     }
 
     async fn open(&self) -> io::Result<BoxStream<'static, io::Result<Bytes>>> {
+        let note = |problem: &OnceLock<String>, error: &dyn std::error::Error| {
+            let _ = problem.set(error.to_string());
+        };
         let stream = self
             .storage
             .read_range(&self.object, 0..self.bytes)
             .await
-            .map_err(io::Error::other)?;
-        Ok(stream.map_err(io::Error::other).boxed())
+            .map_err(|error| {
+                note(&self.problem, &error);
+                io::Error::other(error)
+            })?;
+        let problem = Arc::clone(&self.problem);
+        let stream = stream.map_err(move |error| {
+            note(&problem, &error);
+            io::Error::other(error)
+        });
+        Ok(stream.boxed())
     }
 }
 

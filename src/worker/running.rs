@@ -18,6 +18,11 @@ impl Running {
         }
     }
 
+    /// Whether a visit of this job runs here, whatever has become of its lease.
+    pub(super) fn has(&self, id: &JobId) -> bool {
+        self.lock().contains_key(id)
+    }
+
     pub(super) fn stop(&self, id: &JobId, reason: StopReason) {
         if let Some(stop) = self.lock().get(id) {
             stop.stop(reason);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{PlaceLimits, ProviderLimits};
+use super::{Pauses, PlaceLimits, ProviderLimits};
 use crate::job::attempt::Attempts;
 use crate::job::credits::CancelAfterSubmit;
 use crate::job::{Channel, CreditsMode, PriceTable};
@@ -26,6 +26,8 @@ pub struct Settings {
     pub attempts: Attempts,
     /// What is done at once, and how it is shared out among owners.
     pub places: PlaceLimits,
+    /// Between two tries of a write that the ledger did not answer.
+    pub pauses: Pauses,
     /// Second submissions allowed where the first one's answer never came.
     pub max_resubmissions: u32,
     /// Pause before asking again when the provider is busy, or does not take our key.
@@ -34,6 +36,8 @@ pub struct Settings {
     pub provider_limits: Option<ProviderLimits>,
     /// US dollars at the provider below which the log warns.
     pub low_balance: Option<f64>,
+    /// How long the provider has to say that it does not know a prediction before it is lost.
+    pub lost_after: Duration,
     /// Polls are never closer than `poll_min`, and grow up to `poll_max`.
     pub poll_min: Duration,
     pub poll_max: Duration,
@@ -57,7 +61,8 @@ pub struct Settings {
     /// The operator's own layers, for jobs that name none.
     pub watermark: Vec<BrandWatermark>,
     pub credits: CreditsMode,
-    pub cancel_after_submit: CancelAfterSubmit,
+    /// What a cancellation costs once the provider is paid, where the job does not say it.
+    pub cancel_unsaid: CancelAfterSubmit,
     pub prices: PriceTable,
     /// Where notices of jobs without a webhook go.
     pub channel: Channel,

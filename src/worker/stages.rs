@@ -7,7 +7,7 @@ mod mark;
 pub(super) mod prepare;
 mod process;
 mod recipe;
-mod submit;
+pub(super) mod submit;
 
 use super::context::{Context, Halt, Step};
 use crate::job::{Job, Stage, Timestamp};

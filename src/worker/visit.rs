@@ -10,9 +10,11 @@ use futures::future::{Fuse, FusedFuture as _};
 use tokio::time::{Instant, MissedTickBehavior};
 use tracing::Instrument as _;
 
+use super::awaited::Awaited;
 use super::context::{Context, Halt, Step, error_of};
 use super::deadline::Deadline;
 use super::native::{About, media_crashed};
+use super::patience::Patience;
 use super::stop::{Stop, StopReason};
 use super::writer::Writer;
 use super::{Visit, Worker, end, stages};
@@ -20,6 +22,7 @@ use crate::clock::elapsed;
 use crate::job::{
     Change, Claim, Code, Disposition, Failure, Job, MAX_CRASHES, Party, Stage, Status,
 };
+use crate::ledger::LedgerError;
 use crate::telemetry::metrics;
 
 /// Runs a claimed job as far as it goes.
@@ -46,6 +49,7 @@ pub(super) async fn run(
         owner,
         fetches,
         heard,
+        awaited: Awaited::default(),
         pass: Mutex::default(),
         started: Instant::now(),
         deadline: Deadline::default(),
@@ -59,6 +63,10 @@ pub(super) async fn run(
     let left = match outcome {
         Ok(job) => Ok(job),
         Err(halt) => leave(&context, halt).await,
+    };
+    let left = match left {
+        Err(halt) if may_give_back(&halt) => give_back(&context, halt).await,
+        left => left,
     };
     match left {
         Ok(job) => planned(worker, &job).await,
@@ -107,7 +115,10 @@ async fn go(context: &Context<'_>) -> Result<Job, Halt> {
             return end::completed(context).await;
         }
         let started = Instant::now();
-        let (kind, submitted_at) = (job.params.kind().as_str(), job.provider.submitted_at);
+        let kind = job.params.kind().as_str();
+        // A fresh address of what was made before took no time to make.
+        let is_new = job.provider.closed_addresses == 0;
+        let submitted_at = job.provider.submitted_at.filter(|_| is_new);
         let span = tracing::info_span!("stage", stage = stage.as_str(), attempt = job.attempt);
         let step = stages::run(context, stage, job).instrument(span).await;
         // What generating takes is the provider's time, not that of our questions.
@@ -118,7 +129,10 @@ async fn go(context: &Context<'_>) -> Result<Job, Halt> {
         };
         let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         match step? {
-            Step::Wait { .. } if is_late => return Err(Halt::Stopped(StopReason::Deadline)),
+            // Nothing is waited for once the deadline has passed, let pass or not.
+            Step::Wait { .. } if is_late || context.deadline.is_lifted() => {
+                return Err(Halt::Stopped(StopReason::Deadline));
+            }
             Step::Next => {
                 if is_late {
                     tracing::info!("the provider is done after all; the deadline is let pass");
@@ -196,6 +210,37 @@ async fn heartbeat(context: &Context<'_>) {
     }
 }
 
+/// Whether nothing of the job itself keeps the visit from going on.
+fn may_give_back(halt: &Halt) -> bool {
+    matches!(
+        halt,
+        Halt::Stopped(StopReason::LeaseLost | StopReason::Shutdown)
+            | Halt::Ledger(LedgerError::Unavailable(_) | LedgerError::Unknown(_))
+    )
+}
+
+/// Leaves the job as it is, with its lease, so that no attempt is used: an outage of the ledger
+/// is no failure of the job. Tried for as long as a visit may take, unless the service stops;
+/// another claim ends it.
+async fn give_back(context: &Context<'_>, halt: Halt) -> Result<Job, Halt> {
+    let settings = context.settings();
+    let patience = match context.stop.reason() {
+        Some(StopReason::Shutdown) => Patience::short(settings.pauses),
+        _ => Patience::until(context.started + settings.budget, settings.pauses),
+    };
+    let next_visit = context.now();
+    let change = Change::GivenBack { next_visit };
+    let given = tokio::select! {
+        biased;
+        given = context.writer.record_with(patience, &change) => given,
+        () = context.worker.draining.cancelled(), if !context.worker.is_draining() => Err(halt),
+    };
+    if let Ok(job) = &given {
+        tracing::info!(job = %job.id, stage = ?job.stage, "the job is left to another visit");
+    }
+    given
+}
+
 /// Records why the visit halts; gives the job as it was left.
 async fn leave(context: &Context<'_>, halt: Halt) -> Result<Job, Halt> {
     match halt {
@@ -204,30 +249,37 @@ async fn leave(context: &Context<'_>, halt: Halt) -> Result<Job, Halt> {
         Halt::Stopped(StopReason::Deadline) => {
             let deadline = Failure::new(Code::DeadlineExceeded, Code::DeadlineExceeded.about());
             // What the job was waiting for says more than that time ran out.
-            let failure = match context.writer.job().await.error {
-                Some(error) => {
-                    let message = format!("{} It was waiting: {}", deadline.message, error.message);
-                    Failure::new(Code::DeadlineExceeded, message).by(error.party)
+            let job = context.writer.job().await;
+            let waited = |what: &str, party: Party| {
+                let message = format!("{} It was waiting: {what}", deadline.message);
+                Failure::new(Code::DeadlineExceeded, message).by(party)
+            };
+            let failure = match (context.awaited.now(), &job.error) {
+                (Some(code), _) => waited(code.about(), code.party()),
+                (None, Some(error)) => waited(&error.message, error.party),
+                // Nothing failed, and it was not us who took so long.
+                (None, None) if job.stage == Some(Stage::Generate) => {
+                    let message = format!(
+                        "{} The provider took it, and was not done by then.",
+                        deadline.message
+                    );
+                    Failure::new(Code::DeadlineExceeded, message).by(Party::Provider)
                 }
-                None => match context.writer.job().await {
-                    // Nothing failed, and it was not us who took so long.
-                    job if job.stage == Some(Stage::Generate) => {
-                        let message = format!(
-                            "{} The provider took it, and was not done by then.",
-                            deadline.message
-                        );
-                        Failure::new(Code::DeadlineExceeded, message).by(Party::Provider)
-                    }
-                    _ => deadline,
-                },
+                (None, None) => deadline,
             };
             end::failed(context, failure).await
         }
         Halt::Stopped(StopReason::Budget) => {
-            let failure = Failure::new(Code::TooLongToProcess, Code::TooLongToProcess.about())
-                .by(Party::Service)
-                .with(Disposition::Retry);
-            fail(context, failure).await
+            let failure = match context.awaited.now() {
+                // Nobody of ours took the time.
+                Some(code) => {
+                    let message = format!("{} It was not done within one visit.", code.about());
+                    Failure::new(code, message)
+                }
+                None => Failure::new(Code::TooLongToProcess, Code::TooLongToProcess.about())
+                    .by(Party::Service),
+            };
+            fail(context, failure.with(Disposition::Retry)).await
         }
         Halt::Stopped(StopReason::Shutdown) => {
             let next_visit = context.now();
@@ -246,7 +298,6 @@ async fn leave(context: &Context<'_>, halt: Halt) -> Result<Job, Halt> {
             };
             context.writer.record(&waited).await
         }
-        Halt::Stopped(StopReason::LeaseLost) => Err(Halt::Lost),
         Halt::Stuck(reason) => stuck(context, reason).await,
         Halt::Crashed { about, how } => crashed(context, about, &how).await,
         other => Err(other),
@@ -310,10 +361,19 @@ async fn fail(context: &Context<'_>, failure: Failure) -> Result<Job, Halt> {
     match failure.disposition {
         Disposition::Abort => end::failed(context, failure).await,
         Disposition::Wait | Disposition::Reconcile => {
-            let until = context
-                .after(context.settings().busy_pause)
-                .min(job.deadline_at);
-            let reason = Some(error_of(context, &failure).await);
+            let mut error = error_of(context, &failure).await;
+            let mut pause = context.settings().busy_pause;
+            if failure.party == Party::Service {
+                // It may be back in seconds, and may take hours. The error says since when.
+                let known = job.error.as_ref();
+                if let Some(known) = known.filter(|known| known.code == error.code) {
+                    error.at = known.at;
+                }
+                let missing_for = elapsed(error.at, context.now());
+                pause = context.settings().attempts.wait_after(missing_for);
+            }
+            let until = context.after(pause).min(job.deadline_at);
+            let reason = Some(error);
             context
                 .writer
                 .record(&Change::Waited { until, reason })

@@ -9,14 +9,10 @@ use tokio::time::Instant;
 
 use super::Services;
 use super::context::Halt;
+use super::patience::Patience;
 use super::stop::{Stop, StopReason};
-use crate::job::{Change, Claim, Credits, Job, JobId, Progress};
+use crate::job::{Change, Claim, Credits, Job, JobId, Notification, Progress};
 use crate::ledger::{Commit, Held, LedgerError, Settled, Settlement};
-
-/// Tries of one write while the ledger does not answer, and the first pause between them; it
-/// doubles. Together about 3 s: longer than a hiccup, much shorter than a lease.
-const TRIES: u32 = 5;
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
 #[derive(Debug)]
 pub(super) struct Writer<'a> {
@@ -70,44 +66,61 @@ impl<'a> Writer<'a> {
         *self.progress.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress);
     }
 
-    /// One owner write.
+    /// One owner write that another visit can make as well.
     pub(super) async fn record(&self, change: &Change) -> Result<Job, Halt> {
-        let mut job = self.lock().await;
-        let mut pause = FIRST_PAUSE;
-        for attempt in 1.. {
+        self.record_with(Patience::short(self.services.settings.pauses), change)
+            .await
+    }
+
+    /// One owner write of what nobody else knows: tried for as long as the job is ours, whatever
+    /// the ledger's outage takes. The heartbeat goes on meanwhile.
+    pub(super) async fn insist(&self, change: &Change) -> Result<Job, Halt> {
+        self.record_with(Patience::endless(self.services.settings.pauses), change)
+            .await
+    }
+
+    pub(super) async fn record_with(
+        &self,
+        mut patience: Patience,
+        change: &Change,
+    ) -> Result<Job, Halt> {
+        loop {
+            // Not held while it pauses: a renewal may go between two tries.
+            let mut job = self.lock().await;
             let now = self.services.clock.now();
-            match self
+            let written = self
                 .services
                 .ledger
                 .record(&self.id, &self.claim, change, now)
-                .await
-            {
+                .await;
+            let error = match written {
                 Ok(Commit::Done(written)) => {
                     self.accept(&mut job, *written);
                     return Ok(job.clone());
                 }
                 Ok(Commit::Lost) => return Err(self.lost()),
-                Err(LedgerError::Unknown(message)) => {
-                    tracing::warn!(
-                        message,
-                        "the outcome of a write is unknown; reading it back"
-                    );
-                    if self.was_written(&mut job).await? {
+                Err(error @ LedgerError::Unknown(_)) if !change.is_repeatable() => {
+                    tracing::warn!(%error, "reading back whether a write is there");
+                    if self.was_written(&mut job, &mut patience).await? {
                         return Ok(job.clone());
                     }
+                    error
                 }
-                Err(LedgerError::Unavailable(message)) if attempt < TRIES => {
-                    tracing::warn!(message, attempt, "the ledger does not answer");
-                }
-                Err(error) => return Err(error.into()),
-            }
-            tokio::time::sleep(pause).await;
-            pause *= 2;
-            if attempt >= TRIES {
-                break;
-            }
+                Err(error) => error,
+            };
+            drop(job);
+            self.pause(&mut patience, error).await?;
         }
-        Err(LedgerError::Unavailable("no write went through".into()).into())
+    }
+
+    /// Pauses before another try, where that may help and one is left; else gives the error.
+    async fn pause(&self, patience: &mut Patience, error: LedgerError) -> Result<(), Halt> {
+        let passing = matches!(error, LedgerError::Unavailable(_) | LedgerError::Unknown(_));
+        if passing && patience.again().await {
+            tracing::warn!(%error, "trying a write again");
+            return Ok(());
+        }
+        Err(error.into())
     }
 
     /// Keeps the lease and writes waiting progress; notices a cancellation on the way.
@@ -132,7 +145,10 @@ impl<'a> Writer<'a> {
                 Ok(())
             }
             Ok(Commit::Lost) => Err(self.lost()),
-            Err(LedgerError::Unknown(_)) => self.was_written(&mut job).await.map(drop),
+            Err(LedgerError::Unknown(_)) => {
+                let mut once = Patience::once(self.services.settings.pauses);
+                self.was_written(&mut job, &mut once).await.map(drop)
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -154,15 +170,16 @@ impl<'a> Writer<'a> {
 
     /// Reserves credits.
     pub(super) async fn hold(&self, amount: Credits) -> Result<Held, Halt> {
-        let mut job = self.lock().await;
-        for _ in 0..TRIES {
+        let mut patience = Patience::short(self.services.settings.pauses);
+        loop {
+            let mut job = self.lock().await;
             let now = self.services.clock.now();
-            match self
+            let held = self
                 .services
                 .ledger
                 .hold(&self.id, &self.claim, amount, now)
-                .await
-            {
+                .await;
+            let error = match held {
                 Ok(Held::Done(written)) => {
                     self.accept(&mut job, (*written).clone());
                     return Ok(Held::Done(written));
@@ -170,55 +187,56 @@ impl<'a> Writer<'a> {
                 Ok(Held::Lost) => return Err(self.lost()),
                 Ok(other) => return Ok(other),
                 // The entry's name makes a second hold of the round do nothing: ask again.
-                Err(LedgerError::Unknown(_) | LedgerError::Unavailable(_)) => {
-                    tokio::time::sleep(FIRST_PAUSE).await;
-                }
-                Err(error) => return Err(error.into()),
-            }
+                Err(error) => error,
+            };
+            drop(job);
+            self.pause(&mut patience, error).await?;
         }
-        Err(LedgerError::Unavailable("credits could not be held".into()).into())
     }
 
     /// Ends the round.
     pub(super) async fn settle(&self, settlement: &Settlement) -> Result<Settled, Halt> {
-        let mut job = self.lock().await;
-        for _ in 0..TRIES {
+        let mut patience = Patience::short(self.services.settings.pauses);
+        loop {
+            let mut job = self.lock().await;
             let now = self.services.clock.now();
-            match self
+            let settled = self
                 .services
                 .ledger
                 .settle(&self.id, &self.claim, settlement, now)
-                .await
-            {
+                .await;
+            let error = match settled {
                 Ok(Settled::Lost) => return Err(self.lost()),
                 Ok(settled) => return Ok(settled),
-                Err(LedgerError::Unknown(_)) => {
-                    if self.was_written(&mut job).await? {
-                        let id = crate::job::Notification::terminal(
-                            &job,
-                            settlement.channel.clone(),
-                            now,
-                        );
-                        if let Some(notification) = id {
-                            let job = Box::new(job.clone());
-                            return Ok(Settled::Done {
-                                job,
-                                notification: Box::new(notification),
-                            });
-                        }
+                Err(error @ LedgerError::Unknown(_)) => {
+                    if self.was_written(&mut job, &mut patience).await?
+                        && let Some(notification) =
+                            Notification::terminal(&job, settlement.channel.clone(), now)
+                    {
+                        return Ok(Settled::Done {
+                            job: Box::new(job.clone()),
+                            notification: Box::new(notification),
+                        });
                     }
+                    error
                 }
-                Err(LedgerError::Unavailable(_)) => tokio::time::sleep(FIRST_PAUSE).await,
-                Err(error) => return Err(error.into()),
-            }
+                Err(error) => error,
+            };
+            drop(job);
+            self.pause(&mut patience, error).await?;
         }
-        Err(LedgerError::Unavailable("the round could not be settled".into()).into())
     }
 
     /// After a lost answer: whether the write is there. Only the holder of the fence writes
-    /// owner fields, so the revision tells.
-    async fn was_written(&self, job: &mut Job) -> Result<bool, Halt> {
-        let found = self.services.ledger.read(&self.id).await?;
+    /// owner fields, so the revision tells, as long as nothing else is written meanwhile: the
+    /// job stays locked until a read is answered.
+    async fn was_written(&self, job: &mut Job, patience: &mut Patience) -> Result<bool, Halt> {
+        let found = loop {
+            match self.services.ledger.read(&self.id).await {
+                Ok(found) => break found,
+                Err(error) => self.pause(patience, error).await?,
+            }
+        };
         let Some(found) = found else {
             return Err(self.lost());
         };

@@ -26,7 +26,7 @@ use filmlab::clock::{Clock as _, ManualClock, Timestamp};
 use filmlab::http::{
     ApiToken, EventPace, EventStreams, HttpSettings, HttpState, Shared, TasksAuth, router,
 };
-use filmlab::job::{Fault, Job, JobId, WatermarkSpec};
+use filmlab::job::{CancelAfterSubmit, Fault, Job, JobId, WatermarkSpec};
 use filmlab::storage::Storage;
 use filmlab::storage::links::HmacLinks;
 use serde_json::{Value, json};
@@ -127,6 +127,7 @@ impl App {
             tasks_auth: TasksAuth::Token(TASK_TOKEN.into()),
             jobs_api: true,
             default_deadline: Duration::from_secs(7200),
+            cancel_after_submit: CancelAfterSubmit::Capture,
             max_upload_bytes: 20 * 1024 * 1024,
             body_time: Duration::from_secs(5),
             max_uploads: 3,

@@ -61,7 +61,7 @@ const OWNED: [&str; 24] = [
 /// Written by anybody, never by the holder of the lease.
 pub(super) const CANCEL: &str = "cancel_requested";
 
-const JOB_MOMENTS: [&str; 15] = [
+const JOB_MOMENTS: [&str; 17] = [
     "created_at",
     "deadline_at",
     "updated_at",
@@ -70,6 +70,8 @@ const JOB_MOMENTS: [&str; 15] = [
     "lease.expires_at",
     "wake.at",
     "provider.submitted_at",
+    "provider.missing_since",
+    "provider.closed_since",
     "provider.inputs.expires_at",
     "intents.at",
     "intents.unknown_until",

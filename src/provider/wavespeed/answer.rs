@@ -176,8 +176,21 @@ pub(super) fn asked(
         let message = said(status, &answer.message);
         return Err(failed(code, retry_after, message, answer.message));
     }
+    let is_the_apis = answer.as_ref().is_some_and(says_not_found);
     let words = answer.map(|answer| answer.message).unwrap_or_default();
-    Err(failed(status, retry_after, said(status, &words), words))
+    let message = said(status, &words);
+    // A gateway, or a server that is not the API at all, knows nothing of what was asked for.
+    if matches!(status, 404 | 410) && !is_the_apis {
+        return Err(ProviderError::Unavailable { message });
+    }
+    Err(failed(status, retry_after, message, words))
+}
+
+/// Whether the API says, in its own envelope, that it does not know what was asked for.
+fn says_not_found(answer: &Answer) -> bool {
+    [answer.code, answer.business]
+        .iter()
+        .any(|code| matches!(code, 404 | 410))
 }
 
 /// A repeatable call's error by its status or envelope code. `words` are the provider's own.
@@ -394,11 +407,36 @@ mod tests {
         assert!(matches!(asked(302, ""), Err(E::Protocol { .. })));
         assert!(matches!(asked(400, "x"), Err(E::Rejected { .. })));
         assert!(matches!(asked(401, ""), Err(E::Unauthorized { .. })));
-        assert!(matches!(asked(404, ""), Err(E::NotFound { .. })));
         assert!(matches!(asked(429, ""), Err(E::Busy { .. })));
         assert!(matches!(asked(503, ""), Err(E::Unavailable { .. })));
         let inner = |code: i64| format!(r#"{{"code":{code},"message":"no"}}"#);
         assert!(matches!(asked(200, &inner(404)), Err(E::NotFound { .. })));
+        // Only the API itself knows that something is not there.
+        for status in [404, 410] {
+            for body in [
+                &inner(404),
+                &inner(410),
+                r#"{"code":404,"message":"no","data":null}"#,
+                r#"{"code":404,"status":"error"}"#,
+            ] {
+                let answer = asked(status, body);
+                assert!(matches!(answer, Err(E::NotFound { .. })), "{status} {body}");
+            }
+            for body in [
+                "",
+                "<html><h1>404 Not Found</h1></html>",
+                "{}",
+                r#"{"detail":"Not Found"}"#,
+                r#"{"status":404,"error":"Not Found"}"#,
+                &inner(200),
+            ] {
+                let answer = asked(status, body);
+                assert!(
+                    matches!(answer, Err(E::Unavailable { .. })),
+                    "{status} {body}"
+                );
+            }
+        }
         assert!(matches!(
             asked(200, &inner(5000)),
             Err(E::Unavailable { .. })

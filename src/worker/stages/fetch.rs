@@ -1,12 +1,14 @@
 //! Streams the provider's output into our own store at once: a paid video is never lost again.
 
 use std::io;
+use std::time::Duration;
 
 use futures::TryStreamExt as _;
 use url::Url;
 
 use super::super::context::{Context, Halt, Step};
-use super::super::objects::passed_through;
+use super::super::objects::{passed_through, unavailable};
+use super::generate;
 use crate::job::{Change, Code, Failure, Generated, Job, OrFailure as _, Party, Progress, Stage};
 use crate::provider::ProviderError;
 use crate::storage::{Destination, StorageError};
@@ -27,13 +29,15 @@ pub(super) async fn run(context: &Context<'_>, job: Job) -> Result<Step, Halt> {
                 .await?;
             Ok(Step::Next)
         }
-        Err(NotFetched::Provider(ProviderError::NotFound { message })) => {
-            // The output is gone: only a new prediction brings one.
-            context.writer.record(&Change::PredictionLost).await?;
-            let failure = Failure::new(Code::DownloadFailed, "The provider's output is gone.");
-            Err(failure.because(message).into())
-        }
-        Err(NotFetched::Provider(ProviderError::TooLarge { limit })) => {
+        Err(NotFetched::Provider(
+            error @ (ProviderError::NotFound { .. }
+            | ProviderError::Unavailable { .. }
+            | ProviderError::Busy { .. }),
+        )) => closed(context, &job, error).await,
+        Err(
+            NotFetched::Provider(ProviderError::TooLarge { limit })
+            | NotFetched::Storage(StorageError::TooLarge { limit }),
+        ) => {
             let message = format!("The provider's output has more than {limit} bytes.");
             Err(Failure::new(Code::InputTooLarge, message)
                 .by(Party::Provider)
@@ -43,11 +47,28 @@ pub(super) async fn run(context: &Context<'_>, job: Job) -> Result<Step, Halt> {
             let failure = Failure::new(Code::DownloadFailed, Code::DownloadFailed.about());
             Err(failure.because(error).into())
         }
-        Err(NotFetched::Storage(error)) => {
-            let failure = Failure::new(Code::StorageUnavailable, Code::StorageUnavailable.about());
-            Err(failure.because(error).into())
-        }
+        Err(NotFetched::Storage(error)) => Err(unavailable(error).into()),
     }
+}
+
+/// The address does not open. What lies there is paid for, and asking for a fresh address is
+/// free: that is done, to the deadline, and uses no attempt.
+async fn closed(context: &Context<'_>, job: &Job, error: ProviderError) -> Result<Step, Halt> {
+    let text = match &error {
+        ProviderError::NotFound { .. } => "The provider's output does not open at its address.",
+        _ => Code::DownloadFailed.about(),
+    };
+    let asked = match &error {
+        ProviderError::Busy { retry_after, .. } => retry_after.unwrap_or_default(),
+        _ => Duration::ZERO,
+    };
+    let pause = generate::growing(context, job.provider.closed_addresses).max(asked);
+    let at = context.now();
+    context.writer.record(&Change::AddressClosed { at }).await?;
+    Ok(Step::Wait {
+        until: context.after(pause),
+        reason: Some(Failure::new(Code::DownloadFailed, text).because(error)),
+    })
 }
 
 enum NotFetched {
@@ -58,12 +79,10 @@ enum NotFetched {
 /// Nothing stands under the object's name unless all of the output came.
 async fn transfer(context: &Context<'_>, url: &Url, object: &str) -> Result<u64, NotFetched> {
     let max_bytes = context.settings().limits.max_bytes;
-    let output = context
-        .services
-        .provider
-        .download(url, max_bytes)
-        .await
-        .map_err(NotFetched::Provider)?;
+    let begun = context.services.provider.download(url, max_bytes);
+    let begun = context.awaited.during(Code::DownloadFailed, begun).await;
+    let output = begun.map_err(NotFetched::Provider)?;
+    let output = context.awaited.each(Code::DownloadFailed, output);
     let note = format!("{object}{}", crate::storage::UPLOAD_NOTE);
     let to = Destination {
         content_type: Some("video/mp4"),

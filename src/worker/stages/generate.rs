@@ -24,7 +24,10 @@ pub(super) async fn run(context: &Context<'_>, job: Job) -> Result<Step, Halt> {
         });
     }
     let asked = context
-        .interruptible(context.services.provider.prediction(&id))
+        .interruptible(context.awaited.during(
+            Code::ProviderUnavailable,
+            context.services.provider.prediction(&id),
+        ))
         .await?;
     let prediction = match asked {
         Ok(info) => info.state,
@@ -67,14 +70,7 @@ pub(super) async fn run(context: &Context<'_>, job: Job) -> Result<Step, Halt> {
 
 async fn unanswered(context: &Context<'_>, job: &Job, error: ProviderError) -> Result<Step, Halt> {
     let (failure, at_least) = match error {
-        ProviderError::NotFound { message } => {
-            context.writer.record(&Change::PredictionLost).await?;
-            return Err(
-                Failure::new(Code::ProviderLostJob, Code::ProviderLostJob.about())
-                    .because(message)
-                    .into(),
-            );
-        }
+        ProviderError::NotFound { message } => return missing(context, job, message).await,
         ProviderError::Unauthorized { message } => {
             // A changed key must not fail the whole queue: wait for an operator, to the deadline.
             tracing::error!(message, "the provider does not accept the key");
@@ -100,10 +96,33 @@ async fn unanswered(context: &Context<'_>, job: &Job, error: ProviderError) -> R
             Duration::ZERO,
         ),
     };
-    context.writer.record(&Change::Polled).await?;
+    let missing_since = None;
+    let change = Change::Unanswered { missing_since };
+    context.writer.record(&change).await?;
     let until = context.after(pause(context, job).max(at_least));
     Ok(Step::Wait {
         until,
+        reason: Some(failure),
+    })
+}
+
+/// The provider says itself that it does not know the prediction. It was paid for: only when it
+/// has said so for a while is it lost, and another bought.
+async fn missing(context: &Context<'_>, job: &Job, message: String) -> Result<Step, Halt> {
+    let now = context.now();
+    let since = job.provider.missing_since.unwrap_or(now);
+    let lost_at = later(since, context.settings().lost_after);
+    let failure =
+        Failure::new(Code::ProviderLostJob, Code::ProviderLostJob.about()).because(message);
+    if now >= lost_at {
+        context.writer.record(&Change::PredictionLost).await?;
+        return Err(failure.into());
+    }
+    let missing_since = Some(since);
+    let change = Change::Unanswered { missing_since };
+    context.writer.record(&change).await?;
+    Ok(Step::Wait {
+        until: context.after(pause(context, job)).min(lost_at),
         reason: Some(failure),
     })
 }
@@ -135,10 +154,14 @@ async fn called_back(context: &Context<'_>, job: &Job, prediction: &str) -> Resu
         .any(|callback| callback.prediction_id == prediction))
 }
 
-/// From `poll_min`, half as long again each time, up to `poll_max`.
 fn pause(context: &Context<'_>, job: &Job) -> Duration {
+    growing(context, job.provider.polls)
+}
+
+/// From `poll_min`, half as long again each time, up to `poll_max`.
+pub(super) fn growing(context: &Context<'_>, times: u32) -> Duration {
     let settings = context.settings();
-    let growth = 1.5_f64.powi(job.provider.polls.min(32) as i32);
+    let growth = 1.5_f64.powi(times.min(32) as i32);
     let grown = settings.poll_min.as_secs_f64() * growth;
     Duration::try_from_secs_f64(grown)
         .unwrap_or(settings.poll_max)

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use super::super::context::{Context, Halt, media_failure};
 use super::super::native::About;
-use super::super::objects::ObjectInput;
+use super::super::objects::{ObjectInput, unavailable};
 use super::super::placement::{layer_faults, placement};
 use super::prepare;
 use crate::job::{Code, Failure, Job, MediaRef, Party, Phase, WatermarkSpec};
 use crate::media::{FileInput, Input, Placement, Watermark};
+use crate::storage::StorageError;
 
 const MAX_MARK_BYTES: u64 = 16 << 20;
 
@@ -115,10 +116,14 @@ async fn own(
         MediaRef::Web(url) => {
             let role = format!("watermark-{index}");
             let object = format!("{}/{role}", job.folder("work"));
-            if context.services.storage.head(&object).await.is_err() {
-                prepare::copy(context, job, url, &object, &role, MAX_MARK_BYTES)
-                    .await
-                    .map_err(as_mark)?;
+            match context.services.storage.head(&object).await {
+                Ok(_) => {}
+                Err(StorageError::NotFound(_)) => {
+                    prepare::copy(context, job, url, &object, &role, MAX_MARK_BYTES)
+                        .await
+                        .map_err(as_mark)?;
+                }
+                Err(error) => return Err(unavailable(error).into()),
             }
             object
         }

@@ -10,12 +10,12 @@ use url::Url;
 
 use super::super::context::{Context, Halt, media_failure, provider_said};
 use super::super::native::About;
-use super::super::objects::{ObjectBody, ObjectInput, passed_through};
+use super::super::objects::{ObjectBody, ObjectInput, passed_through, unavailable};
 use super::{credit, mark, recipe};
 use crate::clock::{elapsed, later};
 use crate::job::{
-    Change, Code, Disposition, Failure, Job, MediaRef, OrFailure as _, Params, Party, Phase,
-    ProviderInputs, SourceFacts, Timestamp,
+    Change, Code, Disposition, Failure, Job, MediaRef, Params, Party, Phase, ProviderInputs,
+    SourceFacts, Timestamp,
 };
 use crate::media::{self, Input as _, PictureProbe, Probe};
 use crate::outgoing::{self, FetchError};
@@ -116,17 +116,20 @@ async fn place(
     let now = context.now();
     let body = input.body(context);
     let upload = provider.upload(&body, content_type);
+    let upload = context.awaited.during(Code::ProviderUnavailable, upload);
     let limit = match context.interruptible(upload).await? {
         Ok(url) => return Ok((url, later(now, provider.uploads_kept_for()))),
         Err(ProviderError::TooLarge { limit }) => limit,
-        Err(error) => return Err(upload_failure(error).into()),
+        Err(error) => {
+            return Err(body
+                .failure()
+                .unwrap_or_else(|| upload_failure(error))
+                .into());
+        }
     };
     let ttl = elapsed(now, job.deadline_at) + LINK_MARGIN;
     let link = context.services.storage.link(&input.object, ttl, None);
-    let link = context
-        .interruptible(link)
-        .await?
-        .retry(Code::StorageUnavailable)?;
+    let link = context.interruptible(link).await?.map_err(unavailable)?;
     if outgoing::check_url(&link, false).is_err() {
         let message = format!("The provider takes uploads of at most {limit} bytes.");
         return Err(Failure::new(Code::InputTooLarge, message).into());
@@ -142,11 +145,11 @@ struct Obtained {
 
 impl Obtained {
     fn body(&self, context: &Context<'_>) -> ObjectBody {
-        ObjectBody {
-            storage: context.services.storage.clone(),
-            object: self.object.clone(),
-            bytes: self.input.len().unwrap_or_default(),
-        }
+        ObjectBody::new(
+            context.services.storage.clone(),
+            self.object.clone(),
+            self.input.len().unwrap_or_default(),
+        )
     }
 }
 
@@ -182,6 +185,7 @@ pub(super) async fn copy(
 ) -> Result<(), Halt> {
     let _place = context.fetching().await?;
     let fetch = context.services.fetcher.fetch(url, max_bytes);
+    let fetch = context.awaited.during(Code::SourceUnreachable, fetch);
     let fetched = context.interruptible(fetch).await?;
     let body = fetched.map_err(|error| fetch_failure(error, role))?;
     let note = format!("{}/{role}{UPLOAD_NOTE}", job.folder("work"));
@@ -190,6 +194,7 @@ pub(super) async fn copy(
         journal: Some(&note),
         ..Destination::new(object)
     };
+    let body = context.awaited.each(Code::SourceUnreachable, body);
     let body = body.map_err(io::Error::other);
     let storage = &context.services.storage;
     let put = storage.put_stream_to(body, to, max_bytes);
@@ -197,29 +202,25 @@ pub(super) async fn copy(
         Ok(_) => Ok(()),
         Err(error) => Err(match passed_through(error) {
             Ok(error) => fetch_failure(error, role),
-            Err(error) => stored(error),
+            Err(error @ StorageError::TooLarge { .. }) => stored_failure(error, object),
+            Err(error) => unavailable(error),
         }
         .into()),
     }
 }
 
-/// What a failure of the store means, where it is not about one of the caller's objects.
-fn stored(error: StorageError) -> Failure {
-    Failure::new(Code::StorageUnavailable, Code::StorageUnavailable.about()).because(error)
-}
-
+/// What it means that an object of the caller's cannot be used: his where it is not there, or not
+/// as it should be; ours, and waited for, where the store does not say.
 pub(in crate::worker) fn stored_failure(error: StorageError, object: &str) -> Failure {
     match error {
-        StorageError::NotFound(_) => {
+        StorageError::NotFound(_) | StorageError::Name(_) => {
             Failure::new(Code::SourceMissing, format!("There is no object {object}."))
         }
         StorageError::TooLarge { limit } => {
             let message = format!("The input has more than the {limit} bytes allowed.");
             Failure::new(Code::InputTooLarge, message)
         }
-        error => {
-            Failure::new(Code::StorageUnavailable, Code::StorageUnavailable.about()).because(error)
-        }
+        error => unavailable(error),
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::super::context::{Context, Halt, Step, media_failure};
 use super::super::native::About;
-use super::super::objects::{ObjectInput, ObjectOutput};
+use super::super::objects::{ObjectInput, ObjectOutput, ReadBack, unavailable};
 use super::mark;
 use super::recipe::{self, Recipe};
 use crate::job::{
@@ -158,6 +158,7 @@ struct Made {
     /// The name under which the video stands already.
     object: String,
     video: Arc<dyn Input>,
+    read_back: ReadBack,
     report: Report,
 }
 
@@ -182,6 +183,7 @@ async fn make(
     let object = format!("{}/video.mp4", job.folder("results"));
     let note = format!("{}/video.mp4{UPLOAD_NOTE}", job.folder("work"));
     let output = ObjectOutput::new(context, &object, "video/mp4", &note)?;
+    let read_back = output.read_back();
     let limits = context.limits();
     let render = Render {
         main: Arc::new(generated.clone()),
@@ -228,19 +230,18 @@ async fn make(
     let (report, video) = made.map_err(|error| {
         let read = [Some(generated), source.as_ref()];
         let unread = read.into_iter().flatten().find_map(ObjectInput::failure);
+        let unread = unread.or_else(|| read_back.failure());
         match unread {
             Some(failure) => failure,
             // The only place it writes to is the store.
-            None if error.code == MediaCode::OutputUnwritable => {
-                Failure::new(Code::StorageUnavailable, Code::StorageUnavailable.about())
-                    .because(error)
-            }
+            None if error.code == MediaCode::OutputUnwritable => unavailable(error),
             None => media_failure(error, Party::Provider),
         }
     })?;
     Ok(Made {
         object,
         video,
+        read_back,
         report,
     })
 }
@@ -274,6 +275,9 @@ async fn verify(
     match verified {
         Ok(verified) => Ok(verified.probe),
         Err(error) => {
+            if let Some(failure) = made.read_back.failure() {
+                return Err(failure.into());
+            }
             tracing::error!(job = %job.id, %error, "our own result fails verification");
             Err(media_failure(error, Party::Service)
                 .with(Disposition::Retry)
@@ -319,10 +323,7 @@ async fn publish(
         storage.put_bytes(poster.into(), &published.poster).await?;
         storage.put_bytes(bytes.into(), &published.metadata).await
     };
-    context
-        .interruptible(upload)
-        .await?
-        .retry(Code::StorageUnavailable)?;
+    context.interruptible(upload).await?.map_err(unavailable)?;
     context
         .writer
         .progress(Progress::within(Stage::Process, 1.0));

@@ -4,14 +4,17 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::super::context::{Context, Halt, Step, provider_said, quoting};
+use super::super::context::{Context, Halt, Step, error_of, provider_said, quoting};
 use super::super::limiter::Admission;
+use super::super::patience::Patience;
+use super::super::waste;
 use super::{credit, prepare};
-use crate::clock::later;
+use crate::clock::{elapsed, later};
 use crate::job::{
     Change, Code, CreditState, Failure, Intent, IntentState, Job, OrFailure as _, Progress,
-    ProviderInputs, Stage,
+    ProviderInputs, Stage, Timestamp,
 };
+use crate::ledger::Callback;
 use crate::provider::{ProviderError, Submission, SubmitError};
 
 pub(super) async fn run(context: &Context<'_>, job: Job) -> Result<Step, Halt> {
@@ -117,18 +120,81 @@ async fn pay(context: &Context<'_>, inputs: &ProviderInputs) -> Result<Step, Hal
         prediction_id: None,
         unknown_until: None,
     };
-    context
-        .writer
-        .record(&Change::Intended(intent.clone()))
-        .await?;
+    // Only this visit knows that nothing was sent for it yet: it stays until the ledger says that
+    // the intent is there, or is not.
+    let settings = context.settings();
+    let patience = Patience::until(context.started + settings.budget, settings.pauses);
+    let change = Change::Intended(intent.clone());
+    context.writer.record_with(patience, &change).await?;
+    // The moment of the intent says until when its request can be under way: one that took long
+    // to record is not paid for, nor is one that nobody waits for any more.
+    let late = elapsed(intent.at, context.now()) > context.settings().heartbeat;
+    let stopped = context.stop.reason();
+    if late || stopped.is_some() {
+        context
+            .writer
+            .record(&Change::IntentRefused { intent: id })
+            .await?;
+        return match stopped {
+            Some(reason) => Err(Halt::Stopped(reason)),
+            None => Ok(Step::Wait {
+                until: context.now(),
+                reason: None,
+            }),
+        };
+    }
     // Not interruptible: an answer that is on its way says what was paid for.
     match context.services.provider.submit(&submission).await {
         Ok(prediction_id) => {
-            let step = submitted(context, id, prediction_id).await?;
+            let step = accepted(context, &job, id, prediction_id).await?;
             slot.recorded();
             Ok(step)
         }
         Err(error) => not_submitted(context, intent, error).await,
+    }
+}
+
+/// The provider has told us what we paid for. Until that is recorded, nobody else may know.
+async fn accepted(
+    context: &Context<'_>,
+    job: &Job,
+    intent: String,
+    prediction_id: String,
+) -> Result<Step, Halt> {
+    let answers = &context.worker.answers;
+    answers.keep(&job.id, &intent, &prediction_id);
+    let recorded = submitted(context, intent.clone(), prediction_id.clone()).await;
+    if let Err(halt) = &recorded {
+        tracing::error!(
+            intent,
+            prediction_id,
+            ?halt,
+            "a paid answer could not be recorded; the job's next visit is left a note of it"
+        );
+        leave_proof(context, job, intent, prediction_id).await;
+    }
+    recorded
+}
+
+/// Somebody else has the job, or its document cannot be written: what the provider would say in
+/// a callback is left where whoever goes on looks for it.
+async fn leave_proof(context: &Context<'_>, job: &Job, intent: String, prediction_id: String) {
+    let callback = Callback {
+        intent,
+        prediction_id,
+        received_at: context.now(),
+    };
+    let mut patience = Patience::short(context.settings().pauses);
+    loop {
+        let left = context.services.ledger.record_callback(&job.id, &callback);
+        match left.await {
+            Ok(_) => return,
+            Err(error) if !patience.again().await => {
+                tracing::error!(%error, "no note of a paid answer could be left");
+                return;
+            }
+            Err(_) => {}
+        }
     }
 }
 
@@ -151,14 +217,13 @@ async fn submitted(
 ) -> Result<Step, Halt> {
     tracing::info!(intent, prediction_id, "the provider has accepted the job");
     let at = context.now();
-    context
-        .writer
-        .record(&Change::Submitted {
-            intent,
-            prediction_id,
-            at,
-        })
-        .await?;
+    let change = Change::Submitted {
+        intent: intent.clone(),
+        prediction_id,
+        at,
+    };
+    let job = context.writer.insist(&change).await?;
+    context.worker.answers.recorded(&job.id, &intent);
     Ok(Step::Next)
 }
 
@@ -181,7 +246,7 @@ async fn not_submitted(
     }
     context
         .writer
-        .record(&Change::IntentRefused { intent: intent.id })
+        .insist(&Change::IntentRefused { intent: intent.id })
         .await?;
     let busy_pause = context.settings().busy_pause;
     let (failure, pause) = match error {
@@ -264,14 +329,10 @@ const UNCLEAR: &str = "The provider answered a paid request in a way that does n
 /// Waits for the callback that proves the submission, as long as the request could still be
 /// under way anywhere. `doubt` says what happened.
 async fn unknown(context: &Context<'_>, intent: &Intent, doubt: String) -> Result<Step, Halt> {
-    let settings = context.settings();
-    // The request itself, a lease in which another worker might still hold it, and grace for
-    // clocks: only then can nobody be waiting for the answer any more.
-    let wait = context.services.provider.submit_timeout() + settings.lease + settings.heartbeat;
-    let until = later(intent.at, wait);
+    let until = bound(context, intent);
     context
         .writer
-        .record(&Change::IntentUnknown {
+        .insist(&Change::IntentUnknown {
             intent: intent.id.clone(),
             until,
         })
@@ -280,6 +341,63 @@ async fn unknown(context: &Context<'_>, intent: &Intent, doubt: String) -> Resul
         until,
         reason: Some(Failure::new(Code::ProviderAnswerLost, doubt)),
     })
+}
+
+/// The request itself, a lease in which another worker might still hold it, and grace for clocks:
+/// only then can nobody be waiting for the answer any more.
+fn bound(context: &Context<'_>, intent: &Intent) -> Timestamp {
+    let settings = context.settings();
+    let wait = context.services.provider.submit_timeout() + settings.lease + settings.heartbeat;
+    intent
+        .unknown_until
+        .unwrap_or_else(|| later(intent.at, wait))
+}
+
+/// The round ends: a submission that nobody has answered is adopted where it is proven, so that
+/// another round goes on from it, and written down as possible waste where it is not.
+pub(in crate::worker) async fn account_for(context: &Context<'_>) -> Result<(), Halt> {
+    let job = context.writer.job().await;
+    let Some(intent) = job.unanswered_intent().cloned() else {
+        return Ok(());
+    };
+    match evidence(context, &job, &intent).await? {
+        Evidence::Proven(prediction_id) => {
+            submitted(context, intent.id, prediction_id).await.map(drop)
+        }
+        Evidence::Unconfirmed(_) | Evidence::None => {
+            waste::written_off(context, &intent).await.map(drop)
+        }
+    }
+}
+
+/// A cancelled job whose credits go by whether the provider took its submission: gives the job as
+/// it waits for that to be known, or `None` where it is, or will not be any more.
+pub(in crate::worker) async fn await_proof(context: &Context<'_>) -> Result<Option<Job>, Halt> {
+    let job = context.writer.job().await;
+    let Some(intent) = job.unanswered_intent().cloned() else {
+        return Ok(None);
+    };
+    if let Evidence::Proven(prediction_id) = evidence(context, &job, &intent).await? {
+        submitted(context, intent.id, prediction_id).await?;
+        return Ok(None);
+    }
+    let until = bound(context, &intent);
+    if context.now() >= until {
+        return Ok(None);
+    }
+    let text = "The job is cancelled as soon as it is known whether the provider took it, which \
+                decides about its credits.";
+    let failure = Failure::new(Code::ProviderAnswerLost, text);
+    let reason = Some(error_of(context, &failure).await);
+    context
+        .writer
+        .insist(&Change::IntentUnknown {
+            intent: intent.id,
+            until,
+        })
+        .await?;
+    let waited = Change::Waited { until, reason };
+    context.writer.record(&waited).await.map(Some)
 }
 
 /// What was said of the open submission when its answer failed to settle it.
@@ -319,35 +437,23 @@ async fn unresolved(context: &Context<'_>, job: &Job, intent: Intent) -> Result<
         let about = Code::ProviderAnswerLost.about().to_owned();
         return unknown(context, &intent, about).await;
     };
+    let doubt = doubt(job);
     if context.now() < until {
-        let failure = Failure::new(Code::ProviderAnswerLost, doubt(job));
+        let failure = Failure::new(Code::ProviderAnswerLost, doubt);
         return Ok(Step::Wait {
             until,
             reason: Some(failure),
         });
     }
-    tracing::error!(
-        intent = intent.id,
-        model = intent.model,
-        "a submission is given up; it may have been paid for"
-    );
-    context
-        .writer
-        .record(&Change::IntentWasted {
-            intent: intent.id.clone(),
-        })
-        .await?;
+    let job = waste::written_off(context, &intent).await?;
     let round = format!("{}-", job.round);
-    let wasted = context
-        .writer
-        .job()
-        .await
+    let wasted = job
         .intents
         .iter()
         .filter(|known| known.id.starts_with(&round) && known.state == IntentState::Wasted)
         .count();
     if wasted > context.settings().max_resubmissions as usize {
-        return Err(Failure::new(Code::ProviderAnswerLost, doubt(job))
+        return Err(Failure::new(Code::ProviderAnswerLost, doubt)
             .with(crate::job::Disposition::Abort)
             .into());
     }
@@ -358,6 +464,9 @@ async fn unresolved(context: &Context<'_>, job: &Job, intent: Intent) -> Result<
     })
 }
 
+/// How long the end of a round waits for the provider's word on a callback.
+const LAST_LOOK: Duration = Duration::from_secs(10);
+
 /// What is known of an intent whose answer never came.
 enum Evidence {
     /// The provider confirms the prediction that the callback names.
@@ -367,9 +476,13 @@ enum Evidence {
     None,
 }
 
-/// Only a callback counts, and only once the provider confirms it: same model, made at or after
+/// Only a callback counts besides, and only once the provider confirms it: same model, made at or after
 /// the intent. The provider's history says nothing of whose inputs it shows.
 async fn evidence(context: &Context<'_>, job: &Job, intent: &Intent) -> Result<Evidence, Halt> {
+    // What the provider told this very process needs no other proof.
+    if let Some(prediction_id) = context.worker.answers.find(&job.id, &intent.id) {
+        return Ok(Evidence::Proven(prediction_id));
+    }
     let callbacks = context.services.ledger.callbacks(&job.id).await?;
     let Some(callback) = callbacks
         .into_iter()
@@ -381,7 +494,18 @@ async fn evidence(context: &Context<'_>, job: &Job, intent: &Intent) -> Result<E
         .services
         .provider
         .prediction(&callback.prediction_id);
-    match context.interruptible(asked).await? {
+    let answer = match context.stop.reason() {
+        None => context.interruptible(asked).await?,
+        // The round ends anyway: one look, that holds it up for seconds at most.
+        Some(_) => tokio::time::timeout(LAST_LOOK, asked)
+            .await
+            .unwrap_or_else(|_| {
+                Err(ProviderError::Unavailable {
+                    message: "no answer in time".into(),
+                })
+            }),
+    };
+    match answer {
         Ok(info) => {
             // Provider's and our clocks differ: a minute is generous and still far shorter than
             // the time between two intents of one job.
@@ -399,6 +523,14 @@ async fn evidence(context: &Context<'_>, job: &Job, intent: &Intent) -> Result<E
                 "a callback names a prediction that is not this intent's"
             );
             Ok(Evidence::None)
+        }
+        // As long as for a prediction that was known before: its callback says that it is.
+        Err(ProviderError::NotFound { message })
+            if context.now() < later(callback.received_at, context.settings().lost_after) =>
+        {
+            let failure =
+                Failure::new(Code::ProviderLostJob, Code::ProviderLostJob.about()).because(message);
+            Ok(Evidence::Unconfirmed(failure))
         }
         Err(ProviderError::NotFound { message }) => {
             tracing::error!(

@@ -42,8 +42,6 @@ pub(crate) struct MemoryLedger {
     pub(crate) hangs: AtomicBool,
     /// Takes no new jobs.
     pub(crate) full: AtomicBool,
-    /// Questions whether it answers.
-    pub(crate) pings: AtomicU32,
 }
 
 impl MemoryLedger {

@@ -1,7 +1,9 @@
 use axum::body::Body;
 use axum::http::{Method, Request};
 use filmlab::http::JobView;
-use filmlab::job::{Code, Credits, IntentState, JobError, Party, Published, Stage, Status};
+use filmlab::job::{
+    CancelAfterSubmit, Code, Credits, IntentState, JobError, Party, Published, Stage, Status,
+};
 use serde_json::{Value, json};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -39,6 +41,22 @@ async fn a_job_is_created_recorded_and_woken() {
     // What is read back is the same.
     let read = app.get(&format!("/v1/jobs/{}", view.id)).await;
     assert_eq!((read.status.as_u16(), read.json()), (200, answer.json()));
+}
+
+#[tokio::test]
+async fn a_new_job_says_what_a_late_cancellation_costs() {
+    for (costs, word) in [
+        (CancelAfterSubmit::Capture, "capture"),
+        (CancelAfterSubmit::Release, "release"),
+    ] {
+        let app = App::with(|settings| settings.cancel_after_submit = costs);
+        let answer = app.post("/v1/jobs", upscale()).await;
+        assert_eq!(answer.status, 201);
+        assert_eq!(answer.json()["credits"]["cancel_after_submit"], word);
+        let view: JobView = serde_json::from_value(answer.json()).unwrap();
+        let recorded = app.ledger.job(&view.id).credits.cancel_after_submit;
+        assert_eq!(recorded, Some(costs));
+    }
 }
 
 #[tokio::test]

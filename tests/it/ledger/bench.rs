@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use filmlab::job::{
-    Change, Channel, Claim, CreditEntry, CreditState, Credits, Ending, EntryKind, Intent,
-    IntentState, Job, Kind, NewJob, Notify, Output, Params, Published, Source, Stage, Status,
-    Timestamp,
+    CancelAfterSubmit, Change, Channel, Claim, CreditEntry, CreditState, Credits, Ending,
+    EntryKind, Intent, IntentState, Job, Kind, NewJob, Notify, Output, Params, Published, Source,
+    Stage, Status, Timestamp,
 };
 use filmlab::ledger::{Claimed, Commit, Ledger, Settled, Settlement};
 use serde_json::{Value, json};
@@ -61,6 +61,7 @@ pub(crate) fn new_job(id: &str) -> NewJob {
         output: Output::default(),
         notify: Notify::default(),
         cost: None,
+        cancel_after_submit: Some(CancelAfterSubmit::Capture),
         deadline_at: at(7200),
         created_at: at(0),
         idempotency: None,

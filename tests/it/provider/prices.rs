@@ -118,7 +118,12 @@ async fn odd_answers_to_either_question_are_told_apart() {
         (vec![json(200, r#"{"data":{}}"#)], "protocol", "protocol"),
         (vec![json(200, "<html>")], "protocol", "protocol"),
         (vec![json(401, "{}")], "unauthorized", "unauthorized"),
-        (vec![json(404, "{}")], "not found", "not found"),
+        (vec![json(404, "{}")], "unavailable", "unavailable"),
+        (
+            vec![json(404, r#"{"code":404,"message":"no"}"#)],
+            "not found",
+            "not found",
+        ),
         (vec![json(429, "{}")], "busy", "busy"),
         (vec![json(503, "")], "unavailable", "unavailable"),
         (vec![Reply::Drop], "unavailable", "unavailable"),

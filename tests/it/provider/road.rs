@@ -140,11 +140,13 @@ async fn odd_answers_on_the_way_do_not_matter() {
             polls: 2,
             status: 503,
             retry_after: None,
+            envelope: false,
         },
         Fault::PollErrors {
             polls: 1,
             status: 429,
             retry_after: Some(0),
+            envelope: false,
         },
     ] {
         let state = outcome(&sandbox, fault.clone()).await;
@@ -163,7 +165,13 @@ async fn damaged_outputs_are_noticed_where_bytes_tell() {
     let to = folder.path().join("v.mp4");
     for (fault, expected) in [
         (Fault::TruncatedOutput, "incomplete"),
-        (Fault::OutputGone, "not found"),
+        (
+            Fault::OutputGone {
+                downloads: None,
+                status: 404,
+            },
+            "not found",
+        ),
         (Fault::CutFile, "whole"),
     ] {
         let Prediction::Completed { output } = outcome(&sandbox, fault.clone()).await else {

@@ -29,7 +29,9 @@ use filmlab::retry::RetryLimits;
 use filmlab::storage::Storage;
 use filmlab::storage::gcs::{self, GcsConfig};
 use filmlab::storage::links::HmacLinks;
-use filmlab::worker::{BrandWatermark, PlaceLimits, Retention, Services, Settings, Swept, Worker};
+use filmlab::worker::{
+    BrandWatermark, Pauses, PlaceLimits, Retention, Services, Settings, Swept, Worker,
+};
 use serde_json::{Value, json};
 
 use super::studio::Studio;
@@ -255,6 +257,7 @@ impl Bench {
             output: Output::default(),
             notify: Notify::default(),
             cost: None,
+            cancel_after_submit: None,
             deadline_at: filmlab::clock::later(now, Duration::from_secs(7200)),
             created_at: now,
             idempotency: None,
@@ -447,10 +450,16 @@ pub(crate) fn settings(logo: PathBuf) -> Settings {
         watchdog: Duration::from_secs(30),
         attempts: Attempts::default(),
         places: PlaceLimits::default(),
+        // An outage passes on the tests' clock.
+        pauses: Pauses {
+            first: Duration::from_millis(1),
+            longest: Duration::from_millis(2),
+        },
         max_resubmissions: 1,
         busy_pause: secs(30),
         low_balance: None,
         provider_limits: None,
+        lost_after: secs(300),
         poll_min: secs(5),
         poll_max: secs(60),
         media_slots: 1,
@@ -471,7 +480,7 @@ pub(crate) fn settings(logo: PathBuf) -> Settings {
             placement: Placement::default(),
         }],
         credits: CreditsMode::Hold,
-        cancel_after_submit: CancelAfterSubmit::Release,
+        cancel_unsaid: CancelAfterSubmit::Release,
         prices: PriceTable::default(),
         channel: Channel::Log,
         notify_attempts: Attempts::default(),

@@ -110,7 +110,7 @@ async fn the_operator_may_have_late_cancellations_paid() {
     let Some(mut bench) = Bench::new().await else {
         return;
     };
-    bench.settings.cancel_after_submit = CancelAfterSubmit::Capture;
+    bench.settings.cancel_unsaid = CancelAfterSubmit::Capture;
     let id = bench.create("j").await;
     let worker = bench.worker();
     while bench.studio.submitted() == 0 {

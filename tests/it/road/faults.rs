@@ -1,8 +1,10 @@
 //! Each way in which a job fails: code, party, attempts, submissions, credits.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use filmlab::job::{Job, Party, Status};
+use filmlab::job::attempt::Attempts;
+use filmlab::job::{Job, MAX_SUBMISSIONS, Party, Status};
 use filmlab::media::{self, Cancel, FileInput};
 use filmlab::provider::{Prediction, ProviderError, SubmitError};
 
@@ -146,6 +148,47 @@ async fn failed_predictions_are_bought_anew_three_times() {
 }
 
 #[tokio::test]
+async fn as_many_submissions_as_the_settings_allow_fit_into_a_job_in_every_round() {
+    let Some(mut bench) = Bench::new().await else {
+        return;
+    };
+    let pause = Duration::from_secs(5);
+    let attempts = u32::try_from(MAX_SUBMISSIONS).unwrap() - 1;
+    bench.settings.attempts = Attempts::try_new(attempts, pause, pause).unwrap();
+    bench.settings.max_resubmissions = 1;
+    let id = bench.create("j").await;
+    let worker = bench.worker();
+    for round in 1..=3 {
+        {
+            let mut script = bench.studio.script();
+            let lost = SubmitError::Ambiguous {
+                message: said("reset"),
+                words: None,
+            };
+            script.submits.push_back(Err(lost));
+            let failed = || Prediction::Failed {
+                message: said("1405"),
+            };
+            script.predictions.clear();
+            script.predictions.extend((0..20).map(|_| Ok(failed())));
+        }
+        let job = bench.drive(&worker, &id).await;
+        let error = job.error.clone().unwrap();
+        assert_eq!(
+            error.code.as_str(),
+            "provider_failed",
+            "round {round}: {error:?}"
+        );
+        let made = job.intents.iter();
+        let made = made.filter(|intent| intent.id.starts_with(&format!("{round}-")));
+        assert_eq!(made.count(), MAX_SUBMISSIONS);
+        if round < 3 {
+            bench.retry(&id).await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn refused_content_is_not_bought_anew() {
     let refused = || Prediction::ContentRefused {
         message: said("1200"),
@@ -249,21 +292,6 @@ async fn an_output_that_cannot_be_fetched_is_tried_three_times_and_bought_once()
         Party::Provider,
         3,
         1,
-    )
-    .await;
-}
-
-#[tokio::test]
-async fn an_output_that_is_gone_is_bought_anew() {
-    let gone = || ProviderError::NotFound {
-        message: said("404"),
-    };
-    fails(
-        |script| script.downloads.extend((0..9).map(|_| Err(gone()))),
-        "download_failed",
-        Party::Provider,
-        3,
-        3,
     )
     .await;
 }

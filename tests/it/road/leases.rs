@@ -1,17 +1,19 @@
-//! A visit that cannot keep its lease leaves the job to whoever claims it next.
+//! A visit that cannot keep its lease ends its work, and leaves the job to whoever comes next.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use filmlab::clock::Clock as _;
 use filmlab::job::{Stage, Status};
+use filmlab::ledger::{Claimed, Ledger as _};
 use filmlab::worker::Visit;
 
 use super::bench::Bench;
 use super::crash::{Fatal, Moment};
 
 #[tokio::test]
-async fn two_thirds_of_a_lease_without_a_renewal_end_the_visit_unrecorded() {
+async fn two_thirds_of_a_lease_without_a_renewal_end_the_visit() {
     let Some(mut bench) = Bench::new().await else {
         return;
     };
@@ -45,19 +47,20 @@ async fn two_thirds_of_a_lease_without_a_renewal_end_the_visit_unrecorded() {
     };
     let visit = tokio::time::timeout(Duration::from_secs(30), visit);
     let visit = visit.await.expect("the visit ends").unwrap();
-    assert_eq!(visit, Visit::NothingToDo);
+    assert_eq!(visit, Visit::Advanced);
     assert!(began.elapsed() >= bench.settings.lease * 2 / 3);
     assert!(ledger.renewals.load(Ordering::SeqCst) > 1, "it was tried");
-    // Not a word more: whoever has claimed the job meanwhile has it for himself.
-    assert_eq!(ledger.writes.load(Ordering::SeqCst), writes);
-    assert_eq!(bench.job(&id).await, before);
-    assert!(before.lease.holder.is_some() && before.status == Status::Processing);
+    // One word more: nobody has claimed the job meanwhile, so it is given back as it was.
+    assert_eq!(ledger.writes.load(Ordering::SeqCst), writes + 1);
+    let after = bench.job(&id).await;
+    assert_eq!((after.lease.holder, after.attempt), (None, 1));
+    assert_eq!((after.stage, after.status), (before.stage, before.status));
+    assert_eq!((after.error, after.provider), (None, before.provider));
 
     bench.studio.script().hang_in = None;
-    bench.clock.advance(bench.settings.lease);
     let second = bench.worker();
     let job = bench.drive(&second, &id).await;
-    assert_eq!(job.attempt, 2, "that visit counts as a death");
+    assert_eq!(job.attempt, 1, "an outage is no death");
     second.clean().await;
     bench.assert_completed_once(&job).await;
 }
@@ -104,10 +107,12 @@ async fn a_renewal_that_hangs_delays_no_check_of_the_lease() {
     };
     let short = Duration::from_secs(3);
     let (visit, took) = hanging(&mut bench, |bench| bench.settings.lease = short).await;
-    assert_eq!(visit, Visit::NothingToDo);
+    assert_eq!(visit, Visit::Advanced);
     assert!(took >= short * 2 / 3);
+    // All other writes are answered: the lease is given back.
     let left = bench.job(&"j".parse().unwrap()).await;
-    assert!(left.lease.holder.is_some() && left.status == Status::Processing);
+    assert!(left.lease.holder.is_none() && left.status == Status::Processing);
+    assert_eq!(left.attempt, 1);
 }
 
 #[tokio::test]
@@ -133,6 +138,43 @@ async fn a_renewal_that_hangs_delays_neither_deadline_nor_budget() {
     .await;
     assert_eq!(visit, Visit::Advanced);
     assert!(took >= bench.settings.budget);
+    // The download took all of it.
     let job = bench.job(&"j".parse().unwrap()).await;
-    assert_eq!(job.error.unwrap().code.as_str(), "too_long_to_process");
+    assert_eq!(job.error.unwrap().code.as_str(), "download_failed");
+}
+
+#[tokio::test]
+async fn a_visit_whose_job_was_claimed_by_another_writes_nothing_more() {
+    let Some(mut bench) = Bench::new().await else {
+        return;
+    };
+    bench.settings.heartbeat = Duration::from_millis(50);
+    bench.settings.progress_every = Duration::from_millis(50);
+    bench.studio.script().hang_in = Some(Stage::Fetch);
+    let id = bench.create("j").await;
+    let worker = bench.worker();
+    while bench.studio.submitted() == 0 {
+        assert!(bench.step(&worker).await);
+    }
+    let waiting = bench.job(&id).await;
+    bench.clock.advance_to(waiting.next_visit_at.unwrap());
+    let visit = tokio::spawn({
+        let (worker, id) = (Arc::clone(&worker), id.clone());
+        async move { worker.visit(id, waiting.wake.seq).await }
+    });
+    while bench.job(&id).await.stage != Some(Stage::Fetch) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let claimed = loop {
+        bench.clock.advance(bench.settings.lease);
+        let (now, lease) = (bench.clock.now(), bench.settings.lease);
+        let claimed = bench.ledger.claim(&id, "another", now, lease).await;
+        // A renewal may have come between the two.
+        if let Claimed::Taken { job, .. } = claimed.unwrap() {
+            break job;
+        }
+    };
+    let visit = tokio::time::timeout(Duration::from_secs(30), visit);
+    assert_eq!(visit.await.unwrap().unwrap(), Visit::NothingToDo);
+    assert_eq!(bench.job(&id).await, *claimed);
 }

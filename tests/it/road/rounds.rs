@@ -168,10 +168,13 @@ async fn where_the_output_is_gone_the_road_goes_back_a_stage() {
     let ended = failed_in_process(&mut bench, &id).await;
     let object = ended.generated.unwrap().object;
     bench.storage.delete(&object).await.unwrap();
-    let gone = ProviderError::NotFound {
-        message: "expired".into(),
-    };
-    bench.studio.script().downloads.push_back(Err(gone));
+    {
+        let mut script = bench.studio.script();
+        script.downloads.push_back(Err(ProviderError::NotFound {
+            message: "expired".into(),
+        }));
+        script.unknown.insert("p1");
+    }
     bench.retry(&id).await;
     let job = bench.drive(&bench.worker(), &id).await;
     assert_completed(&bench, &job, 2).await;

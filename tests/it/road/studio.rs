@@ -1,6 +1,6 @@
 //! A provider that does as it is told.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard};
@@ -27,6 +27,8 @@ pub(super) struct Script {
     pub(super) submits: VecDeque<SubmitAnswer>,
     /// Answers to questions, in order; afterwards all predictions are completed.
     pub(super) predictions: VecDeque<Result<Prediction, ProviderError>>,
+    /// Predictions that it says it does not know.
+    pub(super) unknown: BTreeSet<&'static str>,
     /// Answers to downloads, in order: a failure, or a file in place of the usual one.
     pub(super) downloads: VecDeque<Result<PathBuf, ProviderError>>,
     /// The visit hangs for ever after the provider accepted: as if the process had died there.
@@ -172,6 +174,11 @@ impl Provider for Studio {
     async fn prediction(&self, id: &str) -> Result<PredictionInfo, ProviderError> {
         *self.polls.lock().unwrap() += 1;
         self.hang_in(Stage::Generate).await;
+        if self.script.lock().unwrap().unknown.contains(id) {
+            return Err(ProviderError::NotFound {
+                message: "prediction not found".into(),
+            });
+        }
         let number: usize = id.strip_prefix('p').and_then(|n| n.parse().ok()).unwrap();
         let model = self.submissions.lock().unwrap()[number - 1].model.clone();
         let next = self.script.lock().unwrap().predictions.pop_front();

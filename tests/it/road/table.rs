@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use filmlab::clock::{Clock as _, ManualClock, SystemClock};
 use filmlab::http::{self, EventPace, EventStreams, HttpSettings, HttpState, TasksAuth};
-use filmlab::job::{Code, EntryKind, IntentState, Job, JobId, Kind};
+use filmlab::job::{CancelAfterSubmit, Code, EntryKind, IntentState, Job, JobId, Kind};
 use filmlab::ledger::Ledger as _;
 use filmlab::media::Cancel;
 use filmlab::provider::wavespeed::{CallbackConfig, Secret, WaveSpeed, WaveSpeedConfig};
@@ -120,14 +120,24 @@ fn cases(name: FaultName) -> (usize, Vec<Case>) {
             ],
         ),
         FaultName::PollErrors => {
-            let errors = |polls, status| {
+            let errors = |polls, status, envelope| {
                 vec![Fault::PollErrors {
                     polls,
                     status,
                     retry_after: None,
+                    envelope,
                 }]
             };
-            (2, vec![errors(12, 502), errors(12, 429), errors(3, 401)])
+            let cases = [
+                errors(12, 502, false),
+                errors(12, 429, false),
+                errors(3, 401, false),
+                // A gateway's page says nothing of the prediction; the API does.
+                errors(12, 404, false),
+                errors(3, 404, true),
+                errors(10_000, 404, true),
+            ];
+            (2, cases.to_vec())
         }
         FaultName::SilentVideo => (3, vec![vec![Fault::SilentVideo]]),
         FaultName::WithAudio => (3, vec![vec![Fault::WithAudio]]),
@@ -135,7 +145,11 @@ fn cases(name: FaultName) -> (usize, Vec<Case>) {
         FaultName::WrongSize => (3, vec![vec![Fault::WrongSize]]),
         FaultName::TruncatedOutput => (3, vec![vec![Fault::TruncatedOutput]]),
         FaultName::CutFile => (3, vec![vec![Fault::CutFile]]),
-        FaultName::OutputGone => (3, vec![vec![Fault::OutputGone]]),
+        FaultName::OutputGone => {
+            let gone = |downloads, status| vec![Fault::OutputGone { downloads, status }];
+            let cases = [gone(Some(3), 404), gone(Some(3), 403), gone(None, 404)];
+            (3, cases.to_vec())
+        }
         FaultName::WebhookDuplicate => (4, vec![vec![Fault::WebhookDuplicate]]),
         FaultName::WebhookBadSignature => (4, vec![vec![Fault::WebhookBadSignature]]),
         FaultName::WebhookLate => (4, vec![vec![Fault::WebhookLate { ms: 500 }]]),
@@ -271,6 +285,7 @@ fn only_callbacks() -> HttpSettings {
         tasks_auth: TasksAuth::Closed,
         jobs_api: false,
         default_deadline: Duration::from_secs(7200),
+        cancel_after_submit: CancelAfterSubmit::Capture,
         max_upload_bytes: 1,
         body_time: Duration::from_secs(5),
         max_uploads: 1,

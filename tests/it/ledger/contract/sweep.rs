@@ -9,7 +9,7 @@ use filmlab::job::notification::DeliveryState;
 use filmlab::job::{Notification, SCHEMA_VERSION, Status};
 use filmlab::ledger::{Deleted, Ledger};
 use filmlab::notify::{Notifier, NotifyError};
-use filmlab::outgoing::WebFetcher;
+use filmlab::outgoing::{LeastRate, WebFetcher};
 use filmlab::queue::embedded::EmbeddedQueue;
 use filmlab::queue::{Delivery, Queue, Receiver as _, Scheduled, Task};
 use filmlab::storage::Storage;
@@ -60,7 +60,9 @@ pub(crate) fn worker(
         callbacks: studio,
         storage: Storage::in_directory(folder.path(), Arc::new(links.unwrap())).unwrap(),
         notifiers: vec![Arc::clone(mail) as _],
-        fetcher: Arc::new(WebFetcher::new(true, Duration::from_secs(5)).unwrap()),
+        fetcher: Arc::new(
+            WebFetcher::new(true, Duration::from_secs(5), LeastRate::default()).unwrap(),
+        ),
         clock: Arc::new(clock.clone()),
         settings: settings("none.png".into()),
     })

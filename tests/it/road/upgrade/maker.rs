@@ -223,6 +223,7 @@ impl Maker {
             output: Output::default(),
             notify: Notify::default(),
             cost: None,
+            cancel_after_submit: None,
             deadline_at: later(now, DEADLINE),
             created_at: now,
             idempotency: None,

@@ -1,10 +1,10 @@
 //! A job with every field there is, written out so that a new one does not go unnoticed.
 
 use filmlab::job::{
-    CharacterReplace, Code, CreditState, Credits, Extend, Fence, Generated, Intent, IntentState,
-    Job, JobCredits, JobError, Kept, Lease, NativeWork, Notify, Output, Params, Party, Phase,
-    Progress, ProviderInputs, ProviderState, Published, Resolution, SCHEMA_VERSION, Source,
-    SourceFacts, Stage, Status, Timings, Upscale, Wake, WatermarkSpec,
+    CancelAfterSubmit, CharacterReplace, Code, CreditState, Credits, Extend, Fence, Generated,
+    Intent, IntentState, Job, JobCredits, JobError, Kept, Lease, NativeWork, Notify, Output,
+    Params, Party, Phase, Progress, ProviderInputs, ProviderState, Published, Resolution,
+    SCHEMA_VERSION, Source, SourceFacts, Stage, Status, Timings, Upscale, Wake, WatermarkSpec,
 };
 
 use super::super::super::bench::at;
@@ -124,6 +124,7 @@ pub(super) fn job() -> Job {
         credits: JobCredits {
             cost: Some(Credits(4)),
             state: CreditState::Held,
+            cancel_after_submit: Some(CancelAfterSubmit::Capture),
         },
         timings: Timings {
             stages_ms: [("submit".to_owned(), 5)].into(),
@@ -171,5 +172,8 @@ fn provider() -> ProviderState {
             },
         }),
         output_url: Some("https://cdn.example/o.mp4".into()),
+        missing_since: Some(at(2)),
+        closed_addresses: 2,
+        closed_since: Some(at(3)),
     }
 }
