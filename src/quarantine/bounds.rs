@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 
 /// What the kernel lets a child have before it ends it.
@@ -57,9 +57,11 @@ pub(super) fn close_in() -> io::Result<()> {
 }
 
 fn set(resource: Resource, soft: u64, hard: u64) -> io::Result<()> {
+    // Whoever runs the service may have allowed less; more than that is refused.
+    let most = getrlimit(resource).maximum.unwrap_or(u64::MAX);
     let limit = Rlimit {
-        current: Some(soft),
-        maximum: Some(hard),
+        current: Some(soft.min(most)),
+        maximum: Some(hard.min(most)),
     };
     Ok(setrlimit(resource, limit)?)
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use rustix::process::{Signal, set_parent_process_death_signal};
 
 use super::bounds;
+use super::parent::NO_PLACE;
 use super::protocol::{Found, Order, Outcome, Task};
 use super::remote::{RemoteInput, RemoteOutput, Wire};
 use super::work::{Answer, Work};
@@ -22,23 +23,37 @@ use crate::media::{
 pub fn run(phase: Phase) -> ExitCode {
     match work(phase) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(End::NoPlace) => ExitCode::from(NO_PLACE),
         // The parent is gone, or is to see that we are.
-        Err(_) => ExitCode::FAILURE,
+        Err(End::Io) => ExitCode::FAILURE,
     }
 }
 
-fn work(phase: Phase) -> io::Result<()> {
+/// Why a child ends without an outcome.
+enum End {
+    /// This machine does not give it what it has to have before it may look at a file.
+    NoPlace,
+    Io,
+}
+
+impl From<io::Error> for End {
+    fn from(_: io::Error) -> Self {
+        Self::Io
+    }
+}
+
+fn work(phase: Phase) -> Result<(), End> {
     // Without a parent nobody wants what is done here. One that was gone before this line is
     // noticed by its closed pipes.
     #[cfg(target_os = "linux")]
-    set_parent_process_death_signal(Some(Signal::KILL))?;
+    set_parent_process_death_signal(Some(Signal::KILL)).map_err(io::Error::from)?;
     // Ours are closed at the start of a child anyway; what ours were started with may not be.
     media::close_inherited();
     bounds::close_in()?;
     let wire = Arc::new(Wire::default());
     wire.hello()?;
     let order = wire.order()?;
-    order.bounds.apply()?;
+    order.bounds.apply().map_err(|_| End::NoPlace)?;
     let result = done(phase, order, &wire);
     if let Ok(Answer::Rendered(report, _)) = &result
         && let Some(poster) = &report.poster_jpeg
@@ -48,7 +63,8 @@ fn work(phase: Phase) -> io::Result<()> {
     wire.done(&Outcome {
         result: result.map(found).map_err(Into::into),
         cpu_us: u64::try_from(cpu().as_micros()).unwrap_or(u64::MAX),
-    })
+    })?;
+    Ok(())
 }
 
 fn done(phase: Phase, order: Order, wire: &Arc<Wire>) -> Result<Answer, MediaError> {

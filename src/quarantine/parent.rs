@@ -45,6 +45,8 @@ pub enum Lost {
 
 /// Signals by which a machine ends what runs on it: SIGHUP, SIGINT, SIGQUIT, SIGTERM.
 const POLITE: [i32; 4] = [1, 2, 3, 15];
+/// A child's exit status where it could not be put under its bounds: `EX_OSERR` of `sysexits.h`.
+pub(super) const NO_PLACE: u8 = 71;
 /// SIGXCPU.
 const TOO_MUCH_TIME: i32 = 24;
 
@@ -208,6 +210,9 @@ impl Gone {
                 Some(status) => Lost::NotStarted(format!("{error}; {status}")),
                 None => Lost::NotStarted(error.to_string()),
             },
+            (_, None) if status.and_then(|status| status.code()) == Some(NO_PLACE.into()) => {
+                Lost::NotStarted("its bounds could not be set".to_owned())
+            }
             (Self::Broken(how), _) => Lost::Died(format!("broke: {how}")),
             // We end it ourselves where it says what it must not.
             (Self::Later(error), _) if error.kind() == io::ErrorKind::InvalidData => {
@@ -311,6 +316,7 @@ mod tests {
             (later(eof), 9, false, "died"),
             (later(io::ErrorKind::InvalidData), 9, false, "rules"),
             (Gone::Early(eof.into()), 64 << 8, false, "could be started"),
+            (later(eof), 71 << 8, false, "could be started"),
             (Gone::Early(eof.into()), 9, true, "was ended"),
         ] {
             let lost = gone.explained(status(raw), cut).to_string();

@@ -159,7 +159,7 @@ pub(super) struct RenderTask {
 }
 
 /// What the child wants.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(super) enum Request {
     /// A reader of an input: its number.
     Open {

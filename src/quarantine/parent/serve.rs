@@ -303,9 +303,9 @@ mod tests {
         (dir, files)
     }
 
-    fn number(response: Response) -> u64 {
+    fn number(response: &Response) -> u64 {
         match response {
-            Response::Reply(Reply::Number(number)) => number,
+            Response::Reply(Reply::Number(number)) => *number,
             _ => panic!("no number"),
         }
     }
@@ -324,8 +324,11 @@ mod tests {
     #[test]
     fn inputs_are_read_where_asked_by_readers_of_their_own() {
         let (_dir, mut files) = files(100);
-        assert_eq!(number(files.answer(Request::Len { input: 0 }).unwrap()), 10);
-        let open = |files: &mut Files| number(files.answer(Request::Open { input: 0 }).unwrap());
+        assert_eq!(
+            number(&files.answer(Request::Len { input: 0 }).unwrap()),
+            10
+        );
+        let open = |files: &mut Files| number(&files.answer(Request::Open { input: 0 }).unwrap());
         let (a, b) = (open(&mut files) as u32, open(&mut files) as u32);
         for (reader, at, most, expected) in [
             (a, 0, 4, vec![0, 1, 2, 3]),
@@ -383,7 +386,7 @@ mod tests {
         files.write(&at(0, b"ab")).unwrap();
         files.answer(Request::Finish).unwrap();
         let staged = Request::Open { input: STAGED };
-        let reader = number(files.answer(staged).unwrap()) as u32;
+        let reader = number(&files.answer(staged).unwrap()) as u32;
         let read = Request::Read {
             reader,
             at: 0,

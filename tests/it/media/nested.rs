@@ -1,4 +1,5 @@
-//! Input that names other files or addresses: none of them is ever opened.
+//! Input that names other files or addresses: none of them is ever opened. No program is started
+//! for one either: the product starts itself alone, in `quarantine`, to which `architecture` holds it.
 
 use std::io::Read as _;
 use std::mem::MaybeUninit;

@@ -315,7 +315,12 @@ async fn native_work_is_noted_before_it_begins_and_over_before_the_provider_is_a
     let visit = Arc::clone(&worker);
     let name = id.clone();
     tokio::spawn(async move { visit.visit(name, 1).await });
-    // The notes were written and taken back: claim, source, picture, mark, over.
-    let job = until(&bench, &id, |job| job.revision >= 5).await;
-    assert_eq!((&job.native, job.crashes), (&None, 0));
+    let noted = until(&bench, &id, |job| job.native.is_some()).await;
+    let note = noted.native.unwrap();
+    assert_eq!(note.fence, noted.lease.fence);
+    let holder = noted.lease.holder.unwrap();
+    assert_eq!(holder.rsplit_once('-').unwrap().0, note.process);
+    let job = until(&bench, &id, |job| job.native.is_none()).await;
+    // In the same visit, which waits for the provider now.
+    assert_eq!((job.lease.holder, job.crashes), (Some(holder), 0));
 }

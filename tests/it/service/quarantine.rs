@@ -5,7 +5,8 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use filmlab::job::{Job, Status};
+use filmlab::clock::{Clock as _, SystemClock};
+use filmlab::job::{CreditEntry, Credits, EntryKind, Job, Status};
 use filmlab::ledger::Ledger as _;
 use filmlab::ledger::sqlite::SqliteLedger;
 use filmlab::sandbox::SandboxConfig;
@@ -13,7 +14,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use super::lab::Lab;
+use super::lab::{GRANT, Lab};
 use crate::support::quarantine::{broken, caught, children, kill, until_gone};
 use crate::support::require;
 
@@ -103,9 +104,26 @@ impl<'a> Kept<'a> {
             .to_owned()
     }
 
-    /// Looks at a job in its store, beside the service.
+    /// Its ledger, beside the service.
+    fn ledger(&self) -> SqliteLedger {
+        SqliteLedger::open(self.lab.data().join("filmlab.sqlite")).unwrap()
+    }
+
+    /// Gives the owner of all jobs credits.
+    async fn grant(&self) {
+        let entry = CreditEntry {
+            id: "grant:test".into(),
+            kind: EntryKind::Grant,
+            amount: Credits(GRANT as u64),
+            job: None,
+            at: SystemClock.now(),
+        };
+        let owner = "local".parse().unwrap();
+        self.ledger().grant(&owner, &entry).await.unwrap();
+    }
+
     async fn job(&self, id: &str) -> Job {
-        let ledger = SqliteLedger::open(self.lab.data().join("filmlab.sqlite")).unwrap();
+        let ledger = self.ledger();
         ledger.read(&id.parse().unwrap()).await.unwrap().unwrap()
     }
 
@@ -153,6 +171,7 @@ async fn a_clip_that_ends_the_process_fails_alone_among_eight_good_ones() {
     let dir = tempfile::tempdir().unwrap();
     let bad = broken(&lab.clip, "abort@source", &dir.path().join("bad.mp4"));
     let mut service = Kept::start(&lab).await;
+    service.grant().await;
     let (good, bad) = (service.upload(&lab.clip).await, service.upload(&bad).await);
     let image = service.upload(&character).await;
     let mut ids = Vec::new();
@@ -182,8 +201,13 @@ async fn a_clip_that_ends_the_process_fails_alone_among_eight_good_ones() {
         let became = (job.status, job.attempt);
         assert_eq!(became, (Status::Completed, 1), "{job:#?}");
     }
-    // One submission for each good one, and none for the bad one.
+    // One submission for each good one, and none for the bad one; each is paid for once.
     assert_eq!(lab.sandbox.submissions().len(), 8);
+    let (ledger, owner) = (service.ledger(), "local".parse().unwrap());
+    let account = ledger.account(&owner).await.unwrap().unwrap();
+    let cost: u64 = jobs.iter().map(|job| job.credits.cost.unwrap().0).sum();
+    let left = (account.credits, account.credits_held);
+    assert_eq!(left, (GRANT - cost as i64, 0));
     assert_eq!(children(service.child.id()), []);
 }
 
