@@ -157,12 +157,21 @@ def credits(verdict, books):
     for place in held.keys() & moved.keys():
         if held[place]["amount"] != moved[place]["amount"]:
             verdict.fault("another amount than was held", str(place))
+    charged = collections.Counter(entry["id"].split(":")[0] for entry in books["entries"]
+                                  if entry["kind"] == "capture")
     for name, job in books["jobs"].items():
         last = moved.get((job["owner"], f"{name}:{job['round']}"), {}).get("kind")
-        if (job["status"] == "completed") != (last == "capture"):
-            # What was cancelled after it was paid may be captured: the setting says so.
-            if not (job["status"] == "cancelled" and last == "capture"):
-                verdict.fault("charged for nothing, or not charged", f"{describe(job)} {last}")
+        match job["status"]:
+            case "completed":
+                # A round that was cancelled after the provider was paid is charged; the next one
+                # that goes on from the same prediction is not.
+                wrong = not charged[name]
+            case "failed":
+                wrong = last == "capture"
+            case _:
+                wrong = False
+        if wrong:
+            verdict.fault("charged for nothing, or not charged", f"{describe(job)} {last}")
     for owner, (have, on_hold) in books["accounts"].items():
         if (have + captured[owner], on_hold) != (GRANT, 0):
             verdict.fault("credits are not conserved",
