@@ -237,6 +237,16 @@ impl Storage {
             .map_err(|error| StorageError::Name(error.to_string()))
     }
 
+    /// An object is missing only where its store is not.
+    fn absent(&self, error: StorageError) -> StorageError {
+        match (&error, &self.pieces) {
+            (StorageError::NotFound(_), Pieces::Directory(directory)) => {
+                directory.check().err().unwrap_or(error)
+            }
+            _ => error,
+        }
+    }
+
     fn attributes(&self, object: &str, content_type: Option<&str>) -> Attributes {
         if self.attributes {
             attributes(object, content_type)
@@ -374,7 +384,8 @@ impl Storage {
             range: Some(range.into()),
             ..object_store::GetOptions::default()
         };
-        let got = self.store.get_opts(&Self::path(object)?, options).await?;
+        let got = self.store.get_opts(&Self::path(object)?, options).await;
+        let got = got.map_err(|error| self.absent(error.into()))?;
         Ok(got.into_stream().map_err(StorageError::from))
     }
 

@@ -1,7 +1,8 @@
 //! Looks at everything a service needs, changes nothing, and says what to do.
 //!
-//! What it has to write (one object) goes away again, also when the look runs out of time. On a
-//! machine that never ran a service, its files are tried in a folder that goes away too.
+//! What it has to write (one object, one mark in the ledger) goes away again, also when the look
+//! runs out of time. On a machine that never ran a service, its files are tried in a folder that
+//! goes away too.
 
 use std::future::Future;
 use std::path::{Path, PathBuf};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::sync::Arc;
 
-use filmlab::storage::Storage;
+use filmlab::storage::{Storage, StorageError};
 
 use super::stand::*;
 use crate::support::disk::Unsynced;
@@ -125,4 +125,27 @@ async fn a_page_holds_the_first_names_whatever_the_disk_lists_first() {
         .map(|number| format!("work/j{number:02}/1-1/x"))
         .collect();
     assert_eq!(seen, expected);
+}
+
+/// A disk that was unmounted has no files: that says nothing about the objects on it.
+#[tokio::test]
+async fn what_lies_on_a_disk_that_is_gone_is_not_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("objects");
+    std::fs::create_dir(&root).unwrap();
+    let (storage, _) = stand(&root);
+    put(&storage, "work/j/1-1/a", b"abc".to_vec()).await;
+    std::fs::rename(&root, folder.path().join("away")).unwrap();
+    std::fs::create_dir(&root).unwrap();
+    let stop = tokio_util::sync::CancellationToken::new();
+    let told = [
+        storage.head("work/j/1-1/a").await.err(),
+        storage.source("work/j/1-1/a", 9, &stop).await.err(),
+        storage.read_range("work/j/1-1/a", 0..3).await.err(),
+        storage.put_bytes("x".into(), "work/j/1-1/b").await.err(),
+    ];
+    for error in told {
+        assert!(matches!(error, Some(StorageError::File(_))), "{error:?}");
+    }
+    assert_eq!(std::fs::read_dir(&root).unwrap().count(), 0);
 }
