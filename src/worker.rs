@@ -40,7 +40,7 @@ mod writer;
 use std::fmt::Debug;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -50,7 +50,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 use crate::clock::{SharedClock, later};
-use crate::job::{Claim, Code, Failure, Job, JobId, Keeping, Timestamp};
+use crate::job::{Claim, Code, Failure, Job, JobId, Timestamp};
 use crate::ledger::{Claimed, Deleted, Ledger, LedgerError};
 use crate::notify::Notifier;
 use crate::outgoing::Fetcher;
@@ -59,7 +59,9 @@ use crate::queue::{Delivery, Queue, Receiver, Scheduled, Task, Why};
 use crate::storage::Storage;
 use crate::telemetry::metrics;
 
+pub use cleaning::{CLEAN_EVERY, Cleaned};
 pub use limiter::ProviderLimits;
+pub use outbox::OutboxVisit;
 pub use patience::Pauses;
 pub use placement::layer_faults;
 pub use places::PlaceLimits;
@@ -68,7 +70,6 @@ use running::Running;
 pub use settings::{BrandWatermark, Retention, Settings};
 pub use stop::StopReason;
 pub use sweep::Swept;
-use walk::Walk;
 
 /// Everything the worker works with.
 #[derive(Debug)]
@@ -128,57 +129,6 @@ impl Visit {
         }
     }
 }
-
-/// What became of a delivery.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum OutboxVisit {
-    Delivered,
-    /// Delivered or given up before.
-    NothingToDo,
-    /// Not delivered; the next try is planned.
-    Planned {
-        at: Timestamp,
-    },
-    NotFound,
-    /// There is no place to deliver it in: bring the task again.
-    Busy,
-    /// The notice is of a newer release; bring the task again.
-    LeftAlone,
-    Draining,
-    Unavailable {
-        message: String,
-    },
-}
-
-/// What a cleaning deleted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
-pub struct Cleaned {
-    /// Jobs whose left-over files went.
-    pub leftovers: u32,
-    /// Jobs whose results had been kept for long enough.
-    pub results: u32,
-    /// The same of what the provider made for jobs that did not complete.
-    pub generated: u32,
-    /// Inputs.
-    pub sources: u32,
-    /// What could not be deleted or looked at. It is tried again, after all else.
-    pub failed: u32,
-}
-
-impl Cleaned {
-    fn numbers(&self) -> [(&'static str, u32); 5] {
-        [
-            ("leftovers", self.leftovers),
-            ("results", self.results),
-            ("generated", self.generated),
-            ("sources", self.sources),
-            ("failed", self.failed),
-        ]
-    }
-}
-
-/// Left-over objects cost little; looking for them lists folders.
-pub const CLEAN_EVERY: Duration = Duration::from_secs(3600);
 
 /// Whether a job is to be visited.
 enum Due {
@@ -510,80 +460,6 @@ impl Worker {
     pub async fn sweep(self: &Arc<Self>) -> Result<Swept, LedgerError> {
         let (swept, ()) = tokio::join!(self.sweep_all(), self.watch_balance());
         swept
-    }
-
-    /// Deletes files that died with their worker or their lease and files that have been kept for
-    /// long enough, in bounded batches; ends early where the service stops. What cannot be done is
-    /// counted, and comes again after all else.
-    pub async fn clean(&self) -> Cleaned {
-        self.clean_once().await.0
-    }
-
-    /// Says too whether all lists could be read.
-    async fn clean_once(&self) -> (Cleaned, bool) {
-        let services = &*self.services;
-        let work = async {
-            let mut cleaned = Cleaned::default();
-            let mut walk = Walk::resume(&services.storage).await;
-            cleaning::leftovers(services, &mut walk, &mut cleaned).await;
-            let keep = &services.settings.retention;
-            let (results, generated) = (Keeping::Results, Keeping::Generated);
-            let swept = retention::expired(services, &mut walk, results, keep.results).await;
-            (cleaned.results, cleaned.failed) = (swept.deleted, cleaned.failed + swept.failed);
-            let swept = retention::expired(services, &mut walk, generated, keep.failed).await;
-            (cleaned.generated, cleaned.failed) = (swept.deleted, cleaned.failed + swept.failed);
-            retention::sources(services, &mut walk, keep.sources, &mut cleaned).await;
-            cleaning::marks(services, &mut cleaned).await;
-            (cleaned, walk.note().await)
-        };
-        let (cleaned, complete) = tokio::select! {
-            biased;
-            () = self.draining.cancelled() => return (Cleaned::default(), true),
-            done = work => done,
-        };
-        for (what, number) in cleaned.numbers() {
-            metrics::cleaned(what, number);
-        }
-        if cleaned.failed > 0 {
-            tracing::warn!(
-                failed = cleaned.failed,
-                "not all that was to go could be deleted; it is tried again"
-            );
-        }
-        (cleaned, complete)
-    }
-
-    /// Cleans unless this process did within [`CLEAN_EVERY`], for whoever calls more often. Goes
-    /// on to its end even if the caller stops waiting.
-    pub async fn clean_when_due(self: &Arc<Self>) -> Option<Cleaned> {
-        {
-            let mut last = self.last_cleaning();
-            if last.is_some_and(|last| last.elapsed() < CLEAN_EVERY) {
-                return None;
-            }
-            *last = Some(Instant::now());
-        }
-        let worker = Arc::clone(self);
-        let cleaned = self.tracker.spawn(async move { worker.clean_once().await });
-        match cleaned.await {
-            Ok((cleaned, complete)) => {
-                if !complete {
-                    // The store or the ledger did not answer: sooner than in an hour, they will.
-                    *self.last_cleaning() = None;
-                }
-                Some(cleaned)
-            }
-            Err(error) => {
-                tracing::error!(%error, "cleaning up broke off");
-                None
-            }
-        }
-    }
-
-    fn last_cleaning(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.last_cleaning
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether new visits are refused.

@@ -1,13 +1,123 @@
 //! Deleting what nobody needs any more: after a round, and again for workers that died first.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::belongings::{self, AREAS};
 use super::walk::Walk;
-use super::{Cleaned, Services};
-use crate::job::{Job, JobId, Timestamp};
+use super::{Services, Worker, retention};
+use crate::job::{Job, JobId, Keeping, Timestamp};
 use crate::storage::{StorageError, Stored, Swept};
+use crate::telemetry::metrics;
+
+/// What a cleaning deleted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+pub struct Cleaned {
+    /// Jobs whose left-over files went.
+    pub leftovers: u32,
+    /// Jobs whose results had been kept for long enough.
+    pub results: u32,
+    /// The same of what the provider made for jobs that did not complete.
+    pub generated: u32,
+    /// Inputs.
+    pub sources: u32,
+    /// What could not be deleted or looked at. It is tried again, after all else.
+    pub failed: u32,
+}
+
+impl Cleaned {
+    fn numbers(&self) -> [(&'static str, u32); 5] {
+        [
+            ("leftovers", self.leftovers),
+            ("results", self.results),
+            ("generated", self.generated),
+            ("sources", self.sources),
+            ("failed", self.failed),
+        ]
+    }
+}
+
+/// Left-over objects cost little; looking for them lists folders.
+pub const CLEAN_EVERY: Duration = Duration::from_secs(3600);
+
+impl Worker {
+    /// Deletes files that died with their worker or their lease and files that have been kept for
+    /// long enough, in bounded batches; ends early where the service stops. What cannot be done is
+    /// counted, and comes again after all else.
+    pub async fn clean(&self) -> Cleaned {
+        self.clean_once().await.0
+    }
+
+    /// Says too whether all lists could be read.
+    async fn clean_once(&self) -> (Cleaned, bool) {
+        let services = &*self.services;
+        let work = async {
+            let mut cleaned = Cleaned::default();
+            let mut walk = Walk::resume(&services.storage).await;
+            leftovers(services, &mut walk, &mut cleaned).await;
+            let keep = &services.settings.retention;
+            let (results, generated) = (Keeping::Results, Keeping::Generated);
+            let swept = retention::expired(services, &mut walk, results, keep.results).await;
+            (cleaned.results, cleaned.failed) = (swept.deleted, cleaned.failed + swept.failed);
+            let swept = retention::expired(services, &mut walk, generated, keep.failed).await;
+            (cleaned.generated, cleaned.failed) = (swept.deleted, cleaned.failed + swept.failed);
+            retention::sources(services, &mut walk, keep.sources, &mut cleaned).await;
+            marks(services, &mut cleaned).await;
+            (cleaned, walk.note().await)
+        };
+        let (cleaned, complete) = tokio::select! {
+            biased;
+            () = self.draining.cancelled() => return (Cleaned::default(), true),
+            done = work => done,
+        };
+        for (what, number) in cleaned.numbers() {
+            metrics::cleaned(what, number);
+        }
+        if cleaned.failed > 0 {
+            tracing::warn!(
+                failed = cleaned.failed,
+                "not all that was to go could be deleted; it is tried again"
+            );
+        }
+        (cleaned, complete)
+    }
+
+    /// Cleans unless this process did within [`CLEAN_EVERY`], for whoever calls more often. Goes
+    /// on to its end even if the caller stops waiting.
+    pub async fn clean_when_due(self: &Arc<Self>) -> Option<Cleaned> {
+        {
+            let mut last = self.last_cleaning();
+            if last.is_some_and(|last| last.elapsed() < CLEAN_EVERY) {
+                return None;
+            }
+            *last = Some(Instant::now());
+        }
+        let worker = Arc::clone(self);
+        let cleaned = self.tracker.spawn(async move { worker.clean_once().await });
+        match cleaned.await {
+            Ok((cleaned, complete)) => {
+                if !complete {
+                    // The store or the ledger did not answer: sooner than in an hour, they will.
+                    *self.last_cleaning() = None;
+                }
+                Some(cleaned)
+            }
+            Err(error) => {
+                tracing::error!(%error, "cleaning up broke off");
+                None
+            }
+        }
+    }
+
+    fn last_cleaning(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.last_cleaning
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// Deletes what the round leaves behind, and rounds before it: results that were made but never
 /// published, since the name in the job is what publishes one, and what the provider returned,

@@ -4,13 +4,34 @@ use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::sweep::NAMES;
-use super::{OutboxVisit, Services, Worker};
+use super::{Services, Worker};
 use crate::clock::later;
 use crate::job::notification::DeliveryState;
 use crate::job::{Notification, Timestamp};
 use crate::ledger::LedgerError;
 use crate::notify::NotifyError;
 use crate::queue::{Scheduled, Task};
+
+/// What became of a delivery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OutboxVisit {
+    Delivered,
+    /// Delivered or given up before.
+    NothingToDo,
+    /// Not delivered; the next try is planned.
+    Planned {
+        at: Timestamp,
+    },
+    NotFound,
+    /// There is no place to deliver it in: bring the task again.
+    Busy,
+    /// The notice is of a newer release; bring the task again.
+    LeftAlone,
+    Draining,
+    Unavailable {
+        message: String,
+    },
+}
 
 pub(super) async fn deliver(worker: &Worker, id: &str) -> OutboxVisit {
     let services = &*worker.services;
