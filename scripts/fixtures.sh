@@ -33,7 +33,7 @@ fi
 exec 9<"$root/fixtures"
 flock 9
 
-stamp=$({ cat "${BASH_SOURCE[0]}" "$root/fixtures/logo.png"; ffmpeg -version | head -n 1; } | sha256sum | cut -d' ' -f1)
+stamp=$({ cat "${BASH_SOURCE[0]}" "$root"/scripts/cases/* "$root/fixtures/logo.png"; ffmpeg -version | head -n 1; } | sha256sum | cut -d' ' -f1)
 if [[ -z $force && -f $out/.stamp && $(<"$out/.stamp") == "$stamp" ]]; then
     echo "fixtures: up to date"
     exit 0
@@ -213,7 +213,16 @@ printf '%s\n' 'ffconcat version 1.0' "file 'file:///etc/passwd'" "file 'http://1
 both 160x90 12 1
 ff unsupported-codec.mkv "${input[@]}" -c:v ffv1 -c:a flac
 ff unsupported-codec.avi "${input[@]}" -c:v wmv2 -c:a pcm_s16le
-ff unsupported-format.flv "${input[@]}" "${h264[@]}" "${aac[@]}"
+ff unsupported-format.wmv "${input[@]}" -c:v wmv2 -c:a wmav2
+
+# ---- what people bring ---------------------------------------------------------
+# Files of phones, browsers, cameras and editors, each with one trait of its own.
+# `SEED=2 T=3 scripts/cases/make.sh FOLDER` makes others of the same kinds.
+[[ -z $verbose ]] || echo "fixtures: cases"
+bash "$root/scripts/cases/make.sh" "$work/cases" >/dev/null 9<&- || {
+    echo "fixtures: scripts/cases/make.sh failed" >&2
+    exit 1
+}
 
 echo "$stamp" >.stamp
 count=$(find . -type f ! -name .stamp | wc -l)

@@ -37,7 +37,10 @@ pub use limits::{Cancel, CancelReason, Limits};
 pub use output::{FileOutput, Output, WriteSeek};
 pub use picture::{PictureProbe, probe_picture};
 pub use plan::{AudioFrom, AudioPlan, Force, Plan, PlanRequest, VideoPlan, plan};
-pub use probe::{AudioInfo, ColorInfo, ContainerInfo, OtherStreams, Probe, VideoInfo, probe};
+pub use probe::{
+    AudioInfo, AudioTrack, ColorInfo, ContainerInfo, OtherStreams, Probe, UnusedAudio, VideoInfo,
+    probe,
+};
 pub use profile::{AudioSettings, Preset, Profile, VideoSettings};
 pub use render::{Damage, Event, PosterInfo, PosterTo, Progress, Render, Report, Timings, render};
 pub use verify::{

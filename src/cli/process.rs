@@ -17,7 +17,8 @@ use super::{Exit, say};
 use crate::config::Config;
 use crate::job::{Code, Failure, Party};
 use crate::media::{
-    self, Cancel, CancelReason, Event, Force, MediaCode, MediaError, Preset, Render, Report,
+    self, AudioTrack, Cancel, CancelReason, Event, Force, MediaCode, MediaError, Preset, Render,
+    Report,
 };
 use check::Task;
 use marks::Marks;
@@ -57,6 +58,9 @@ pub(super) struct ProcessArgs {
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Encoding",
           value_parser = clap::value_parser!(u16).range(0..=128))]
     threads: u16,
+    /// The track of sound to take: its number from 1, or its language.
+    #[arg(long, value_name = "N|LANG", help_heading = "Encoding")]
+    audio_track: Option<AudioTrack>,
     /// Also write a poster: one good frame as JPEG.
     #[arg(long, value_name = "FILE")]
     poster: Option<PathBuf>,
@@ -168,6 +172,7 @@ fn work(task: &Task, cancel: &Cancel) -> Result<Report, Failure> {
         before: None,
         audio_source: None,
         main_is_silent: false,
+        audio_track: task.audio_track.clone(),
         profile: task.profile.clone(),
         watermarks: task.watermarks.clone(),
         poster: poster

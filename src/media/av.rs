@@ -38,7 +38,7 @@ mod stream;
 pub(crate) use codec::{CodecParams, decoder_name};
 pub(crate) use components::missing;
 pub(crate) use decode::{Decoder, DecoderOptions, Received};
-pub(crate) use demux::{Demuxer, OpenError, OpenOptions};
+pub(crate) use demux::{Ahead, Demuxer, GIF_BASE, OpenError, OpenOptions, shown_for};
 pub(crate) use encode::{AacSettings, Encoder, X264Settings};
 pub(crate) use error::AvError;
 pub(crate) use filter::{Entry, Exit, Graph, Node, VideoSource};

@@ -24,7 +24,7 @@ pub struct Limits {
     pub analyze_duration_ms: u64,
     /// Width × height of one frame.
     pub max_pixels: u64,
-    /// Frames per second, average.
+    /// Frames within a second. What is faster than a profile wants is thinned out.
     pub max_fps: f64,
     /// Length of the video in milliseconds.
     pub max_duration_ms: u64,
@@ -57,7 +57,7 @@ impl Default for Limits {
             analyze_duration_ms: 10_000,
             // 8K UHD and a little for padding.
             max_pixels: 8192 * 4608,
-            max_fps: 240.0,
+            max_fps: 1000.0,
             max_duration_ms: 30 * 60 * 1000,
             max_frames: 240_000,
             // Pauses of screen recordings stay far below; a forged gap is hundreds of times longer

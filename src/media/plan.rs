@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::error::{MediaCode, MediaError};
 use super::limits::Limits;
 use super::playable::obstacle;
-use super::probe::{AudioInfo, Probe, VideoInfo};
+use super::probe::{AudioInfo, Probe, UnusedAudio, VideoInfo};
 use super::profile::Profile;
 use super::watermark::{MAX_LAYERS, Placement, Rectangle};
 
@@ -206,6 +206,10 @@ pub fn plan(request: &PlanRequest<'_>) -> Result<Plan, MediaError> {
     })
 }
 
+/// What is faster is thinned out to this where the profile has no cap: screens show no
+/// more, and phones record no more.
+const USUAL_FPS: f64 = 240.0;
+
 fn plan_video(
     request: &PlanRequest<'_>,
     video: &VideoInfo,
@@ -214,7 +218,8 @@ fn plan_video(
 ) -> VideoPlan {
     let settings = &request.profile.video;
     let tone_map = is_hdr(video);
-    let mut fps = settings.max_fps.filter(|most| video.fps > most * 1.01);
+    let most = settings.max_fps.unwrap_or(USUAL_FPS);
+    let mut fps = Some(most).filter(|most| video.fps > most * 1.01);
     let mut reasons: Vec<String> = Vec::new();
     let before = request.before.and_then(|before| before.video.as_ref());
     if let Some(before) = before {
@@ -239,6 +244,11 @@ fn plan_video(
     }
     if tone_map {
         reasons.push("HDR becomes standard range".into());
+    }
+    if let Some([left, top, width, height]) = video.crop {
+        reasons.push(format!(
+            "the container shows {width}×{height} of it, from {left}, {top}"
+        ));
     }
     if video.rotation != 0 || video.flipped {
         reasons.push(format!("it is turned upright by {}°", video.rotation));
@@ -388,13 +398,13 @@ fn plan_audio(request: &PlanRequest<'_>) -> AudioPlan {
             Some(audio) => (AudioFrom::Source, audio),
             None => {
                 return AudioPlan::None {
-                    reason: "neither video has sound".into(),
+                    reason: format!("neither video has sound{}", left_out(request.main)),
                 };
             }
         },
         (None, None) => {
             return AudioPlan::None {
-                reason: "the video has no sound".into(),
+                reason: silence(request.main),
             };
         }
     };
@@ -406,10 +416,14 @@ fn plan_audio(request: &PlanRequest<'_>) -> AudioPlan {
         AudioFrom::Source => "the source's sound is put back; ",
     };
     let reasons = audio_reasons(request, audio);
+    let tracks = match (from, request.audio_from) {
+        (AudioFrom::Source, Some(source)) => which_track(source),
+        _ => which_track(request.main),
+    };
     if reasons.is_empty() {
         return AudioPlan::Copy {
             from,
-            reason: format!("{origin}it already is AAC"),
+            reason: format!("{origin}it already is AAC{tracks}"),
         };
     }
     let settings = &request.profile.audio;
@@ -419,8 +433,43 @@ fn plan_audio(request: &PlanRequest<'_>) -> AudioPlan {
         sample_rate: settings.sample_rate,
         channels,
         bit_rate: settings.bit_rate * u64::from(channels) / 2,
-        reason: format!("{origin}{}", reasons.join("; ")),
+        reason: format!("{origin}{}{tracks}", reasons.join("; ")),
     }
+}
+
+/// Why there is no sound, where tracks of it are announced.
+fn silence(probe: &Probe) -> String {
+    match probe.unused_audio.as_slice() {
+        [] => "the video has no sound".to_owned(),
+        [one] => format!("the track of sound is not taken: {}", one.reason),
+        _ => format!("no track of sound is taken{}", left_out(probe)),
+    }
+}
+
+/// Which of several tracks is taken, and why the others are not.
+fn which_track(probe: &Probe) -> String {
+    let taken = probe.audio.as_ref().and_then(|audio| audio.track);
+    taken.map_or_else(String::new, |track| {
+        format!("; track {track} is taken{}", left_out(probe))
+    })
+}
+
+fn left_out(probe: &Probe) -> String {
+    let each = probe.unused_audio.iter().map(|unused| {
+        let language = unused
+            .language
+            .as_ref()
+            .filter(|language| *language != "und");
+        let language = language.map_or_else(String::new, |language| format!(", {language}"));
+        let UnusedAudio {
+            track,
+            codec,
+            reason,
+            ..
+        } = unused;
+        format!("; track {track} ({codec}{language}) is not: {reason}")
+    });
+    each.collect()
 }
 
 fn audio_reasons(request: &PlanRequest<'_>, audio: &AudioInfo) -> Vec<String> {

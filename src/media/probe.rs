@@ -2,20 +2,28 @@
 
 mod describe;
 mod info;
+mod layout;
+mod pace;
+mod sniff;
+mod tracks;
 
 pub(crate) use describe::{display_size, frame_rate};
-pub use info::{AudioInfo, ColorInfo, ContainerInfo, OtherStreams, Probe, VideoInfo};
+pub use info::{AudioInfo, ColorInfo, ContainerInfo, OtherStreams, Probe, UnusedAudio, VideoInfo};
+pub(crate) use layout::{Crop, Ending};
+pub use tracks::AudioTrack;
+pub(crate) use tracks::Choice;
 
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use self::describe::{describe, faststart, is_mp4_family};
+use self::describe::{Described, describe, is_mp4_family};
+use self::layout::{Layout, TrackKind};
+use self::pace::Pace;
 use super::av::{self, Demuxer, Kind, OpenError, OpenOptions, StreamInfo};
 use super::error::{MediaCode, MediaError};
 use super::input::Input;
 use super::limits::{Cancel, Guard, Limits};
-use super::picture;
-use super::ratio::Time;
+use super::ratio::{Ratio, Time};
 
 /// Reads a container's headers and says what is in it.
 ///
@@ -39,6 +47,12 @@ pub(crate) struct Opened {
     pub probe: Probe,
     pub video: StreamInfo,
     pub audio: Option<StreamInfo>,
+    /// The part of the coded picture that is shown.
+    pub crop: Option<Crop>,
+    /// Whether the file ends where it says.
+    pub ending: Ending,
+    /// Streams of sound that were announced and not found while probing.
+    pub awaited: Vec<usize>,
 }
 
 impl Opened {
@@ -62,7 +76,7 @@ pub(crate) fn open(
     limits: &Limits,
     guard: &Arc<Guard>,
 ) -> Result<Opened, MediaError> {
-    open_at("open", input, limits, guard)
+    open_as("open", input, &Choice::default(), limits, guard)
 }
 
 /// As [`open()`], for a stage whose failures mean something else to callers.
@@ -72,33 +86,41 @@ pub(crate) fn open_at(
     limits: &Limits,
     guard: &Arc<Guard>,
 ) -> Result<Opened, MediaError> {
+    open_as(stage, input, &Choice::default(), limits, guard)
+}
+
+/// As [`open()`], with something known about the tracks.
+pub(crate) fn open_as(
+    stage: &str,
+    input: &dyn Input,
+    choice: &Choice,
+    limits: &Limits,
+    guard: &Arc<Guard>,
+) -> Result<Opened, MediaError> {
     av::init();
     av::log::clear();
-    open_inner(input, limits, guard).map_err(|error| error.at(stage).with_log())
+    open_inner(input, choice, limits, guard).map_err(|error| error.at(stage).with_log())
 }
 
 fn open_inner(
     input: &dyn Input,
+    choice: &Choice,
     limits: &Limits,
     guard: &Arc<Guard>,
 ) -> Result<Opened, MediaError> {
     guard.check()?;
     let bytes = checked_length(input, limits.max_bytes)?;
-    let mut reader = input
-        .open()
-        .map_err(|error| unreadable(&input.describe(), &error))?;
+    let unread = |error: io::Error| unreadable(&input.describe(), &error);
+    let mut reader = input.open().map_err(unread)?;
     let mut head = Vec::new();
     reader
         .by_ref()
-        .take(16)
+        .take(sniff::HEAD)
         .read_to_end(&mut head)
         .and_then(|_| reader.rewind())
-        .map_err(|error| unreadable(&input.describe(), &error))?;
-    if picture::sniff(&head).is_some() {
-        return Err(MediaError::new(
-            MediaCode::NotAVideo,
-            "this is a still picture, not a video",
-        ));
+        .map_err(unread)?;
+    if let Some(refusal) = sniff::refusal(&head) {
+        return Err(refusal);
     }
     let options = OpenOptions {
         probe_size: limits.probe_size,
@@ -106,46 +128,131 @@ fn open_inner(
         max_streams: limits.max_streams,
         max_pixels: limits.max_pixels,
     };
-    let demuxer = Demuxer::open(reader, bytes, options, Arc::clone(guard))
-        .map_err(|error| open_error(error, &input.describe(), guard))?;
+    let mut demuxer = match Demuxer::open(reader, bytes, options, Arc::clone(guard)) {
+        Ok(demuxer) => demuxer,
+        Err(error) => {
+            let looks_like_mp4 = head.get(4..8) == Some(b"ftyp");
+            let layout = looks_like_mp4
+                .then(|| input.open().ok())
+                .flatten()
+                .map(|mut reader| Layout::read("mp4", reader.as_mut(), bytes));
+            return Err(open_error(error, &input.describe(), guard).unless_cut(layout.as_ref()));
+        }
+    };
+    let layout = input
+        .open()
+        .ok()
+        .map(|mut reader| Layout::read(demuxer.format(), reader.as_mut(), bytes))
+        .unwrap_or_default();
     let streams = demuxer.streams();
     // A cut index leaves tracks that never say what they are.
     if streams.iter().all(|stream| stream.kind == Kind::Data) {
-        return Err(MediaError::new(
-            MediaCode::DamagedMedia,
-            "the file breaks off in its headers",
-        ));
+        // Text with a few bytes in the right places passes for a stream of nothing.
+        let code = match streams.is_empty() {
+            true => MediaCode::DamagedMedia,
+            false => MediaCode::Truncated,
+        };
+        return Err(MediaError::new(code, "the file breaks off in its headers"));
     }
-    let video = choose_video(&streams)
+    let mut video = tracks::video(&streams)
         .ok_or_else(|| MediaError::new(MediaCode::NoVideoStream, "there is no video in the file"))?
         .clone();
-    let audio = choose(&streams, Kind::Audio).cloned();
-    for stream in [Some(&video), audio.as_ref()].into_iter().flatten() {
-        if av::decoder_name(&stream.codec).is_none() {
+    let track_of = |stream: &StreamInfo, kind: Kind, of: TrackKind| {
+        let same = streams
+            .iter()
+            .filter(|other| other.kind == kind && !other.attached_picture);
+        let nth = same.take_while(|other| other.index != stream.index).count();
+        layout.track(of, nth)
+    };
+    let encrypted = |stream: &StreamInfo| {
+        let track = match stream.kind {
+            Kind::Video => track_of(stream, Kind::Video, TrackKind::Video),
+            _ => track_of(stream, Kind::Audio, TrackKind::Audio),
+        };
+        track.is_some_and(|track| track.encrypted)
+    };
+    if let Some(error) = tracks::unusable(&video, &encrypted) {
+        return Err(error.about("the video: "));
+    }
+    refuse_foreign_dynamic_range(&video)?;
+    let is_mp4 = is_mp4_family(demuxer.format());
+    // Where the index counts the pictures, a track that it counts nothing of is empty.
+    let counted = is_mp4 && video.frames > 0;
+    let empty = |stream: &StreamInfo| counted && stream.frames == 0;
+    let sound = tracks::sound(&demuxer, &streams, &encrypted, &empty, choice)?;
+    let crop = track_of(&video, Kind::Video, TrackKind::Video)
+        .and_then(|track| track.crop)
+        .filter(|crop| crop.left + crop.width <= video.width)
+        .filter(|crop| crop.top + crop.height <= video.height);
+    if let Some(aspect) = crop.and_then(|crop| crop.sample_aspect) {
+        video.sample_aspect = aspect;
+    }
+    if let Some((pictures, length)) = layout.animation {
+        video.frames = pictures;
+        video.duration = Some(length.ticks(video.time_base)).filter(|length| *length > 0);
+        let seconds = Time::ZERO.max(length).millis() as f64 / 1000.0;
+        video.average_rate = Ratio::approximate(pictures as f64 / seconds.max(0.01));
+    } else if !counted || frame_rate(&video).as_f64() > limits.max_fps {
+        let pace = Pace::measure(&mut demuxer, &video, limits)
+            .map_err(|error| open_error(error, &input.describe(), guard))?;
+        if pace.nothing {
             return Err(MediaError::new(
-                MediaCode::UnsupportedCodec,
-                format!("the codec {} is not supported", stream.codec),
-            )
-            .on_stream(stream.index));
+                MediaCode::Truncated,
+                "there is a header, and no video behind it: the recording was not finished, or \
+                 the file breaks off",
+            ));
+        }
+        pace.check(limits)
+            .map_err(|error| error.on_stream(video.index))?;
+        if let Some(rate) = pace.rate(&video) {
+            video.average_rate = rate;
+        }
+        // What a header counts that is no table of the pictures is no proof.
+        if !counted {
+            video.frames = 0;
         }
     }
-    let faststart = is_mp4_family(demuxer.format())
-        .then(|| {
-            input
-                .open()
-                .ok()
-                .and_then(|reader| faststart(reader).ok())
-                .flatten()
-        })
-        .flatten();
-    let probe = describe(&demuxer, &streams, &video, audio.as_ref(), bytes, faststart);
+    let probe = describe(Described {
+        demuxer: &demuxer,
+        streams: &streams,
+        video: &video,
+        audio: sound.taken.as_ref(),
+        audio_number: sound.number,
+        unused_audio: sound.unused,
+        counted,
+        crop,
+        bytes,
+        faststart: layout.index_first,
+    });
     check_limits(&probe, &video, limits)?;
     Ok(Opened {
         demuxer,
         probe,
         video,
-        audio,
+        audio: sound.taken,
+        crop,
+        ending: layout.ending,
+        awaited: sound.awaited,
     })
+}
+
+/// Dolby Vision without a base layer that others can show: shown by its numbers, white
+/// is green and faces are purple.
+fn refuse_foreign_dynamic_range(video: &StreamInfo) -> Result<(), MediaError> {
+    match video.dolby_vision {
+        // Up to profile 7 the compatibility is not always written, and 5 has none.
+        Some((profile, compatible)) if profile == 5 || (profile > 7 && compatible == 0) => {
+            Err(MediaError::new(
+                MediaCode::HdrNotSupported,
+                format!(
+                    "this is Dolby Vision of profile {profile}, which has no picture that others \
+                     than its own players can show"
+                ),
+            )
+            .on_stream(video.index))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Size of the input, refusing empty and oversized ones.
@@ -184,11 +291,14 @@ pub(crate) fn open_error(error: OpenError, name: &str, guard: &Guard) -> MediaEr
         OpenError::Io(error) => unreadable(name, &error),
         OpenError::Unknown => MediaError::new(
             MediaCode::UnsupportedFormat,
-            "the file is not in a video format we know",
+            format!(
+                "the file is not in a video format we know; {}",
+                sniff::TAKEN
+            ),
         ),
         OpenError::Refused(name) => MediaError::new(
             MediaCode::UnsupportedFormat,
-            format!("the format {name} is not supported"),
+            format!("{} is not supported; {}", sniff::name(&name), sniff::TAKEN),
         ),
         OpenError::TooManyStreams => {
             MediaError::new(MediaCode::TooManyStreams, "the file has too many streams")
@@ -197,10 +307,33 @@ pub(crate) fn open_error(error: OpenError, name: &str, guard: &Guard) -> MediaEr
             MediaError::new(MediaCode::Cancelled, "the work was stopped")
         }
         OpenError::Libav(error) if error.is_memory() => memory_limit(),
-        OpenError::Libav(error) => MediaError::new(
+        // What libav had to say about it is for the log.
+        OpenError::Libav(_) => MediaError::new(
             MediaCode::DamagedMedia,
-            format!("the file cannot be read: {error}"),
+            "the file is damaged: its headers cannot be read",
         ),
+    }
+}
+
+impl MediaError {
+    /// Of a file that does not open, says so where that is because its index is gone.
+    fn unless_cut(self, layout: Option<&Layout>) -> Self {
+        if self.code != MediaCode::DamagedMedia || !layout.is_some_and(|found| found.index_missing)
+        {
+            return self;
+        }
+        Self {
+            code: MediaCode::Truncated,
+            message: "its index is missing: the recording was not finished, or the file breaks \
+                      off"
+            .to_owned(),
+            ..self
+        }
+    }
+
+    fn about(mut self, what: &str) -> Self {
+        self.message.insert_str(0, what);
+        self
     }
 }
 
@@ -210,26 +343,6 @@ pub(crate) fn memory_limit() -> MediaError {
         MediaCode::MemoryLimit,
         "the file asks for more memory than one piece of it may take",
     )
-}
-
-fn choose(streams: &[StreamInfo], kind: Kind) -> Option<&StreamInfo> {
-    let mut candidates = streams.iter().filter(|stream| stream.kind == kind);
-    let first = candidates.clone().next();
-    candidates.find(|stream| stream.default).or(first)
-}
-
-/// The default stream first, then the largest; cover pictures never.
-fn choose_video(streams: &[StreamInfo]) -> Option<&StreamInfo> {
-    streams
-        .iter()
-        .filter(|stream| stream.kind == Kind::Video && !stream.attached_picture)
-        .max_by_key(|stream| {
-            (
-                stream.default,
-                u64::from(stream.width) * u64::from(stream.height),
-                usize::MAX - stream.index,
-            )
-        })
 }
 
 fn check_limits(probe: &Probe, video: &StreamInfo, limits: &Limits) -> Result<(), MediaError> {
@@ -258,13 +371,6 @@ fn check_limits(probe: &Probe, video: &StreamInfo, limits: &Limits) -> Result<()
                 "{}×{} is more than {} pixels",
                 video.width, video.height, limits.max_pixels
             ),
-        );
-    }
-    let fps = frame_rate(video).as_f64();
-    if fps > limits.max_fps {
-        return refuse(
-            MediaCode::FrameRateTooHigh,
-            format!("{fps:.2} frames per second, {} are allowed", limits.max_fps),
         );
     }
     let duration_ms = probe

@@ -33,6 +33,19 @@ impl Ratio {
         Self::new(self.den, self.num)
     }
 
+    /// A fraction of large numbers, where it can be written with small ones.
+    pub(crate) fn reduced(num: u64, den: u64) -> Option<Self> {
+        let (mut one, mut other) = (num, den);
+        while other > 0 {
+            (one, other) = (other, one % other);
+        }
+        let ratio = Self::new(
+            i32::try_from(num.checked_div(one)?).ok()?,
+            i32::try_from(den.checked_div(one)?).ok()?,
+        );
+        ratio.is_valid().then_some(ratio)
+    }
+
     /// The nearest fraction with a denominator that libav's muxers accept.
     pub(crate) fn approximate(value: f64) -> Self {
         // NTSC rates are x·1000/1001; everything else is exact in thousandths.

@@ -37,7 +37,7 @@ use super::input::Input;
 use super::limits::{Cancel, Guard, Limits};
 use super::output::Output;
 use super::plan::{AudioPlan, Force, Plan, VideoPlan, length_ms};
-use super::probe::Probe;
+use super::probe::{AudioTrack, Choice, Probe};
 use super::profile::Profile;
 use super::verify::{
     AudioExpectation, Checks, Expectation, Verified, require_lively, verify_guarded,
@@ -52,6 +52,8 @@ pub struct Render {
     /// What `main` continues: the result holds both, one after the other, as one
     /// video. Sound is then that of both and `audio_source` is not used.
     pub before: Option<Arc<dyn Input>>,
+    /// The track of sound to take of `main`; else the first that can be used.
+    pub audio_track: Option<AudioTrack>,
     /// The user's source: its sound is put back when `main` has none.
     pub audio_source: Option<Arc<dyn Input>>,
     /// Encoding settings.
@@ -128,16 +130,23 @@ fn run(
     on_event: &mut dyn FnMut(Event),
 ) -> Result<Report, MediaError> {
     let started = Instant::now();
-    let done = match attempt(render, render.force, output, guard, on_event) {
-        Err(Setback::CannotCopy(reason)) => {
-            let force = Force {
-                video: true,
-                because: Some(reason),
-                ..render.force
-            };
-            attempt(render, force, output, guard, on_event)
+    let mut force = render.force;
+    let mut choice = Choice {
+        audio_track: render.audio_track.clone(),
+        silent: Vec::new(),
+    };
+    let done = loop {
+        match attempt(render, force, &choice, output, guard, on_event) {
+            Err(Setback::CannotCopy(reason)) if !force.video => {
+                force.video = true;
+                force.because = Some(reason);
+            }
+            // Another track may do, or the source's; each is tried once.
+            Err(Setback::NoSound(stream)) if !choice.silent.contains(&stream) => {
+                choice.silent.push(stream);
+            }
+            other => break other,
         }
-        other => other,
     };
     let Done {
         plan,
@@ -200,6 +209,8 @@ pub(crate) enum Setback {
     Failed(MediaError),
     /// The picture has to be encoded after all, for this reason.
     CannotCopy(&'static str),
+    /// This stream of the main input was announced as sound, and nothing came on it.
+    NoSound(usize),
 }
 
 impl From<MediaError> for Setback {
@@ -216,6 +227,11 @@ impl Setback {
                 MediaCode::Internal,
                 format!("encoding was no way out either: {reason}"),
             ),
+            Self::NoSound(stream) => MediaError::new(
+                MediaCode::DamagedMedia,
+                "sound is announced, and nothing comes",
+            )
+            .on_stream(stream),
         }
     }
 }
@@ -232,12 +248,13 @@ struct Done {
 fn attempt(
     render: &Render,
     force: Force,
+    choice: &Choice,
     output: &mut dyn Output,
     guard: &Arc<Guard>,
     on_event: &mut dyn FnMut(Event),
 ) -> Result<Done, Setback> {
     let started = Instant::now();
-    let job = Job::open(render, force, guard)?;
+    let job = Job::open(render, force, choice, guard)?;
     let (plan, probe) = (job.plan.clone(), job.main.probe.clone());
     on_event(Event::Planned(Box::new(plan.clone())));
     let open_ms = elapsed(started);

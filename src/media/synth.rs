@@ -230,6 +230,7 @@ fn run(
         guard: Arc::clone(guard),
         ahead: AHEAD,
         name: input.describe(),
+        sounds: 0,
     };
     pass.read_all(&mut |_, _| {})?;
     if extra_seconds > 0.0 {

@@ -299,6 +299,8 @@ fn require_whole(opened: &Opened, read: &Read, nominal: i64) -> Result<(), Media
         claimed_frames: opened.video.frames,
         frames: read.frames,
         longest_ms: to_millis(read.longest, base),
+        ending: opened.ending,
+        bytes: opened.probe.container.bytes,
     }
     .check()?;
     match &read.broken {

@@ -121,6 +121,7 @@ fn assemble(
                 audio_source,
                 profile: task.profile,
                 main_is_silent: task.main_is_silent,
+                audio_track: task.audio_track,
                 watermarks: marks.collect::<Option<_>>()?,
                 force: Force {
                     video: task.force_video,

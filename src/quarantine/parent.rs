@@ -156,6 +156,7 @@ fn parts(work: Work, limits: &Limits) -> Parts {
                 audio_source,
                 profile,
                 main_is_silent,
+                audio_track,
                 watermarks,
                 force,
                 poster,
@@ -169,6 +170,7 @@ fn parts(work: Work, limits: &Limits) -> Parts {
                 audio_source: audio_source.is_some(),
                 profile,
                 main_is_silent,
+                audio_track,
                 watermarks: watermarks
                     .iter()
                     .map(|mark| mark.placement.clone())

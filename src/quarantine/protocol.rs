@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::bounds::Bounds;
 use crate::media::{
-    Checks, ErrorContext, Expectation, Limits, MediaCode, MediaError, PictureProbe, Placement,
-    Probe, Profile, Report, Verified,
+    AudioTrack, Checks, ErrorContext, Expectation, Limits, MediaCode, MediaError, PictureProbe,
+    Placement, Probe, Profile, Report, Verified,
 };
 
 /// Media bytes in one frame: what fills the pipe a few times over.
@@ -148,6 +148,7 @@ pub(super) struct RenderTask {
     pub(super) audio_source: bool,
     pub(super) profile: Profile,
     pub(super) main_is_silent: bool,
+    pub(super) audio_track: Option<AudioTrack>,
     pub(super) watermarks: Vec<Placement>,
     /// Whether a poster is made.
     pub(super) poster: bool,

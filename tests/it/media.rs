@@ -8,6 +8,7 @@ mod layers;
 mod limits;
 #[cfg(target_os = "linux")]
 mod nested;
+mod people;
 mod probe;
 mod profiles;
 mod reference;

@@ -54,6 +54,7 @@ fn render(clip: &Path, logo: &Path) -> Render {
         audio_source: Some(input(clip)),
         profile: Profile::builtin("web").unwrap(),
         main_is_silent: false,
+        audio_track: None,
         watermarks: vec![Watermark {
             image: input(logo),
             placement: Placement {

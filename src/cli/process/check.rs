@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::ProcessArgs;
 use crate::config::Config;
-use crate::media::{Checks, FileInput, Limits, Profile, Watermark};
+use crate::media::{AudioTrack, Checks, FileInput, Limits, Profile, Watermark};
 
 /// Flags and settings, found to be in order.
 #[derive(Debug)]
@@ -24,6 +24,7 @@ pub(super) struct Task {
     pub(super) max_allocation: u64,
     pub(super) threads: usize,
     pub(super) overwrite: bool,
+    pub(super) audio_track: Option<AudioTrack>,
     /// The quality was asked for by a flag.
     pub(super) wants_encode: bool,
 }
@@ -67,6 +68,7 @@ impl ProcessArgs {
             max_allocation: config.max_allocation,
             threads: self.threads.into(),
             overwrite: self.overwrite,
+            audio_track: self.audio_track.clone(),
             wants_encode: self.crf.is_some() || self.preset.is_some(),
         })
     }
@@ -225,6 +227,7 @@ impl Task {
             max_allocation: crate::media::DEFAULT_MAX_ALLOCATION,
             threads: 0,
             overwrite: false,
+            audio_track: None,
             wants_encode: false,
         }
     }

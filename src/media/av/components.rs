@@ -8,7 +8,7 @@ use std::ffi::{CStr, CString};
 use ffmpeg_sys_next as ffi;
 
 use super::codec::decoders;
-use super::demux::FORMATS;
+use super::demux::{FORMATS, RECOGNISERS};
 use super::{has_encoder, has_filter};
 
 /// Encoders: the result, its sound, the poster.
@@ -26,6 +26,7 @@ const FILTERS: &[&CStr] = &[
     c"hflip",
     c"vflip",
     c"transpose",
+    c"bwdif",
     c"fps",
     c"scale",
     c"format",
@@ -53,7 +54,8 @@ const SPARE: &[&str] = &["decoder libdav1d", "filter zscale", "filter tonemap"];
 fn listed() -> Vec<(&'static str, String)> {
     let text = |name: &&CStr| name.to_string_lossy().into_owned();
     let mut all = Vec::new();
-    all.extend(FORMATS.split(',').map(|name| ("demuxer", name.to_owned())));
+    let demuxers = FORMATS.split(',').chain(RECOGNISERS.split(','));
+    all.extend(demuxers.map(|name| ("demuxer", name.to_owned())));
     all.extend(decoders().map(|name| ("decoder", name.to_owned())));
     all.extend(ENCODERS.iter().map(|name| ("encoder", text(name))));
     all.extend(MUXERS.iter().map(|name| ("muxer", text(name))));
@@ -114,9 +116,15 @@ mod tests {
 
     #[test]
     fn the_recipe_enables_what_is_named_here_and_nothing_else() {
+        // `configure` has names of its own for these.
+        let configured = |name: String| match name.as_str() {
+            "mpeg" => "mpegps".to_owned(),
+            "msmpeg4" => "msmpeg4v3".to_owned(),
+            _ => name,
+        };
         let ours: BTreeSet<String> = listed()
             .into_iter()
-            .map(|(kind, name)| format!("{kind} {name}"))
+            .map(|(kind, name)| format!("{kind} {}", configured(name)))
             .collect();
         // libav asks for these two by itself, for the codecs and formats above.
         let (inner, recipe): (BTreeSet<_>, BTreeSet<_>) = recipe()

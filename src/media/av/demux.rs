@@ -5,6 +5,7 @@
 //! a fixed list, the name of the file is never shown to libav, and every
 //! attempt to open something nested is refused.
 
+use std::collections::VecDeque;
 use std::ffi::CString;
 use std::io::{self, Read};
 use std::os::raw::{c_char, c_int, c_void};
@@ -23,10 +24,26 @@ use crate::media::limits::Guard;
 use crate::media::ratio::{Ratio, Time};
 
 /// Demuxers we let near untrusted bytes, by libav's names.
-pub(super) const FORMATS: &str = "mov,matroska,avi,mpegts,gif";
+pub(super) const FORMATS: &str = "mov,matroska,avi,mpegts,gif,flv,mpeg";
+/// Demuxers that recognise what a transport stream does not name. They are never
+/// opened; what they recognise is decoded or refused by [`whitelist`].
+pub(super) const RECOGNISERS: &str = "aac,ac3,eac3,dts,truehd,h264,hevc,loas,m4v,mp3,mpegvideo";
 /// Bytes looked at to recognise the container. Long enough for an ID3 tag or
 /// a transport stream with junk in front.
 const SNIFFED: u64 = 256 << 10;
+
+/// Time base of a GIF.
+pub(crate) const GIF_BASE: Ratio = Ratio::new(1, 100);
+
+/// How long a picture of a GIF is shown that asks for `delay`, in hundredths of a
+/// second: as browsers do it, which take less than two for a mistake.
+pub(crate) fn shown_for(delay: i64) -> i64 {
+    if delay < 2 { 10 } else { delay }
+}
+
+/// Most that is read ahead: a few seconds of an ordinary video.
+const AHEAD_BYTES: usize = 16 << 20;
+const AHEAD_PACKETS: usize = 8192;
 
 /// What may be spent on opening a container.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +55,7 @@ pub(crate) struct OpenOptions {
 }
 
 /// Why a container did not open.
+#[derive(Debug)]
 pub(crate) enum OpenError {
     Io(io::Error),
     /// Nothing libav knows.
@@ -108,6 +126,22 @@ pub(crate) struct Demuxer {
     io: Io,
     guard: Arc<Guard>,
     format: String,
+    /// Packets that were looked at and are yet to be read, and why there were no more.
+    ahead: VecDeque<Packet>,
+    ahead_error: Option<OpenError>,
+    /// Streams to read; empty is all.
+    kept: Vec<usize>,
+    /// Of a GIF: when the next picture is shown.
+    gif_clock: Option<i64>,
+}
+
+/// What was seen by looking ahead.
+#[derive(Debug, Default)]
+pub(crate) struct Ahead {
+    /// When the pictures of the stream in question are shown, in order.
+    pub shown: Vec<Time>,
+    /// The file was seen to its end.
+    pub all: bool,
 }
 
 impl Demuxer {
@@ -168,7 +202,11 @@ impl Demuxer {
             context,
             io,
             guard,
+            gif_clock: (format == "gif").then_some(0),
             format,
+            ahead: VecDeque::new(),
+            ahead_error: None,
+            kept: Vec::new(),
         };
         if demuxer.stream_count() > options.max_streams as usize {
             return Err(OpenError::TooManyStreams);
@@ -272,6 +310,7 @@ impl Demuxer {
 
     /// Tells the demuxer to drop every stream that is not in `wanted`.
     pub(crate) fn keep_only(&mut self, wanted: &[usize]) {
+        self.kept = wanted.to_vec();
         for index in 0..self.stream_count() {
             // AVDISCARD_ALL is 48, AVDISCARD_DEFAULT 0.
             let value = if wanted.contains(&index) { 0 } else { 48 };
@@ -288,6 +327,19 @@ impl Demuxer {
     /// # Errors
     /// libav's, or the reader's own I/O error if that was the cause.
     pub(crate) fn read(&mut self, packet: &mut Packet) -> Result<bool, OpenError> {
+        while let Some(seen) = self.ahead.pop_front() {
+            if self.kept.is_empty() || self.kept.contains(&seen.stream()) {
+                *packet = seen;
+                return Ok(true);
+            }
+        }
+        if let Some(error) = self.ahead_error.take() {
+            return Err(error);
+        }
+        self.read_next(packet)
+    }
+
+    fn read_next(&mut self, packet: &mut Packet) -> Result<bool, OpenError> {
         packet.clear();
         if self.guard.tripped() {
             return Err(AvError::new(ffi::AVERROR_EXIT, "av_read_frame").into());
@@ -301,11 +353,67 @@ impl Demuxer {
             return Ok(false);
         }
         check(code, "av_read_frame")?;
+        // Releases of libav differ in what they make of a delay of a hundredth.
+        if let Some(clock) = &mut self.gif_clock {
+            let shown = shown_for(packet.duration());
+            packet.set_pts(*clock);
+            packet.set_dts(*clock);
+            packet.set_duration(shown);
+            *clock = clock.saturating_add(shown);
+        }
         Ok(true)
+    }
+
+    /// Looks at the packets to come, which are read afterwards as if nothing had been
+    /// seen, until `span` of one stream or `pictures` of it have been seen, or what
+    /// may be held is reached.
+    pub(crate) fn look_ahead(
+        &mut self,
+        stream: usize,
+        base: Ratio,
+        span: Time,
+        pictures: usize,
+    ) -> Result<Ahead, OpenError> {
+        let mut seen = Ahead::default();
+        let mut bytes = 0usize;
+        let mut first = None;
+        while self.ahead.len() < AHEAD_PACKETS && bytes < AHEAD_BYTES {
+            let mut packet = Packet::new()?;
+            match self.read_next(&mut packet) {
+                Ok(true) => {}
+                Ok(false) => {
+                    seen.all = true;
+                    break;
+                }
+                Err(error) => {
+                    self.ahead_error = Some(error);
+                    break;
+                }
+            }
+            bytes = bytes.saturating_add(packet.len());
+            let at = (packet.stream() == stream && packet.len() > 0)
+                .then(|| packet.pts().or(packet.dts()))
+                .flatten();
+            self.ahead.push_back(packet);
+            if let Some(at) = at {
+                let at = Time::of(at, base);
+                seen.shown.push(at);
+                if at - *first.get_or_insert(at) > span || seen.shown.len() >= pictures {
+                    break;
+                }
+            }
+        }
+        seen.shown.sort();
+        Ok(seen)
     }
 
     /// Seeks to the key frame at or before `at` (in the stream's time base).
     pub(crate) fn seek(&mut self, stream: usize, at: i64) -> Result<(), OpenError> {
+        if self.gif_clock.is_some() {
+            return Err(AvError::invalid("av_seek_frame").into());
+        }
+        self.ahead.clear();
+        self.ahead_error = None;
         let index = c_int::try_from(stream).unwrap_or(0);
         // SAFETY: the context is valid and exclusively ours.
         let code = unsafe {

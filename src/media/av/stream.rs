@@ -1,11 +1,13 @@
 //! Plain facts about the streams of an open container.
 
+use std::ffi::CStr;
 use std::os::raw::{c_char, c_int};
 
 use ffmpeg_sys_next as ffi;
 
 use super::codec::describe;
 use super::demux::Demuxer;
+use super::dictionary::dictionary_text;
 use super::{int_field, ratio, timestamp};
 use crate::media::color::Color;
 use crate::media::ratio::{Ratio, Time};
@@ -43,6 +45,11 @@ pub(crate) struct StreamInfo {
     pub sample_aspect: Ratio,
     pub color: Color,
     pub display_matrix: Option<[i32; 9]>,
+    /// Dolby Vision: its profile, and the number of what its base layer is compatible
+    /// with, 0 for nothing.
+    pub dolby_vision: Option<(u8, u8)>,
+    /// The container's own name of the codec, four letters; may be empty.
+    pub tag: String,
     pub sample_rate: u32,
     pub channels: u32,
     pub channel_layout: String,
@@ -130,10 +137,31 @@ impl Demuxer {
                     range: int_field!(par, color_range),
                 },
                 display_matrix,
+                dolby_vision: self.dolby_vision(index),
+                tag: tag_name((*par).codec_tag),
                 sample_rate: u32::try_from((*par).sample_rate).unwrap_or(0),
                 channels: u32::try_from((*par).ch_layout.nb_channels).unwrap_or(0),
                 channel_layout: layout_name(std::ptr::addr_of!((*par).ch_layout)),
             }
+        }
+    }
+
+    fn dolby_vision(&self, index: usize) -> Option<(u8, u8)> {
+        let bytes = self.side_data(index, ffi::AVPacketSideDataType::AV_PKT_DATA_DOVI_CONF)?;
+        // Major and minor version, profile, level, three flags, compatibility.
+        Some((*bytes.get(2)?, *bytes.get(7)?))
+    }
+
+    /// A value of a stream's metadata; what is no UTF-8 in it is replaced.
+    pub(crate) fn stream_metadata(&self, index: usize, key: &CStr) -> Option<String> {
+        if index >= self.stream_count() {
+            return None;
+        }
+        // SAFETY: the index is in range; the dictionary lives as long as the context,
+        // may be null, and the value is copied.
+        unsafe {
+            let stream = *(*self.context()).streams.add(index);
+            dictionary_text((*stream).metadata, key)
         }
     }
 
@@ -172,6 +200,19 @@ impl Demuxer {
             *value = i32::from_ne_bytes(chunk.try_into().ok()?);
         }
         (bytes.len() >= 36).then_some(matrix)
+    }
+}
+
+/// Four printable letters, or nothing.
+fn tag_name(tag: u32) -> String {
+    let bytes = tag.to_le_bytes();
+    if bytes
+        .iter()
+        .all(|byte| byte.is_ascii_graphic() || *byte == b' ')
+    {
+        bytes.iter().map(|byte| char::from(*byte)).collect()
+    } else {
+        String::new()
     }
 }
 

@@ -1,26 +1,40 @@
 //! From libav's facts to our fields.
 
-use std::io::{self, SeekFrom};
-
-use super::info::{AudioInfo, ColorInfo, ContainerInfo, OtherStreams, Probe, VideoInfo};
+use super::info::{
+    AudioInfo, ColorInfo, ContainerInfo, OtherStreams, Probe, UnusedAudio, VideoInfo,
+};
+use super::layout::Crop;
 use crate::media::av::{self, Demuxer, Kind, StreamInfo};
 use crate::media::color::{matrix_name, primaries_name, range_name, transfer_name};
-use crate::media::input::ReadSeek;
-use crate::media::ratio::{Ratio, Time, to_millis};
+use crate::media::ratio::{Ratio, Time};
 
 pub(super) fn is_mp4_family(format: &str) -> bool {
     format.split(',').any(|name| name == "mp4")
 }
 
-pub(super) fn describe(
-    demuxer: &Demuxer,
-    streams: &[StreamInfo],
-    video: &StreamInfo,
-    audio: Option<&StreamInfo>,
-    bytes: u64,
-    faststart: Option<bool>,
-) -> Probe {
-    let duration_ms = demuxer.duration().map_or(0, Time::millis);
+/// Everything a description is made of.
+pub(super) struct Described<'a> {
+    pub demuxer: &'a Demuxer,
+    pub streams: &'a [StreamInfo],
+    pub video: &'a StreamInfo,
+    pub audio: Option<&'a StreamInfo>,
+    pub audio_number: Option<u32>,
+    pub unused_audio: Vec<UnusedAudio>,
+    /// The index counts the pictures: what it says of time are lengths.
+    pub counted: bool,
+    pub crop: Option<Crop>,
+    pub bytes: u64,
+    pub faststart: Option<bool>,
+}
+
+pub(super) fn describe(from: Described<'_>) -> Probe {
+    let Described {
+        demuxer,
+        streams,
+        video,
+        audio,
+        ..
+    } = from;
     let mut other = OtherStreams::default();
     for stream in streams {
         if stream.index == video.index || audio.is_some_and(|audio| audio.index == stream.index) {
@@ -34,35 +48,99 @@ pub(super) fn describe(
             Kind::Data => other.data += 1,
         }
     }
+    // Length is end minus start, and only picture and sound count.
+    let begins = [Some(video), audio]
+        .into_iter()
+        .flatten()
+        .filter_map(StreamInfo::begins);
+    let begins = begins.min().or(demuxer.start()).unwrap_or_default();
+    let ends = |stream: &StreamInfo| ends(demuxer, stream, begins, from.counted);
+    let end = [Some(video), audio]
+        .into_iter()
+        .flatten()
+        .filter_map(ends)
+        .max();
+    let duration_ms = end.map_or(0, |end| (end - begins).millis());
     let length = |stream: &StreamInfo| {
-        stream.duration.map_or(duration_ms, |duration| {
-            to_millis(duration, stream.time_base)
+        ends(stream).map_or(duration_ms, |end| {
+            (end - stream.begins().unwrap_or(begins)).millis()
         })
     };
+    // libav's own is reckoned from what it takes for the length.
+    let bit_rate = match duration_ms {
+        0 => demuxer.bit_rate(),
+        ms => u64::try_from(u128::from(from.bytes) * 8000 / u128::from(ms)).unwrap_or(u64::MAX),
+    };
+    let several = other.audio > 0;
     Probe {
         container: ContainerInfo {
             format: format_name(demuxer, streams),
             duration_ms,
-            bytes,
-            bit_rate: demuxer.bit_rate(),
-            faststart,
+            bytes: from.bytes,
+            bit_rate,
+            faststart: from.faststart,
         },
         video: Some(describe_video(
             video,
             length(video),
-            demuxer.bit_rate(),
+            bit_rate,
             audio,
+            from.crop,
         )),
         audio: audio.map(|audio| AudioInfo {
             codec: audio.codec.clone(),
             sample_rate: audio.sample_rate,
             channels: audio.channels,
             channel_layout: audio.channel_layout.clone(),
+            track: from.audio_number.filter(|_| several),
             duration_ms: length(audio),
             bit_rate: audio.bit_rate,
         }),
         other,
+        unused_audio: from.unused_audio,
     }
+}
+
+/// Where a stream ends on the container's clock, as far as the file says.
+fn ends(demuxer: &Demuxer, stream: &StreamInfo, begins: Time, counted: bool) -> Option<Time> {
+    let starts = stream.begins().unwrap_or(begins);
+    let length = stream
+        .duration
+        .map(|length| Time::of(length, stream.time_base));
+    // Fragments and Matroska write where the last one ends on their clock, which may
+    // begin anywhere; some write how much there is of it. What ends before it begins
+    // is the latter.
+    let end_or_length = |time: Time| if time > starts { time } else { starts + time };
+    if demuxer.format().starts_with("matroska") {
+        let written = demuxer.stream_metadata(stream.index, c"DURATION");
+        let written = written.as_deref().and_then(clock_time);
+        // The container's is that of all tracks, the subtitles' too.
+        let claimed = written.into_iter().chain(demuxer.duration()).min();
+        return claimed.map(end_or_length);
+    }
+    if is_mp4_family(demuxer.format()) && !counted {
+        return length.or(demuxer.duration()).map(end_or_length);
+    }
+    length.map(|length| starts + length).or_else(|| {
+        let start = demuxer.start().unwrap_or(begins);
+        demuxer.duration().map(|length| start + length)
+    })
+}
+
+/// `01:02:03.456789000` of Matroska's statistics.
+fn clock_time(text: &str) -> Option<Time> {
+    let mut parts = text.trim_end_matches('\0').splitn(3, ':');
+    let (hours, minutes) = (
+        parts.next()?.parse::<u32>().ok()?,
+        parts.next()?.parse::<u32>().ok()?,
+    );
+    let (seconds, fraction) = parts.next()?.split_once('.')?;
+    let seconds = seconds.parse::<u32>().ok()?;
+    let digits = fraction.get(..fraction.len().min(9))?;
+    let nanoseconds = format!("{digits:0<9}").parse::<u32>().ok()?;
+    let whole = i64::from(hours) * 3600 + i64::from(minutes) * 60 + i64::from(seconds);
+    let part = Time::of(i64::from(nanoseconds), Ratio::new(1, 1_000_000_000));
+    Some(Time::of(whole, Ratio::new(1, 1)) + part)
 }
 
 fn describe_video(
@@ -70,11 +148,15 @@ fn describe_video(
     duration_ms: u64,
     total_rate: u64,
     audio: Option<&StreamInfo>,
+    crop: Option<Crop>,
 ) -> VideoInfo {
     let format = av::pixel_format(video.format);
     let (rotation, flipped) = video.display_matrix.map_or((0, false), orientation);
+    let (shown_width, shown_height) = crop.map_or((video.width, video.height), |crop| {
+        (crop.width, crop.height)
+    });
     let (display_width, display_height) =
-        display_size(video.width, video.height, video.sample_aspect, rotation);
+        display_size(shown_width, shown_height, video.sample_aspect, rotation);
     // Matroska and MPEG-TS say nothing per stream: what is left of the whole.
     let bit_rate = if video.bit_rate > 0 {
         video.bit_rate
@@ -89,6 +171,7 @@ fn describe_video(
         height: video.height,
         display_width,
         display_height,
+        crop: crop.map(|crop| [crop.left, crop.top, crop.width, crop.height]),
         rotation,
         flipped,
         fps: frame_rate(video).as_f64(),
@@ -172,37 +255,6 @@ pub(crate) fn display_size(width: u32, height: u32, aspect: Ratio, rotation: u16
     }
 }
 
-/// Whether the index of an MP4 stands before its media; `None` if neither is found.
-pub(super) fn faststart(mut reader: Box<dyn ReadSeek>) -> io::Result<Option<bool>> {
-    // Fragmented files have thousands of boxes; the first few decide.
-    for _ in 0..64 {
-        let mut head = [0u8; 16];
-        if reader.read_exact(&mut head[..8]).is_err() {
-            return Ok(None);
-        }
-        match &head[4..8] {
-            b"moov" => return Ok(Some(true)),
-            b"mdat" | b"moof" => return Ok(Some(false)),
-            _ => {}
-        }
-        let size = u64::from(u32::from_be_bytes([head[0], head[1], head[2], head[3]]));
-        let skip = match size {
-            0 => return Ok(None),
-            1 => {
-                reader.read_exact(&mut head[8..16])?;
-                let [.., a, b, c, d, e, f, g, h] = head;
-                u64::from_be_bytes([a, b, c, d, e, f, g, h]).checked_sub(16)
-            }
-            size => size.checked_sub(8),
-        };
-        let Some(skip) = skip.and_then(|skip| i64::try_from(skip).ok()) else {
-            return Ok(None);
-        };
-        reader.seek(SeekFrom::Current(skip))?;
-    }
-    Ok(None)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -224,6 +276,17 @@ mod tests {
         assert_eq!(orientation(matrix(0, 1, 1, 0)), (270, true));
         assert_eq!(orientation(matrix(0, -1, -1, 0)), (90, true));
         assert_eq!(orientation([0; 9]), (0, false));
+    }
+
+    #[test]
+    fn a_time_of_statistics_is_read_to_the_nanosecond() {
+        let second = Ratio::new(1, 1_000_000_000);
+        let time = clock_time("01:00:02.021000001").unwrap();
+        assert_eq!(time.ticks(second), 3_602_021_000_001);
+        assert_eq!(clock_time("00:00:00.5\0").unwrap().millis(), 500);
+        for nonsense in ["", "1", "a:b:c.d", "00:00:00", "-1:00:00.0", "0:0:0.\u{e4}"] {
+            assert_eq!(clock_time(nonsense), None, "{nonsense}");
+        }
     }
 
     #[test]

@@ -15,12 +15,29 @@ pub struct Probe {
     pub audio: Option<AudioInfo>,
     /// Streams we leave alone.
     pub other: OtherStreams,
+    /// Tracks of sound that are not taken, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unused_audio: Vec<UnusedAudio>,
+}
+
+/// A track of sound that is not taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnusedAudio {
+    /// Its number among the tracks of sound, from 1.
+    pub track: u32,
+    /// libav's codec name, or `unknown`.
+    pub codec: String,
+    /// As the file writes it, such as `eng`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
+    /// Why it is not taken.
+    pub reason: String,
 }
 
 /// The file as a whole.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ContainerInfo {
-    /// `mp4`, `mov`, `matroska`, `webm`, `avi`, `mpegts` or `gif`.
+    /// `mp4`, `mov`, `matroska`, `webm`, `avi`, `mpegts`, `mpeg`, `flv` or `gif`.
     pub format: String,
     /// Claimed length in milliseconds.
     pub duration_ms: u64,
@@ -50,6 +67,10 @@ pub struct VideoInfo {
     pub display_width: u32,
     /// Height as shown.
     pub display_height: u32,
+    /// Left, top, width and height of the part of the coded picture that the container
+    /// shows, where that is not all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crop: Option<[u32; 4]>,
     /// Clockwise degrees to turn for display: 0, 90, 180 or 270.
     pub rotation: u16,
     /// Mirrored left to right before the rotation.
@@ -96,6 +117,9 @@ pub struct AudioInfo {
     pub channels: u32,
     /// Such as `stereo` or `5.1`.
     pub channel_layout: String,
+    /// Its number among the tracks of sound, from 1, where there are several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub track: Option<u32>,
     /// Length in milliseconds.
     pub duration_ms: u64,
     /// Bits per second; 0 if unknown.

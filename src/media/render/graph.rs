@@ -6,7 +6,7 @@ use crate::media::error::{MediaCode, MediaError};
 use crate::media::logo;
 use crate::media::picture::Image;
 use crate::media::plan::nearest_even;
-use crate::media::probe::display_size;
+use crate::media::probe::{Crop, display_size};
 use crate::media::ratio::Ratio;
 
 /// What the graph must deliver whatever comes in.
@@ -17,6 +17,9 @@ pub(crate) struct VideoSpec {
     /// Clockwise, as in the probe.
     pub rotation: u16,
     pub flipped: bool,
+    /// The part of a coded picture that the container shows, and the size of the
+    /// pictures it is meant for.
+    pub crop: Option<(Crop, (u32, u32))>,
     /// Thin out to this rate.
     pub fps: Option<Ratio>,
     pub tone_map: bool,
@@ -26,6 +29,25 @@ pub(crate) struct VideoSpec {
     pub color: Color,
     pub overlay: Option<Overlay>,
     pub threads: usize,
+}
+
+impl VideoSpec {
+    /// What is cut out of a frame. One of another size, in mid-stream, is shown whole:
+    /// the container's numbers are not about it.
+    fn crop_of(&self, frame: &Frame) -> Option<Crop> {
+        let size = (frame.width(), frame.height());
+        self.crop
+            .filter(|(_, meant)| *meant == size)
+            .map(|(crop, _)| crop)
+    }
+
+    /// The size of what is shown of a frame.
+    fn visible(&self, frame: &Frame) -> (u32, u32) {
+        self.crop_of(frame)
+            .map_or((frame.width(), frame.height()), |crop| {
+                (crop.width, crop.height)
+            })
+    }
 }
 
 /// A picture that moves over the frames, already at its final size. Marks that
@@ -86,7 +108,14 @@ impl VideoGraph {
             sample_aspect: Ratio::new(1, 1),
             ..VideoSource::of(frame, time_base, frame_rate)
         })?;
-        let mut node = orient(&mut graph, source.into(), spec)?;
+        let visible = spec.visible(frame);
+        let mut node = source.into();
+        if let Some(crop) = spec.crop_of(frame) {
+            let sides = [crop.width, crop.height, crop.left, crop.top].map(|side| side.to_string());
+            let [w, h, x, y] = &sides;
+            node = graph.then(node, c"crop", &[(c"w", w), (c"h", h), (c"x", x), (c"y", y)])?;
+        }
+        node = orient(&mut graph, node, spec)?;
         if let Some(rate) = spec.fps {
             let rate = format!("{}/{}", rate.num, rate.den);
             node = graph.then(node, c"fps", &[(c"fps", &rate)])?;
@@ -96,7 +125,7 @@ impl VideoGraph {
             node = tone_map(&mut graph, node, from)?;
             from = Color::SDR_HD;
         }
-        node = fit(&mut graph, node, spec, frame, from)?;
+        node = fit(&mut graph, node, spec, frame, visible, from)?;
         let mut logo = None;
         if let Some(overlay) = &spec.overlay {
             let (mark, logo_source) = lay_over(&mut graph, node, spec, overlay, time_base)?;
@@ -205,18 +234,19 @@ fn fit(
     mut node: Node,
     spec: &VideoSpec,
     frame: &Frame,
+    (visible_width, visible_height): (u32, u32),
     from: Color,
 ) -> Result<Node, AvError> {
     let (shown_width, shown_height) = display_size(
-        frame.width(),
-        frame.height(),
+        visible_width,
+        visible_height,
         spec.sample_aspect,
         spec.rotation,
     );
     let (mut width, mut height) = if matches!(spec.rotation, 90 | 270) {
-        (frame.height(), frame.width())
+        (visible_height, visible_width)
     } else {
-        (frame.width(), frame.height())
+        (visible_width, visible_height)
     };
     let square = (shown_width, shown_height) == (width, height);
     if square

@@ -281,6 +281,7 @@ impl Part {
             guard: Arc::clone(guard),
             ahead: BEHIND,
             name: self.name,
+            sounds: 0,
         };
         pass.read_all(&mut |lane, _| {
             progress(

@@ -11,7 +11,7 @@ use crate::media::head::reservation;
 use crate::media::limits::Guard;
 use crate::media::picture::{self, Image};
 use crate::media::plan::{AudioFrom, AudioPlan, Force, Plan, PlanRequest, length_ms, plan};
-use crate::media::probe::{Opened, open};
+use crate::media::probe::{Choice, Opened, open, open_as};
 use crate::media::watermark::MAX_LAYERS;
 
 /// Everything open and decided.
@@ -30,10 +30,11 @@ impl<'a> Job<'a> {
     pub(super) fn open(
         render: &'a Render,
         force: Force,
+        choice: &Choice,
         guard: &'a Arc<Guard>,
     ) -> Result<Self, MediaError> {
         let limits = &render.limits;
-        let main = open(render.main.as_ref(), limits, guard)?;
+        let main = open_as("open", render.main.as_ref(), choice, limits, guard)?;
         let before = match &render.before {
             Some(input) => Some(open(input.as_ref(), limits, guard)?),
             None => None,

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::sink::{Draft, Sink};
 use super::sound::{SoundLane, Timing};
-use super::takes_from_source;
 use super::video::{Counts, VideoLane, memory};
+use super::{Setback, takes_from_source};
 use crate::media::av::{AacSettings, Frame, OpenError, Packet};
 use crate::media::error::{MediaCode, MediaError};
 use crate::media::limits::{Guard, Limits};
@@ -103,6 +103,8 @@ pub(crate) struct Pass {
     pub ahead: Time,
     /// Name of the main input, for messages.
     pub name: String,
+    /// Packets of sound that came.
+    pub sounds: u64,
 }
 
 impl Pass {
@@ -118,12 +120,9 @@ impl Pass {
             .as_ref()
             .map(|audio| audio.index)
             .filter(|_| self.source.is_none());
-        self.main.demuxer.keep_only(
-            &[Some(video), audio]
-                .into_iter()
-                .flatten()
-                .collect::<Vec<_>>(),
-        );
+        let mut wanted = self.main.awaited.clone();
+        wanted.extend([Some(video), audio].into_iter().flatten());
+        self.main.demuxer.keep_only(&wanted);
         let lead = self.lead();
         let base = self.main.video.time_base;
         let mut reader = Reader::default();
@@ -141,15 +140,29 @@ impl Pass {
                 }
                 on_packet(&self.video, &self.sink);
             } else if Some(packet.stream()) == audio {
+                self.sounds += 1;
                 audio_reached_ms = audio_reached_ms.max(audio_end_ms(&self.main, &packet));
                 if let Some(lane) = &mut self.sound {
                     lane.packet(&mut packet, &mut self.sink)?;
                 }
+            } else {
+                self.main.refuse_late_sound(&packet)?;
             }
         }
         self.video.counts.bad_packets += u64::from(reader.bad);
         self.video.finish_decoding(&mut self.sink)?;
         self.judge(audio_reached_ms)
+    }
+
+    /// Sound that was announced, laid out in the result, and did not come.
+    pub(crate) fn require_sound(&self) -> Result<(), Setback> {
+        let Some(audio) = self.main.audio.as_ref().filter(|_| self.sound.is_some()) else {
+            return Ok(());
+        };
+        if self.source.is_none() && self.sounds == 0 {
+            return Err(Setback::NoSound(audio.index));
+        }
+        Ok(())
     }
 
     fn lead(&self) -> Time {
@@ -170,6 +183,8 @@ impl Pass {
             claimed_frames: self.main.video.frames,
             frames: counts.packets,
             longest_ms: self.video.longest_ms(),
+            ending: self.main.ending,
+            bytes: self.main.probe.container.bytes,
         }
         .judge(&self.limits)
         .map_err(stage)?;
@@ -252,6 +267,22 @@ impl Reader {
                 Err(error) => return Err(open_error(error, name, guard).at("read").with_log()),
             }
         }
+    }
+}
+
+impl Opened {
+    /// Sound that nothing could be found of while probing would be lost in silence.
+    pub(super) fn refuse_late_sound(&self, packet: &Packet) -> Result<(), MediaError> {
+        if packet.len() == 0 || !self.awaited.contains(&packet.stream()) {
+            return Ok(());
+        }
+        Err(MediaError::new(
+            MediaCode::ProbeLimit,
+            "its sound begins later than was looked for (limits.analyze_duration_ms and \
+             limits.probe_size)",
+        )
+        .at("read")
+        .on_stream(packet.stream()))
     }
 }
 

@@ -106,17 +106,14 @@ pub(super) fn run(
     let mut sink = draft.start(room.unwrap_or_else(|| reserve_for(&main, source.as_ref())))?;
     let mut source = source.map(SoundSource::new).transpose()?;
     let audio = main.audio.as_ref().map(|audio| audio.index);
-    main.demuxer.keep_only(
-        &[Some(stream.index), audio]
-            .into_iter()
-            .flatten()
-            .collect::<Vec<_>>(),
-    );
+    let mut wanted = main.awaited.clone();
+    wanted.extend([Some(stream.index), audio].into_iter().flatten());
+    main.demuxer.keep_only(&wanted);
 
     let offset = main.begins().ticks(stream.time_base);
     let name = render.main.describe();
     let mut counts = Counts::default();
-    let (mut reached_ms, mut audio_reached_ms) = (0, 0);
+    let (mut reached_ms, mut audio_reached_ms, mut sounds) = (0, 0, 0u64);
     let mut reader = Reader::default();
     let mut packet = Packet::new().map_err(memory)?;
     while reader.next(&mut main, &mut packet, &name, guard)? {
@@ -139,9 +136,15 @@ pub(super) fn run(
             // Streams that are left out may still show packets read while probing.
             .filter(|_| source.is_none() && Some(packet.stream()) == audio)
         {
+            sounds += 1;
             audio_reached_ms = audio_reached_ms.max(audio_end_ms(&main, &packet));
             lane.packet(&mut packet, &mut sink)?;
+        } else {
+            main.refuse_late_sound(&packet)?;
         }
+    }
+    if let Some(audio) = audio.filter(|_| sound.is_some() && source.is_none() && sounds == 0) {
+        return Err(Setback::NoSound(audio));
     }
     if let Some(lane) = &mut sound {
         if let Some(source) = &mut source {
@@ -156,6 +159,8 @@ pub(super) fn run(
         claimed_frames: stream.frames,
         frames: counts.packets,
         longest_ms: 0,
+        ending: main.ending,
+        bytes: main.probe.container.bytes,
     }
     .judge(limits)
     .map_err(|error| error.at("read").with_log())?;

@@ -6,7 +6,7 @@ use super::poster::PosterPicker;
 use super::report::{Damage, Narrator};
 use super::sound::SoundLane;
 use super::{
-    AHEAD, Draft, EncodeSettings, Job, Outcome, Pass, SoundSource, VideoLane, VideoSpec,
+    AHEAD, Draft, EncodeSettings, Job, Outcome, Pass, Setback, SoundSource, VideoLane, VideoSpec,
     reserve_for, sound_lane,
 };
 use crate::media::color::Color;
@@ -21,7 +21,7 @@ pub(super) fn run(
     job: Job<'_>,
     output: &mut dyn Output,
     narrator: &mut Narrator<'_>,
-) -> Result<Outcome, MediaError> {
+) -> Result<Outcome, Setback> {
     let poster = job.poster_picker();
     let color = spec_for(&job.main, 2, 2)?.color;
     let marks = job.marks(color);
@@ -44,7 +44,7 @@ pub(super) fn run(
         ..
     } = &plan.video
     else {
-        return Err(MediaError::new(MediaCode::Internal, "nothing to encode"));
+        return Err(MediaError::new(MediaCode::Internal, "nothing to encode").into());
     };
     let spec = VideoSpec {
         fps: fps.map(Ratio::approximate),
@@ -75,8 +75,10 @@ pub(super) fn run(
         guard: Arc::clone(guard),
         ahead: AHEAD,
         name: render.main.describe(),
+        sounds: 0,
     };
     pass.read_all(&mut |lane, _| narrator.progress(lane.counts.encoded, lane.reached_ms()))?;
+    pass.require_sound()?;
     pass.video.finish(&mut pass.sink)?;
     let looked = pass.video.looked();
     let heard = pass.sound.as_ref().is_some_and(SoundLane::heard);
@@ -102,6 +104,9 @@ pub(crate) fn spec_for(main: &Opened, width: u32, height: u32) -> Result<VideoSp
         height,
         rotation: video.rotation,
         flipped: video.flipped,
+        crop: main
+            .crop
+            .map(|crop| (crop, (main.video.width, main.video.height))),
         fps: None,
         tone_map: color.is_hdr(),
         sample_aspect: main.video.sample_aspect,

@@ -6,6 +6,7 @@ use super::Verified;
 use crate::media::error::{MediaCode, MediaError};
 use crate::media::limits::Limits;
 use crate::media::playable::obstacle;
+use crate::media::probe::Ending;
 
 /// How much is decoded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,6 +111,10 @@ pub(crate) struct Truncation {
     pub frames: u64,
     /// The longest time a frame is shown.
     pub longest_ms: u64,
+    /// What the container's structure says.
+    pub ending: Ending,
+    /// Bytes of the file.
+    pub bytes: u64,
 }
 
 impl Truncation {
@@ -124,10 +129,21 @@ impl Truncation {
     /// Frames decide where they are counted; elsewhere time does, generously:
     /// containers round, and a last frame may stand as long as any before it.
     pub(crate) fn check(&self) -> Result<(), MediaError> {
-        let cut = if self.claimed_frames > 0 {
+        let cut = if let Ending::Cut { bytes } = self.ending {
+            return Err(MediaError::new(
+                MediaCode::Truncated,
+                format!(
+                    "the file breaks off: it should have {bytes} bytes and has {}",
+                    self.bytes
+                ),
+            ));
+        } else if self.claimed_frames > 0 {
             // One may be an empty entry: AVI writes them for delayed frames.
             let spare = (self.claimed_frames / 50).max(1);
             self.frames == 0 || self.claimed_frames > self.frames + spare
+        } else if self.ending == Ending::Whole {
+            // All bytes are there: what the header says of time was wrong.
+            false
         } else {
             let tolerance = 1000
                 .max(self.claimed_ms / 50)

@@ -195,6 +195,7 @@ async fn make(
             .clone()
             .map(|source| Arc::new(source) as Arc<dyn Input>),
         main_is_silent: recipe.silent,
+        audio_track: None,
         checks: recipe::checks(context, &profile),
         profile: recipe::profile(job, profile),
         watermarks: mark::of(context, job)

@@ -16,7 +16,7 @@ const REFUSED: [(&str, &str); 12] = [
     ("concat.mp4", "unsupported_format"),
     ("unsupported-codec.mkv", "unsupported_codec"),
     ("unsupported-codec.avi", "unsupported_codec"),
-    ("unsupported-format.flv", "unsupported_format"),
+    ("unsupported-format.wmv", "unsupported_format"),
     ("audio-only.m4a", "no_video_stream"),
     ("truncated.mp4", "truncated"),
 ];

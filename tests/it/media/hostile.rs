@@ -115,7 +115,7 @@ fn truncated_files_are_not_published() {
     );
     let bytes = std::fs::read(tail).unwrap();
     let headless = written("headless.mp4", &bytes[..bytes.len() * 3 / 4]);
-    assert_eq!(refusal(&headless).code, MediaCode::DamagedMedia);
+    assert_eq!(refusal(&headless).code, MediaCode::Truncated);
 }
 
 #[test]
@@ -161,7 +161,7 @@ fn errors_carry_stage_and_what_libav_said() {
     let bytes = std::fs::read(plain()).unwrap();
     let cut = written("cut.mp4", &bytes[..200]);
     let error = refusal(&cut);
-    assert_eq!(error.code, MediaCode::DamagedMedia);
+    assert_eq!(error.code, MediaCode::Truncated);
     assert_eq!(error.context.stage.as_deref(), Some("open"));
     assert!(!error.context.log.is_empty(), "{error:?}");
     assert!(

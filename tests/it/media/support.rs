@@ -147,6 +147,7 @@ pub(crate) fn job(main: &Path) -> Render {
         before: None,
         audio_source: None,
         main_is_silent: false,
+        audio_track: None,
         profile,
         watermarks: Vec::new(),
         poster: None,

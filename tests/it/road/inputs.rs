@@ -45,7 +45,7 @@ async fn each_unusable_source_has_its_own_code() {
         ("concat.mp4", "unsupported_format"),
         ("unsupported-codec.mkv", "unsupported_codec"),
         ("unsupported-codec.avi", "unsupported_codec"),
-        ("unsupported-format.flv", "unsupported_format"),
+        ("unsupported-format.wmv", "unsupported_format"),
         ("audio-only.m4a", "no_video_stream"),
     ] {
         let Some(bench) = Bench::new().await else {
