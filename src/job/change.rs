@@ -194,19 +194,8 @@ impl Change {
                 job.end_native_work();
                 job.result = Some((**published).clone());
             }
-            Self::NativeBegun(work) => {
-                require(job, work.fence == job.lease.fence, self)?;
-                job.native = Some(work.clone());
-            }
-            Self::NativeOver => job.end_native_work(),
-            Self::Crashed { next_visit } => {
-                require(job, !job.status.is_ended(), self)?;
-                job.crashes = job.crashes.saturating_add(1);
-                job.end_native_work();
-                if next_visit.is_some() {
-                    job.error = None;
-                    job.leave(*next_visit);
-                }
+            Self::NativeBegun(_) | Self::NativeOver | Self::Crashed { .. } => {
+                self.apply_to_native_work(job)?;
             }
             Self::Many(changes) => {
                 for change in changes {
@@ -287,6 +276,28 @@ impl Change {
             Self::IntentWasted { intent } => {
                 let known = mark(job, intent, IntentState::Wasted);
                 require(job, known, self)?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// What becomes of native work and its crashes.
+    fn apply_to_native_work(&self, job: &mut Job) -> Result<(), IllegalChange> {
+        match self {
+            Self::NativeBegun(work) => {
+                require(job, work.fence == job.lease.fence, self)?;
+                job.native = Some(work.clone());
+            }
+            Self::NativeOver => job.end_native_work(),
+            Self::Crashed { next_visit } => {
+                require(job, !job.status.is_ended(), self)?;
+                job.crashes = job.crashes.saturating_add(1);
+                job.end_native_work();
+                if next_visit.is_some() {
+                    job.error = None;
+                    job.leave(*next_visit);
+                }
             }
             _ => {}
         }

@@ -8,6 +8,9 @@ use std::time::Duration;
 
 use metrics::{Unit, counter, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use strum::IntoEnumIterator as _;
+
+use crate::job::Phase;
 
 /// One metric, as its page and the recorder describe it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -190,6 +193,10 @@ pub fn start(version: &'static str) {
         gauge!(BUILD, "version" => version).set(1.0);
         gauge!(MEDIA_SLOTS).set(0.0);
         gauge!(MEDIA_BYTES).set(0.0);
+        // From the start: an alarm needs the number before the first crash.
+        for phase in Phase::iter() {
+            counter!(MEDIA_CRASHES, "phase" => phase.as_str()).increment(0);
+        }
         Some(handle)
     });
 }

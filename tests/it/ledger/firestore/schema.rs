@@ -227,6 +227,15 @@ async fn walk(emulator: &Emulator, world: &World, seen: &mut BTreeMap<String, St
         unknown,
         wait,
     ];
+    // Native work is noted while it runs, and no longer.
+    let noted = [
+        Change::Crashed { next_visit: None },
+        Change::NativeBegun(full.native.clone().unwrap()),
+    ];
+    for change in &noted {
+        world.record(&job, &claim, change).await;
+    }
+    look(seen, "j0").await;
     for change in &before {
         world.record(&job, &claim, change).await;
     }
