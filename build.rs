@@ -41,10 +41,13 @@ fn main() {
     if env::var("DEP_FFMPEG_FFMPEG_8_0").is_ok_and(|found| found == "true") {
         println!("cargo::rustc-cfg=ffmpeg_8");
     }
+    // Where a frame says that it is interlaced: a field of its own until FFmpeg 6.0, then a flag.
+    println!("cargo::rustc-check-cfg=cfg(interlaced_flag)");
     stamp();
     if let Some(folder) = env::var_os("FFMPEG_DIR") {
         check_folder(Path::new(&folder));
         println!("cargo::rustc-cfg=vendored");
+        println!("cargo::rustc-cfg=interlaced_flag");
         return;
     }
     if let Err(faults) = check_libraries() {
@@ -81,7 +84,12 @@ fn check_libraries() -> Result<(), Vec<String>> {
             .env_metadata(true)
             .probe(name);
         match found {
-            Ok(library) => libraries.push(library),
+            Ok(library) => {
+                if name == "libavutil" && is_at_least(&library.version, 58, 7) {
+                    println!("cargo::rustc-cfg=interlaced_flag");
+                }
+                libraries.push(library);
+            }
             Err(pkg_config::Error::Command { .. }) => {
                 return Err(vec!["the program pkg-config is missing".to_owned()]);
             }
@@ -102,6 +110,11 @@ fn check_libraries() -> Result<(), Vec<String>> {
     } else {
         Err(faults)
     }
+}
+
+fn is_at_least(version: &str, major: u32, minor: u32) -> bool {
+    let mut numbers = version.split('.').map(|part| part.parse().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (major, minor)
 }
 
 fn present_version(library: &str) -> Option<String> {

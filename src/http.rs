@@ -206,8 +206,6 @@ pub fn router(state: HttpState) -> Router {
     }
     let (routes, described) = routes.split_for_parts();
     let document = openapi::finish(&described, &state.settings).to_string();
-    let routes = routes
-        .layer(axum::Extension(openapi::Document(document.into())))
-        .layer(axum::Extension(readiness::Readiness::new()));
+    let routes = routes.layer(axum::Extension(openapi::Document(document.into())));
     api::frame(routes).with_state(state)
 }

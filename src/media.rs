@@ -41,7 +41,7 @@ pub use probe::{
     AudioInfo, AudioTrack, ColorInfo, ContainerInfo, OtherStreams, Probe, UnusedAudio, VideoInfo,
     probe,
 };
-pub use profile::{AudioSettings, Preset, Profile, VideoSettings};
+pub use profile::{AudioSettings, Background, Deinterlace, Preset, Profile, VideoSettings};
 pub use render::{Damage, Event, PosterInfo, PosterTo, Progress, Render, Report, Timings, render};
 pub use verify::{
     AudioExpectation, Checks, DecodeDepth, Expectation, Shape, Verified, is_audible, verify,

@@ -125,6 +125,12 @@ fn profile(r: &mut Reader, at: &str, base: Profile) -> Profile {
             max_rate: r.get(&key("video.max_rate")).or(video.max_rate),
             max_height: r.get(&key("video.max_height")).or(video.max_height),
             max_fps: r.get(&key("video.max_fps")).or(video.max_fps),
+            deinterlace: r
+                .parse(&key("video.deinterlace"))
+                .unwrap_or(video.deinterlace),
+            background: r
+                .parse(&key("video.background"))
+                .unwrap_or(video.background),
         },
         audio: AudioSettings {
             bit_rate: r.get_or(&key("audio.bit_rate"), audio.bit_rate),

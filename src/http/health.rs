@@ -1,8 +1,8 @@
 //! `/livez` and `/readyz`. (`/healthz` is taken by Google's front end.)
 
+use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use axum::{Extension, Json};
 use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -11,7 +11,6 @@ use utoipa_axum::routes;
 
 use super::HttpState;
 use super::openapi::{Routes, problems};
-use super::readiness::Readiness;
 
 pub(super) fn routes() -> Routes {
     OpenApiRouter::new()
@@ -79,11 +78,8 @@ async fn live() -> Json<Live> {
         HealthProblems,
     ),
 )]
-async fn ready(
-    State(state): State<HttpState>,
-    Extension(readiness): Extension<Readiness>,
-) -> Response {
-    let up = readiness.look(&state).await;
+async fn ready(State(state): State<HttpState>) -> Response {
+    let up = state.shared.readiness.look(&state).await;
     let draining = state.worker.is_draining();
     let is_ready = up.ledger && up.queue && up.storage && !draining;
     let part = |up: bool| if up { Part::Ok } else { Part::Unavailable };

@@ -3,6 +3,7 @@
 use super::HttpSettings;
 use super::bodies::Bodies;
 use super::jobs::{LinkCache, Uploads};
+use super::readiness::Readiness;
 
 /// Cheap to clone; all clones share it.
 #[derive(Debug, Clone)]
@@ -10,6 +11,7 @@ pub struct Shared {
     pub(super) bodies: Bodies,
     pub(super) uploads: Uploads,
     pub(super) links: LinkCache,
+    pub(super) readiness: Readiness,
 }
 
 impl Shared {
@@ -19,6 +21,7 @@ impl Shared {
             bodies: Bodies::new(settings.body_time),
             uploads: Uploads::new(settings),
             links: LinkCache::default(),
+            readiness: Readiness::new(),
         }
     }
 }

@@ -1,5 +1,5 @@
 //! A thin, owned layer over libav*: the only `unsafe` and the only
-//! `ffmpeg_sys_next` of the crate.
+//! `ffmpeg_next` of the crate.
 //!
 //! Safe layers made by others have holes (contexts that outlive their graph,
 //! frames emptied through shared references, panics that cross C frames, bytes
@@ -7,7 +7,7 @@
 //! four promises:
 //!
 //! - every object owns what it points to, and nothing borrows past its owner;
-//! - nothing of `ffmpeg_sys_next` appears in a signature outside this module;
+//! - nothing of `ffmpeg_next` appears in a signature outside this module;
 //! - a panic in a callback ends as an I/O error, never in a C frame;
 //! - bytes are bytes: text of a file or of libav becomes `String` by way of
 //!   [`text`], which replaces what is no UTF-8.
@@ -27,6 +27,7 @@ mod encode;
 mod error;
 mod filter;
 mod frame;
+mod index;
 mod io;
 pub(crate) mod log;
 mod mux;
@@ -52,7 +53,7 @@ use std::ffi::CStr;
 use std::os::raw::{c_char, c_int, c_uint};
 use std::sync::OnceLock;
 
-use ffmpeg_sys_next as ffi;
+use ffmpeg_next::ffi;
 
 use super::ratio::Ratio;
 

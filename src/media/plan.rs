@@ -6,7 +6,7 @@ use super::error::{MediaCode, MediaError};
 use super::limits::Limits;
 use super::playable::obstacle;
 use super::probe::{AudioInfo, Probe, UnusedAudio, VideoInfo};
-use super::profile::Profile;
+use super::profile::{Background, Deinterlace, Profile};
 use super::watermark::{MAX_LAYERS, Placement, Rectangle};
 
 /// Everything a plan depends on.
@@ -39,6 +39,8 @@ pub struct Force {
     pub audio: bool,
     /// What the plan says about the picture; without it, that it was asked for.
     pub because: Option<&'static str>,
+    /// The same of the sound.
+    pub sound_because: Option<&'static str>,
 }
 
 impl Force {
@@ -87,10 +89,19 @@ pub enum VideoPlan {
         preset: String,
         /// Peak bits per second.
         max_rate: Option<u64>,
+        /// How much may be spent at once, in milliseconds of that peak.
+        #[serde(default = "second")]
+        burst_ms: u64,
         /// Frame rate the video is thinned to; `None` keeps the source's timing.
         fps: Option<f64>,
         /// Whether HDR is mapped to the standard range.
         tone_map: bool,
+        /// What becomes of interlaced frames, should there be any.
+        #[serde(default)]
+        deinterlace: Deinterlace,
+        /// What transparent parts are laid on, should there be any.
+        #[serde(default)]
+        background: Background,
         /// What has to change.
         reason: String,
     },
@@ -218,8 +229,12 @@ fn plan_video(
 ) -> VideoPlan {
     let settings = &request.profile.video;
     let tone_map = is_hdr(video);
+    let shown = match settings.deinterlace {
+        Deinterlace::Double if video.interlaced => video.fps * 2.0,
+        _ => video.fps,
+    };
     let most = settings.max_fps.unwrap_or(USUAL_FPS);
-    let mut fps = Some(most).filter(|most| video.fps > most * 1.01);
+    let mut fps = Some(most).filter(|most| shown > most * 1.01);
     let mut reasons: Vec<String> = Vec::new();
     let before = request.before.and_then(|before| before.video.as_ref());
     if let Some(before) = before {
@@ -241,6 +256,12 @@ fn plan_video(
         reasons.push(format!("{} becomes 8-bit yuv420p", video.pixel_format));
     } else if let Some(obstacle) = obstacle(video) {
         reasons.push(format!("{obstacle} becomes what players know"));
+    }
+    if video.interlaced && settings.deinterlace != Deinterlace::Off {
+        reasons.push(match settings.deinterlace {
+            Deinterlace::Double => "interlaced fields become frames of their own".into(),
+            _ => "interlaced frames become progressive".into(),
+        });
     }
     if tone_map {
         reasons.push("HDR becomes standard range".into());
@@ -287,23 +308,54 @@ fn plan_video(
             reason: "it already is what the profile asks for".into(),
         };
     }
+    let parts = || [Some(video), before].into_iter().flatten();
+    let max_rate = parts()
+        .map(|video| capped_rate(video, settings.max_rate, (width, height)))
+        // Either part may need what it had; unknown is no bound.
+        .reduce(|one, other| one.zip(other).map(|(one, other)| one.max(other)))
+        .flatten()
+        .or(settings.max_rate);
+    let burst_ms = match max_rate {
+        // The source's own: what it spent at once may be spent at once.
+        Some(rate) if settings.max_rate.is_none_or(|most| rate < most) => {
+            parts().map(burst).max().unwrap_or(SECOND)
+        }
+        // What players and networks bear, second by second.
+        _ => SECOND,
+    };
     VideoPlan::Encode {
         width,
         height,
         crf: settings.crf,
         preset: settings.preset.as_str().to_owned(),
-        max_rate: [Some(video), before]
-            .into_iter()
-            .flatten()
-            .map(|video| capped_rate(video, settings.max_rate, (width, height)))
-            // Either part may need what it had; unknown is no bound.
-            .reduce(|one, other| one.zip(other).map(|(one, other)| one.max(other)))
-            .flatten()
-            .or(settings.max_rate),
+        max_rate,
+        burst_ms,
         fps,
         tone_map,
+        deinterlace: settings.deinterlace,
+        background: settings.background,
         reason: reasons.join("; "),
     }
+}
+
+const SECOND: u64 = 1000;
+
+fn second() -> u64 {
+    SECOND
+}
+
+/// How much of its rate a video may spend at once, in milliseconds: half as much again as it did,
+/// since an encoding of an encoding costs more where there is most to show. Slides and screen
+/// recordings spend seconds of it at each change; held to an even rate they stay blurred for as
+/// long. Where nobody knows, half the length, up to ten seconds.
+fn burst(video: &VideoInfo) -> u64 {
+    video
+        .burst_ms
+        .map_or((video.duration_ms / 2).min(10 * SECOND), |own| {
+            (own / 2).saturating_mul(3)
+        })
+        // x264 counts the buffer in an int of bits.
+        .clamp(SECOND, 60 * SECOND)
 }
 
 /// Never larger than the source for nothing: its own rate bounds the peak.
@@ -485,7 +537,8 @@ fn audio_reasons(request: &PlanRequest<'_>, audio: &AudioInfo) -> Vec<String> {
         ));
     }
     if request.force.audio {
-        reasons.push("re-encoding was asked for".to_owned());
+        let reason = request.force.sound_because;
+        reasons.push(reason.unwrap_or("re-encoding was asked for").to_owned());
     }
     reasons
 }

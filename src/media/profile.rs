@@ -38,6 +38,57 @@ pub struct VideoSettings {
     pub max_height: Option<u32>,
     /// Highest frame rate; faster videos lose frames.
     pub max_fps: Option<f64>,
+    /// What becomes of interlaced frames.
+    pub deinterlace: Deinterlace,
+    /// What transparent parts are laid on: a result has no transparency.
+    pub background: Background,
+}
+
+/// A colour under transparent parts.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    strum::Display,
+    strum::EnumString,
+)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
+#[allow(missing_docs, reason = "colours need no words")]
+pub enum Background {
+    #[default]
+    White,
+    Black,
+}
+
+/// What becomes of frames whose lines are of two moments. Progressive frames are left alone.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    strum::Display,
+    strum::EnumString,
+)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
+pub enum Deinterlace {
+    /// Each becomes one progressive frame.
+    #[default]
+    Auto,
+    /// They stay as they are: fine lines show combs where something moves.
+    Off,
+    /// Each of its two fields becomes a frame: twice the rate, motion as smooth as it was.
+    Double,
 }
 
 impl VideoSettings {
@@ -55,6 +106,8 @@ impl Default for VideoSettings {
             max_rate: None,
             max_height: None,
             max_fps: None,
+            deinterlace: Deinterlace::Auto,
+            background: Background::White,
         }
     }
 }
@@ -197,6 +250,8 @@ impl Profile {
                     max_rate: Some(12_000_000),
                     max_height: None,
                     max_fps: Some(60.0),
+                    deinterlace: Deinterlace::Auto,
+                    background: Background::White,
                 },
                 AudioSettings::default(),
             ),
@@ -207,6 +262,8 @@ impl Profile {
                     max_rate: Some(2_500_000),
                     max_height: Some(720),
                     max_fps: Some(30.0),
+                    deinterlace: Deinterlace::Auto,
+                    background: Background::White,
                 },
                 AudioSettings {
                     bit_rate: 96_000,
@@ -220,6 +277,8 @@ impl Profile {
                     max_rate: None,
                     max_height: None,
                     max_fps: None,
+                    deinterlace: Deinterlace::Auto,
+                    background: Background::White,
                 },
                 AudioSettings {
                     bit_rate: 256_000,

@@ -13,6 +13,7 @@ mod report;
 mod seam;
 mod sink;
 mod sound;
+mod track;
 mod transcode;
 mod video;
 
@@ -136,16 +137,21 @@ fn run(
         silent: Vec::new(),
     };
     let done = loop {
+        // Picture and sound are encoded after all at most once each.
         match attempt(render, force, &choice, output, guard, on_event) {
             Err(Setback::CannotCopy(reason)) if !force.video => {
                 force.video = true;
                 force.because = Some(reason);
             }
+            Err(Setback::CannotCopySound(reason)) if !force.audio => {
+                force.audio = true;
+                force.sound_because = Some(reason);
+            }
             // Another track may do, or the source's; each is tried once.
             Err(Setback::NoSound(stream)) if !choice.silent.contains(&stream) => {
                 choice.silent.push(stream);
             }
-            other => break other,
+            done => break done,
         }
     };
     let Done {
@@ -211,6 +217,8 @@ pub(crate) enum Setback {
     CannotCopy(&'static str),
     /// This stream of the main input was announced as sound, and nothing came on it.
     NoSound(usize),
+    /// The same of the sound.
+    CannotCopySound(&'static str),
 }
 
 impl From<MediaError> for Setback {
@@ -220,10 +228,10 @@ impl From<MediaError> for Setback {
 }
 
 impl Setback {
-    fn into_error(self) -> MediaError {
+    pub(crate) fn into_error(self) -> MediaError {
         match self {
             Self::Failed(error) => error,
-            Self::CannotCopy(reason) => MediaError::new(
+            Self::CannotCopy(reason) | Self::CannotCopySound(reason) => MediaError::new(
                 MediaCode::Internal,
                 format!("encoding was no way out either: {reason}"),
             ),
@@ -286,11 +294,15 @@ fn attempt(
     let verified = match check(output, &plan, &outcome, codec, render, guard) {
         Ok(verified) => verified,
         // Copied as it came: an encoder can make something whole of it.
-        Err(error) if copying && error.code == MediaCode::NotDecodable => {
-            return Err(Setback::CannotCopy("its damaged frames are mended"));
-        }
-        Err(error) if copying && error.code == MediaCode::WrongSize => {
-            return Err(Setback::CannotCopy(remux::CHANGES));
+        Err(error) if copying => {
+            return Err(match error.code {
+                MediaCode::NotDecodable => Setback::CannotCopy("its damaged frames are mended"),
+                MediaCode::WrongSize => Setback::CannotCopy(remux::CHANGES),
+                MediaCode::FramesMissing | MediaCode::WrongDuration => {
+                    Setback::CannotCopy(remux::UNFIT)
+                }
+                _ => error.into(),
+            });
         }
         Err(error) => return Err(error.into()),
     };

@@ -20,8 +20,8 @@ use super::plan::{AudioFrom, AudioPlan, Force, Plan, PlanRequest, VideoPlan, nea
 use super::probe::{Opened, open};
 use super::profile::Profile;
 use super::render::{
-    AHEAD, Damage, Draft, EncodeSettings, Overlay, Pass, Report, Timings, VideoLane, VideoSpec,
-    memory, reserve_for, sound_lane, spec_for,
+    AHEAD, Damage, Draft, EncodeSettings, Overlay, Pass, Report, Setback, Timings, VideoLane,
+    VideoSpec, memory, reserve_for, sound_lane, spec_for,
 };
 use super::verify::{Expectation, verify_guarded};
 use super::{logo, picture};
@@ -213,6 +213,7 @@ fn run(
         crf: 18.0,
         preset: "veryfast".to_owned(),
         max_rate: None,
+        burst_ms: 1000,
     };
     let mut draft = Draft::create(output, limits, guard)?;
     let mut video = VideoLane::open(&main, spec, &settings, limits, &mut draft)?;
@@ -232,7 +233,7 @@ fn run(
         name: input.describe(),
         sounds: 0,
     };
-    pass.read_all(&mut |_, _| {})?;
+    pass.read_all(&mut |_, _| {}).map_err(Setback::into_error)?;
     if extra_seconds > 0.0 {
         continue_moving(&mut pass, extra_seconds)?;
     }
@@ -327,6 +328,7 @@ fn fixed_plan(
             video: true,
             audio: false,
             because: None,
+            sound_because: None,
         },
     })?;
     plan.video = VideoPlan::Encode {
@@ -335,8 +337,11 @@ fn fixed_plan(
         crf: 18.0,
         preset: "veryfast".to_owned(),
         max_rate: None,
+        burst_ms: 1000,
         fps: None,
         tone_map: spec.tone_map,
+        deinterlace: spec.deinterlace,
+        background: spec.background,
         reason: what,
     };
     if !audio && plan.audio.from() == Some(AudioFrom::Main) {

@@ -127,6 +127,7 @@ fn assemble(
                     video: task.force_video,
                     audio: task.force_audio,
                     because: None,
+                    sound_because: None,
                 },
                 poster: task.poster.then_some(PosterTo::Report),
                 checks: task.checks,

@@ -3,7 +3,7 @@
 //! A module is judged by the paths it names. The reading is rough on purpose
 //! (tokens, no macros expanded, no types resolved): it is meant to catch the
 //! honest shortcut on the day it is taken. `mod tests` inside `src/` may import
-//! what it likes; the bans on `unsafe`, `ffmpeg_sys_next` and processes hold there too.
+//! what it likes; the bans on `unsafe`, `ffmpeg_next` and processes hold there too.
 
 mod rules;
 mod source;

@@ -2,10 +2,13 @@
 
 mod broken;
 mod copy;
+mod edits;
 mod hostile;
+mod interlaced;
 mod join;
 mod layers;
 mod limits;
+mod looks;
 #[cfg(target_os = "linux")]
 mod nested;
 mod people;
@@ -17,6 +20,7 @@ mod sound;
 mod stop;
 pub(crate) mod support;
 mod synth;
+mod track;
 mod traits;
 mod verify;
 mod watermark;

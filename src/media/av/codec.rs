@@ -1,6 +1,6 @@
 //! Which codecs are decoded, and the parameters a stream carries.
 
-use ffmpeg_sys_next as ffi;
+use ffmpeg_next::ffi;
 
 use super::error::{AvError, check};
 use super::{int_field, text};

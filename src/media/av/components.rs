@@ -5,7 +5,7 @@
 
 use std::ffi::{CStr, CString};
 
-use ffmpeg_sys_next as ffi;
+use ffmpeg_next::ffi;
 
 use super::codec::decoders;
 use super::demux::{FORMATS, RECOGNISERS};
@@ -23,6 +23,7 @@ const FILTERS: &[&CStr] = &[
     c"buffersink",
     c"abuffer",
     c"abuffersink",
+    c"bwdif",
     c"hflip",
     c"vflip",
     c"transpose",
@@ -34,6 +35,8 @@ const FILTERS: &[&CStr] = &[
     c"pad",
     c"setsar",
     c"overlay",
+    c"negate",
+    c"premultiply",
     c"aresample",
     c"aformat",
 ];

@@ -3,7 +3,7 @@
 use std::ffi::CString;
 use std::os::raw::c_int;
 
-use ffmpeg_sys_next as ffi;
+use ffmpeg_next::ffi;
 
 use super::codec::CodecParams;
 use super::error::{AvError, check};

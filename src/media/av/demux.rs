@@ -11,7 +11,7 @@ use std::io::{self, Read};
 use std::os::raw::{c_char, c_int, c_void};
 use std::sync::Arc;
 
-use ffmpeg_sys_next as ffi;
+use ffmpeg_next::ffi;
 
 use super::codec::{CodecParams, whitelist};
 use super::dictionary::{Dictionary, dictionary_text};

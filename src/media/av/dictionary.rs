@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, CString};
 
-use ffmpeg_sys_next as ffi;
+use ffmpeg_next::ffi;
 
 use super::error::{AvError, check};
 use super::text;

@@ -3,7 +3,7 @@
 use std::ffi::{CStr, CString};
 use std::os::raw::c_int;
 
-use ffmpeg_sys_next as ffi;
+use ffmpeg_next::ffi;
 
 use super::decode::Received;
 use super::error::{AvError, check};
@@ -23,9 +23,11 @@ pub(crate) struct X264Settings<'a> {
     pub color: Color,
     pub crf: f32,
     pub preset: &'a str,
-    /// Peak bits per second, over a buffer of one second: a longer one lets short
-    /// clips exceed the rate by what the buffer holds at the start.
+    /// Peak bits per second.
     pub max_rate: Option<u64>,
+    /// Size of the buffer that the peak is measured over, in milliseconds of it. All of it may
+    /// be spent at once, at the start too.
+    pub burst_ms: u64,
     pub threads: usize,
 }
 
@@ -121,7 +123,10 @@ impl Encoder {
             (*encoder.context).flags |= ffi::AV_CODEC_FLAG_GLOBAL_HEADER as c_int;
             if let Some(rate) = settings.max_rate {
                 (*encoder.context).rc_max_rate = i64::try_from(rate).unwrap_or(i64::MAX);
-                (*encoder.context).rc_buffer_size = c_int::try_from(rate).unwrap_or(c_int::MAX);
+                let buffer = rate.saturating_mul(settings.burst_ms) / 1000;
+                let buffer = c_int::try_from(buffer).unwrap_or(c_int::MAX);
+                (*encoder.context).rc_buffer_size = buffer;
+                (*encoder.context).rc_initial_buffer_occupancy = buffer;
             }
         }
         encoder.open(codec)

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::os::raw::{c_char, c_int};
 
-use ffmpeg_sys_next as ffi;
+use ffmpeg_next::ffi;
 
 /// A negative return value of a libav call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

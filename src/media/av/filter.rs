@@ -8,7 +8,7 @@ use std::ffi::{CStr, CString};
 use std::os::raw::c_int;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use ffmpeg_sys_next as ffi;
+use ffmpeg_next::ffi;
 
 use super::components;
 use super::decode::Received;

@@ -2,7 +2,7 @@
 
 use std::ffi::CString;
 
-use ffmpeg_sys_next as ffi;
+use ffmpeg_next::ffi;
 
 use super::error::{AvError, check};
 use super::{EINVAL, int_field, plain, ratio, rational, text, timestamp};
@@ -198,6 +198,20 @@ impl Frame {
     pub(crate) fn best_effort(&self) -> Option<i64> {
         // SAFETY: see `width`.
         timestamp(unsafe { (*self.pointer).best_effort_timestamp })
+    }
+
+    /// Whether its lines are of two moments, as its decoder says.
+    pub(crate) fn is_interlaced(&self) -> bool {
+        #[cfg(interlaced_flag)]
+        // SAFETY: see `width`.
+        unsafe {
+            (*self.pointer).flags & ffi::AV_FRAME_FLAG_INTERLACED != 0
+        }
+        #[cfg(not(interlaced_flag))]
+        // SAFETY: see `width`.
+        unsafe {
+            (*self.pointer).interlaced_frame != 0
+        }
     }
 
     /// Whether the decoder had to conceal errors in it.

@@ -5,7 +5,7 @@ use std::os::raw::{c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use ffmpeg_sys_next as ffi;
+use ffmpeg_next::ffi;
 
 use super::error::AvError;
 use super::{EINVAL, EIO};

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::os::raw::{c_char, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use ffmpeg_sys_next as ffi;
+use ffmpeg_next::ffi;
 
 /// Lines kept per thread: enough for a cause and its consequences.
 const KEPT: usize = 8;

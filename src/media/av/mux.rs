@@ -4,7 +4,7 @@ use std::io;
 use std::os::raw::c_int;
 use std::sync::Arc;
 
-use ffmpeg_sys_next as ffi;
+use ffmpeg_next::ffi;
 
 use super::codec::CodecParams;
 use super::dictionary::Dictionary;

@@ -1,6 +1,6 @@
 //! One encoded packet.
 
-use ffmpeg_sys_next as ffi;
+use ffmpeg_next::ffi;
 
 use super::error::AvError;
 use super::timestamp;
@@ -143,6 +143,14 @@ impl Packet {
         if duration > 0 {
             self.set_duration(rescale(duration, from, to));
         }
+    }
+
+    /// Moves its contents into a packet of their own; this one is empty then.
+    pub(crate) fn take(&mut self) -> Result<Self, AvError> {
+        let taken = Self::new()?;
+        // SAFETY: both packets are valid and distinct; the target is empty.
+        unsafe { ffi::av_packet_move_ref(taken.pointer, self.pointer) };
+        Ok(taken)
     }
 
     /// Empties it for the next read.

@@ -5,7 +5,7 @@
 
 use std::os::raw::{c_char, c_int, c_uint};
 
-use ffmpeg_sys_next as ffi;
+use ffmpeg_next::ffi;
 
 // SAFETY: the C functions of the same names. An enum of C with a negative value
 // is passed as an `int`, one without as an `unsigned int`.

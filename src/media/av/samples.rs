@@ -1,6 +1,6 @@
 //! The samples of a frame of sound.
 
-use ffmpeg_sys_next as ffi;
+use ffmpeg_next::ffi;
 
 use super::error::{AvError, check};
 use super::frame::Frame;

@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 use std::os::raw::{c_char, c_int};
 
-use ffmpeg_sys_next as ffi;
+use ffmpeg_next::ffi;
 
 use super::codec::describe;
 use super::demux::Demuxer;
@@ -43,6 +43,8 @@ pub(crate) struct StreamInfo {
     /// Number and meaning of the pixel or sample format; negative if unknown.
     pub format: i32,
     pub sample_aspect: Ratio,
+    /// Whether codec or container say that lines are of two moments; `None` if neither does.
+    pub interlaced: Option<bool>,
     pub color: Color,
     pub display_matrix: Option<[i32; 9]>,
     /// Dolby Vision: its profile, and the number of what its base layer is compatible
@@ -130,6 +132,12 @@ impl Demuxer {
                 height: u32::try_from((*par).height).unwrap_or(0),
                 format: (*par).format,
                 sample_aspect: aspect(stream, par),
+                // AVFieldOrder: 0 is unknown, 1 progressive, the others orders of fields.
+                interlaced: match int_field!(par, field_order) {
+                    1 => Some(false),
+                    2..=5 => Some(true),
+                    _ => None,
+                },
                 color: Color {
                     primaries: int_field!(par, color_primaries),
                     transfer: int_field!(par, color_trc),

@@ -86,6 +86,7 @@ pub(super) fn describe(from: Described<'_>) -> Probe {
             bit_rate,
             audio,
             from.crop,
+            demuxer.burst_ms(video.index),
         )),
         audio: audio.map(|audio| AudioInfo {
             codec: audio.codec.clone(),
@@ -149,6 +150,7 @@ fn describe_video(
     total_rate: u64,
     audio: Option<&StreamInfo>,
     crop: Option<Crop>,
+    burst_ms: Option<u64>,
 ) -> VideoInfo {
     let format = av::pixel_format(video.format);
     let (rotation, flipped) = video.display_matrix.map_or((0, false), orientation);
@@ -178,11 +180,13 @@ fn describe_video(
         frames: Some(video.frames).filter(|frames| *frames > 0),
         duration_ms,
         bit_rate,
+        burst_ms,
         pixel_format: format
             .as_ref()
             .map_or_else(|| "unknown".to_owned(), |f| f.name.clone()),
         bit_depth: format.as_ref().map_or(8, |format| format.depth),
         sample_aspect_ratio: format!("{}:{}", video.sample_aspect.num, video.sample_aspect.den),
+        interlaced: video.interlaced == Some(true),
         color: ColorInfo {
             primaries: primaries_name(video.color.primaries).to_owned(),
             transfer: transfer_name(video.color.transfer).to_owned(),

@@ -83,12 +83,19 @@ pub struct VideoInfo {
     pub duration_ms: u64,
     /// Bits per second; 0 if unknown.
     pub bit_rate: u64,
+    /// How far its bytes run ahead of an even spread, in milliseconds of the average rate;
+    /// absent where the container's index does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub burst_ms: Option<u64>,
     /// libav's pixel format name.
     pub pixel_format: String,
     /// Bits per colour component.
     pub bit_depth: u32,
     /// Shape of one pixel, `1:1` when square.
     pub sample_aspect_ratio: String,
+    /// Whether its lines are of two moments, as the file says.
+    #[serde(default)]
+    pub interlaced: bool,
     /// Colour description by libav's names; `unknown` where nothing is said.
     pub color: ColorInfo,
 }

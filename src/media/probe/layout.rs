@@ -212,7 +212,7 @@ mod tests {
     fn nonsense_is_not_known_and_ends() {
         for format in ["mov,mp4", "matroska,webm", "avi", "gif", "mpegts"] {
             for byte in [0, 1, 0xff, 0x1a, b'G'] {
-                let mut reader = std::io::Cursor::new(vec![byte; 5000]);
+                let mut reader = io::Cursor::new(vec![byte; 5000]);
                 let layout = Layout::read(format, &mut reader, 5000);
                 assert!(layout.tracks.is_empty(), "{format} {byte}");
             }

@@ -7,6 +7,7 @@ use crate::media::logo;
 use crate::media::picture::Image;
 use crate::media::plan::nearest_even;
 use crate::media::probe::{Crop, display_size};
+use crate::media::profile::{Background, Deinterlace};
 use crate::media::ratio::Ratio;
 
 /// What the graph must deliver whatever comes in.
@@ -23,6 +24,8 @@ pub(crate) struct VideoSpec {
     /// Thin out to this rate.
     pub fps: Option<Ratio>,
     pub tone_map: bool,
+    pub deinterlace: Deinterlace,
+    pub background: Background,
     /// The container's pixel shape; decoders do not always repeat it.
     pub sample_aspect: Ratio,
     /// Colours of the result.
@@ -69,6 +72,8 @@ pub(crate) struct VideoGraph {
     width: u32,
     height: u32,
     format: i32,
+    /// Whether interlaced frames may come.
+    deinterlaces: bool,
 }
 
 impl VideoGraph {
@@ -109,11 +114,18 @@ impl VideoGraph {
             ..VideoSource::of(frame, time_base, frame_rate)
         })?;
         let visible = spec.visible(frame);
+        let deinterlaces = spec.deinterlace != Deinterlace::Off && frame.is_interlaced();
         let mut node = source.into();
+        if deinterlaces {
+            node = deinterlace(&mut graph, node, spec.deinterlace)?;
+        }
         if let Some(crop) = spec.crop_of(frame) {
             let sides = [crop.width, crop.height, crop.left, crop.top].map(|side| side.to_string());
             let [w, h, x, y] = &sides;
             node = graph.then(node, c"crop", &[(c"w", w), (c"h", h), (c"x", x), (c"y", y)])?;
+        }
+        if frame.pixel_format().is_some_and(|format| format.has_alpha) {
+            node = flatten(&mut graph, node, spec.background)?;
         }
         node = orient(&mut graph, node, spec)?;
         if let Some(rate) = spec.fps {
@@ -149,12 +161,16 @@ impl VideoGraph {
             width: frame.width(),
             height: frame.height(),
             format: frame.format(),
+            deinterlaces,
         })
     }
 
-    /// Whether the graph was built for frames like this one.
-    pub(crate) fn fits(&self, frame: &Frame) -> bool {
+    /// Whether the graph was built for frames like this one. One for interlaced frames lets
+    /// progressive ones pass; the other way round it has to be built anew.
+    pub(crate) fn fits(&self, frame: &Frame, spec: &VideoSpec) -> bool {
+        let combs = frame.is_interlaced() && spec.deinterlace != Deinterlace::Off;
         (self.width, self.height, self.format) == (frame.width(), frame.height(), frame.format())
+            && (self.deinterlaces || !combs)
     }
 
     pub(crate) fn push(&mut self, frame: Option<&mut Frame>) -> Result<(), AvError> {
@@ -178,6 +194,39 @@ impl VideoGraph {
     pub(crate) fn time_base(&self) -> Ratio {
         self.graph.time_base(self.sink)
     }
+}
+
+/// Fills in the lines of the other moment from what moves and what does not, by each frame's own
+/// flags. Before anything else: a turn or a change of size would mix the lines.
+fn deinterlace(graph: &mut Graph, node: Node, how: Deinterlace) -> Result<Node, AvError> {
+    let mode = match how {
+        Deinterlace::Double => "send_field",
+        _ => "send_frame",
+    };
+    graph.then(
+        node,
+        c"bwdif",
+        &[
+            (c"mode", mode),
+            (c"parity", "auto"),
+            (c"deint", "interlaced"),
+        ],
+    )
+}
+
+/// Lays transparent parts on one colour, before any scaling: the colours that files hide under
+/// transparency (a green screen, noise) would bleed into the edges. Multiplying by the alpha lays
+/// on black; between two negatives the same lays on white.
+fn flatten(graph: &mut Graph, node: Node, background: Background) -> Result<Node, AvError> {
+    let negative = |graph: &mut Graph, node| match background {
+        Background::White => graph.then(node, c"negate", &[]),
+        Background::Black => Ok(node),
+    };
+    let node = graph.then(node, c"format", &[(c"pix_fmts", "gbrap")])?;
+    let node = negative(graph, node)?;
+    let node = graph.then(node, c"premultiply", &[(c"inplace", "1")])?;
+    let node = negative(graph, node)?;
+    graph.then(node, c"format", &[(c"pix_fmts", "gbrp")])
 }
 
 /// Mirrors, then turns clockwise: the order the probe's orientation means.

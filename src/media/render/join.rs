@@ -15,7 +15,7 @@ use super::seam::SeamLane;
 use super::sink::{Draft, Sink};
 use super::sound::SoundLane;
 use super::video::{Counts, EncodeSettings, VideoLane};
-use super::{Damage, Job, Outcome, spec_for};
+use super::{Damage, Job, Outcome, Setback, spec_for};
 use crate::media::av::AacSettings;
 use crate::media::error::{MediaCode, MediaError};
 use crate::media::head::reservation;
@@ -24,6 +24,7 @@ use crate::media::limits::{Guard, Limits};
 use crate::media::output::Output;
 use crate::media::plan::{AudioPlan, VideoPlan, length_ms};
 use crate::media::probe::{Opened, open};
+use crate::media::profile::{Background, Deinterlace};
 use crate::media::ratio::{Ratio, Time, to_millis};
 use crate::media::verify::Watch;
 
@@ -42,6 +43,8 @@ pub(super) fn run(
         width,
         height,
         fps,
+        deinterlace,
+        background,
         settings,
     } = Shape::of(&job.plan.video)?;
     let rate = Ratio::approximate(fps);
@@ -62,6 +65,8 @@ pub(super) fn run(
     let spec = |part: &Opened| -> Result<VideoSpec, MediaError> {
         Ok(VideoSpec {
             fps: Some(rate),
+            deinterlace,
+            background,
             threads: render.threads,
             color,
             ..spec_for(part, width, height)?
@@ -140,6 +145,8 @@ struct Shape {
     width: u32,
     height: u32,
     fps: f64,
+    deinterlace: Deinterlace,
+    background: Background,
     settings: EncodeSettings,
 }
 
@@ -151,7 +158,10 @@ impl Shape {
             crf,
             preset,
             max_rate,
+            burst_ms,
             fps: Some(fps),
+            deinterlace,
+            background,
             ..
         } = plan
         else {
@@ -161,10 +171,13 @@ impl Shape {
             width: *width,
             height: *height,
             fps: *fps,
+            deinterlace: *deinterlace,
+            background: *background,
             settings: EncodeSettings {
                 crf: *crf,
                 preset: preset.clone(),
                 max_rate: *max_rate,
+                burst_ms: *burst_ms,
             },
         })
     }
@@ -288,7 +301,8 @@ impl Part {
                 lane.counts.encoded,
                 from_ms.saturating_add(lane.reached_ms().min(expected_ms)),
             );
-        })?;
+        })
+        .map_err(Setback::into_error)?;
         let end = pass.video.end();
         let Pass {
             video,

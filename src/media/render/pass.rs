@@ -18,6 +18,14 @@ use crate::media::verify::Truncation;
 /// interleaves, and the encoder holds frames back anyway.
 pub(crate) const AHEAD: Time = Time::from_millis(500);
 
+/// So many bad packets are tolerated whatever their share is: in a clip of nine frames one is
+/// more than a tenth, and players show the others.
+const FEW_BAD: u64 = 2;
+
+/// Why sound with an edit list is not copied: what was cut out would still be in the file, for
+/// players that do not know such lists and for whoever looks.
+pub(super) const CUT_OUT: &str = "what its edit list cuts out is left out";
+
 /// Unreadable packets in a row after which the rest is given up.
 const GIVE_UP: u32 = 64;
 
@@ -112,7 +120,7 @@ impl Pass {
     pub(crate) fn read_all(
         &mut self,
         on_packet: &mut dyn FnMut(&VideoLane, &Sink),
-    ) -> Result<(), MediaError> {
+    ) -> Result<(), Setback> {
         let video = self.main.video.index;
         let audio = self
             .main
@@ -148,10 +156,17 @@ impl Pass {
             } else {
                 self.main.refuse_late_sound(&packet)?;
             }
+            if self
+                .sound
+                .as_ref()
+                .is_some_and(SoundLane::holds_what_was_cut)
+            {
+                return Err(Setback::CannotCopySound(CUT_OUT));
+            }
         }
         self.video.counts.bad_packets += u64::from(reader.bad);
         self.video.finish_decoding(&mut self.sink)?;
-        self.judge(audio_reached_ms)
+        Ok(self.judge(audio_reached_ms)?)
     }
 
     /// Sound that was announced, laid out in the result, and did not come.
@@ -197,11 +212,20 @@ impl Pass {
                 "not one frame of the video can be decoded",
             )));
         }
-        let bad = counts.bad_packets.max(counts.bad_frames) as f64;
-        if bad / counts.packets.max(1) as f64 > self.limits.max_damage {
+        let bad = counts.bad_packets.max(counts.bad_frames);
+        let share = bad as f64 / counts.packets.max(1) as f64;
+        // Who tolerates none means none.
+        let few = bad <= FEW_BAD && self.limits.max_damage > 0.0;
+        if !few && share > self.limits.max_damage {
+            let place = counts.first_bad_ms.map_or_else(String::new, |ms| {
+                format!(", the first at {:.2} s", ms as f64 / 1000.0)
+            });
             return Err(stage(MediaError::new(
                 MediaCode::DamagedMedia,
-                format!("{bad} of {} packets are damaged", counts.packets),
+                format!(
+                    "{bad} of {} packets of the video are damaged{place}",
+                    counts.packets
+                ),
             )));
         }
         Ok(())

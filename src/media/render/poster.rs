@@ -18,11 +18,29 @@ const FLAT: f32 = 6.0;
 /// JPEG quality on libav's scale: visually lossless for a preview.
 const QUALITY: u8 = 3;
 
-/// Mean and standard deviation of luma, sampled.
+/// A frame of whose pixels more than this share has as good as one lightness is a title card, a
+/// fade or a blank screen: it shows nothing of the video.
+const BLANK: f32 = 0.9;
+
+/// Lightness of a frame, sampled.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Luma {
     pub mean: f32,
     pub deviation: f32,
+    /// Share of the pixels that have the most usual lightness, give or take a few steps.
+    pub uniform: f32,
+}
+
+impl Luma {
+    /// Whether there is something to see.
+    fn has_content(self) -> bool {
+        self.mean > DARK && self.deviation > FLAT && self.uniform < BLANK
+    }
+
+    /// Light above black.
+    fn light(self) -> f32 {
+        (self.mean - 16.0).max(0.0)
+    }
 }
 
 /// Looks at every eighth pixel of every eighth row: enough to tell black from
@@ -31,8 +49,11 @@ pub(crate) fn luma(frame: &Frame) -> Option<Luma> {
     let (data, stride) = frame.plane(0)?;
     let width = frame.width() as usize;
     let (mut count, mut sum, mut squares) = (0f64, 0f64, 0f64);
+    // Bins of 8 steps; three neighbours are one lightness.
+    let mut bins = [0u32; 32];
     for row in data.chunks(stride).step_by(8) {
         for value in row.iter().take(width).step_by(8) {
+            bins[usize::from(*value) / 8] += 1;
             let value = f64::from(*value);
             count += 1.0;
             sum += value;
@@ -44,18 +65,40 @@ pub(crate) fn luma(frame: &Frame) -> Option<Luma> {
     }
     let mean = sum / count;
     let deviation = (squares / count - mean * mean).max(0.0).sqrt();
+    let uniform = bins
+        .windows(3)
+        .map(|bins| bins.iter().sum::<u32>())
+        .max()
+        .unwrap_or(0);
     Some(Luma {
         mean: mean as f32,
         deviation: deviation as f32,
+        uniform: (f64::from(uniform) / count) as f32,
     })
+}
+
+/// How good a choice a frame is, better ones last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    /// Black, or of one colour.
+    Blank,
+    /// Before the wanted place.
+    Early,
+    Wanted,
 }
 
 /// Keeps a reference to the best frame so far.
 pub(crate) struct PosterPicker {
     /// From here on the first good frame is taken.
     wanted_ms: u64,
-    best: Option<(Frame, f32, u64)>,
-    settled: bool,
+    best: Option<Choice>,
+}
+
+struct Choice {
+    frame: Frame,
+    at_ms: u64,
+    rank: Rank,
+    luma: Luma,
 }
 
 impl PosterPicker {
@@ -65,41 +108,51 @@ impl PosterPicker {
         Self {
             wanted_ms: duration_ms / 8,
             best: None,
-            settled: false,
         }
     }
 
-    /// Whether no later frame will be taken.
-    pub(crate) fn is_settled(&self) -> bool {
-        self.settled
+    /// Whether a frame from the wanted place with something to see is there. A later one still
+    /// takes its place if it is more than twice as light: this one was in a fade-in.
+    pub(crate) fn is_content(&self) -> bool {
+        self.best
+            .as_ref()
+            .is_some_and(|best| best.rank == Rank::Wanted)
     }
 
     /// Considers a frame shown at `at_ms`.
     pub(crate) fn consider(&mut self, frame: &Frame, at_ms: u64) -> Result<(), AvError> {
-        if self.settled {
-            return Ok(());
-        }
         let Some(luma) = luma(frame) else {
             return Ok(());
         };
-        let good = luma.mean > DARK && luma.deviation > FLAT;
-        let score = luma.deviation + if luma.mean > DARK { 100.0 } else { 0.0 };
-        // Early frames are kept only in case nothing better follows.
+        let rank = match luma.has_content() {
+            false => Rank::Blank,
+            true if at_ms < self.wanted_ms => Rank::Early,
+            true => Rank::Wanted,
+        };
         let better = match &self.best {
             None => true,
-            Some((_, best, _)) => score > best * 1.25,
+            Some(best) if best.rank != rank => rank > best.rank,
+            // Rather anything than nothing, and rather a shade than black.
+            Some(best) if rank == Rank::Blank => {
+                let worth = |luma: Luma| luma.deviation + luma.light() / 16.0;
+                worth(luma) > worth(best.luma) * 1.25 && luma.uniform <= best.luma.uniform
+            }
+            Some(best) => luma.light() > best.luma.light() * 2.0,
         };
-        let arrived = at_ms >= self.wanted_ms && good;
-        if arrived || better {
-            self.best = Some((frame.share()?, score, at_ms));
+        if better {
+            self.best = Some(Choice {
+                frame: frame.share()?,
+                at_ms,
+                rank,
+                luma,
+            });
         }
-        self.settled = arrived;
         Ok(())
     }
 
     /// The choice and its time in milliseconds.
     pub(crate) fn take(self) -> Option<(Frame, u64)> {
-        self.best.map(|(frame, _, at_ms)| (frame, at_ms))
+        self.best.map(|best| (best.frame, best.at_ms))
     }
 }
 

@@ -4,10 +4,11 @@
 use std::sync::Arc;
 
 use super::graph::{VideoGraph, VideoSpec};
-use super::pass::{AHEAD, Reader, SoundSource, audio_end_ms, sound_lane};
+use super::pass::{AHEAD, CUT_OUT, Reader, SoundSource, audio_end_ms, sound_lane};
 use super::poster::PosterPicker;
 use super::report::Narrator;
 use super::sink::Draft;
+use super::sound::SoundLane;
 use super::video::{Counts, memory};
 use super::{Damage, Job, Outcome, Render, Setback, reserve_for, spec_for};
 use crate::media::av::{Decoder, DecoderOptions, Frame, Packet, Received, decoder_name};
@@ -16,7 +17,7 @@ use crate::media::error::{MediaCode, MediaError};
 use crate::media::h264::ParameterSets;
 use crate::media::limits::{Guard, Limits};
 use crate::media::output::Output;
-use crate::media::probe::{frame_rate, open};
+use crate::media::probe::{Opened, frame_rate, open};
 use crate::media::ratio::{Ratio, Time, to_millis};
 use crate::media::verify::Truncation;
 
@@ -26,6 +27,13 @@ pub(super) const CHANGES: &str = "it changes in mid-stream and becomes one";
 /// Why a stream with an edit list is not copied: what was cut off would still be
 /// in the file, for players that do not know such lists and for whoever looks.
 const CUT_OFF: &str = "what its edit list cuts off is left out";
+
+/// Why a stream is not copied whose packets have no place in an MP4 as they are: without a
+/// decoding time, or shown before the first whole picture.
+pub(super) const UNFIT: &str = "its packets do not fit into an MP4 as they are";
+
+/// Why a stream is not copied that begins in the middle of a group of pictures.
+const NO_KEY: &str = "it does not begin with a whole picture";
 
 /// Whether a copied packet brings another size or profile with it.
 struct Changes(Option<ParameterSets>);
@@ -101,6 +109,7 @@ pub(super) fn run(
         stream.time_base,
         Some(frame_rate(&stream)),
     )?;
+    draft.set_picture(index);
     let mut sound = sound_lane(&plan.audio, &main, source.as_ref(), &mut draft)?;
     let room = render.index_room;
     let mut sink = draft.start(room.unwrap_or_else(|| reserve_for(&main, source.as_ref())))?;
@@ -120,13 +129,26 @@ pub(super) fn run(
         if packet.stream() == stream.index {
             counts.packets += 1;
             changes.allow(&packet)?;
+            if counts.packets == 1 && !packet.is_key() {
+                return Err(Setback::CannotCopy(NO_KEY));
+            }
             packet.subtract(offset);
+            if packet
+                .pts()
+                .is_none_or(|pts| sink.comes_before_first(pts, stream.time_base))
+            {
+                return Err(Setback::CannotCopy(UNFIT));
+            }
             let begins = packet.pts().or(packet.dts()).unwrap_or(0);
             within(counts.packets, to_millis(begins, stream.time_base), limits)?;
             let end = packet.pts().unwrap_or(0).saturating_add(packet.duration());
             reached_ms = reached_ms.max(to_millis(end, stream.time_base));
             let at = packet.dts().map(|dts| Time::of(dts, stream.time_base));
-            sink.write(&mut packet, index, stream.time_base)?;
+            sink.write(&mut packet, index, stream.time_base)
+                .map_err(|error| match error.code {
+                    MediaCode::DamagedMedia => Setback::CannotCopy(UNFIT),
+                    _ => error.into(),
+                })?;
             if let (Some(source), Some(lane), Some(at)) = (&mut source, &mut sound, at) {
                 source.feed(Some(at + AHEAD), lane, &mut sink, guard)?;
             }
@@ -141,6 +163,9 @@ pub(super) fn run(
             lane.packet(&mut packet, &mut sink)?;
         } else {
             main.refuse_late_sound(&packet)?;
+        }
+        if sound.as_ref().is_some_and(SoundLane::holds_what_was_cut) {
+            return Err(Setback::CannotCopySound(CUT_OUT));
         }
     }
     if let Some(audio) = audio.filter(|_| sound.is_some() && source.is_none() && sounds == 0) {
@@ -171,20 +196,21 @@ pub(super) fn run(
         color,
         damage: Damage::new(
             counts,
-            sound
-                .as_ref()
-                .map(super::sound::SoundLane::counts)
-                .unwrap_or_default(),
+            sound.as_ref().map(SoundLane::counts).unwrap_or_default(),
         ),
         faststart,
-        heard: sound.as_ref().is_some_and(super::sound::SoundLane::heard),
+        heard: sound.as_ref().is_some_and(SoundLane::heard),
         length_ms: None,
         looked: None,
         frames: counts.packets,
     })
 }
 
-/// Decodes from the key frame before the wanted place until a frame pleases.
+/// Where frames are looked at for a poster, in eighths of the length, and how many at most: from
+/// the first place on until one shows something; at the others one, whether it is much lighter.
+const POSTER_PLACES: [(i64, u32); 4] = [(1, 300), (3, 1), (5, 1), (7, 1)];
+
+/// Decodes from the key frame before each of a few places.
 fn find_poster(
     render: &Render,
     picker: Option<PosterPicker>,
@@ -200,13 +226,7 @@ fn find_poster(
     let stream = main.video.clone();
     main.demuxer.keep_only(&[stream.index]);
     let begins = main.begins();
-    let offset = begins.ticks(stream.time_base);
-    // An eighth of the whole.
-    let eighth = i64::try_from(main.probe.container.duration_ms / 8).unwrap_or(0);
-    let wanted = begins + Time::from_millis(eighth);
-    let _ = main
-        .demuxer
-        .seek(stream.index, wanted.ticks(stream.time_base));
+    let eighth_ms = i64::try_from(main.probe.container.duration_ms / 8).unwrap_or(0);
     let options = DecoderOptions {
         threads: render.threads,
         max_pixels: render.limits.max_pixels,
@@ -214,31 +234,73 @@ fn find_poster(
     };
     let params = main.demuxer.params(stream.index).map_err(memory)?;
     let codec = decoder_name(&stream.codec).unwrap_or_default();
-    let name = render.main.describe();
-    let mut decoder =
-        Decoder::open(codec, Some(&params), stream.time_base, options).map_err(memory)?;
-    let (mut packet, mut frame) = (
-        Packet::new().map_err(memory)?,
-        Frame::new().map_err(memory)?,
-    );
-    let mut reader = Reader::default();
-    let mut more = true;
-    while more && !picker.is_settled() {
-        more = reader.next(&mut main, &mut packet, &name, guard)?;
-        if more && packet.stream() != stream.index {
-            continue;
+    let look = Look {
+        offset: begins.ticks(stream.time_base),
+        name: render.main.describe(),
+        spec: &spec,
+        guard,
+    };
+    for (place, most) in POSTER_PLACES {
+        let at = begins + Time::from_millis(eighth_ms.saturating_mul(place));
+        // Without an index all that can be looked at is the beginning.
+        if main
+            .demuxer
+            .seek(stream.index, at.ticks(stream.time_base))
+            .is_err()
+            && place > 1
+        {
+            break;
         }
-        let _ = decoder.send(more.then_some(&packet));
-        while matches!(decoder.receive(&mut frame), Ok(Received::Item)) && !picker.is_settled() {
-            let pts = frame.best_effort().unwrap_or(0).saturating_sub(offset);
-            frame.set_pts(pts);
-            let ready = through_graph(&spec, &mut frame, stream.time_base)?;
-            picker
-                .consider(&ready, to_millis(pts, stream.time_base))
-                .map_err(memory)?;
-        }
+        let decoder = Decoder::open(codec, Some(&params), stream.time_base, options);
+        look.on(&mut main, decoder.map_err(memory)?, &mut picker, most)?;
     }
     Ok((picker.take(), spec.color))
+}
+
+/// What is the same for all places.
+struct Look<'a> {
+    /// Start of the container in the stream's time base.
+    offset: i64,
+    name: String,
+    spec: &'a VideoSpec,
+    guard: &'a Guard,
+}
+
+impl Look<'_> {
+    /// Shows the picker frames until one is content, but no more than `most`.
+    fn on(
+        &self,
+        main: &mut Opened,
+        mut decoder: Decoder,
+        picker: &mut PosterPicker,
+        most: u32,
+    ) -> Result<(), MediaError> {
+        let stream = main.video.clone();
+        let mut packet = Packet::new().map_err(memory)?;
+        let mut frame = Frame::new().map_err(memory)?;
+        let mut reader = Reader::default();
+        let (mut seen, mut more) = (0, true);
+        while more {
+            more = reader.next(main, &mut packet, &self.name, self.guard)?;
+            if more && packet.stream() != stream.index {
+                continue;
+            }
+            let _ = decoder.send(more.then_some(&packet));
+            while matches!(decoder.receive(&mut frame), Ok(Received::Item)) {
+                let pts = frame.best_effort().unwrap_or(0).saturating_sub(self.offset);
+                frame.set_pts(pts);
+                let ready = through_graph(self.spec, &mut frame, stream.time_base)?;
+                picker
+                    .consider(&ready, to_millis(pts, stream.time_base))
+                    .map_err(memory)?;
+                seen += 1;
+                if seen >= most || (most > 1 && picker.is_content()) {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 fn through_graph(spec: &VideoSpec, frame: &mut Frame, base: Ratio) -> Result<Frame, MediaError> {

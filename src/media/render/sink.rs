@@ -2,12 +2,16 @@
 
 use std::sync::Arc;
 
+use super::track::PictureTrack;
 use crate::media::av::{AvError, CodecParams, Encoder, Muxer, NewMuxer, Packet};
 use crate::media::error::{MediaCode, MediaError};
 use crate::media::head::{HeadHandle, head_writer};
 use crate::media::limits::{Guard, Limits};
 use crate::media::output::Output;
-use crate::media::ratio::{Ratio, Time};
+use crate::media::ratio::{Ratio, Time, rescale};
+
+/// What is said of a copied packet that the muxer refuses.
+pub(super) const DOES_NOT_FIT: &str = "a packet of the input does not fit into the result";
 
 /// An MP4 that is laid out: it has no header yet, and takes streams.
 pub(crate) struct Draft {
@@ -16,6 +20,7 @@ pub(crate) struct Draft {
     streams: usize,
     /// Streams whose packets are the input's own.
     copied: Vec<usize>,
+    picture: Option<(usize, PictureTrack)>,
     guard: Arc<Guard>,
     max_duration_ms: u64,
 }
@@ -28,6 +33,8 @@ pub(crate) struct Sink {
     last_dts: Vec<Option<i64>>,
     /// Streams whose packets are the input's own.
     copied: Vec<usize>,
+    /// The stream that is seen, and its track.
+    picture: Option<(usize, PictureTrack)>,
     guard: Arc<Guard>,
     max_duration_ms: u64,
 }
@@ -51,6 +58,7 @@ impl Draft {
             head,
             streams: 0,
             copied: Vec::new(),
+            picture: None,
             guard: Arc::clone(guard),
             max_duration_ms: limits.max_duration_ms,
         })
@@ -83,6 +91,11 @@ impl Draft {
         Ok(index)
     }
 
+    /// Says which stream is the picture: it begins at 0 and its table holds its whole length.
+    pub(crate) fn set_picture(&mut self, stream: usize) {
+        self.picture = Some((stream, PictureTrack::default()));
+    }
+
     /// Writes the header, with `reserve` bytes for the index.
     pub(crate) fn start(self, reserve: u64) -> Result<Sink, MediaError> {
         let muxer = self
@@ -94,6 +107,7 @@ impl Draft {
             head: self.head,
             last_dts: vec![None; self.streams],
             copied: self.copied,
+            picture: self.picture,
             guard: self.guard,
             max_duration_ms: self.max_duration_ms,
         })
@@ -112,6 +126,13 @@ impl Sink {
             ));
         }
         Ok(())
+    }
+
+    /// Whether a packet of the picture, times in `base`, is shown before the first one.
+    pub(crate) fn comes_before_first(&self, pts: i64, base: Ratio) -> bool {
+        self.picture.as_ref().is_some_and(|(stream, track)| {
+            track.comes_before_first(rescale(pts, base, self.muxer.time_base(*stream)))
+        })
     }
 
     /// Writes a packet whose timestamps are in `base`.
@@ -137,23 +158,44 @@ impl Sink {
         if let (Some(slot), Some(dts)) = (self.last_dts.get_mut(stream), packet.dts()) {
             *slot = Some(dts);
         }
-        let copied = self.copied.contains(&stream);
-        self.muxer.write(packet, stream).map_err(|error| {
-            let error = self.explain(error);
-            // What we encoded fits; what the input brought may not.
-            if copied && error.code == MediaCode::EncoderFailed {
-                return MediaError {
-                    code: MediaCode::DamagedMedia,
-                    message: "a packet of the input does not fit into the result".to_owned(),
-                    ..error
-                };
-            }
-            error
-        })
+        match &mut self.picture {
+            Some((picture, track)) if *picture == stream => match track.next(packet) {
+                Ok(Some(mut before)) => self.put(&mut before, stream),
+                Ok(None) => Ok(()),
+                Err(error) => Err(self.misfit(error, stream)),
+            },
+            _ => self.put(packet, stream),
+        }
+    }
+
+    fn put(&mut self, packet: &mut Packet, stream: usize) -> Result<(), MediaError> {
+        self.muxer
+            .write(packet, stream)
+            .map_err(|error| self.misfit(error, stream))
+    }
+
+    /// What we encoded fits; what the input brought may not.
+    fn misfit(&mut self, error: AvError, stream: usize) -> MediaError {
+        let error = self.explain(error);
+        if self.copied.contains(&stream) && error.code == MediaCode::EncoderFailed {
+            return MediaError {
+                code: MediaCode::DamagedMedia,
+                message: DOES_NOT_FIT.to_owned(),
+                ..error
+            };
+        }
+        error
     }
 
     /// Writes trailer and index; returns whether the index stands first.
-    pub(crate) fn finish(self) -> Result<bool, MediaError> {
+    pub(crate) fn finish(mut self) -> Result<bool, MediaError> {
+        let last = self
+            .picture
+            .as_mut()
+            .and_then(|(stream, track)| Some((*stream, track.last()?)));
+        if let Some((stream, mut packet)) = last {
+            self.put(&mut packet, stream)?;
+        }
         // Closes libav's side of the writer before ours patches the head.
         let (trailer, flushed) = self.muxer.finish();
         if self.head.over_limit() {

@@ -30,6 +30,10 @@ pub(crate) enum SoundLane {
 /// Packets pass as they are.
 pub(crate) struct CopyLane {
     stream: usize,
+    /// Packets before the first one that is heard; `None` once that has come.
+    priming: Option<u32>,
+    /// An edit list cuts something out that a copy would bring back.
+    cut: bool,
     base: Ratio,
     timing: Timing,
 }
@@ -64,6 +68,8 @@ impl SoundLane {
         let index = draft.add_copied(&params, &stream.codec, stream.time_base, None)?;
         Ok(Self::Copy(CopyLane {
             stream: index,
+            priming: Some(0),
+            cut: false,
             base: stream.time_base,
             timing,
         }))
@@ -127,6 +133,11 @@ impl SoundLane {
         }
     }
 
+    /// Whether the packets that are copied hold what an edit list cuts out of the sound.
+    pub(crate) fn holds_what_was_cut(&self) -> bool {
+        matches!(self, Self::Copy(lane) if lane.cut)
+    }
+
     /// Damage found so far.
     pub(crate) fn counts(&self) -> Counts {
         match self {
@@ -137,8 +148,19 @@ impl SoundLane {
     }
 }
 
+/// Packets that prime an AAC decoder: one to three, by the encoder.
+const PRIMING: u32 = 3;
+
 impl CopyLane {
-    fn packet(&self, packet: &mut Packet, sink: &mut Sink) -> Result<(), MediaError> {
+    fn packet(&mut self, packet: &mut Packet, sink: &mut Sink) -> Result<(), MediaError> {
+        match &mut self.priming {
+            Some(primed) if packet.is_cut_off() => {
+                *primed += 1;
+                self.cut |= *primed > PRIMING;
+            }
+            Some(_) => self.priming = None,
+            None => self.cut |= packet.is_cut_off(),
+        }
         packet.subtract(self.timing.offset.ticks(self.base));
         let starts = packet.pts().or(packet.dts()).unwrap_or(0);
         let too_late = self
@@ -336,8 +358,11 @@ pub(super) fn resampler(
 ) -> Result<(Graph, Entry, Exit), AvError> {
     let mut graph = Graph::new(1)?;
     let source = graph.audio_source(frame, base)?;
-    // Gaps in the source become silence: an encoder has no notion of them.
-    let resample = graph.then(source, c"aresample", &[(c"async", "1")])?;
+    // Gaps in the source become silence: an encoder has no notion of them. The sum of what is
+    // mixed into one channel stays within full scale: floats may exceed it, and would be clipped
+    // by whoever plays them.
+    let options = [(c"async", "1"), (c"rematrix_maxval", "1.0")];
+    let resample = graph.then(source, c"aresample", &options)?;
     let rate = settings.sample_rate.to_string();
     let layout = match settings.channels {
         1 => "mono",

@@ -14,6 +14,7 @@ use crate::media::error::{MediaCode, MediaError};
 use crate::media::output::Output;
 use crate::media::plan::VideoPlan;
 use crate::media::probe::Opened;
+use crate::media::profile::{Background, Deinterlace};
 use crate::media::ratio::Ratio;
 use crate::media::verify::Watch;
 
@@ -39,8 +40,11 @@ pub(super) fn run(
         crf,
         preset,
         max_rate,
+        burst_ms,
         fps,
         tone_map,
+        deinterlace,
+        background,
         ..
     } = &plan.video
     else {
@@ -49,6 +53,8 @@ pub(super) fn run(
     let spec = VideoSpec {
         fps: fps.map(Ratio::approximate),
         tone_map: *tone_map,
+        deinterlace: *deinterlace,
+        background: *background,
         threads: render.threads,
         ..spec_for(&main, *width, *height)?
     };
@@ -56,6 +62,7 @@ pub(super) fn run(
         crf: *crf,
         preset: preset.clone(),
         max_rate: *max_rate,
+        burst_ms: *burst_ms,
     };
     let mut draft = Draft::create(output, &render.limits, guard)?;
     let mut video = VideoLane::open(&main, spec, &settings, &render.limits, &mut draft)?;
@@ -115,6 +122,8 @@ pub(crate) fn spec_for(main: &Opened, width: u32, height: u32) -> Result<VideoSp
         } else {
             color.resolved(video.display_height.min(video.display_width))
         },
+        deinterlace: Deinterlace::default(),
+        background: Background::default(),
         overlay: None,
         threads: 0,
     })

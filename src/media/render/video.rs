@@ -24,6 +24,8 @@ pub(crate) struct Counts {
     pub encoded: u64,
     pub bad_packets: u64,
     pub bad_frames: u64,
+    /// Where the first of either was, in milliseconds.
+    pub first_bad_ms: Option<u64>,
     /// Frames whose time did not grow.
     pub dropped: u64,
     /// The file claims more than it holds, and that is allowed.
@@ -35,6 +37,8 @@ pub(crate) struct EncodeSettings {
     pub crf: f32,
     pub preset: String,
     pub max_rate: Option<u64>,
+    /// See [`X264Settings`].
+    pub burst_ms: u64,
 }
 
 /// Decodes, filters and encodes one video stream.
@@ -99,10 +103,12 @@ impl VideoLane {
             crf: settings.crf,
             preset: &settings.preset,
             max_rate: settings.max_rate,
+            burst_ms: settings.burst_ms,
             threads: spec.threads,
         })
         .map_err(encode_error)?;
         let index = draft.add_encoded(&encoder, Some(rate))?;
+        draft.set_picture(index);
         let offset = input.begins().ticks(stream.time_base);
         Ok(Self {
             decoder,
@@ -170,7 +176,7 @@ impl VideoLane {
     pub(crate) fn packet(&mut self, packet: &Packet, sink: &mut Sink) -> Result<(), MediaError> {
         self.counts.packets += 1;
         if packet.is_corrupt() {
-            self.counts.bad_packets += 1;
+            self.bad_packet(packet);
         }
         if let Some(pts) = packet.pts()
             && packet.duration() > 0
@@ -184,9 +190,22 @@ impl VideoLane {
         match self.decoder.send(Some(packet)) {
             Ok(()) => {}
             Err(error) if error.is_memory() => return Err(memory_limit().at("decode")),
-            Err(_) => self.counts.bad_packets += 1,
+            Err(_) => self.bad_packet(packet),
         }
         self.drain_decoder(sink)
+    }
+
+    fn bad_packet(&mut self, packet: &Packet) {
+        self.counts.bad_packets += 1;
+        let at = packet.pts().or(packet.dts()).unwrap_or(0);
+        let at = to_millis(at.saturating_sub(self.offset), self.input_base);
+        self.counts.first_bad_ms.get_or_insert(at);
+    }
+
+    fn bad_frame(&mut self) {
+        self.counts.bad_frames += 1;
+        let at = self.reached_ms();
+        self.counts.first_bad_ms.get_or_insert(at);
     }
 
     /// Drains decoder, graph and encoder, in that order.
@@ -286,7 +305,7 @@ impl VideoLane {
                 Err(error) if error.is_memory() => return Err(memory_limit().at("decode")),
                 // The decoder goes on with the next packet.
                 Err(_) => {
-                    self.counts.bad_frames += 1;
+                    self.bad_frame();
                     return Ok(());
                 }
             }
@@ -296,7 +315,7 @@ impl VideoLane {
     fn decoded(&mut self, sink: &mut Sink) -> Result<(), MediaError> {
         self.counts.decoded += 1;
         if self.frame.is_damaged() {
-            self.counts.bad_frames += 1;
+            self.bad_frame();
         }
         if self.counts.decoded > self.limits.max_frames {
             return Err(MediaError::new(
@@ -309,6 +328,14 @@ impl VideoLane {
         let duration = stamp
             .and_then(|pts| self.packet_durations.remove(&pts))
             .unwrap_or(0);
+        // Files that were trimmed on a phone begin before their container does: such times count
+        // from the trim on, with offsets that libav does not know. Their first picture is the
+        // first.
+        if let (Some(pts), None) = (stamp, self.last_input)
+            && pts < self.offset
+        {
+            self.offset = pts;
+        }
         let pts = match (stamp, self.last_input) {
             (Some(pts), _) => pts.saturating_sub(self.offset),
             (None, Some(last)) => last.saturating_add(self.last_duration.max(nominal)),
@@ -340,7 +367,7 @@ impl VideoLane {
         if self
             .graph
             .as_ref()
-            .is_some_and(|graph| !graph.fits(&self.frame))
+            .is_some_and(|graph| !graph.fits(&self.frame, &self.spec))
         {
             let next = self.frame.pts().unwrap_or(0);
             self.drain_graph(Some(next), sink)?;

@@ -255,7 +255,9 @@ fn the_source_may_have_any_trait() {
         );
         let step = times(&out, "v");
         assert!(
+            // The first picture may stand longer, where sound begins before it.
             step.windows(2)
+                .skip(1)
                 .all(|pair| (pair[1] - pair[0] - 1.0 / fps).abs() < 0.002),
             "{name}: {step:?}"
         );

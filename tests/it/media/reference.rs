@@ -58,7 +58,9 @@ pub(crate) fn agrees(main: &Path, case: &Case) -> PathBuf {
         case.frames,
         "{name}: the reference"
     );
-    let (ours, theirs) = (times(&out, "v"), times(&reference, "v"));
+    let (ours, mut theirs) = (times(&out, "v"), times(&reference, "v"));
+    // Where sound begins first, ours begins with it: the first picture stands longer.
+    theirs[0] = theirs[0].min(0.0);
     // Half a frame at the highest rate there is in the fixtures, 60.
     for (a, b) in ours.iter().zip(&theirs) {
         assert!((a - b).abs() < 0.008, "{name}: {a} where {b} was expected");

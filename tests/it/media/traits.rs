@@ -234,7 +234,9 @@ fn offsets_survive_a_copy() {
         sounds_alike(&main, &out, name);
         // On the file's own clock, which need not begin at 0.
         let start: f64 = ffprobe(&main, "v", "format=start_time")[0].parse().unwrap();
-        for (a, b) in times(&main, "v").iter().zip(times(&out, "v")) {
+        let shown = times(&out, "v");
+        assert!(shown[0].abs() < 0.002, "{name}: {}", shown[0]);
+        for (a, b) in times(&main, "v").iter().zip(shown).skip(1) {
             assert!((a - start - b).abs() < 0.002, "{name}: {a} became {b}");
         }
     }
