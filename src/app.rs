@@ -72,6 +72,10 @@ impl App {
 
     /// Opens the stores and puts everything together. `listening` is where callers reach us if
     /// the configuration names no public address.
+    #[allow(
+        clippy::too_many_lines,
+        reason = "one part after the other, each needs those before it"
+    )]
     pub async fn build(
         config: &Config,
         listening: SocketAddr,

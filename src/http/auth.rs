@@ -204,7 +204,8 @@ fn is_from_here(parts: &Parts, behind_proxy: bool) -> bool {
     }
     let text = |name: header::HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     // HTTP/2 says it in the address.
-    let authority = text(header::HOST).or_else(|| parts.uri.authority().map(|it| it.as_str()));
+    let authority =
+        text(header::HOST).or_else(|| parts.uri.authority().map(http::uri::Authority::as_str));
     let Some(authority) = authority else {
         // A hand-made request: no browser and no proxy sends that.
         return !headers.contains_key(header::ORIGIN);

@@ -257,12 +257,7 @@ fn plan_video(
     } else if let Some(obstacle) = obstacle(video) {
         reasons.push(format!("{obstacle} becomes what players know"));
     }
-    if video.interlaced && settings.deinterlace != Deinterlace::Off {
-        reasons.push(match settings.deinterlace {
-            Deinterlace::Double => "interlaced fields become frames of their own".into(),
-            _ => "interlaced frames become progressive".into(),
-        });
-    }
+    reasons.extend(interlaced(video, settings.deinterlace).map(str::to_owned));
     if tone_map {
         reasons.push("HDR becomes standard range".into());
     }
@@ -335,6 +330,16 @@ fn plan_video(
         deinterlace: settings.deinterlace,
         background: settings.background,
         reason: reasons.join("; "),
+    }
+}
+
+/// What becomes of a video that says it is interlaced.
+fn interlaced(video: &VideoInfo, how: Deinterlace) -> Option<&'static str> {
+    match how {
+        _ if !video.interlaced => None,
+        Deinterlace::Off => None,
+        Deinterlace::Double => Some("interlaced fields become frames of their own"),
+        Deinterlace::Auto => Some("interlaced frames become progressive"),
     }
 }
 

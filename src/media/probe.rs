@@ -102,6 +102,10 @@ pub(crate) fn open_as(
     open_inner(input, choice, limits, guard).map_err(|error| error.at(stage).with_log())
 }
 
+#[allow(
+    clippy::too_many_lines,
+    reason = "checks in the order in which they can be made"
+)]
 fn open_inner(
     input: &dyn Input,
     choice: &Choice,

@@ -10,7 +10,7 @@ use metrics::{Unit, counter, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use strum::IntoEnumIterator as _;
 
-use crate::job::Phase;
+use crate::job::{Kind, Phase};
 
 /// One metric, as its page and the recorder describe it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -193,9 +193,18 @@ pub fn start(version: &'static str) {
         gauge!(BUILD, "version" => version).set(1.0);
         gauge!(MEDIA_SLOTS).set(0.0);
         gauge!(MEDIA_BYTES).set(0.0);
-        // From the start: an alarm needs the number before the first crash.
+        // From the start: an alarm needs the number before the first of them.
         for phase in Phase::iter() {
             counter!(MEDIA_CRASHES, "phase" => phase.as_str()).increment(0);
+        }
+        for kind in Kind::iter() {
+            counter!(WASTED, "kind" => kind.as_str()).increment(0);
+        }
+        for outcome in ["unreadable", "left_alone"] {
+            counter!(NOT_SWEPT, "what" => "job", "outcome" => outcome).increment(0);
+        }
+        for found in ["machine", "start", "witness"] {
+            counter!(CLOCK_JUMPS, "found" => found).increment(0);
         }
         Some(handle)
     });

@@ -33,6 +33,10 @@ pub enum OutboxVisit {
     },
 }
 
+#[allow(
+    clippy::too_many_lines,
+    reason = "one answer for each way a delivery may end"
+)]
 pub(super) async fn deliver(worker: &Worker, id: &str) -> OutboxVisit {
     let services = &*worker.services;
     let notice = match services.ledger.notification(id).await {

@@ -31,7 +31,7 @@ const GIVEN: [&str; 9] = [
 ];
 
 /// What the holder of the lease writes.
-const OWNED: [&str; 24] = [
+const OWNED: [&str; 25] = [
     "schema_version",
     "status",
     "stage",
@@ -54,6 +54,7 @@ const OWNED: [&str; 24] = [
     "error",
     "credits",
     "timings",
+    "heard",
     "updated_at",
     "completed_at",
 ];

@@ -35,6 +35,7 @@ const FILTERS: &[&CStr] = &[
     c"pad",
     c"setsar",
     c"overlay",
+    c"lut",
     c"negate",
     c"premultiply",
     c"aresample",

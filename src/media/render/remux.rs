@@ -84,6 +84,10 @@ fn within(frames: u64, at_ms: u64, limits: &Limits) -> Result<(), MediaError> {
     Ok(())
 }
 
+#[allow(
+    clippy::too_many_lines,
+    reason = "one pass over the packets, from the header to the index"
+)]
 pub(super) fn run(
     job: Job<'_>,
     output: &mut dyn Output,
@@ -189,6 +193,19 @@ pub(super) fn run(
     }
     .judge(limits)
     .map_err(|error| error.at("read").with_log())?;
+    // Only an MP4's own table knows how long the last picture stands: what libav says of a packet
+    // among B-frames is a guess.
+    let probe = &main.probe;
+    if let (Some(start), Some(video), "mp4" | "mov") =
+        (stream.start, &probe.video, probe.container.format.as_str())
+        && !counts.truncated
+    {
+        let length = Time::from_millis(i64::try_from(video.duration_ms).unwrap_or(0));
+        let end = start
+            .saturating_sub(offset)
+            .saturating_add(length.ticks(stream.time_base));
+        sink.picture_lasts_until(end, stream.time_base);
+    }
     let faststart = sink.finish()?;
     let (poster, color) = find_poster(render, picker, guard)?;
     Ok(Outcome {

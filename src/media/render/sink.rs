@@ -128,6 +128,13 @@ impl Sink {
         Ok(())
     }
 
+    /// The picture is shown until then, whatever its packets say.
+    pub(crate) fn picture_lasts_until(&mut self, end: i64, base: Ratio) {
+        if let Some((stream, track)) = &mut self.picture {
+            track.lasts_until(rescale(end, base, self.muxer.time_base(*stream)));
+        }
+    }
+
     /// Whether a packet of the picture, times in `base`, is shown before the first one.
     pub(crate) fn comes_before_first(&self, pts: i64, base: Ratio) -> bool {
         self.picture.as_ref().is_some_and(|(stream, track)| {
@@ -160,12 +167,17 @@ impl Sink {
         }
         match &mut self.picture {
             Some((picture, track)) if *picture == stream => match track.next(packet) {
-                Ok(Some(mut before)) => self.put(&mut before, stream),
-                Ok(None) => Ok(()),
+                Ok(ready) => self.put_all(ready, stream),
                 Err(error) => Err(self.misfit(error, stream)),
             },
             _ => self.put(packet, stream),
         }
+    }
+
+    fn put_all(&mut self, packets: Vec<Packet>, stream: usize) -> Result<(), MediaError> {
+        packets
+            .into_iter()
+            .try_for_each(|mut packet| self.put(&mut packet, stream))
     }
 
     fn put(&mut self, packet: &mut Packet, stream: usize) -> Result<(), MediaError> {
@@ -189,12 +201,9 @@ impl Sink {
 
     /// Writes trailer and index; returns whether the index stands first.
     pub(crate) fn finish(mut self) -> Result<bool, MediaError> {
-        let last = self
-            .picture
-            .as_mut()
-            .and_then(|(stream, track)| Some((*stream, track.last()?)));
-        if let Some((stream, mut packet)) = last {
-            self.put(&mut packet, stream)?;
+        if let Some((stream, track)) = &mut self.picture {
+            let (stream, last) = (*stream, track.last());
+            self.put_all(last, stream)?;
         }
         // Closes libav's side of the writer before ours patches the head.
         let (trailer, flushed) = self.muxer.finish();

@@ -7,9 +7,14 @@
 
 use crate::media::av::{AvError, Packet};
 
+/// Packets that may come before the first decoding time: as many as H.264 may hold back.
+const MOST_UNTIMED: usize = 16;
+
 /// Holds each packet of the picture back until the next one comes.
 #[derive(Default)]
 pub(super) struct PictureTrack {
+    /// The first ones, whose decoding times the container leaves to be reckoned.
+    untimed: Vec<Packet>,
     held: Option<Packet>,
     /// Presentation and decoding time of the first packet.
     first: Option<(i64, i64)>,
@@ -18,21 +23,57 @@ pub(super) struct PictureTrack {
 }
 
 impl PictureTrack {
-    /// Takes a packet, times in the muxer's base and filled in; gives the one before it.
-    pub(super) fn next(&mut self, packet: &mut Packet) -> Result<Option<Packet>, AvError> {
-        let mut packet = packet.take()?;
-        let (Some(pts), Some(dts)) = (packet.pts(), packet.dts()) else {
-            return Err(AvError::invalid("av_interleaved_write_frame"));
+    /// Takes a packet, times in the muxer's base; gives those that can be written now.
+    pub(super) fn next(&mut self, packet: &mut Packet) -> Result<Vec<Packet>, AvError> {
+        let unfit = || AvError::invalid("av_interleaved_write_frame");
+        let packet = packet.take()?;
+        if packet.pts().is_none() {
+            return Err(unfit());
+        }
+        let Some(dts) = packet.dts() else {
+            if self.first.is_some() || self.untimed.len() >= MOST_UNTIMED {
+                return Err(unfit());
+            }
+            self.untimed.push(packet);
+            return Ok(Vec::new());
         };
+        let mut ready = self.reckon(dts);
+        ready.extend(self.admit(packet));
+        Ok(ready)
+    }
+
+    /// Counts back from a decoding time over the packets that have none.
+    fn reckon(&mut self, dts: i64) -> Vec<Packet> {
+        let mut untimed = std::mem::take(&mut self.untimed);
+        let step = untimed.first().map_or(1, |first| first.duration().max(1));
+        let mut at = dts;
+        for packet in untimed.iter_mut().rev() {
+            at = at.saturating_sub(step);
+            packet.set_dts(at.min(packet.pts().unwrap_or(at)));
+        }
+        untimed
+            .into_iter()
+            .filter_map(|packet| self.admit(packet))
+            .collect()
+    }
+
+    fn admit(&mut self, mut packet: Packet) -> Option<Packet> {
+        let (pts, dts) = (packet.pts().unwrap_or(0), packet.dts().unwrap_or(0));
         if self.first.is_none() {
             // The first picture stands from the beginning on; the second keeps its time.
-            packet.subtract(pts.max(0));
-            packet.set_duration(packet.duration().max(0).saturating_add(pts.max(0)));
-            self.first = Some((pts.min(0), dts.saturating_sub(pts.max(0))));
+            let late = pts.max(0);
+            packet.subtract(late);
+            packet.set_duration(packet.duration().max(0).saturating_add(late));
+            self.first = Some((pts.min(0), dts.saturating_sub(late)));
         }
         let shown = packet.pts().unwrap_or(pts);
-        self.end = self.end.max(shown.saturating_add(packet.duration()));
-        Ok(self.held.replace(packet))
+        self.lasts_until(shown.saturating_add(packet.duration()));
+        self.held.replace(packet)
+    }
+
+    /// Something is shown until then.
+    pub(super) fn lasts_until(&mut self, end: i64) {
+        self.end = self.end.max(end);
     }
 
     /// Whether a packet is shown before the first one, which would then not be the first picture.
@@ -40,18 +81,19 @@ impl PictureTrack {
         self.first.is_some_and(|(first, _)| pts < first)
     }
 
-    /// The last packet. What the sample table says of it closes the track: the table's sum has
-    /// to reach from the first picture's time to the last one's end. With B-frames the last
-    /// packet is not the last picture, and its own duration would leave that one's time out.
-    pub(super) fn last(&mut self) -> Option<Packet> {
-        let mut packet = self.held.take()?;
+    /// The last packets. What the sample table says of the last one closes the track: the table's
+    /// sum has to reach from the first picture's time to the last one's end. With B-frames the
+    /// last packet is not the last picture, and its own duration would leave that one's time out.
+    pub(super) fn last(&mut self) -> Vec<Packet> {
+        let earliest = self.untimed.iter().filter_map(Packet::pts).min();
+        let mut ready = earliest.map_or_else(Vec::new, |pts| self.reckon(pts));
+        let Some(mut packet) = self.held.take() else {
+            return ready;
+        };
         if let (Some((first_pts, first_dts)), Some(pts), Some(dts)) =
             (self.first, packet.pts(), packet.dts())
         {
             let delay = first_pts.saturating_sub(first_dts);
-            // A table that is copied may hold the last picture's time in its last sample already.
-            let told = dts.saturating_add(packet.duration()).saturating_add(delay);
-            self.end = self.end.max(told);
             // Not so early that its end would lie behind the last picture's.
             let dts = dts.max(pts.saturating_sub(delay));
             let rest = self
@@ -61,7 +103,8 @@ impl PictureTrack {
             packet.set_dts(dts);
             packet.set_duration(rest.max(1));
         }
-        Some(packet)
+        ready.push(packet);
+        ready
     }
 }
 
@@ -132,5 +175,22 @@ mod tests {
         assert_eq!(written[0], (0, -10, 80));
         assert_eq!(written[1].0, 90);
         assert_eq!(table(&written), 100);
+    }
+
+    #[test]
+    fn decoding_times_that_a_container_leaves_out_are_reckoned() {
+        let mut track = PictureTrack::default();
+        let mut written = Vec::new();
+        for (pts, dts) in [(20, None), (60, None), (40, Some(20)), (80, Some(40))] {
+            let mut packet = packet(pts, 0, 20);
+            packet.set_dts(dts.unwrap_or(i64::MIN));
+            written.extend(track.next(&mut packet).unwrap());
+        }
+        written.extend(track.last());
+        let times: Vec<_> = written
+            .iter()
+            .map(|packet| (packet.pts().unwrap(), packet.dts().unwrap()))
+            .collect();
+        assert_eq!(times, [(0, -40), (60, 0), (40, 20), (80, 40)]);
     }
 }

@@ -301,6 +301,8 @@ async fn who_waits_for_a_place_leaves_at_a_stop_and_is_not_woken_by_the_sweep() 
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
+    // Nothing shows from outside that the other two have come to wait.
+    tokio::time::sleep(Duration::from_millis(500)).await;
     bench.clock.advance(Duration::from_secs(40));
     assert_eq!(worker.sweep().await.unwrap().jobs, 0);
     assert!(worker.drain(Duration::from_secs(10)).await);

@@ -52,7 +52,7 @@ impl Cursor<'_, '_> {
 /// Counts pictures and the time they are shown, as [`crate::media::av`] reads them.
 pub(super) fn read(bytes: &mut Bytes<'_>) -> Option<Layout> {
     // Half a gigabyte at most, by the number of steps; libav reads it all as well.
-    debug_assert!(MOST_STEPS * PIECE < 1 << 30);
+    const { assert!(MOST_STEPS * PIECE < 1 << 30) };
     let mut cursor = Cursor {
         bytes,
         piece: Vec::new(),

@@ -165,7 +165,7 @@ pub(crate) async fn what_cannot_be_read_stops_nothing_and_ends_in_time(bench: &d
                 world
                     .others
                     .write_notice(&notice, json!({"owner": 7}))
-                    .await
+                    .await;
             }
             "nnewer" => world.others.write_notice(&notice, newer.clone()).await,
             _ => {}

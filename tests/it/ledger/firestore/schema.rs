@@ -185,6 +185,7 @@ async fn what_is_stored_is_of_the_documented_type() {
     );
 }
 
+#[allow(clippy::too_many_lines, reason = "one road, with every field on it")]
 async fn walk(emulator: &Emulator, world: &World, seen: &mut BTreeMap<String, String>) {
     let look = async |seen: &mut BTreeMap<String, String>, id: &str| {
         let stored = emulator.stored(&format!("jobs/{id}")).await.unwrap();
@@ -241,8 +242,21 @@ async fn walk(emulator: &Emulator, world: &World, seen: &mut BTreeMap<String, St
     }
     look(seen, "j0").await;
     let (claim, job) = world.claim("j0", "a", at(6)).await;
-    for change in &road[1..] {
+    // A provider that does not know it, and an address that is closed.
+    let trouble = [
+        road[1].clone(),
+        Change::Heard {
+            intent: "1-1".into(),
+        },
+        Change::Unanswered {
+            missing_since: Some(at(6)),
+        },
+        road[3].clone(),
+        Change::AddressClosed { at: at(6) },
+    ];
+    for change in trouble.iter().chain(&road[2..]) {
         world.record(&job, &claim, change).await;
+        look(seen, "j0").await;
     }
     let progress = Progress::within(Stage::Settle, 0.5).with_eta(Some(3));
     ledger

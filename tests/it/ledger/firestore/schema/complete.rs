@@ -29,6 +29,7 @@ pub(super) fn params() -> [Params; 3] {
     ]
 }
 
+#[allow(clippy::too_many_lines, reason = "it names every field")]
 pub(super) fn job() -> Job {
     let [params, ..] = params();
     Job {
