@@ -142,6 +142,7 @@ vendor_tests() {
     vendored "media tests with the deployed FFmpeg" || return $(($? == 69 ? 0 : 1))
     local profile=default
     [[ -z ${CI:-} ]] || profile=ci
+    emulator
     scripts/vendor.sh cargo nextest run --locked --profile "$profile" \
         media:: vendor:: soak:: sandbox:: cli::probe cli::process road::
 }
