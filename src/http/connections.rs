@@ -22,7 +22,7 @@ pub struct ConnectionLimits {
     pub header: Duration,
     /// Between two requests.
     pub idle: Duration,
-    /// For a client to take the next part of an answer.
+    /// For a client to take something of what waits for it.
     pub stall: Duration,
 }
 

@@ -39,6 +39,8 @@ struct State {
     served: bool,
     /// HTTP/2 has words of its own between requests.
     is_h2: bool,
+    /// Since when the client's side takes no bytes, although there are some for it.
+    blocked_since: Option<Instant>,
 }
 
 impl Pulse {
@@ -53,6 +55,7 @@ impl Pulse {
                 heard_at: None,
                 served: false,
                 is_h2: false,
+                blocked_since: None,
             }),
             evicted: CancellationToken::new(),
         }
@@ -65,6 +68,10 @@ impl Pulse {
     /// When the connection is to be closed if nothing happens until then.
     pub(super) fn deadline(&self, limits: &ConnectionLimits) -> Option<Instant> {
         let state = self.state();
+        // What is written lies in buffers of hyper and of the system after its answer has ended.
+        if let Some(since) = state.blocked_since {
+            return Some(since + limits.stall);
+        }
         if state.in_flight > 0 {
             let stalled = state.untaken == state.in_flight;
             return stalled.then(|| state.taken_at + limits.stall);
@@ -86,6 +93,15 @@ impl Pulse {
         let mut state = self.state();
         if state.in_flight == 0 && state.heard_at.is_none() {
             state.heard_at = Some(Instant::now());
+        }
+    }
+
+    fn wrote<T>(&self, polled: &Poll<T>) {
+        let mut state = self.state();
+        if polled.is_ready() {
+            state.blocked_since = None;
+        } else if state.blocked_since.is_none() {
+            state.blocked_since = Some(Instant::now());
         }
     }
 
@@ -183,7 +199,7 @@ impl<B: Body + Unpin> Body for Followed<B> {
     }
 }
 
-/// A stream whose incoming bytes are noticed.
+/// A stream on which is noticed what comes, and whether what is written goes.
 #[derive(Debug)]
 pub(super) struct Heard<I> {
     io: I,
@@ -217,7 +233,9 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Heard<I> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, bytes)
+        let polled = Pin::new(&mut self.io).poll_write(cx, bytes);
+        self.pulse.wrote(&polled);
+        polled
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
@@ -237,6 +255,8 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Heard<I> {
         cx: &mut Context<'_>,
         parts: &[std::io::IoSlice<'_>],
     ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, parts)
+        let polled = Pin::new(&mut self.io).poll_write_vectored(cx, parts);
+        self.pulse.wrote(&polled);
+        polled
     }
 }

@@ -135,16 +135,17 @@ fn judge(response: &Response) -> Result<(), NotifyError> {
     if status.is_success() {
         return Ok(());
     }
-    if status.is_redirection() {
-        return Err(NotifyError::Refused(format!(
-            "redirects are not followed (answer {status})"
-        )));
-    }
     if status == StatusCode::GONE {
         return Err(NotifyError::Refused("the receiver is gone (410)".into()));
     }
+    // A redirect is not final: a proxy sends one while the receiver is being replaced.
+    let unfollowed = if status.is_redirection() {
+        "; redirects are not followed"
+    } else {
+        ""
+    };
     Err(NotifyError::Failed {
-        message: format!("the receiver answers {status}"),
+        message: format!("the receiver answers {status}{unfollowed}"),
         retry_after: retry_after(response),
     })
 }

@@ -116,13 +116,12 @@ async fn what_will_never_work_is_told_from_what_may() {
         let notice = notice(&format!("{base}{path}"));
         notifier(true).deliver(&notice).await.unwrap_err()
     };
-    for (path, words) in [("/redirect", "redirects"), ("/gone", "gone")] {
-        match deliver(path).await {
-            NotifyError::Refused(message) => assert!(message.contains(words), "{message}"),
-            other => panic!("{path}: {other}"),
-        }
+    match deliver("/gone").await {
+        NotifyError::Refused(message) => assert!(message.contains("gone"), "{message}"),
+        other => panic!("{other}"),
     }
     for (path, words, after) in [
+        ("/redirect", "redirects", None),
         ("/broken", "500", None),
         ("/none", "404", None),
         ("/busy", "429", Some(Duration::from_secs(120))),

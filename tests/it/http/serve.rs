@@ -229,6 +229,48 @@ async fn what_is_under_way_takes_its_time() {
 }
 
 #[tokio::test]
+async fn a_client_that_does_not_read_is_let_go() {
+    let net = Net::new(limits());
+    // An answer without an end, and many that fit into no buffer together.
+    let endless = net.send(&ask("/large")).await;
+    let asked = ask("/").repeat(2_000);
+    let mut pipelined = net.open();
+    let began = Instant::now();
+    let many = async {
+        // The service stops reading when its answers are not read.
+        let _ = pipelined.write_all(asked.as_bytes()).await;
+    };
+    tokio::time::timeout(Duration::from_secs(20), many)
+        .await
+        .expect("an end");
+    for mut io in [endless, pipelined] {
+        // Nothing is read until it is over: only writing tells that the other side is gone.
+        let gone = async {
+            while io.write_all(b"x").await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), gone)
+            .await
+            .expect("an end");
+        assert_took(began.elapsed(), limits().stall);
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_reads_slowly_is_kept() {
+    let net = Net::new(limits());
+    let mut io = net.send(&ask("/large")).await;
+    let began = Instant::now();
+    let mut piece = vec![0; 16 * 1024];
+    while began.elapsed() < limits().stall * 3 {
+        // Each pause is shorter than the limit, all together are longer.
+        tokio::time::sleep(limits().stall / 3).await;
+        assert!(io.read(&mut piece).await.unwrap() > 0);
+    }
+}
+
+#[tokio::test]
 async fn idle_connections_keep_nobody_out_and_busy_ones_are_kept() {
     let net = Net::new(ConnectionLimits {
         most: 10,
