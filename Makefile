@@ -10,7 +10,7 @@ FILMLAB = cargo run --locked --quiet --profile $(PROFILE) --
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test-api bench-load chaos chaos-upgrade fixtures upgrade-fixtures build vendor run demo test test-cloud test-vendor soak sanitize lint clean
+.PHONY: help setup test-api bench-load chaos strangers chaos-upgrade fixtures upgrade-fixtures build vendor run demo test test-cloud test-vendor soak sanitize lint clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -69,6 +69,11 @@ chaos-upgrade: ## the same with workers of the revision before, to which it is r
 	@scripts/setup.sh test
 	@scripts/fixtures.sh
 	@JOBS=$(JOBS) KILLS=$(KILLS) SEED=$(SEED) OUTAGE=$(OUTAGE) scripts/check.sh chaos-upgrade
+
+strangers: ## what half requests, idle connections and slow servers of one owner cost the others
+	@scripts/setup.sh test
+	@scripts/fixtures.sh
+	@scripts/check.sh strangers
 
 test-cloud: ## the tests of the cloud deployment alone, with the Firestore emulator
 	@scripts/setup.sh test

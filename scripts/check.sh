@@ -8,6 +8,7 @@
 #   scripts/check.sh test-vendor  what touches media, with the FFmpeg of vendor/ffmpeg
 #   scripts/check.sh soak         damaged files by the thousand, with both builds of FFmpeg
 #   scripts/check.sh chaos        jobs under kills, stalls and outages
+#   scripts/check.sh strangers    what strangers and slow servers cost everybody else
 #   scripts/check.sh chaos-upgrade    the same, with workers of the revision before
 #   scripts/check.sh upgrade-fixtures  writes fixtures/upgrade for this revision
 #   scripts/check.sh sanitize     media under valgrind, with the FFmpeg of vendor/ffmpeg
@@ -88,6 +89,12 @@ chaos() {
         skip emulator "chaos with three workers" "there is no Firestore emulator"
     fi
     return "$outcome"
+}
+# Figures on a real clock, so not among the tests; see docs/testing.md.
+strangers() {
+    cargo build --locked || return 1
+    python3 -B scripts/chaos/strangers.py "${CARGO_TARGET_DIR:-target}/debug/filmlab" \
+        fixtures/generated/tiny.mp4 fixtures/character.png
 }
 # The revision before is the last one that has its ledger in fixtures/upgrade. It is built once.
 old_binary() {
@@ -194,6 +201,9 @@ case ${1:-} in
     chaos)
         step chaos chaos
         ;;
+    strangers)
+        step strangers strangers
+        ;;
     chaos-upgrade)
         step chaos-upgrade chaos_upgrade
         ;;
@@ -234,7 +244,7 @@ case ${1:-} in
         fi
         ;;
     *)
-        echo "usage: scripts/check.sh test|test-cloud|test-api|test-vendor|soak|sanitize|chaos|chaos-upgrade|upgrade-fixtures|lint" >&2
+        echo "usage: scripts/check.sh test|test-cloud|test-api|test-vendor|soak|sanitize|chaos|strangers|chaos-upgrade|upgrade-fixtures|lint" >&2
         exit 64
         ;;
 esac
