@@ -4,138 +4,73 @@ use super::source::Source;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-/// Everything of ours.
-const ALL: &[&str] = &["*"];
+/// The table of `docs/architecture.md`: each module (an adapter counts as its own)
+/// and what of ours it may name. What a module holds itself is always free to it. A
+/// module that is not in there fails the test: a new one is a decision, and that is
+/// where it is written down.
+pub(super) struct Table(BTreeMap<String, Knows>);
 
-/// Each module (an adapter counts as its own) and what of ours it may name. What a
-/// module holds itself is always free to it. A module that is not in here fails
-/// the test: a new one is a decision, and this is where it is written down.
-const MAY_NAME: &[(&str, &[&str])] = &[
-    // The composition root and the command line name every adapter; no one else does.
-    ("app", ALL),
-    ("cli", ALL),
-    // The domain knows nothing of ours. Leaves know next to nothing.
-    ("job", &[]),
-    ("clock", &[]),
-    ("telemetry", &["job", "clock"]),
-    ("secret", &[]),
-    // The system's certificates, for whoever builds an HTTP client.
-    ("tls", &[]),
-    // A file in the making, as media and the object store of one machine both write them.
-    ("staging", &[]),
-    // One SQLite file serves ledger and queue: opening and migrating it is the same for both.
-    ("sqlite", &["staging"]),
-    ("outgoing", &["clock", "telemetry", "tls"]),
-    ("retry", &["clock", "outgoing"]),
-    // Who we are to Google's APIs, for every adapter that calls one.
-    ("google", &["clock", "retry", "tls"]),
-    // Settings are assembled here and handed down; adapters may be configured by
-    // types of their own or by types of `config`, not both ways (see `cycles`).
-    ("config", ALL),
-    ("media", &["job", "clock", "telemetry", "config", "staging"]),
-    // Traits.
-    ("ledger", &["job", "clock"]),
-    ("provider", &["job", "clock"]),
-    (
-        "storage",
-        &["job", "clock", "telemetry", "config", "outgoing", "staging"],
-    ),
-    (
-        "storage::gcs",
-        &["storage", "clock", "telemetry", "google", "retry"],
-    ),
-    ("queue", &["job", "clock"]),
-    ("notify", &["job", "clock"]),
-    // Adapters: the domain, their own trait, leaves. Never each other.
-    (
-        "ledger::sqlite",
-        &["ledger", "job", "clock", "telemetry", "config", "sqlite"],
-    ),
-    (
-        "ledger::firestore",
-        &["ledger", "job", "clock", "telemetry", "config", "outgoing"],
-    ),
-    ("provider::metered", &["provider", "job", "telemetry"]),
-    (
-        "provider::wavespeed",
-        &[
-            "provider",
-            "job",
-            "clock",
-            "telemetry",
-            "config",
-            "outgoing",
-            "retry",
-            "secret",
-            "tls",
-        ],
-    ),
-    // The built-in queue asks the ledger what is due, through the trait.
-    (
-        "queue::embedded",
-        &["queue", "job", "clock", "telemetry", "config", "sqlite"],
-    ),
-    (
-        "queue::cloud_tasks",
-        &["queue", "job", "clock", "telemetry", "google", "retry"],
-    ),
-    (
-        "notify::webhook",
-        &["notify", "job", "clock", "telemetry", "config", "outgoing"],
-    ),
-    (
-        "notify::log",
-        &["notify", "job", "clock", "telemetry", "config"],
-    ),
-    (
-        "notify::fcm",
-        &["notify", "job", "clock", "telemetry", "google", "retry"],
-    ),
-    // Native work in a child: what the media core does, and what the domain calls it.
-    ("quarantine", &["job", "media"]),
-    // Traits only.
-    (
-        "worker",
-        &[
-            "job",
-            "clock",
-            "telemetry",
-            "config",
-            "outgoing",
-            "media",
-            "quarantine",
-            "ledger",
-            "provider",
-            "storage",
-            "queue",
-            "notify",
-        ],
-    ),
-    (
-        "http",
-        &[
-            "job",
-            "clock",
-            "telemetry",
-            "config",
-            "outgoing",
-            "media",
-            "ledger",
-            "provider",
-            "storage",
-            "queue",
-            "notify",
-            "worker",
-            "tls",
-        ],
-    ),
-    // A stand-in that shared code with the client would agree with its mistakes:
-    // it knows the provider's API from the documentation, not from `provider`.
-    (
-        "sandbox",
-        &["job", "clock", "telemetry", "config", "media", "tls"],
-    ),
-];
+enum Knows {
+    Everything,
+    Only(BTreeSet<String>),
+}
+
+const PAGE: &str = "docs/architecture.md";
+const HEADING: &str = "## Modules, and what each may know";
+
+impl Table {
+    /// Reads the rows under the heading of the page. What is wrong with it is told.
+    pub(super) fn read(page: &str) -> Result<Self, String> {
+        let part = page.split(HEADING).nth(1).ok_or("the heading is missing")?;
+        let part = part.split("\n## ").next().unwrap_or(part);
+        let mut rows = BTreeMap::new();
+        for row in part.lines().filter(|line| line.starts_with("| `")) {
+            let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+            let [name, holds, knows] = cells[..] else {
+                return Err(format!("not three cells: {row}"));
+            };
+            let name = name.trim_matches('`').to_owned();
+            if holds.is_empty() {
+                return Err(format!("nothing is said of {name}"));
+            }
+            let quoted = knows.split('`').skip(1).step_by(2);
+            let knows = match knows {
+                "everything" => Knows::Everything,
+                "nothing of ours" => Knows::Only(BTreeSet::new()),
+                _ => Knows::Only(quoted.map(str::to_owned).collect()),
+            };
+            if rows.insert(name.clone(), knows).is_some() {
+                return Err(format!("two rows of {name}"));
+            }
+        }
+        for (name, knows) in &rows {
+            let Knows::Only(known) = knows else { continue };
+            if let Some(other) = known.iter().find(|other| !rows.contains_key(*other)) {
+                return Err(format!("{name} knows {other}, which has no row"));
+            }
+        }
+        Ok(Self(rows))
+    }
+
+    /// The longest entry that holds this path, if it is one of ours.
+    fn unit(&self, module: &[String]) -> Option<&str> {
+        self.0
+            .keys()
+            .map(String::as_str)
+            .filter(|name| {
+                let parts: Vec<&str> = name.split("::").collect();
+                module.len() >= parts.len() && parts.iter().zip(module).all(|(a, b)| a == b)
+            })
+            .max_by_key(|name| name.len())
+    }
+
+    fn may_name(&self, from: &str, to: &str) -> bool {
+        self.0.get(from).is_some_and(|knows| match knows {
+            Knows::Everything => true,
+            Knows::Only(known) => known.contains(to),
+        })
+    }
+}
 
 /// The one home of `unsafe` and of libav's types.
 const NATIVE: &str = "src/media/av";
@@ -160,11 +95,11 @@ impl fmt::Display for Finding {
     }
 }
 
-pub(super) fn judge(sources: &[Source]) -> Vec<Finding> {
+pub(super) fn judge(sources: &[Source], table: &Table) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let mut edges: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    let mut edges = Edges::new();
     for source in sources {
-        imports(source, &mut edges, &mut findings);
+        imports(source, table, &mut edges, &mut findings);
         bans(source, &mut findings);
         names(source, &mut findings);
     }
@@ -172,46 +107,45 @@ pub(super) fn judge(sources: &[Source]) -> Vec<Finding> {
     findings
 }
 
-/// The longest entry of the table that holds this path, if it is one of ours.
-fn unit(module: &[String]) -> Option<&'static str> {
-    MAY_NAME
-        .iter()
-        .map(|(name, _)| *name)
-        .filter(|name| {
-            let parts: Vec<&str> = name.split("::").collect();
-            module.len() >= parts.len() && parts.iter().zip(module).all(|(a, b)| a == b)
-        })
-        .max_by_key(|name| name.len())
+/// What the table allows and no file does: it would keep a door open for nobody.
+pub(super) fn unneeded(sources: &[Source], table: &Table) -> Vec<String> {
+    let mut edges = Edges::new();
+    for source in sources {
+        imports(source, table, &mut edges, &mut Vec::new());
+    }
+    let mut unneeded = Vec::new();
+    for (from, knows) in &table.0 {
+        let Knows::Only(known) = knows else { continue };
+        let named = edges.get(from.as_str());
+        let free = |to: &&String| !named.is_some_and(|named| named.contains(to.as_str()));
+        unneeded.extend(known.iter().filter(free).map(|to| format!("{from}: {to}")));
+    }
+    unneeded
 }
 
-fn may_name(unit: &str) -> &'static [&'static str] {
-    MAY_NAME
-        .iter()
-        .find(|(name, _)| *name == unit)
-        .map_or(&[], |(_, allowed)| allowed)
-}
+type Edges<'a> = BTreeMap<&'a str, BTreeSet<&'a str>>;
 
 fn imports<'a>(
     source: &Source,
-    edges: &mut BTreeMap<&'a str, BTreeSet<&'a str>>,
+    table: &'a Table,
+    edges: &mut Edges<'a>,
     findings: &mut Vec<Finding>,
 ) {
     // lib.rs is the map of the crate and main.rs hands over to the command line.
     if source.module.is_empty() {
         return;
     }
-    let Some(from) = unit(&source.module) else {
+    let Some(from) = table.unit(&source.module) else {
         findings.push(Finding {
             file: source.path.clone(),
             line: 1,
             what: format!(
-                "module {:?} is not in the table of tests/it/architecture/rules.rs",
+                "module {:?} is not in the table of {PAGE}",
                 source.module.join("::")
             ),
         });
         return;
     };
-    let allowed = may_name(from);
     for named in source.paths() {
         if named.in_tests {
             continue;
@@ -222,12 +156,14 @@ fn imports<'a>(
             // `use sqlite::Db` in ledger.rs names a child without saying `self`.
             [source.module.as_slice(), &named.segments].concat()
         };
-        let Some(to) = unit(&path) else { continue };
+        let Some(to) = table.unit(&path) else {
+            continue;
+        };
         if to == from {
             continue;
         }
         edges.entry(from).or_default().insert(to);
-        if allowed != ALL && !allowed.contains(&to) {
+        if !table.may_name(from, to) {
             findings.push(Finding {
                 file: source.path.clone(),
                 line: named.line,
@@ -285,7 +221,7 @@ fn names(source: &Source, findings: &mut Vec<Finding>) {
 }
 
 /// Two modules that know each other, at whatever distance, are one.
-fn cycles(edges: &BTreeMap<&str, BTreeSet<&str>>, findings: &mut Vec<Finding>) {
+fn cycles(edges: &Edges<'_>, findings: &mut Vec<Finding>) {
     let reaches = |from: &str, to: &str| {
         let mut seen = BTreeSet::new();
         let mut next = vec![from];
@@ -328,7 +264,11 @@ mod tests {
             .iter()
             .map(|(path, text)| Source::new(path, text))
             .collect();
-        judge(&sources).iter().map(ToString::to_string).collect()
+        let table = Table::read(include_str!("../../../docs/architecture.md")).unwrap();
+        judge(&sources, &table)
+            .iter()
+            .map(ToString::to_string)
+            .collect()
     }
 
     fn assert_one(path: &str, text: &str, part: &str) {
@@ -471,7 +411,11 @@ mod tests {
             ),
             ("src/media/av/utils.rs", "", "named \"utils\""),
             ("src/media.rs", "mod helpers { }", "named \"helpers\""),
-            ("src/brand_new.rs", "", "not in the table"),
+            (
+                "src/brand_new.rs",
+                "",
+                "not in the table of docs/architecture.md",
+            ),
         ];
         for (path, text, part) in cases {
             assert_one(path, text, part);
@@ -484,20 +428,44 @@ mod tests {
             ("src/config.rs", "use crate::ledger::sqlite::Settings;"),
             ("src/ledger/sqlite.rs", "use crate::config::Path;"),
         ];
-        let found = found(&files);
+        let rows = "| `config` | C | everything |\n| `ledger::sqlite` | L | everything |";
+        let table = Table::read(&format!("{HEADING}\n{rows}")).unwrap();
+        let sources = files.map(|(path, text)| Source::new(path, text));
+        let found = judge(&sources, &table);
         assert_eq!(found.len(), 1);
-        assert!(found[0].contains("config, ledger::sqlite"), "{found:?}");
+        let told = found[0].to_string();
+        assert!(told.contains("config, ledger::sqlite"), "{told}");
     }
 
     #[test]
-    fn the_table_names_only_what_it_lists() {
-        for (unit, allowed) in MAY_NAME {
-            for other in allowed.iter().filter(|name| **name != "*") {
-                assert!(
-                    MAY_NAME.iter().any(|(name, _)| name == other),
-                    "{unit}: {other}"
-                );
-            }
+    fn a_table_that_says_too_little_is_refused() {
+        let read = |rows: &str| Table::read(&format!("{HEADING}\n\n{rows}\n\n## Next\n")).err();
+        assert_eq!(
+            read("| `a` | A | `b` |\n| `b` | B | nothing of ours |"),
+            None
+        );
+        let cases = [
+            ("| `a` | A | `b` |", "a knows b, which has no row"),
+            ("| `a` | A |", "not three cells: | `a` | A |"),
+            ("| `a` | | everything |", "nothing is said of a"),
+            (
+                "| `a` | A | everything |\n| `a` | A | everything |",
+                "two rows of a",
+            ),
+        ];
+        for (rows, wanted) in cases {
+            assert_eq!(read(rows).as_deref(), Some(wanted), "{rows}");
         }
+        let missing = Table::read("").err();
+        assert_eq!(missing.as_deref(), Some("the heading is missing"));
+    }
+
+    #[test]
+    fn an_allowance_that_nobody_needs_is_found() {
+        let rows =
+            "| `a` | A | `b`, `c` |\n| `b` | B | everything |\n| `c` | C | nothing of ours |";
+        let table = Table::read(&format!("{HEADING}\n{rows}")).unwrap();
+        let sources = [Source::new("src/a.rs", "use crate::b::B;")];
+        assert_eq!(unneeded(&sources, &table), ["a: c"]);
     }
 }

@@ -1,5 +1,8 @@
 //! A source file as the paths it names, after comments and literals are gone.
 
+use std::collections::BTreeSet;
+use std::ops::Range;
+
 /// One file under `src/`.
 pub(super) struct Source {
     /// From the root of the repository: `src/ledger/sqlite.rs`.
@@ -8,6 +11,7 @@ pub(super) struct Source {
     /// `["ledger", "sqlite"]`; empty for `lib.rs` and `main.rs`.
     pub(super) module: Vec<String>,
     pub(super) tokens: Vec<Token>,
+    paths: Vec<Named>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +28,30 @@ pub(super) struct Named {
     pub(super) line: usize,
     /// Within `mod tests { … }` or a file `tests.rs`.
     pub(super) in_tests: bool,
+    /// Part of a `use` declaration.
+    pub(super) in_use: bool,
+}
+
+/// One name that a `use` declaration brings in.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Use {
+    /// As in [`Named`].
+    pub(super) path: Vec<String>,
+    /// What it is called here: the last name of the path, or the one behind `as`.
+    pub(super) name: String,
+    pub(super) line: usize,
+    /// `pub use`, `pub(super) use`: handed on to others.
+    pub(super) public: bool,
+    pub(super) glob: bool,
+    pub(super) in_tests: bool,
+}
+
+/// Where a token stands.
+struct Place<'a> {
+    at: usize,
+    /// The inline modules around it.
+    inline: Vec<&'a str>,
+    in_tests: bool,
 }
 
 impl Source {
@@ -41,19 +69,127 @@ impl Source {
             module.pop();
         }
         let tokens = tokens(text);
-        Self {
+        let mut source = Self {
             path: path.to_owned(),
             text: text.to_owned(),
             module,
             tokens,
-        }
+            paths: Vec::new(),
+        };
+        source.paths = source.find_paths();
+        source
     }
 
     /// Every path of two segments or more, groups in braces spread out.
-    pub(super) fn paths(&self) -> Vec<Named> {
+    pub(super) fn paths(&self) -> &[Named] {
+        &self.paths
+    }
+
+    fn find_paths(&self) -> Vec<Named> {
+        let declared = self.declarations();
         let mut named = Vec::new();
-        // The inline modules around the token, with the depth of their braces.
-        let mut inline: Vec<(String, usize)> = Vec::new();
+        for place in self.places() {
+            let at = place.at;
+            let begins = is_name(self.text_at(at))
+                && self.text_at(at + 1) == "::"
+                && (at == 0 || self.text_at(at - 1) != "::" || self.is_absolute(at));
+            // A group within a use tree is reached from its own head only.
+            if !begins || self.within_use_group(at) {
+                continue;
+            }
+            let here = self.here(&place);
+            let mut found = Vec::new();
+            self.tree(at, Vec::new(), &mut found);
+            named.extend(found.into_iter().map(|leaf| Named {
+                segments: resolve(leaf.path, &here),
+                line: leaf.line,
+                in_tests: place.in_tests,
+                in_use: declared.iter().any(|range| range.contains(&at)),
+            }));
+        }
+        named
+    }
+
+    /// Every name that is brought in by `use`.
+    pub(super) fn uses(&self) -> Vec<Use> {
+        let mut uses = Vec::new();
+        for place in self.places() {
+            if self.text_at(place.at) != "use" || !self.is_statement(place.at) {
+                continue;
+            }
+            let here = self.here(&place);
+            let before = place.at.checked_sub(1).map_or("", |at| self.text_at(at));
+            // `pub use` and `pub(super) use`.
+            let public = matches!(before, "pub" | ")");
+            let mut found = Vec::new();
+            self.tree(place.at + 1, Vec::new(), &mut found);
+            for leaf in found {
+                let Some(last) = leaf.path.iter().rfind(|part| *part != "self").cloned() else {
+                    continue;
+                };
+                uses.push(Use {
+                    path: resolve(leaf.path, &here),
+                    name: leaf.alias.unwrap_or(last),
+                    line: leaf.line,
+                    public,
+                    glob: leaf.glob,
+                    in_tests: place.in_tests,
+                });
+            }
+        }
+        uses
+    }
+
+    /// Names that the code itself says, outside tests, `use` and `mod x;`, and
+    /// neither behind `.` nor behind `::`.
+    pub(super) fn words(&self) -> BTreeSet<&str> {
+        let declared = self.declarations();
+        self.places()
+            .iter()
+            .filter(|place| {
+                let before = place.at.checked_sub(1).map_or("", |at| self.text_at(at));
+                !place.in_tests
+                    && is_name(self.text_at(place.at))
+                    && !matches!(before, "." | "::" | "mod")
+                    && !declared.iter().any(|range| range.contains(&place.at))
+            })
+            .map(|place| self.text_at(place.at))
+            .collect()
+    }
+
+    /// The tokens of each `use` declaration.
+    fn declarations(&self) -> Vec<Range<usize>> {
+        (0..self.tokens.len())
+            .filter(|at| self.text_at(*at) == "use" && self.is_statement(*at))
+            .map(|at| {
+                let length = self.tokens[at..]
+                    .iter()
+                    .position(|token| token.text == ";")
+                    .unwrap_or(0);
+                at..at + length
+            })
+            .collect()
+    }
+
+    /// `use` as a declaration, not `impl Trait + use<'a>`.
+    fn is_statement(&self, at: usize) -> bool {
+        self.text_at(at + 1) != "<"
+    }
+
+    fn here(&self, place: &Place<'_>) -> Vec<String> {
+        ["crate"]
+            .into_iter()
+            .chain(self.module.iter().map(String::as_str))
+            .chain(place.inline.iter().copied())
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// Each token with the inline modules around it.
+    fn places(&self) -> Vec<Place<'_>> {
+        let mut places = Vec::with_capacity(self.tokens.len());
+        // With the depth of their braces.
+        let mut inline: Vec<(&str, usize)> = Vec::new();
         let mut depth = 0_usize;
         let whole_file_is_tests = self.module.last().is_some_and(|name| name == "tests");
         for at in 0..self.tokens.len() {
@@ -61,7 +197,7 @@ impl Source {
                 "{" => {
                     depth += 1;
                     if at >= 2 && self.text_at(at - 2) == "mod" {
-                        inline.push((self.text_at(at - 1).to_owned(), depth));
+                        inline.push((self.text_at(at - 1), depth));
                     }
                 }
                 "}" => {
@@ -70,30 +206,16 @@ impl Source {
                     }
                     depth = depth.saturating_sub(1);
                 }
-                text if is_name(text)
-                    && self.text_at(at + 1) == "::"
-                    && (at == 0 || self.text_at(at - 1) != "::" || self.is_absolute(at)) =>
-                {
-                    let mut here: Vec<String> = vec!["crate".to_owned()];
-                    here.extend(self.module.iter().cloned());
-                    here.extend(inline.iter().map(|(name, _)| name.clone()));
-                    let in_tests =
-                        whole_file_is_tests || inline.iter().any(|(name, _)| name == "tests");
-                    let mut found = Vec::new();
-                    // A group within a use tree is reached from its own head only.
-                    if !self.within_use_group(at) {
-                        self.tree(at, Vec::new(), &mut found);
-                    }
-                    named.extend(found.into_iter().map(|(segments, line)| Named {
-                        segments: resolve(segments, &here),
-                        line,
-                        in_tests,
-                    }));
-                }
                 _ => {}
             }
+            let names: Vec<&str> = inline.iter().map(|(name, _)| *name).collect();
+            places.push(Place {
+                at,
+                in_tests: whole_file_is_tests || names.contains(&"tests"),
+                inline: names,
+            });
         }
-        named
+        places
     }
 
     fn text_at(&self, at: usize) -> &str {
@@ -122,21 +244,20 @@ impl Source {
     }
 
     /// Reads the tree that begins at `at` and returns the position behind it.
-    fn tree(
-        &self,
-        mut at: usize,
-        mut prefix: Vec<String>,
-        found: &mut Vec<(Vec<String>, usize)>,
-    ) -> usize {
-        let line = self.tokens.get(at).map_or(0, |token| token.line);
+    fn tree(&self, mut at: usize, prefix: Vec<String>, found: &mut Vec<Leaf>) -> usize {
+        let mut leaf = Leaf {
+            path: prefix,
+            alias: None,
+            glob: false,
+            line: self.tokens.get(at).map_or(0, |token| token.line),
+        };
         loop {
             match self.text_at(at) {
                 "{" => {
                     at += 1;
                     while !matches!(self.text_at(at), "}" | "") {
-                        at = self.tree(at, prefix.clone(), found);
+                        at = self.tree(at, leaf.path.clone(), found);
                         while !matches!(self.text_at(at), "," | "}" | "") {
-                            // `as name`
                             at += 1;
                         }
                         if self.text_at(at) == "," {
@@ -146,11 +267,12 @@ impl Source {
                     return at + 1;
                 }
                 "*" => {
+                    leaf.glob = true;
                     at += 1;
                     break;
                 }
                 name if is_name(name) => {
-                    prefix.push(name.to_owned());
+                    leaf.path.push(name.to_owned());
                     at += 1;
                 }
                 // A turbofish, or the end of something that was no path.
@@ -161,9 +283,21 @@ impl Source {
             }
             at += 1;
         }
-        found.push((prefix, line));
+        if self.text_at(at) == "as" {
+            leaf.alias = Some(self.text_at(at + 1).to_owned());
+            at += 2;
+        }
+        found.push(leaf);
         at
     }
+}
+
+/// The end of a use tree.
+struct Leaf {
+    path: Vec<String>,
+    alias: Option<String>,
+    glob: bool,
+    line: usize,
 }
 
 fn is_name(text: &str) -> bool {
