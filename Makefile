@@ -10,7 +10,7 @@ FILMLAB = cargo run --locked --quiet --profile $(PROFILE) --
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test-api bench-load chaos strangers chaos-upgrade fixtures upgrade-fixtures build vendor run demo test test-cloud test-vendor soak sanitize lint clean
+.PHONY: help setup test-api bench-load chaos strangers chaos-upgrade fixtures upgrade-fixtures build vendor run demo test test-cloud test-vendor soak sanitize corpus fuzz lint clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -97,6 +97,17 @@ sanitize: ## media under valgrind, with the FFmpeg of `make vendor`
 	@scripts/setup.sh sanitize
 	@scripts/fixtures.sh
 	@scripts/check.sh sanitize
+
+corpus: ## hold both builds against ffprobe and ffmpeg with your own videos (DIR=… OUT=report.json)
+	@scripts/setup.sh corpus
+	@scripts/setup.sh vendor || echo "corpus: without the deployed build"
+	@DIR='$(DIR)' OUT='$(OUT)' ONLY='$(ONLY)' TIMEOUT=$(TIMEOUT) MEMORY=$(MEMORY) TOGETHER=$(TOGETHER) \
+		PRESET=$(PRESET) scripts/check.sh corpus
+
+fuzz: ## coverage-guided fuzzing of the media core, with libFuzzer (MINUTES=10 FLAGS=…)
+	@scripts/setup.sh fuzz
+	@scripts/fixtures.sh
+	@MINUTES=$(MINUTES) FLAGS='$(FLAGS)' scripts/fuzz.sh $(TARGET)
 
 lint: ## format, clippy, licences and sources of dependencies, shell scripts
 	@scripts/setup.sh lint

@@ -34,6 +34,8 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=build/encoders.c");
     println!("cargo::rerun-if-env-changed=FFMPEG_DIR");
+    // Set by tests/fuzz alone.
+    println!("cargo::rustc-check-cfg=cfg(fuzzing)");
     // Tests of the deployed build are in no other.
     println!("cargo::rustc-check-cfg=cfg(vendored)");
     // Where a stream keeps its side data moved with FFmpeg 8.

@@ -12,6 +12,7 @@
 #   scripts/check.sh chaos-upgrade    the same, with workers of the revision before
 #   scripts/check.sh upgrade-fixtures  writes fixtures/upgrade for this revision
 #   scripts/check.sh sanitize     media under valgrind, with the FFmpeg of vendor/ffmpeg
+#   scripts/check.sh corpus       both builds against ffprobe and ffmpeg, with the videos of DIR
 #   scripts/check.sh lint     format, clippy, dependencies, shell scripts
 #
 # FILMLAB_REQUIRE: comma list of parts whose absence is a failure, not a skip
@@ -184,6 +185,21 @@ sanitize() {
             | test(=media::watermark::every_kind_of_picture_can_be_a_mark)
             | test(=soak::a_slice_of_damaged_files_ends_well)'
 }
+# Somebody's own videos; see docs/testing.md. Without the deployed build it goes on with one.
+corpus() {
+    if [[ ! -d ${DIR:-} ]]; then
+        echo "corpus: name a folder of videos: make corpus DIR=…" >&2
+        return 1
+    fi
+    cargo build --locked --bin filmlab || return 1
+    local target="${CARGO_TARGET_DIR:-target}" builds=()
+    builds=("system=$target/debug/filmlab")
+    if vendored "the corpus with the deployed FFmpeg" &&
+        scripts/vendor.sh cargo build --locked --bin filmlab; then
+        builds+=("deployed=$target/vendor/debug/filmlab")
+    fi
+    python3 -B scripts/corpus "$DIR" "${builds[@]}"
+}
 dependencies() { cargo deny --locked --log-level error check --hide-inclusion-graph bans licenses sources; }
 advisories() { cargo deny --locked check --disable-fetch advisories; }
 
@@ -223,6 +239,9 @@ case ${1:-} in
     sanitize)
         step sanitize sanitize
         ;;
+    corpus)
+        step corpus corpus
+        ;;
     lint)
         step format format
         step clippy clippy
@@ -244,7 +263,7 @@ case ${1:-} in
         fi
         ;;
     *)
-        echo "usage: scripts/check.sh test|test-cloud|test-api|test-vendor|soak|sanitize|chaos|strangers|chaos-upgrade|upgrade-fixtures|lint" >&2
+        echo "usage: scripts/check.sh test|test-cloud|test-api|test-vendor|soak|sanitize|chaos|strangers|chaos-upgrade|upgrade-fixtures|corpus|lint" >&2
         exit 64
         ;;
 esac

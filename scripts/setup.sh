@@ -7,6 +7,8 @@
 #   scripts/setup.sh test     also to test: the ffmpeg program, zzuf, cargo-nextest
 #   scripts/setup.sh vendor   also for the static FFmpeg of vendor/ffmpeg
 #   scripts/setup.sh sanitize the same and valgrind
+#   scripts/setup.sh corpus   also for `make corpus`: the ffmpeg program, Python
+#   scripts/setup.sh fuzz     also for `make fuzz`: the sanitizers' libraries
 #   scripts/setup.sh api      also for `make test-api`: Python, and schemathesis in target/
 #   scripts/setup.sh lint     also to lint: shellcheck, cargo-deny
 #
@@ -36,10 +38,13 @@ case $purpose in
     test) packages+=(ffmpeg zzuf) tools=("$nextest") ;;
     vendor) packages+=("${vendor[@]}") ;;
     sanitize) packages+=("${vendor[@]}" valgrind) ;;
+    corpus) packages+=(ffmpeg python3) ;;
+    # The version is that of `clang`, which builds with them.
+    fuzz) packages+=("${vendor[@]}" ffmpeg libclang-rt-dev) ;;
     api) packages+=(python3 python3-venv) ;;
     lint) packages+=(shellcheck) tools=("$deny") ;;
     *)
-        echo "usage: scripts/setup.sh [build|fixtures|test|vendor|sanitize|api|lint]" >&2
+        echo "usage: scripts/setup.sh [build|fixtures|test|vendor|sanitize|corpus|fuzz|api|lint]" >&2
         exit 64
         ;;
 esac

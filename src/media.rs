@@ -13,6 +13,8 @@ mod av;
 mod color;
 mod count;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod h264;
 mod head;
 mod input;

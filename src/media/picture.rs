@@ -1,6 +1,6 @@
 //! Still pictures: watermark logos and character pictures.
 
-mod exif;
+pub(super) mod exif;
 
 use std::io::Read;
 use std::sync::Arc;

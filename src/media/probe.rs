@@ -211,6 +211,12 @@ fn open_inner(
         if let Some(rate) = pace.rate(&video) {
             video.average_rate = rate;
         }
+        // In an open group some pictures are shown before the key frame that comes first. libav
+        // takes the key frame's time for the beginning; sound would come early by the difference.
+        // An MP4 is left alone: its edit list may hide what comes before.
+        if !is_mp4 && let (Some(start), Some(first)) = (video.start, pace.first()) {
+            video.start = Some(start.min(first.ticks(video.time_base)));
+        }
         // What a header counts that is no table of the pictures is no proof.
         if !counted {
             video.frames = 0;

@@ -18,6 +18,8 @@
 mod architecture;
 mod cli;
 mod cloud;
+#[cfg(target_os = "linux")]
+mod corpus;
 mod demo;
 mod docs;
 mod gcp;

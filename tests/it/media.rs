@@ -1,6 +1,7 @@
 //! The media core, judged by decoding what it made.
 
 mod broken;
+mod cases;
 mod copy;
 mod edits;
 mod hostile;

@@ -2,7 +2,7 @@
 
 /// EXIF's orientation, 1 to 8; 1 is upright.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Orientation(u16);
+pub(in crate::media) struct Orientation(u16);
 
 impl Default for Orientation {
     fn default() -> Self {
@@ -12,7 +12,7 @@ impl Default for Orientation {
 
 impl Orientation {
     /// Reads it from a JPEG; anything odd counts as upright.
-    pub(super) fn of_jpeg(bytes: &[u8]) -> Self {
+    pub(in crate::media) fn of_jpeg(bytes: &[u8]) -> Self {
         exif_block(bytes)
             .and_then(orientation_tag)
             .filter(|value| (1..=8).contains(value))
@@ -20,12 +20,17 @@ impl Orientation {
             .unwrap_or_default()
     }
 
-    pub(super) fn swaps_sides(self) -> bool {
+    pub(in crate::media) fn swaps_sides(self) -> bool {
         self.0 >= 5
     }
 
     /// Turns RGBA pixels upright; returns the new width and height with them.
-    pub(super) fn apply(self, width: u32, height: u32, rgba: Vec<u8>) -> (u32, u32, Vec<u8>) {
+    pub(in crate::media) fn apply(
+        self,
+        width: u32,
+        height: u32,
+        rgba: Vec<u8>,
+    ) -> (u32, u32, Vec<u8>) {
         if self.0 == 1 {
             return (width, height, rgba);
         }

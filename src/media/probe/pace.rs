@@ -49,6 +49,11 @@ impl Pace {
         })
     }
 
+    /// When the first picture is shown, whatever order they come in.
+    pub(super) fn first(&self) -> Option<Time> {
+        self.shown.first().copied()
+    }
+
     /// Refuses what really comes faster than it may.
     pub(super) fn check(&self, limits: &Limits) -> Result<(), MediaError> {
         let most = self.busiest();

@@ -225,6 +225,12 @@ impl VideoLane {
             0 => nominal,
             shown => shown,
         };
+        // A cap on the rate would leave out an only picture that is shorter than its frames.
+        let least = match self.spec.fps {
+            Some(cap) if self.pending.is_none() => rescale(1, cap.inverse(), self.input_base) + 1,
+            _ => 0,
+        };
+        let last = last.max(least);
         let end = self.last_input.unwrap_or(0).saturating_add(last);
         self.shown(last);
         self.drain_graph(Some(end), sink)
