@@ -6,11 +6,11 @@ mod adapters;
 mod descriptors;
 pub mod doctor;
 mod keys;
+mod provider;
 mod settings;
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,10 +18,9 @@ use axum::Router;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use url::Url;
 
 use crate::clock::{Jump, SharedClock, SinceBoot, SteadyClock};
-use crate::config::{Config, is_loopback};
+use crate::config::Config;
 use crate::http::{self, ConnectionLimits, EventPace, EventStreams, HttpState};
 use crate::job::{Code, Failure};
 use crate::ledger::{Ledger, LedgerError};
@@ -29,14 +28,13 @@ use crate::media;
 use crate::outgoing::WebFetcher;
 use crate::provider::Provider;
 use crate::provider::metered::Metered;
-use crate::provider::wavespeed::{
-    CallbackConfig, Secret, SignatureCheck, WaveSpeed, WaveSpeedConfig,
-};
 use crate::queue::embedded::{EmbeddedQueue, Widths};
-use crate::staging::disk::{Anchor, make_folders};
+use crate::staging::disk::Anchor;
 use crate::telemetry;
 use crate::worker::{CLEAN_EVERY, Cleaned, Services, Swept, Worker};
 use adapters::Adapters;
+use provider::{api_key, own_address, signing_secret, wavespeed};
+use settings::invalid;
 
 /// Cloud Run ends a process 10 s after SIGTERM: leases are given back well before.
 const DRAIN: Duration = Duration::from_secs(8);
@@ -44,9 +42,6 @@ const DRAIN: Duration = Duration::from_secs(8);
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// The longest a source may take to arrive.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(15 * 60);
-/// A service that cannot learn the secret it is to enforce does not start.
-const SECRET_TIMEOUT: Duration = Duration::from_secs(30);
-
 /// A service, built and not yet running.
 #[derive(Debug)]
 pub struct App {
@@ -90,7 +85,7 @@ impl App {
         let dir = &config.data_dir;
         // Only where something is kept on this machine.
         if adapters::needs_folder(config) {
-            folder(dir).await?;
+            adapters::folder(dir).await?;
         }
         let key = match &config.links.key {
             Some(key) => key.expose().as_bytes().to_vec(),
@@ -274,7 +269,7 @@ async fn gone(anchors: &[Anchor]) -> std::io::Error {
 pub async fn open_ledger(config: &Config) -> Result<Arc<dyn Ledger>, Failure> {
     let dir = &config.data_dir;
     if config.ledger == crate::config::Ledger::Sqlite {
-        folder(dir).await?;
+        adapters::folder(dir).await?;
     }
     adapters::ledger(config).await
 }
@@ -320,16 +315,6 @@ async fn clean(worker: Arc<Worker>, stop: CancellationToken) {
     }
 }
 
-/// Makes a folder that is to last.
-async fn folder(dir: &Path) -> Result<(), Failure> {
-    let made = dir.to_path_buf();
-    tokio::task::spawn_blocking(move || make_folders(&made))
-        .await
-        .map_err(std::io::Error::other)
-        .flatten()
-        .map_err(|error| invalid(&format!("{} cannot be made: {error}", dir.display())))
-}
-
 fn said(error: LedgerError) -> Failure {
     Failure::new(Code::LedgerUnavailable, Code::LedgerUnavailable.about()).because(error)
 }
@@ -359,74 +344,4 @@ fn clock_jumped(jump: Jump) {
             );
         }
     }
-}
-
-fn invalid(message: &str) -> Failure {
-    Failure::new(Code::InvalidConfig, message)
-}
-
-fn own_address(listening: SocketAddr) -> Result<Url, Failure> {
-    format!("http://{listening}")
-        .parse()
-        .map_err(|error: url::ParseError| invalid(&error.to_string()))
-}
-
-fn api_key(config: &Config) -> Result<&Secret, Failure> {
-    config.provider.api_key.as_ref().ok_or_else(|| {
-        invalid("provider.api_key: is required; set WAVESPEED_API_KEY, or try the sandbox with `filmlab demo`")
-    })
-}
-
-/// What checks the provider's signatures: as configured or, where they are enforced, as it says.
-async fn signing_secret(
-    config: &Config,
-    public_url: &Url,
-    key: &[u8],
-) -> Result<Option<Secret>, Failure> {
-    let provider = &config.provider;
-    if provider.webhook_secret.is_some() || !provider.enforce_signature {
-        return Ok(provider.webhook_secret.clone());
-    }
-    let mut asking = config.clone();
-    asking.provider.enforce_signature = false;
-    let client = wavespeed(&asking, public_url, key, None)?;
-    match tokio::time::timeout(SECRET_TIMEOUT, client.webhook_secret()).await {
-        Ok(Ok(secret)) => Ok(Some(secret)),
-        Ok(Err(error)) => Err(Failure::new(
-            Code::ProviderUnavailable,
-            format!("provider.enforce_signature: the secret could not be asked for: {error}"),
-        )),
-        Err(_) => Err(Failure::new(
-            Code::ProviderUnavailable,
-            "provider.enforce_signature: the secret was not given in time",
-        )),
-    }
-}
-
-fn wavespeed(
-    config: &Config,
-    public_url: &Url,
-    key: &[u8],
-    webhook_secret: Option<Secret>,
-) -> Result<WaveSpeed, Failure> {
-    let api_key = api_key(config)?;
-    let mut wavespeed = WaveSpeedConfig::new(config.provider.base_url.clone(), api_key.clone());
-    wavespeed.submit_timeout = config.provider.submit_timeout;
-    wavespeed.models = config.provider.models.clone();
-    wavespeed.least_rate = config.worker.least_rate;
-    // A provider on this machine is the sandbox: its outputs lie here too.
-    let local = is_loopback(&config.provider.base_url);
-    wavespeed.allow_loopback = local;
-    let reachable = config.server.public_url.is_some() || local;
-    wavespeed.callback = CallbackConfig {
-        public_url: (config.provider.callbacks && reachable).then(|| public_url.clone()),
-        secret: Secret::new(keys::derived(key, "wavespeed-callback")),
-        signature: if config.provider.enforce_signature {
-            SignatureCheck::Enforce
-        } else {
-            SignatureCheck::Log
-        },
-        webhook_secret,
-    };
-    WaveSpeed::new(wavespeed).map_err(|error| invalid(&error.to_string()))
 }

@@ -6,6 +6,8 @@ pub mod console;
 pub mod credits;
 mod demo;
 mod doctor;
+mod exit;
+mod figures;
 pub mod jobs;
 mod probe;
 mod process;
@@ -27,7 +29,8 @@ use crate::config::{Config, Sources};
 use crate::job::{Code, Failure, Phase};
 use crate::quarantine;
 use args::Parsed;
-use signal::{Signal, StopSignals};
+use exit::{Exit, say, told};
+use signal::StopSignals;
 
 /// Makes AI videos: generates with WaveSpeed.ai, watermarks, compresses, verifies, publishes.
 #[derive(Debug, Parser)]
@@ -75,28 +78,8 @@ fn version() -> &'static str {
     concat!(env!("FILMLAB_VERSION"), " (", env!("FILMLAB_REVISION"), ")")
 }
 
-/// Why a command did not succeed.
-#[derive(Debug)]
-enum Exit {
-    /// Flags or settings are wrong: every fault, exit status 64 (`EX_USAGE`).
-    Usage(Vec<String>),
-    /// Exit status by party.
-    Failed(Failure),
-    /// Somebody stopped the command; exit status as a shell gives it.
-    Stopped(Signal),
-}
-
-impl From<Failure> for Exit {
-    fn from(failure: Failure) -> Self {
-        Self::Failed(failure)
-    }
-}
-
 /// What a command waits for is done; files that are being closed get this long.
 const LAST_MOMENT: Duration = Duration::from_millis(300);
-
-/// `EX_USAGE` of `sysexits.h`.
-const USAGE: u8 = 64;
 
 /// Runs the command line `args`, the program's name first.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -174,45 +157,4 @@ fn run(cli: Cli) -> Result<(), Exit> {
 fn settings(file: Option<PathBuf>) -> Result<Config, Vec<String>> {
     Config::load(&Sources::from_env(file))
         .map_err(|faults| faults.iter().map(ToString::to_string).collect())
-}
-
-fn told(outcome: Result<(), Exit>) -> ExitCode {
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(Exit::Usage(faults)) => {
-            for fault in &faults {
-                complain(&format!("filmlab: {}", fault.trim_end()));
-            }
-            complain("filmlab: `filmlab --help` lists the commands and their flags");
-            ExitCode::from(USAGE)
-        }
-        Err(Exit::Failed(failure)) => {
-            complain(&format!("filmlab: {failure}"));
-            ExitCode::from(failure.party.exit_code())
-        }
-        Err(Exit::Stopped(signal)) => {
-            complain(&format!(
-                "filmlab: {}: stopped by {signal}",
-                Code::Cancelled
-            ));
-            ExitCode::from(signal.exit_code())
-        }
-    }
-}
-
-/// Prints to standard output; a reader that went away is no failure of ours.
-fn say(text: &str) {
-    use std::io::Write as _;
-    let _ = writeln!(std::io::stdout(), "{}", text.trim_end());
-}
-
-/// Prints to standard error.
-fn complain(text: &str) {
-    use std::io::Write as _;
-    let _ = writeln!(std::io::stderr(), "{text}");
-}
-
-/// Resolves at SIGTERM or Ctrl-C.
-async fn stop_signal() {
-    StopSignals::listen().next().await;
 }

@@ -6,6 +6,7 @@ mod cloud;
 mod limits;
 mod memory;
 mod picture;
+mod platform;
 mod provider;
 mod reader;
 mod retention;
@@ -30,7 +31,7 @@ pub use server::{ApiToken, Server, TasksAuth};
 pub use telling::{Links, Log, Notify};
 pub use worker::{Credits, Worker};
 
-use cloud::Platform;
+use platform::Platform;
 use reader::Reader;
 
 /// Everything the composition root needs to build a service.

@@ -14,11 +14,8 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer as _, fmt};
 
-pub use cloud::ServiceName;
+pub use cloud::{REQUEST, ServiceName};
 pub use trace::TraceContext;
-
-/// The target of the one line a request ends with; `filmlab::request=debug` shows all of them.
-pub const REQUEST: &str = "filmlab::request";
 
 /// How a line looks.
 #[derive(Debug, Clone, PartialEq, Eq)]

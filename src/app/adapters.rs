@@ -1,11 +1,11 @@
 //! Which adapters the settings ask for.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use url::Url;
 
-use super::invalid;
+use super::settings::invalid;
 use crate::clock::{SharedClock, SteadyClock};
 use crate::config::{self, Config, TasksAuth};
 use crate::google::{GoogleAccess, Identity};
@@ -21,6 +21,7 @@ use crate::queue::Queue;
 use crate::queue::cloud_tasks::{CloudTasksConfig, CloudTasksQueue, TaskCredentials};
 use crate::queue::embedded::EmbeddedQueue;
 use crate::retry::RetryLimits;
+use crate::staging::disk::make_folders;
 use crate::storage::gcs::{self, GcsConfig};
 use crate::storage::links::HmacLinks;
 use crate::storage::{LinkVerifier, Storage};
@@ -231,10 +232,10 @@ async fn directory(
     key: &[u8],
     clock: &SharedClock,
 ) -> Result<Objects, Failure> {
-    let folder = objects(config);
-    super::folder(&folder).await?;
+    let objects = objects(config);
+    folder(&objects).await?;
     let links = Arc::new(HmacLinks::new(public_url.clone(), key, Arc::clone(clock)).map_err(said)?);
-    let storage = Storage::in_directory(&folder, Arc::clone(&links) as _).map_err(said)?;
+    let storage = Storage::in_directory(&objects, Arc::clone(&links) as _).map_err(said)?;
     Ok((storage, Some(links)))
 }
 
@@ -255,4 +256,14 @@ pub(super) fn notifiers(
         notifiers.push(Arc::new(fcm));
     }
     Ok(notifiers)
+}
+
+/// Makes a folder that is to last.
+pub(super) async fn folder(dir: &Path) -> Result<(), Failure> {
+    let made = dir.to_path_buf();
+    tokio::task::spawn_blocking(move || make_folders(&made))
+        .await
+        .map_err(std::io::Error::other)
+        .flatten()
+        .map_err(|error| invalid(&format!("{} cannot be made: {error}", dir.display())))
 }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{descriptors, invalid};
+use super::descriptors;
 use crate::config::{self, Config};
 use crate::http::{ApiToken, ConnectionLimits, HttpSettings, OidcCheck, TasksAuth};
-use crate::job::{Channel, Failure};
+use crate::job::{Channel, Code, Failure};
 use crate::quarantine::{Quarantine, this_program};
 use crate::queue::embedded::Widths;
 use crate::worker::{BrandWatermark, Pauses, PlaceLimits, Retention, Settings};
@@ -173,4 +173,9 @@ fn tasks_auth(auth: &config::TasksAuth) -> Result<TasksAuth, Failure> {
             service_account: service_account.clone(),
         },
     })
+}
+
+/// Settings that no service can run with.
+pub(super) fn invalid(message: &str) -> Failure {
+    Failure::new(Code::InvalidConfig, message)
 }

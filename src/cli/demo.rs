@@ -10,8 +10,10 @@ use clap::Args;
 use tokio_util::sync::CancellationToken;
 
 use super::console::{Console as _, Stdio};
+use super::exit::Exit;
+use super::serve;
+use super::signal::stop_signal;
 use super::submit::{self, Outcome, SubmitArgs};
-use super::{Exit, serve, stop_signal};
 use crate::app::App;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Config, Sources};

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use clap::Args;
 use serde_json::json;
 
+use super::exit::{Exit, say};
 use super::table::{table, text};
-use super::{Exit, say};
 use crate::app::doctor::{Finding, Standing, examine};
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::Config;

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::client::Client;
 use super::console::{Console, Stdio};
 use super::server::ServerArgs;
+use super::signal::stop_signal;
 use super::submit::follow;
 use crate::http::{JobPage, JobView};
 use crate::job::{Code, Failure, JobId, Kind, Status, Timestamp};
@@ -86,7 +87,7 @@ pub struct ListArgs {
 
 /// Runs the command.
 pub(super) async fn run(args: JobsArgs) -> Result<(), Failure> {
-    jobs(&args, &Stdio, super::stop_signal()).await
+    jobs(&args, &Stdio, stop_signal()).await
 }
 
 /// Does what the line says. `stop` ends a watching, not the job.

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::process::show::{frames, name, seconds, size};
-use super::{Exit, say};
+use super::exit::{Exit, say};
+use super::figures::{frames, name, seconds, size};
 use crate::config::Config;
 use crate::job::{Code, Failure, Party};
 use crate::media::{self, Cancel, FileInput, Limits, MediaError, Probe, VideoInfo};

@@ -1,76 +1,26 @@
 //! `filmlab process`: the media core alone, on one file.
 
+mod args;
 mod check;
 mod marks;
 mod publish;
 pub(super) mod show;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use clap::Args;
-use clap::builder::{PossibleValuesParser, TypedValueParser as _};
-
+use super::exit::{Exit, say};
+use super::figures::name;
 use super::probe::media_failure;
 use super::signal::StopSignals;
-use super::{Exit, say};
 use crate::config::Config;
 use crate::job::{Code, Failure, Party};
 use crate::media::{
-    self, AudioTrack, Cancel, CancelReason, Event, Force, MediaCode, MediaError, Preset, Render,
-    Report,
+    self, Cancel, CancelReason, Event, Force, MediaCode, MediaError, Render, Report,
 };
+pub(super) use args::ProcessArgs;
 use check::Task;
-use marks::Marks;
 use publish::Staged;
 use show::Bar;
-
-#[derive(Debug, Args)]
-#[command(
-    override_usage = "filmlab process [OPTIONS] <INPUT> --output <FILE>",
-    after_help = EXIT_STATUS
-)]
-pub(super) struct ProcessArgs {
-    // Optional for the parser alone, so that their absence is told with all other faults.
-    /// The video.
-    #[arg(value_name = "INPUT")]
-    input: Option<PathBuf>,
-    /// Where the result goes: an MP4 of H.264 and AAC that starts fast.
-    #[arg(short, long, value_name = "FILE")]
-    output: Option<PathBuf>,
-    #[command(flatten)]
-    marks: Marks,
-    /// Encoding settings: web, small, archive, or one of the settings file.
-    #[arg(
-        long,
-        value_name = "NAME",
-        default_value = "web",
-        help_heading = "Encoding"
-    )]
-    profile: String,
-    /// Instead of the profile's quality: 1 (finest) to 51 (coarsest).
-    #[arg(long, value_name = "1-51", value_parser = crf, help_heading = "Encoding")]
-    crf: Option<f32>,
-    /// Instead of the profile's: x264's speed against size.
-    #[arg(long, value_name = "PRESET", value_parser = preset(), help_heading = "Encoding")]
-    preset: Option<Preset>,
-    /// Threads of the codecs; 0 is one a core.
-    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Encoding",
-          value_parser = clap::value_parser!(u16).range(0..=128))]
-    threads: u16,
-    /// The track of sound to take: its number from 1, or its language.
-    #[arg(long, value_name = "N|LANG", help_heading = "Encoding")]
-    audio_track: Option<AudioTrack>,
-    /// Also write a poster: one good frame as JPEG.
-    #[arg(long, value_name = "FILE")]
-    poster: Option<PathBuf>,
-    /// Also write what was done and why, as JSON.
-    #[arg(long, value_name = "FILE")]
-    report: Option<PathBuf>,
-    /// Replace files that exist.
-    #[arg(short = 'y', long)]
-    overwrite: bool,
-}
 
 impl ProcessArgs {
     /// What is wrong besides what the parser told when it took `left_out` out.
@@ -81,39 +31,6 @@ impl ProcessArgs {
     ) -> Vec<String> {
         self.check(settings, left_out).err().unwrap_or_default()
     }
-}
-
-const EXIT_STATUS: &str = "\
-Exit status: 0 done; 64 flags or settings are wrong; 65 the input is not usable; 70 a fault of \
-this program or machine; 130 or 143 stopped by Ctrl-C or SIGTERM. Whatever it is but 0, no file \
-was written or replaced.";
-
-fn preset() -> impl clap::builder::TypedValueParser<Value = Preset> {
-    PossibleValuesParser::new([
-        "ultrafast",
-        "superfast",
-        "veryfast",
-        "faster",
-        "fast",
-        "medium",
-        "slow",
-        "slower",
-        "veryslow",
-    ])
-    .try_map(|name| name.parse::<Preset>())
-}
-
-/// Below 1, x264 is lossless, which the H.264 that browsers play (High) does not know.
-fn crf(text: &str) -> Result<f32, String> {
-    within(text, 1.0, 51.0)
-}
-
-/// A number in a range; "nan" is none.
-fn within(text: &str, least: f32, most: f32) -> Result<f32, String> {
-    text.parse()
-        .ok()
-        .filter(|number| (least..=most).contains(number))
-        .ok_or_else(|| format!("write a number from {least} to {most}"))
 }
 
 pub(super) async fn run(
@@ -227,7 +144,7 @@ fn check_logo(task: &Task, mark: &media::Watermark, cancel: &Cancel) -> Result<(
 fn explain(task: &Task, error: MediaError, copied: bool) -> Failure {
     // What verification finds wrong was made here, unless the input was copied as it is.
     let ours = error.context.stage.as_deref() == Some("verify") && !copied;
-    let failure = media_failure(error, &show::name(&task.input));
+    let failure = media_failure(error, &name(&task.input));
     if ours && failure.code != Code::Cancelled {
         failure.by(Party::Service)
     } else {
@@ -238,28 +155,6 @@ fn explain(task: &Task, error: MediaError, copied: bool) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_preset_that_help_offers_is_one() {
-        let presets = offered(&preset());
-        assert_eq!(presets.len(), 9);
-        for name in presets {
-            assert_eq!(name.parse().map(Preset::as_str), Ok(name.as_str()));
-        }
-    }
-
-    fn offered(parser: &impl clap::builder::TypedValueParser) -> Vec<String> {
-        let values = parser.possible_values().into_iter().flatten();
-        values.map(|value| value.get_name().to_owned()).collect()
-    }
-
-    #[test]
-    fn numbers_have_bounds() {
-        assert_eq!(crf("18.5"), Ok(18.5));
-        for bad in ["52", "0", "nan", "", "low"] {
-            assert!(crf(bad).is_err(), "{bad}");
-        }
-    }
 
     #[test]
     fn what_verification_finds_is_laid_at_our_door() {

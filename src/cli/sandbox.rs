@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{Exit, say, stop_signal};
+use super::exit::{Exit, say};
+use super::signal::stop_signal;
 use crate::job::{Code, Failure};
 use crate::sandbox::{
     CopyMaker, Fault, FaultRule, Faults, Maker, MediaMaker, Sandbox, SandboxConfig,

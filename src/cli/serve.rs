@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 use tokio::net::TcpListener;
 
-use super::Exit;
+use super::exit::Exit;
 use super::signal::StopSignals;
 use crate::app::App;
 use crate::clock::SystemClock;

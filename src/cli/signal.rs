@@ -77,3 +77,8 @@ impl StopSignals {
         Signal::Interrupt
     }
 }
+
+/// Resolves at SIGTERM or Ctrl-C.
+pub(super) async fn stop_signal() {
+    StopSignals::listen().next().await;
+}

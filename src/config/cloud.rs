@@ -1,12 +1,11 @@
-//! `[cloud]`, `[storage]`, `[ledger]` and `[queue]`: where things are kept, and what the platform
-//! says of itself.
+//! `[cloud]`, `[storage]`, `[ledger]` and `[queue]`: where things are kept.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
 
 use url::Url;
 
-use super::Reader;
+use super::reader::Reader;
 use super::server::{Server, TasksAuth};
 
 /// What is common to all of Google Cloud.
@@ -64,32 +63,6 @@ pub struct TaskQueue {
     pub name: String,
     /// Another server than Google's own, for stand-ins.
     pub endpoint: Option<Url>,
-}
-
-/// What Cloud Run tells a container: <https://cloud.google.com/run/docs/container-contract>
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Platform {
-    pub(super) port: Option<u16>,
-    pub(super) service: Option<String>,
-    pub(super) revision: Option<String>,
-}
-
-impl Platform {
-    pub(super) fn read(r: &mut Reader, env: &HashMap<String, String>) -> Self {
-        let given = |name: &str| env.get(name).filter(|value| !value.is_empty()).cloned();
-        let port = given("PORT").and_then(|text| match text.parse::<u16>() {
-            Ok(port) if port > 0 => Some(port),
-            _ => {
-                r.fault("PORT", format!("“{text}” is not a port"));
-                None
-            }
-        });
-        Self {
-            port,
-            service: given("K_SERVICE"),
-            revision: given("K_REVISION"),
-        }
-    }
 }
 
 pub(super) fn cloud(r: &mut Reader, env: &HashMap<String, String>) -> Cloud {

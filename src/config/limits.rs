@@ -2,7 +2,7 @@
 
 use bytesize::ByteSize;
 
-use super::Reader;
+use super::reader::Reader;
 use crate::media::{DEFAULT_MAX_ALLOCATION, Limits};
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::Reader;
+use super::reader::Reader;
 use crate::media::{AudioSettings, Checks, MAX_LAYERS, Placement, Profile, VideoSettings};
 
 /// One layer of the operator's watermark.

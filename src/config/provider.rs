@@ -7,8 +7,9 @@ use std::time::Duration;
 use strum::{EnumIter, EnumString, IntoStaticStr};
 use url::Url;
 
-use super::{Reader, Secret};
+use super::reader::Reader;
 use crate::provider::wavespeed::{ModelOverrides, ModelTable};
+use crate::secret::Secret;
 use crate::worker::ProviderLimits;
 
 #[derive(Debug, Clone)]

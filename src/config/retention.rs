@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Reader;
+use super::reader::Reader;
 
 /// Nothing is deleted for its age where there is no duration.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::cloud::Platform;
-use super::{Reader, Secret};
+use super::platform::Platform;
+use super::reader::Reader;
 use crate::job::Owner;
+use crate::secret::Secret;
 
 #[derive(Debug, Clone)]
 pub struct Server {

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::cloud::{Cloud, Platform};
+use super::cloud::Cloud;
+use super::platform::Platform;
+use super::reader::Reader;
 use super::worker::attempts;
-use super::{Reader, Secret};
 use crate::job::attempt::Attempts;
+use crate::secret::Secret;
 use crate::storage::gcs::{IAM_LONGEST, KEY_LONGEST};
 use crate::telemetry::{LogFormat, ServiceName};
 

@@ -4,7 +4,9 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Queue, Reader, memory};
+use super::cloud::Queue;
+use super::memory;
+use super::reader::Reader;
 use crate::job::attempt::Attempts;
 use crate::job::credits::{CancelAfterSubmit, CreditsMode, Price};
 use crate::job::{Kind, MAX_SUBMISSIONS, PriceTable};

@@ -1,8 +1,5 @@
 //! Who is asking.
 
-use std::fmt;
-use std::sync::Arc;
-
 use axum::extract::{FromRequestParts, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -11,13 +8,13 @@ use http::{HeaderMap, Version, header};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-use super::oidc::{self, OidcCheck};
+use super::caller::Caller;
+use super::oidc;
+use super::problem::Problem;
 use super::serve::Peer;
-use super::{HttpSettings, HttpState, Problem};
-use crate::job::{Code, Job, Owner};
-
-/// Whose the jobs are on a single machine without tokens, and the operator's own.
-pub const LOCAL_OWNER: &str = "local";
+use super::settings::{HttpSettings, LOCAL_OWNER, TasksAuth};
+use super::state::HttpState;
+use crate::job::Code;
 
 /// Whether two secrets are the same. Digests are compared, so that the time taken tells nothing,
 /// not even the length.
@@ -36,31 +33,6 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
         .eq_ignore_ascii_case("bearer")
         .then(|| token.trim())
         .filter(|token| !token.is_empty())
-}
-
-/// How callers of `/tasks` prove themselves.
-#[derive(Clone)]
-pub enum TasksAuth {
-    /// The routes do not exist: an embedded queue calls the worker directly.
-    Closed,
-    /// A secret of our own.
-    Token(String),
-    /// A token that Google signed, checked in full.
-    Verify(Arc<OidcCheck>),
-    /// A token that the platform in front has checked; only whose it is is looked at.
-    Platform { service_account: String },
-}
-
-impl fmt::Debug for TasksAuth {
-    /// Without the secret.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Closed => f.write_str("Closed"),
-            Self::Token(_) => f.write_str("Token(…)"),
-            Self::Verify(check) => write!(f, "Verify({check:?})"),
-            Self::Platform { service_account } => write!(f, "Platform({service_account})"),
-        }
-    }
 }
 
 /// Lets only the queue and the scheduler through.
@@ -83,50 +55,6 @@ pub(super) async fn only_tasks(
     Ok(next.run(request).await)
 }
 
-/// A caller of the jobs API.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Caller {
-    /// Whose jobs it may touch. Absent: everybody's.
-    owner: Option<Owner>,
-}
-
-impl Caller {
-    #[cfg(test)]
-    pub(super) fn of(owner: Option<Owner>) -> Self {
-        Self { owner }
-    }
-
-    /// Whom a new job or upload belongs to. `named` is what the request says of it.
-    pub(super) fn owner_for(&self, named: Option<Owner>) -> Result<Owner, &'static str> {
-        match (&self.owner, named) {
-            (Some(own), Some(named)) if *own != named => Err("is not the owner of your token"),
-            (Some(own), _) => Ok(own.clone()),
-            (None, Some(named)) => Ok(named),
-            (None, None) => LOCAL_OWNER
-                .parse()
-                .map_err(|_| "must name whom the job belongs to"),
-        }
-    }
-
-    /// The owner to whose jobs a list is narrowed.
-    pub(super) fn narrows_to(&self) -> Option<Owner> {
-        self.owner.clone()
-    }
-
-    /// Whether this is the service's own operator: with tokens, one that is for everybody's jobs;
-    /// without, whoever reaches loopback.
-    pub(super) fn is_operator(&self) -> bool {
-        self.owner
-            .as_ref()
-            .is_none_or(|owner| owner.as_str() == LOCAL_OWNER)
-    }
-
-    /// Another owner's job is not there: that it exists is nobody else's business.
-    pub(super) fn may_see(&self, job: &Job) -> bool {
-        self.owner.as_ref().is_none_or(|owner| *owner == job.owner)
-    }
-}
-
 impl FromRequestParts<HttpState> for Caller {
     type Rejection = Problem;
 
@@ -134,18 +62,14 @@ impl FromRequestParts<HttpState> for Caller {
         let settings = &state.settings;
         if is_open(settings) {
             from_here(parts, settings)?;
-            return Ok(Self {
-                owner: LOCAL_OWNER.parse().ok(),
-            });
+            return Ok(Self::of(LOCAL_OWNER.parse().ok()));
         }
         let given = bearer(&parts.headers).unwrap_or_default();
         // Every token is compared, so that the time taken does not tell which one fits.
         let mut found = None;
         for known in &settings.api_tokens {
             if same(&known.token, given) && !given.is_empty() {
-                found = Some(Self {
-                    owner: known.owner.clone(),
-                });
+                found = Some(Self::of(known.owner.clone()));
             }
         }
         found.ok_or_else(|| Problem::new(Code::Unauthorized))

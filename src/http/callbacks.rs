@@ -9,7 +9,8 @@ use http::StatusCode;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::openapi::{Routes, problems};
+use super::refusals::problems;
+use super::routes::Routes;
 use super::{HttpState, Problem, api};
 use crate::job::{Code, JobId};
 use crate::ledger::Callback;

@@ -14,7 +14,8 @@ use sha2::{Digest as _, Sha256};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::openapi::{Routes, problems};
+use super::refusals::problems;
+use super::routes::Routes;
 use super::{HttpState, Problem, api};
 use crate::job::Code;
 use crate::storage::SignedLink;

@@ -1,5 +1,7 @@
 //! `/livez` and `/readyz`. (`/healthz` is taken by Google's front end.)
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -9,8 +11,10 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::HttpState;
-use super::openapi::{Routes, problems};
+use super::readiness;
+use super::refusals::problems;
+use super::routes::Routes;
+use super::state::HttpState;
 
 pub(super) fn routes() -> Routes {
     OpenApiRouter::new()
@@ -48,6 +52,15 @@ struct Parts {
     worker: Part,
 }
 
+fn looked_at(state: &HttpState) -> readiness::Parts {
+    readiness::Parts {
+        ledger: Arc::clone(&state.ledger),
+        queue: Arc::clone(&state.queue),
+        storage: state.storage.clone(),
+        clock: Arc::clone(&state.clock),
+    }
+}
+
 problems!(HealthProblems:);
 
 /// Whether the process lives
@@ -79,7 +92,7 @@ async fn live() -> Json<Live> {
     ),
 )]
 async fn ready(State(state): State<HttpState>) -> Response {
-    let up = state.shared.readiness.look(&state).await;
+    let up = state.shared.readiness.look(looked_at(&state)).await;
     let draining = state.worker.is_draining();
     let is_ready = up.ledger && up.queue && up.storage && !draining;
     let part = |up: bool| if up { Part::Ok } else { Part::Unavailable };

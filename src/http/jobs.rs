@@ -1,40 +1,44 @@
 //! `/v1`: jobs from their creation to their deletion, and uploading their inputs.
 
 mod events;
+mod fields;
 mod idempotency;
-mod link_cache;
+mod job;
+pub(super) mod link_cache;
 mod links;
 mod notifications;
+mod query;
 pub(super) mod request;
 mod rounds;
 mod schema;
 mod shape;
 mod sources;
+pub(super) mod streams;
+pub(super) mod uploads;
 mod view;
 
 use axum::extract::{FromRequest as _, Path, RawQuery, Request, State};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::{HeaderValue, StatusCode, header};
+use http::StatusCode;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-pub use events::{EventPace, EventStreams};
-pub(super) use link_cache::LinkCache;
 pub use notifications::{NotificationList, NotificationView};
 pub(super) use schema::schemas;
-pub(super) use sources::Uploads;
+pub use streams::{EventPace, EventStreams};
 pub use view::{JobPage, JobView, ResultView};
 
-use super::auth::Caller;
-use super::openapi::{Routes, problems};
+use self::job::{answer, find, wake};
+use self::query::{read_query, write_token};
+use super::caller::Caller;
+use super::refusals::problems;
+use super::routes::Routes;
 use super::{HttpState, Problem, api};
 use crate::clock::later;
-use crate::job::{Code, Fault, Idempotency, Job, JobId, NewJob, Owner, Status, Timestamp};
-use crate::ledger::{CancelRequest, Created, JobQuery, PageToken};
-use crate::queue::{Task, Why};
+use crate::job::{Code, Fault, Idempotency, JobId, NewJob, Owner, Status};
+use crate::ledger::{CancelRequest, Created, PageToken};
+use crate::queue::Why;
 
 pub(super) fn routes() -> Routes {
     OpenApiRouter::new()
@@ -284,160 +288,4 @@ async fn list(
         next_page_token,
     };
     Ok(axum::Json(page).into_response())
-}
-
-/// The job, if there is one and the caller may see it.
-async fn find(state: &HttpState, caller: &Caller, id: &str) -> Result<Job, Problem> {
-    // A name that no job can have is no job's name.
-    let id: JobId = id.parse().map_err(|_| Problem::new(Code::NotFound))?;
-    state
-        .ledger
-        .read(&id)
-        .await?
-        .filter(|job| caller.may_see(job))
-        .ok_or_else(|| Problem::new(Code::NotFound))
-}
-
-/// Plans a visit at once. The job stands without it: the sweeper finds what is due.
-async fn wake(state: &HttpState, job: &Job, why: Why) {
-    let task = Task::Job {
-        id: job.id.clone(),
-        seq: job.wake.seq,
-        why,
-    };
-    if let Err(error) = state.queue.schedule(&task, state.clock.now()).await {
-        tracing::error!(job = %job.id, %task, %error, "a visit was not planned; the sweeper will");
-    }
-}
-
-async fn answer(
-    state: &HttpState,
-    caller: &Caller,
-    job: &Job,
-    status: StatusCode,
-) -> Result<Response, Problem> {
-    let view = JobView::with_links(job, caller, state).await?;
-    let mut response = (status, axum::Json(view)).into_response();
-    let headers = response.headers_mut();
-    // It changes any moment, and holds links.
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if status == StatusCode::CREATED
-        && let Ok(location) = HeaderValue::from_str(&format!("/v1/jobs/{}", job.id))
-    {
-        headers.insert(header::LOCATION, location);
-    }
-    Ok(response)
-}
-
-const MOMENT: &str = "must be an RFC 3339 time such as 2026-01-31T12:00:00Z";
-const DEFAULT_LIMIT: u32 = 20;
-const MAX_LIMIT: u32 = 100;
-
-/// What to list. Every fault at once.
-fn read_query(text: &str, caller: &Caller) -> Result<JobQuery, Vec<Fault>> {
-    let mut query = JobQuery {
-        owner: caller.narrows_to(),
-        limit: DEFAULT_LIMIT,
-        ..JobQuery::default()
-    };
-    let mut faults = Vec::new();
-    for (name, value) in url::form_urlencoded::parse(text.as_bytes()) {
-        let message = match name.as_ref() {
-            "status" => {
-                query.status = value.parse().ok();
-                query.status.is_none().then(request::one_of::<Status>)
-            }
-            "kind" => {
-                query.kind = value.parse().ok();
-                query
-                    .kind
-                    .is_none()
-                    .then(request::one_of::<crate::job::Kind>)
-            }
-            "owner" => match value.parse() {
-                Ok::<Owner, _>(owner) => match caller.owner_for(Some(owner)) {
-                    Ok(owner) => {
-                        query.owner = Some(owner);
-                        None
-                    }
-                    Err(message) => Some(message.to_owned()),
-                },
-                Err(error) => Some(format!("{error}")),
-            },
-            "created_after" => {
-                query.created_after = value.parse().ok();
-                query.created_after.is_none().then(|| MOMENT.to_owned())
-            }
-            "created_before" => {
-                query.created_before = value.parse().ok();
-                query.created_before.is_none().then(|| MOMENT.to_owned())
-            }
-            "limit" => match value.parse() {
-                Ok(limit @ 1..=MAX_LIMIT) => {
-                    query.limit = limit;
-                    None
-                }
-                _ => Some(format!("must be a whole number from 1 to {MAX_LIMIT}")),
-            },
-            "page_token" => {
-                query.after = read_token(&value);
-                query
-                    .after
-                    .is_none()
-                    .then(|| "is not a token that a list gave".to_owned())
-            }
-            _ => Some("is not a parameter of this list".to_owned()),
-        };
-        if let Some(message) = message {
-            let field: String = name.chars().take(80).collect();
-            faults.push(Fault::new(field, message));
-        }
-    }
-    if let (Some(from), Some(to)) = (query.created_after, query.created_before)
-        && from >= to
-    {
-        faults.push(Fault::new(
-            "created_before",
-            "must be later than created_after",
-        ));
-    }
-    if faults.is_empty() {
-        Ok(query)
-    } else {
-        Err(faults)
-    }
-}
-
-fn write_token(token: &PageToken) -> String {
-    URL_SAFE_NO_PAD.encode(format!(
-        "{}:{}",
-        token.created_at.as_microsecond(),
-        token.id
-    ))
-}
-
-fn read_token(text: &str) -> Option<PageToken> {
-    let text = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
-    let (micros, id) = text.split_once(':')?;
-    Some(PageToken {
-        created_at: Timestamp::from_microsecond(micros.parse().ok()?).ok()?,
-        id: id.parse().ok()?,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_page_token_reads_back_and_nothing_else_does() {
-        let token = PageToken {
-            created_at: Timestamp::from_microsecond(1_700_000_000_123_456).unwrap(),
-            id: "01hx".parse().unwrap(),
-        };
-        assert_eq!(read_token(&write_token(&token)), Some(token));
-        for bad in ["", "x", "%%%", &URL_SAFE_NO_PAD.encode("1:a/b")] {
-            assert_eq!(read_token(bad), None, "{bad}");
-        }
-    }
 }

@@ -9,8 +9,9 @@ use strum::IntoEnumIterator as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::auth::Caller;
-use super::openapi::{Routes, problems};
+use super::caller::Caller;
+use super::refusals::problems;
+use super::routes::Routes;
 use super::{HttpState, Problem};
 use crate::job::Code;
 use crate::ledger::Tally;

@@ -7,8 +7,6 @@
 //! A new route: `problems!` for its failures, `#[utoipa::path]` on its handler, `.routes(routes!(…))`
 //! in its module, then `FILMLAB_BLESS=1 cargo nextest run --test it docs::`.
 
-mod problems;
-
 use axum::Extension;
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
@@ -19,12 +17,11 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::auth::{NoStranger, is_open};
-use super::{HttpSettings, HttpState, jobs, tasks};
+use super::refusals::{Problem, answers, problems};
+use super::routes::Routes;
+use super::settings::HttpSettings;
+use super::{jobs, tasks};
 use crate::job::{JobId, Kind, Owner, Status};
-pub(super) use problems::{answers, problems};
-
-/// The routes with their entries, before anything is known of settings.
-pub(super) type Routes = OpenApiRouter<HttpState>;
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
@@ -41,7 +38,7 @@ pub(super) type Routes = OpenApiRouter<HttpState>;
         (name = "health", description = "For probes, and this document."),
     ),
     // What only parameters name does not come in by itself.
-    components(schemas(problems::Problem, Kind, Status, JobId, Owner)),
+    components(schemas(Problem, Kind, Status, JobId, Owner)),
 )]
 struct About;
 

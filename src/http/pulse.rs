@@ -14,7 +14,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::ConnectionLimits;
+use super::limits::ConnectionLimits;
 
 #[derive(Debug)]
 pub(super) struct Pulse {

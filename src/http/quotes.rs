@@ -7,9 +7,10 @@ use axum::extract::{FromRequest as _, Request, State};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::auth::Caller;
+use super::caller::Caller;
 use super::jobs::request;
-use super::openapi::{Routes, problems};
+use super::refusals::problems;
+use super::routes::Routes;
 use super::{HttpState, Problem, api};
 use crate::job::Code;
 use crate::worker::{Quote, QuoteError, QuoteRequest};

@@ -11,8 +11,10 @@ use std::time::Duration;
 
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use super::HttpState;
-use crate::clock::{Timestamp, later};
+use crate::clock::{SharedClock, Timestamp, later};
+use crate::ledger::Ledger;
+use crate::queue::Queue;
+use crate::storage::Storage;
 
 /// Probes usually wait for a few seconds at most.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
@@ -22,6 +24,15 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(3);
 const FRESH: Duration = Duration::from_secs(3);
 /// How long it is believed that what could be written, or not, still can or cannot be.
 const WRITE_EVERY: Duration = Duration::from_secs(30);
+
+/// What is looked at.
+#[derive(Debug, Clone)]
+pub(super) struct Parts {
+    pub(super) ledger: Arc<dyn Ledger>,
+    pub(super) queue: Arc<dyn Queue>,
+    pub(super) storage: Storage,
+    pub(super) clock: SharedClock,
+}
 
 /// Which parts can be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,15 +73,15 @@ impl Readiness {
     }
 
     /// Who asks while somebody looks waits for what that one sees.
-    pub(super) async fn look(&self, state: &HttpState) -> Up {
+    pub(super) async fn look(&self, parts: Parts) -> Up {
         let seen = Arc::clone(&self.seen).lock_owned().await;
-        if let Some(up) = fresh(seen.up, state.clock.now(), FRESH) {
+        if let Some(up) = fresh(seen.up, parts.clock.now(), FRESH) {
             return up;
         }
         // On a task of its own: whoever asks and hangs up must neither make the next one look
         // anew nor leave a mark half made.
-        let (readiness, state) = (self.clone(), state.clone());
-        let looked = tokio::spawn(async move { readiness.look_anew(seen, &state).await });
+        let readiness = self.clone();
+        let looked = tokio::spawn(async move { readiness.look_anew(seen, &parts).await });
         looked.await.unwrap_or(Up {
             ledger: false,
             queue: false,
@@ -78,19 +89,19 @@ impl Readiness {
         })
     }
 
-    async fn look_anew(&self, mut seen: OwnedMutexGuard<Seen>, state: &HttpState) -> Up {
-        let now = state.clock.now();
+    async fn look_anew(&self, mut seen: OwnedMutexGuard<Seen>, parts: &Parts) -> Up {
+        let now = parts.clock.now();
         let known = fresh(seen.written, now, WRITE_EVERY);
         let written = async {
             match known {
                 Some(written) => written,
-                None => self.write(state).await,
+                None => self.write(parts).await,
             }
         };
         let (ledger, queue, storage, written) = tokio::join!(
-            within("ledger", PING_TIMEOUT, state.ledger.ping()),
-            within("queue", PING_TIMEOUT, state.queue.ping()),
-            within("storage", PING_TIMEOUT, state.storage.ping()),
+            within("ledger", PING_TIMEOUT, parts.ledger.ping()),
+            within("queue", PING_TIMEOUT, parts.queue.ping()),
+            within("storage", PING_TIMEOUT, parts.storage.ping()),
             written,
         );
         if known.is_none() {
@@ -106,9 +117,9 @@ impl Readiness {
     }
 
     /// Whether ledger and storage take a mark.
-    async fn write(&self, state: &HttpState) -> (bool, bool) {
-        let ledger = state.ledger.mark(&self.name, state.clock.now());
-        let storage = state.storage.mark(&self.name);
+    async fn write(&self, parts: &Parts) -> (bool, bool) {
+        let ledger = parts.ledger.mark(&self.name, parts.clock.now());
+        let storage = parts.storage.mark(&self.name);
         tokio::join!(
             within("ledger", WRITE_TIMEOUT, ledger),
             within("storage", WRITE_TIMEOUT, storage),

@@ -28,7 +28,8 @@ use tokio_util::task::TaskTracker;
 use tower::Service as _;
 
 use super::Problem;
-use super::connections::{Admitted, ConnectionLimits, Connections, Refused};
+use super::connections::{Admitted, Connections, Refused};
+use super::limits::ConnectionLimits;
 use super::pulse::{Followed, Heard, Pulse};
 use crate::job::Code;
 

@@ -1,9 +1,10 @@
 //! What one process keeps between requests: places, memory, and answers that are good for a while.
 
-use super::HttpSettings;
 use super::bodies::Bodies;
-use super::jobs::{LinkCache, Uploads};
+use super::jobs::link_cache::LinkCache;
+use super::jobs::uploads::Uploads;
 use super::readiness::Readiness;
+use super::settings::HttpSettings;
 
 /// Cheap to clone; all clones share it.
 #[derive(Debug, Clone)]

@@ -17,7 +17,8 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::openapi::{Routes, problems};
+use super::refusals::problems;
+use super::routes::Routes;
 use super::{HttpState, Problem, api, auth};
 use crate::job::{Code, JobId, kinds};
 use crate::queue::Why;

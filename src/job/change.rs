@@ -10,8 +10,6 @@ use super::{
 /// One owner write. Applied in the ledger, behind the fence.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
-    /// Progress within a stage; written at most every two seconds.
-    Progressed(Progress),
     /// The inputs are where the provider can read them.
     InputsReady(Box<ProviderInputs>),
     /// The price was computed.
@@ -138,9 +136,6 @@ impl Change {
 
     fn apply_to(&self, job: &mut Job) -> Result<(), IllegalChange> {
         match self {
-            Self::Progressed(progress) => {
-                job.show(progress);
-            }
             Self::InputsReady(inputs) => {
                 require(job, job.stage == Some(Stage::Submit), self)?;
                 job.provider.inputs = Some((**inputs).clone());
@@ -360,6 +355,13 @@ pub(super) mod tests {
     use super::super::{Kind, NewJob, Notify, Output, Params, Source};
     use super::*;
 
+    /// Whether the provider may have been paid in this round.
+    pub(crate) fn may_have_paid(job: &Job) -> bool {
+        let this_round = format!("{}-", job.round);
+        let mut intents = job.intents.iter();
+        intents.any(|it| it.id.starts_with(&this_round) && it.state != IntentState::Refused)
+    }
+
     pub(crate) fn at(second: i64) -> Timestamp {
         Timestamp::from_second(1_790_000_000 + second).unwrap()
     }
@@ -420,7 +422,7 @@ pub(super) mod tests {
         }
         .apply(&mut job, at(2))
         .unwrap();
-        assert!(!job.may_have_paid());
+        assert!(!may_have_paid(&job));
         Change::Intended(intent("1-2"))
             .apply(&mut job, at(3))
             .unwrap();

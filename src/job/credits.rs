@@ -11,7 +11,7 @@ use strum::{EnumIter, EnumString, IntoStaticStr};
 use utoipa::ToSchema;
 
 use super::kinds::{Kind, Params, Resolution};
-use super::{Job, JobId, Timestamp};
+use super::{JobId, Timestamp};
 
 /// A number of credits. Never negative; what moves and in which direction says the entry.
 #[derive(
@@ -126,16 +126,6 @@ pub struct JobCredits {
     /// created.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancel_after_submit: Option<CancelAfterSubmit>,
-}
-
-impl Job {
-    /// Notes that `amount` was reserved for this round, as one ledger write.
-    pub fn hold(&mut self, amount: Credits, now: Timestamp) {
-        self.credits.cost = Some(amount);
-        self.credits.state = CreditState::Held;
-        self.updated_at = now;
-        self.revision += 1;
-    }
 }
 
 /// What an entry does to an account.

@@ -249,8 +249,6 @@ pub trait OrFailure<T> {
     fn retry(self, code: Code) -> Result<T, Failure>;
     /// End the job.
     fn abort(self, code: Code) -> Result<T, Failure>;
-    /// Look before doing it again.
-    fn reconcile(self, code: Code) -> Result<T, Failure>;
 }
 
 impl<T, E> OrFailure<T> for Result<T, E>
@@ -263,10 +261,6 @@ where
 
     fn abort(self, code: Code) -> Result<T, Failure> {
         self.map_err(|error| failed(code, Disposition::Abort, error))
-    }
-
-    fn reconcile(self, code: Code) -> Result<T, Failure> {
-        self.map_err(|error| failed(code, Disposition::Reconcile, error))
     }
 }
 

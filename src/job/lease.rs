@@ -2,27 +2,7 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
-use super::{Fence, Job, Progress, Stage, Status, Timestamp};
-
-/// Who holds a job. The fence stays when the holder goes.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Lease {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub holder: Option<String>,
-    #[serde(default)]
-    pub fence: Fence,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expires_at: Option<Timestamp>,
-}
-
-impl Lease {
-    #[must_use]
-    pub fn is_live(&self, now: Timestamp) -> bool {
-        self.holder.is_some() && self.expires_at.is_some_and(|until| now < until)
-    }
-}
+use super::{Fence, Job, Lease, Progress, Stage, Status, Timestamp};
 
 /// Proof of a claim: every owner write carries it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,7 +83,7 @@ impl Job {
     }
 
     /// Shows progress; what would go back is left as it is.
-    pub(super) fn show(&mut self, progress: &Progress) {
+    fn show(&mut self, progress: &Progress) {
         if progress.percent >= self.progress.percent {
             self.progress = progress.clone();
         }

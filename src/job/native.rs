@@ -5,65 +5,7 @@
 //! given back, with such a note under its own fence, is a crash of that file; one without, of a
 //! process that some job's note names, is a neighbour's death.
 
-use serde::{Deserialize, Serialize};
-use strum::{EnumIter, EnumString, IntoStaticStr};
-
-use super::{Fence, Job, Party, Stage, Timestamp};
-
-/// With so many the job ends as `media_crashed`.
-pub const MAX_CRASHES: u32 = 3;
-
-/// What native work is about.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    Hash,
-    Serialize,
-    Deserialize,
-    EnumIter,
-    EnumString,
-    IntoStaticStr,
-)]
-#[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
-pub enum Phase {
-    /// The headers of the caller's video.
-    Source,
-    /// The caller's picture.
-    Picture,
-    /// The picture of a watermark.
-    Mark,
-    /// What the provider made, read through.
-    Check,
-    /// The sound of the caller's video.
-    Listen,
-    /// Making the result.
-    Render,
-    /// The result, read back.
-    Verify,
-}
-
-impl Phase {
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        self.into()
-    }
-}
-
-/// Native work that runs in a worker's own process, or did when the process died.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NativeWork {
-    /// The process, as its leases name it.
-    pub process: String,
-    /// The claim it belongs to.
-    pub fence: Fence,
-    pub phase: Phase,
-    /// Who made the file.
-    pub party: Party,
-}
+use super::{Job, Party, Stage, Timestamp};
 
 impl Job {
     /// The process whose end the dead lease of this job tells of, where no native work of the job
@@ -120,7 +62,7 @@ mod tests {
     use std::time::Duration;
 
     use super::super::change::tests::{at, job};
-    use super::super::{Change, JobError};
+    use super::super::{Change, JobError, NativeWork, Phase};
     use super::*;
     use crate::job::Code;
 

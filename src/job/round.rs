@@ -2,17 +2,22 @@
 //! reason why it failed, is used again.
 
 use jiff::SignedDuration;
-use serde::{Deserialize, Serialize};
 
 use super::change::mark;
 use super::{
-    Code, CreditState, IntentState, Job, JobError, Lease, Party, Progress, Stage, Status,
-    Timestamp, Wake,
+    Code, CreditState, IntentState, Job, JobError, Keeping, Kept, Lease, MAX_INTENTS, Party,
+    Progress, Stage, Status, Timestamp, Wake,
 };
 
 /// What a job remembers of its earlier rounds' decisions to pay; the rest of the list is the new
 /// round's own.
-pub(super) const REMEMBERED_INTENTS: usize = super::MAX_INTENTS / 2;
+const REMEMBERED_INTENTS: usize = MAX_INTENTS / 2;
+
+/// Submissions of one round that are remembered, whatever went before. A round makes no more than
+/// its attempts, since each other one follows a prediction that failed, and the resubmissions
+/// allowed, since one more that is lost ends the round. The configuration keeps their sum below
+/// this.
+pub const MAX_SUBMISSIONS: usize = MAX_INTENTS - REMEMBERED_INTENTS;
 
 /// How long an output's addresses may have been closed before another round takes it for gone:
 /// no outage of a CDN lasts as long.
@@ -25,34 +30,6 @@ pub enum NotRetried {
     NotEnded,
     /// It has a result: more of it is another job.
     Completed,
-}
-
-/// Files that outlive their round for a while.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Keeping {
-    /// What a completed job published.
-    Results,
-    /// What the provider made for a job that failed or was cancelled.
-    Generated,
-}
-
-/// Since when each of them waits to be swept; absent where there is nothing to sweep.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Kept {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub results: Option<Timestamp>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub generated: Option<Timestamp>,
-}
-
-impl Kept {
-    #[must_use]
-    pub fn since(&self, what: Keeping) -> Option<Timestamp> {
-        match what {
-            Keeping::Results => self.results,
-            Keeping::Generated => self.generated,
-        }
-    }
 }
 
 impl Job {
@@ -193,7 +170,7 @@ fn blames_the_prediction(error: &JobError) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::change::tests::{at, claimed, intent};
+    use super::super::change::tests::{at, claimed, intent, may_have_paid};
     use super::super::{Change, Ending, Generated};
     use super::*;
 
@@ -349,7 +326,7 @@ mod tests {
         Change::PredictionLost.apply(&mut job, at(11)).unwrap();
         assert_eq!(job.intents[0].state, IntentState::Failed);
         assert_eq!(job.stage, Some(Stage::Submit));
-        assert!(!job.may_have_paid(), "nothing was paid in this round");
+        assert!(!may_have_paid(&job), "nothing was paid in this round");
     }
 
     #[test]

@@ -7,7 +7,6 @@
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::sync::Arc;
 
-use super::work::Work;
 use crate::job::Phase;
 use crate::media::Input;
 
@@ -15,8 +14,8 @@ const MARK: &str = "filmlab-fault:";
 /// Longer than any of these.
 const TAIL: u64 = 64;
 
-pub(super) fn bring_about(work: &Work, phase: Phase) {
-    for input in work.inputs() {
+pub(super) fn bring_about(inputs: &[&Arc<dyn Input>], phase: Phase) {
+    for input in inputs {
         let Some(told) = told(input) else { continue };
         match told.split_once('@') {
             Some((how, at)) if at == phase.as_str() => misbehave(how),

@@ -1,5 +1,6 @@
 //! The parent's side: starts the child, gives it its order, and serves it until it ends.
 
+mod gone;
 mod serve;
 
 use std::io::{self, Read};
@@ -9,6 +10,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use self::gone::Gone;
 use self::serve::{Files, serve};
 use super::bounds::Bounds;
 use super::lifeline::Lifeline;
@@ -78,7 +80,7 @@ impl Quarantine {
             Ok(done) => Ok(done),
             Err(gone) => {
                 files.give_up();
-                let lost = gone.explained(status, lifeline.is_cut());
+                let lost = explained(gone, status, lifeline.is_cut());
                 if !matches!(lost, Lost::Cut) {
                     tracing::warn!(phase = phase.as_str(), said, "{lost}");
                 }
@@ -190,44 +192,33 @@ fn parts(work: Work, limits: &Limits) -> Parts {
     }
 }
 
-/// How the conversation ended without an outcome.
-#[derive(Debug)]
-enum Gone {
-    /// Before the child said that it is up.
-    Early(io::Error),
-    Later(io::Error),
-    /// It says that it broke, without dying.
-    Broken(String),
-}
-
-impl Gone {
-    fn explained(self, status: Option<ExitStatus>, cut: bool) -> Lost {
-        if cut {
-            return Lost::Cut;
+/// What the end of the conversation says, with the child's status.
+fn explained(gone: Gone, status: Option<ExitStatus>, cut: bool) -> Lost {
+    if cut {
+        return Lost::Cut;
+    }
+    let signal = status.and_then(|status| status.signal());
+    match (gone, signal) {
+        (_, Some(signal)) if POLITE.contains(&signal) => Lost::Told(signal),
+        (Gone::Early(error), _) => match status {
+            Some(status) => Lost::NotStarted(format!("{error}; {status}")),
+            None => Lost::NotStarted(error.to_string()),
+        },
+        (_, None) if status.and_then(|status| status.code()) == Some(NO_PLACE.into()) => {
+            Lost::NotStarted("its bounds could not be set".to_owned())
         }
-        let signal = status.and_then(|status| status.signal());
-        match (self, signal) {
-            (_, Some(signal)) if POLITE.contains(&signal) => Lost::Told(signal),
-            (Self::Early(error), _) => match status {
-                Some(status) => Lost::NotStarted(format!("{error}; {status}")),
-                None => Lost::NotStarted(error.to_string()),
-            },
-            (_, None) if status.and_then(|status| status.code()) == Some(NO_PLACE.into()) => {
-                Lost::NotStarted("its bounds could not be set".to_owned())
-            }
-            (Self::Broken(how), _) => Lost::Died(format!("broke: {how}")),
-            // We end it ourselves where it says what it must not.
-            (Self::Later(error), _) if error.kind() == io::ErrorKind::InvalidData => {
-                Lost::Died(format!("broke the rules: {error}"))
-            }
-            (Self::Later(_), Some(TOO_MUCH_TIME)) => {
-                Lost::Died("took more processor time than allowed".to_owned())
-            }
-            (Self::Later(error), _) => match status {
-                Some(status) => Lost::Died(format!("died: {status}")),
-                None => Lost::Died(format!("went away: {error}")),
-            },
+        (Gone::Broken(how), _) => Lost::Died(format!("broke: {how}")),
+        // We end it ourselves where it says what it must not.
+        (Gone::Later(error), _) if error.kind() == io::ErrorKind::InvalidData => {
+            Lost::Died(format!("broke the rules: {error}"))
         }
+        (Gone::Later(_), Some(TOO_MUCH_TIME)) => {
+            Lost::Died("took more processor time than allowed".to_owned())
+        }
+        (Gone::Later(error), _) => match status {
+            Some(status) => Lost::Died(format!("died: {status}")),
+            None => Lost::Died(format!("went away: {error}")),
+        },
     }
 }
 
@@ -321,7 +312,7 @@ mod tests {
             (later(eof), 71 << 8, false, "could be started"),
             (Gone::Early(eof.into()), 9, true, "was ended"),
         ] {
-            let lost = gone.explained(status(raw), cut).to_string();
+            let lost = explained(gone, status(raw), cut).to_string();
             assert!(lost.contains(told), "{raw} {cut}: {lost}");
         }
     }

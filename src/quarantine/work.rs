@@ -40,7 +40,7 @@ impl Work {
         on_event: &mut dyn FnMut(Event),
     ) -> Result<Answer, MediaError> {
         #[cfg(debug_assertions)]
-        super::fault::bring_about(&self, phase);
+        super::fault::bring_about(&self.inputs(), phase);
         #[cfg(not(debug_assertions))]
         let _ = phase;
         Ok(match self {
@@ -66,7 +66,7 @@ impl Work {
 
     /// Its inputs that are videos or pictures of somebody else's making.
     #[cfg(debug_assertions)]
-    pub(super) fn inputs(&self) -> Vec<&Arc<dyn Input>> {
+    fn inputs(&self) -> Vec<&Arc<dyn Input>> {
         match self {
             Self::Probe(input)
             | Self::Picture(input)

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::reader::ReadProblem;
+use super::error::ReadProblem;
 
 /// Large enough that a request's latency is small beside its transfer, small enough that two
 /// places read in turn (video here, sound there) waste little.

@@ -12,7 +12,8 @@ use std::sync::Arc;
 use object_store::local::LocalFileSystem;
 use tokio::sync::mpsc;
 
-use super::{Result, StorageError, Stored};
+use super::error::{Result, StorageError};
+use super::object::Stored;
 use crate::clock::Timestamp;
 use crate::staging::disk::{Anchor, Disk};
 use crate::staging::{Hidden, remove_empty};

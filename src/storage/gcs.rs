@@ -25,7 +25,7 @@ use url::Url;
 
 pub use links::{GcsLinks, IAM_LONGEST, KEY_LONGEST};
 
-use super::Storage;
+use super::store::Storage;
 use crate::google::GoogleAccess;
 use crate::retry::RetryLimits;
 

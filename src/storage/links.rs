@@ -14,7 +14,8 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use url::Url;
 
-use super::{LinkRefused, LinkSigner, LinkVerifier, Result, SignedLink, StorageError};
+use super::error::{Result, StorageError};
+use super::signer::{LinkRefused, LinkSigner, LinkVerifier, SignedLink};
 use crate::clock::{SharedClock, Timestamp, later};
 
 /// Half of SHA-256's own strength; anything shorter is a typing mistake, not a key.

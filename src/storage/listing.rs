@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use futures::TryStreamExt as _;
 
 use super::directory::Directory;
-use super::{Pieces, Result, Storage, Stored};
+use super::error::Result;
+use super::object::Stored;
+use super::store::{Backend, Storage};
 use crate::clock::Timestamp;
 use crate::staging::is_hidden;
 
@@ -73,11 +75,11 @@ impl Storage {
     ) -> Result<Page> {
         let prefix = Self::path(folder)?;
         let after = after.map(str::to_owned);
-        match &self.pieces {
-            Pieces::Directory(directory) => {
+        match &self.backend {
+            Backend::Directory(directory) => {
                 Ok(page_of_files(directory, &prefix, after, limit, fits).await)
             }
-            Pieces::Parts(_) | Pieces::None => {
+            Backend::Parts(_) | Backend::None => {
                 let mut listed = match after {
                     Some(after) => {
                         let after = object_store::path::Path::from(after);
@@ -106,7 +108,7 @@ impl Storage {
     #[must_use]
     pub fn unfinished<'a>(&self, object: &'a str) -> Option<&'a str> {
         // Elsewhere an object is there as a whole or not at all.
-        if !matches!(self.pieces, Pieces::Directory(_)) {
+        if !matches!(self.backend, Backend::Directory(_)) {
             return None;
         }
         let name = object.rsplit('/').next()?;

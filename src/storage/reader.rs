@@ -17,8 +17,8 @@ use object_store::{GetOptions, ObjectMeta, ObjectStore};
 use tokio::runtime::Handle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::StorageError;
 use super::blocks::{BLOCK_BYTES, Blocks, Found};
+use super::error::{ReadProblem, StorageError};
 
 /// Tries for one request beyond the first, the store's own retries not counted: those end with
 /// the answer's head, while a body may break off at any time.
@@ -26,48 +26,6 @@ const RETRIES: u32 = 4;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// Longest silence of a store that is being read from.
 const SILENCE: Duration = Duration::from_secs(30);
-
-/// Why a block did not come.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ReadProblem {
-    #[error("the object is gone")]
-    Gone,
-    /// It is not the object that was opened.
-    #[error("the object has been replaced while it was read")]
-    Changed,
-    #[error("the object store fails: {0}")]
-    Unavailable(String),
-    #[error("reading was stopped")]
-    Stopped,
-    #[error("reading took longer than it may")]
-    Late,
-}
-
-impl From<object_store::Error> for ReadProblem {
-    fn from(error: object_store::Error) -> Self {
-        match error {
-            object_store::Error::NotFound { .. } => Self::Gone,
-            object_store::Error::Precondition { .. } | object_store::Error::NotModified { .. } => {
-                Self::Changed
-            }
-            other => Self::Unavailable(other.to_string()),
-        }
-    }
-}
-
-impl From<ReadProblem> for io::Error {
-    fn from(problem: ReadProblem) -> Self {
-        let kind = match problem {
-            ReadProblem::Gone => io::ErrorKind::NotFound,
-            ReadProblem::Late => io::ErrorKind::TimedOut,
-            // Not `Interrupted`: whoever sees that tries again.
-            ReadProblem::Stopped | ReadProblem::Changed | ReadProblem::Unavailable(_) => {
-                io::ErrorKind::Other
-            }
-        };
-        Self::new(kind, problem)
-    }
-}
 
 /// An object that is read as it was when it was opened. Clones and readers share its blocks;
 /// with the last of them, requests under way end.

@@ -20,7 +20,7 @@ use object_store::{
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 
-use super::{Result, StorageError};
+use super::error::{Result, StorageError};
 
 /// 5 MiB is the smallest part the GCS XML API takes; two parts in flight besides the one being
 /// filled keep an upload at 15 MiB of memory.

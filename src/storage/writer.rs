@@ -16,15 +16,16 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::directory::Directory;
+use super::error::{Result, StorageError};
 use super::reader::ObjectSource;
+use super::store::Storage;
 use super::upload::Target;
-use super::{Result, StorageError};
 use crate::staging::Hidden;
 use pieces::Pieces;
 
 /// Where the bytes go until the object is complete.
 #[derive(Debug, Clone)]
-pub(super) enum Place {
+pub(super) enum Route {
     Parts(Target),
     /// The object's file, and the folder that all of them are in.
     File {
@@ -37,8 +38,8 @@ pub(super) enum Place {
 /// dropped or discarded before it, nothing stays anywhere.
 #[derive(Debug)]
 pub struct ObjectSink {
-    place: Place,
-    storage: super::Storage,
+    route: Route,
+    storage: Storage,
     object: String,
     runtime: Handle,
     stop: CancellationToken,
@@ -54,13 +55,13 @@ enum Staged {
 
 impl ObjectSink {
     pub(super) fn new(
-        storage: super::Storage,
+        storage: Storage,
         object: &str,
-        place: Place,
+        route: Route,
         stop: CancellationToken,
     ) -> Self {
         Self {
-            place,
+            route,
             storage,
             object: object.to_owned(),
             runtime: Handle::current(),
@@ -79,14 +80,14 @@ impl ObjectSink {
     /// Starts from nothing; what an earlier writer wrote is thrown away. Blocks.
     pub fn open(&mut self) -> Result<ObjectWriter> {
         self.discard();
-        match &self.place {
-            Place::Parts(target) => {
+        match &self.route {
+            Route::Parts(target) => {
                 let pieces = Pieces::new(target.clone(), self.runtime.clone(), self.stop.clone());
                 let pieces = Arc::new(Mutex::new(Some(pieces)));
                 self.staged = Some(Staged::Parts(Arc::clone(&pieces)));
                 Ok(ObjectWriter(Inner::Parts(pieces)))
             }
-            Place::File { target, directory } => {
+            Route::File { target, directory } => {
                 let (file, hidden) = directory.stage(target)?;
                 self.staged = Some(Staged::File(hidden));
                 Ok(ObjectWriter(Inner::File(file)))

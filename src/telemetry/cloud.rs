@@ -13,7 +13,8 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::REQUEST;
+/// The target of the one line a request ends with; `filmlab::request=debug` shows all of them.
+pub const REQUEST: &str = "filmlab::request";
 
 /// Who writes the lines.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use super::Worker;
+use super::services::Services;
 use crate::clock::elapsed;
 use crate::job::Timestamp;
 use crate::telemetry::metrics;
@@ -32,28 +32,26 @@ impl LastLook {
     }
 }
 
-impl Worker {
-    /// Looks at the balance if it has not been looked at for a while, and warns where it is low.
-    pub(super) async fn watch_balance(&self) {
-        if !self.last_balance.is_due(self.now()) {
-            return;
-        }
-        match tokio::time::timeout(TIMEOUT, self.services.provider.balance()).await {
-            Ok(Ok(balance)) => {
-                metrics::provider_balance(balance);
-                if let Some(low) = self.services.settings.low_balance
-                    && balance < low
-                {
-                    tracing::warn!(
-                        balance_usd = balance,
-                        low_balance_usd = low,
-                        "the account at the provider runs low"
-                    );
-                }
+/// Looks at the balance if it has not been looked at for a while, and warns where it is low.
+pub(super) async fn watch(services: &Services, last: &LastLook) {
+    if !last.is_due(services.clock.now()) {
+        return;
+    }
+    match tokio::time::timeout(TIMEOUT, services.provider.balance()).await {
+        Ok(Ok(balance)) => {
+            metrics::provider_balance(balance);
+            if let Some(low) = services.settings.low_balance
+                && balance < low
+            {
+                tracing::warn!(
+                    balance_usd = balance,
+                    low_balance_usd = low,
+                    "the account at the provider runs low"
+                );
             }
-            // Jobs say so themselves where it matters.
-            Ok(Err(error)) => tracing::debug!(%error, "the provider's balance is not known"),
-            Err(_) => tracing::debug!("the provider's balance is not known in time"),
         }
+        // Jobs say so themselves where it matters.
+        Ok(Err(error)) => tracing::debug!(%error, "the provider's balance is not known"),
+        Err(_) => tracing::debug!("the provider's balance is not known in time"),
     }
 }

@@ -9,64 +9,13 @@ use tokio::time::Instant;
 use super::admission::Permit;
 use super::awaited::Awaited;
 use super::deadline::Deadline;
-use super::native::About;
+use super::halt::Halt;
 use super::places::{Place, Places};
-use super::stop::{Stop, StopReason};
+use super::stop::Stop;
 use super::writer::Writer;
 use super::{Services, Settings, Worker};
-use crate::job::{Code, Disposition, Failure, JobError, Owner, Party, Timestamp};
-use crate::ledger::LedgerError;
-use crate::media::{Limits, MediaError};
-
-/// Why a visit does not go on to its next stage.
-#[derive(Debug)]
-pub(super) enum Halt {
-    Failed(Failure),
-    /// The visit was told to stop.
-    Stopped(StopReason),
-    /// It was told to stop, and its native work does not come back.
-    Stuck(StopReason),
-    /// The process that worked on its files alone died of one.
-    Crashed {
-        about: About,
-        how: String,
-    },
-    /// Another claim has been made: nothing more may be written.
-    Lost,
-    /// No place for media work came free in time.
-    NoPlace,
-    Ledger(LedgerError),
-}
-
-impl From<Failure> for Halt {
-    fn from(failure: Failure) -> Self {
-        Self::Failed(failure)
-    }
-}
-
-impl From<LedgerError> for Halt {
-    fn from(error: LedgerError) -> Self {
-        match error {
-            // A defect of ours: it ends as a failed attempt, which names the stage.
-            LedgerError::Illegal(illegal) => {
-                Self::Failed(Failure::new(Code::Internal, Code::Internal.about()).because(illegal))
-            }
-            other => Self::Ledger(other),
-        }
-    }
-}
-
-/// What a stage says when it has done its part.
-#[derive(Debug)]
-pub(super) enum Step {
-    /// The next stage is recorded; go on.
-    Next,
-    /// Nothing to do before `until`.
-    Wait {
-        until: Timestamp,
-        reason: Option<Failure>,
-    },
-}
+use crate::job::{Failure, JobError, Owner, Timestamp};
+use crate::media::Limits;
 
 /// What a stage works with.
 #[derive(Debug)]
@@ -189,48 +138,6 @@ impl Pass<'_> {
 impl Drop for Pass<'_> {
     fn drop(&mut self) {
         self.context.held().take();
-    }
-}
-
-pub(super) fn internal(error: &dyn std::error::Error) -> Failure {
-    Failure::new(Code::Internal, Code::Internal.about()).because(error.to_string())
-}
-
-/// The failure that a media error stands for, laid at the door of whoever made the file.
-pub(super) fn media_failure(error: MediaError, made_by: Party) -> Failure {
-    let code = error.code.as_str().parse().unwrap_or(Code::Internal);
-    let message = error.message.clone();
-    // What the caller gave will not get better; what the provider or we made may.
-    let disposition = match (made_by, code.disposition()) {
-        (Party::Caller, Disposition::Retry) if code.party() == Party::Provider => {
-            Disposition::Abort
-        }
-        (Party::Provider | Party::Service, Disposition::Abort) => Disposition::Retry,
-        (_, usual) => usual,
-    };
-    // An encoder that fails, or a full disk, is ours whoever made the input.
-    let party = if code.party() == Party::Service {
-        Party::Service
-    } else {
-        made_by
-    };
-    Failure::new(code, message)
-        .by(party)
-        .with(disposition)
-        .because(error)
-}
-
-/// A failure with the provider's own words, which help the caller; they are text of a third
-/// party, so they are quoted.
-pub(super) fn provider_said(code: Code, words: &str) -> Failure {
-    Failure::new(code, quoting(code.about(), words))
-}
-
-pub(super) fn quoting(sentence: &str, words: &str) -> String {
-    if words.is_empty() {
-        sentence.to_owned()
-    } else {
-        format!("{sentence} It said: “{words}”")
     }
 }
 

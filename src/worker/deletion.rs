@@ -2,12 +2,36 @@
 //!
 //! The record goes last: as long as it is there, a deletion that broke off can be repeated.
 
-use super::{Services, belongings, waste};
+use std::sync::Arc;
+
+use super::services::Services;
+use super::state::Worker;
+use super::{belongings, waste};
 use crate::job::{Code, Failure, Intent, IntentState, Job, JobId, OrFailure as _};
 use crate::ledger::{Deleted, LedgerError};
 use crate::provider::ProviderError;
 
-pub(super) async fn delete(services: &Services, id: &JobId) -> Result<Deleted, Failure> {
+impl Worker {
+    /// Deletes an ended job and everything that is its own: results, work files, our copies of
+    /// its inputs, the provider's copies, the record with its callbacks and notices. Credit
+    /// entries stay. What broke off is made good by doing it again. Goes on to its end even if
+    /// the caller stops waiting.
+    pub async fn delete(self: &Arc<Self>, id: JobId) -> Result<Deleted, Failure> {
+        if self.is_draining() {
+            return Err(Failure::new(Code::ShuttingDown, Code::ShuttingDown.about()));
+        }
+        let worker = Arc::clone(self);
+        let task = self
+            .tracker
+            .spawn(async move { delete(&worker.services, &id).await });
+        match task.await {
+            Ok(deleted) => deleted,
+            Err(error) => Err(Failure::new(Code::Internal, Code::Internal.about()).because(error)),
+        }
+    }
+}
+
+async fn delete(services: &Services, id: &JobId) -> Result<Deleted, Failure> {
     let Some(job) = services
         .ledger
         .read(id)

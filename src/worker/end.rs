@@ -1,8 +1,9 @@
 //! The end of a round: one commit, then what may be lost without harm.
 
 use super::cleaning;
-use super::context::{Context, Halt, error_of};
-use super::stages::submit;
+use super::context::{Context, error_of};
+use super::halt::Halt;
+use super::stages::unanswered;
 use crate::job::credits::CancelAfterSubmit;
 use crate::job::{
     Code, CreditEntry, CreditState, Credits, CreditsMode, Ending, EntryKind, Failure, Job,
@@ -26,7 +27,7 @@ pub(super) async fn cancelled(context: &Context<'_>) -> Result<Job, Halt> {
     let job = context.writer.job().await;
     if job.credits.state == CreditState::Held
         && cost_of_cancelling(context, &job) == CancelAfterSubmit::Capture
-        && let Some(waiting) = submit::await_proof(context).await?
+        && let Some(waiting) = unanswered::await_proof(context).await?
     {
         return Ok(waiting);
     }
@@ -39,7 +40,7 @@ async fn settle(
     status: Status,
     failure: Option<Failure>,
 ) -> Result<Job, Halt> {
-    submit::account_for(context).await?;
+    unanswered::account_for(context).await?;
     let job = context.writer.job().await;
     let error = match &failure {
         Some(failure) => Some(error_of(context, failure).await),

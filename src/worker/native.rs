@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use super::Settings;
 use super::admission::Permit;
-use super::context::{Context, Halt, internal};
+use super::context::Context;
+use super::failures::internal;
+use super::halt::{About, Halt};
 use super::objects::{ObjectInput, ObjectOutput};
 use super::watchdog::Watchdog;
 use crate::job::{Change, Code, Failure, Job, NativeWork, Party, Phase};
@@ -15,24 +17,6 @@ use crate::media::{
 };
 use crate::quarantine::{Answer, Bounds, Lifeline, Lost, Mode, Work};
 use crate::telemetry::metrics;
-
-/// What native work is about: what is done, and who made the file.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct About {
-    pub(super) phase: Phase,
-    pub(super) party: Party,
-}
-
-impl About {
-    pub(super) fn new(phase: Phase, party: Party) -> Self {
-        Self { phase, party }
-    }
-}
-
-/// What whoever made a file is told that ends its reader.
-pub(super) fn media_crashed(party: Party) -> Failure {
-    Failure::new(Code::MediaCrashed, Code::MediaCrashed.about()).by(party)
-}
 
 /// Whether the job's native work is done in a child.
 fn is_apart(mode: Mode, job: &Job) -> bool {

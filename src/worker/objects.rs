@@ -11,9 +11,10 @@ use futures::stream::{BoxStream, StreamExt as _, TryStreamExt as _};
 use tokio_util::sync::CancellationToken;
 
 use super::Services;
-use super::context::{Context, Halt};
-use super::stages::prepare::stored_failure;
-use crate::job::{Code, Failure};
+use super::context::Context;
+use super::failures::{stored_failure, unavailable};
+use super::halt::Halt;
+use crate::job::Failure;
 use crate::media::{Input, Output, ReadSeek, WriteSeek};
 use crate::provider::UploadBody;
 use crate::storage::{Destination, ObjectSink, ObjectSource, ReadProblem, Storage, StorageError};
@@ -64,12 +65,6 @@ fn store_failure(source: &ObjectSource) -> Option<Failure> {
         ReadProblem::Stopped | ReadProblem::Late => None,
         problem => Some(unavailable(problem)),
     }
-}
-
-/// What a failure of the store means where it says nothing of one of the caller's objects: ours,
-/// and waited for.
-pub(super) fn unavailable(error: impl std::error::Error + Send + Sync + 'static) -> Failure {
-    Failure::new(Code::StorageUnavailable, Code::StorageUnavailable.about()).because(error)
 }
 
 impl Input for ObjectInput {

@@ -1,10 +1,10 @@
 //! Delivering one notice, with its own retries under one constant id.
 
-use std::collections::HashSet;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use super::services::Services;
+use super::state::Worker;
 use super::sweep::NAMES;
-use super::{Services, Worker};
 use crate::clock::later;
 use crate::job::notification::DeliveryState;
 use crate::job::{Notification, Timestamp};
@@ -33,11 +33,34 @@ pub enum OutboxVisit {
     },
 }
 
+impl Worker {
+    /// Delivers one notice.
+    pub async fn deliver(self: &Arc<Self>, id: String) -> OutboxVisit {
+        if self.is_draining() {
+            return OutboxVisit::Draining;
+        }
+        let worker = Arc::clone(self);
+        let task = self.tracker.spawn(async move {
+            // A second task of a notice whose delivery runs: that one plans what comes next.
+            let Some(_entered) = worker.delivering.enter(&id) else {
+                return OutboxVisit::NothingToDo;
+            };
+            deliver(&worker, &id).await
+        });
+        match task.await {
+            Ok(visit) => visit,
+            Err(error) => OutboxVisit::Unavailable {
+                message: error.to_string(),
+            },
+        }
+    }
+}
+
 #[allow(
     clippy::too_many_lines,
     reason = "one answer for each way a delivery may end"
 )]
-pub(super) async fn deliver(worker: &Worker, id: &str) -> OutboxVisit {
+async fn deliver(worker: &Worker, id: &str) -> OutboxVisit {
     let services = &*worker.services;
     let notice = match services.ledger.notification(id).await {
         Ok(Some(notice)) => notice,
@@ -215,40 +238,5 @@ fn unread(id: &str, error: &LedgerError) -> OutboxVisit {
         other => OutboxVisit::Unavailable {
             message: other.to_string(),
         },
-    }
-}
-
-/// The notices that this process delivers now.
-#[derive(Debug, Default)]
-pub(super) struct Delivering(Mutex<HashSet<String>>);
-
-/// Keeps a notice among them.
-#[derive(Debug)]
-pub(super) struct Entered<'a> {
-    all: &'a Delivering,
-    id: String,
-}
-
-impl Delivering {
-    fn all(&self) -> MutexGuard<'_, HashSet<String>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn has(&self, id: &str) -> bool {
-        self.all().contains(id)
-    }
-
-    /// `None` where it is among them.
-    pub(super) fn enter(&self, id: &str) -> Option<Entered<'_>> {
-        self.all().insert(id.to_owned()).then(|| Entered {
-            all: self,
-            id: id.to_owned(),
-        })
-    }
-}
-
-impl Drop for Entered<'_> {
-    fn drop(&mut self) {
-        self.all.all().remove(&self.id);
     }
 }

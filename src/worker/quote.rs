@@ -14,10 +14,12 @@ use url::Url;
 use utoipa::ToSchema;
 
 use super::admission::Permit;
-use super::context::{internal, media_failure, provider_said};
-use super::native::{CutOnDrop, look_bounds, media_crashed};
+use super::failures::{
+    fetch_failure, internal, media_crashed, media_failure, provider_said, stored_failure,
+};
+use super::native::{CutOnDrop, look_bounds};
 use super::objects::{ObjectInput, passed_through};
-use super::stages::prepare::{facts, fetch_failure, processing_time, stored_failure};
+use super::stages::prepare::{facts, processing_time};
 use super::stop::{Stop, StopReason};
 use super::{Services, Settings, Worker};
 use crate::job::{

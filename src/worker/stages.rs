@@ -1,15 +1,19 @@
 //! The stages of a job's road. Each is idempotent, and recorded before the next begins.
 
+mod copy;
 mod credit;
+mod evidence;
 mod fetch;
 mod generate;
 mod mark;
 pub(super) mod prepare;
 mod process;
 mod recipe;
-pub(super) mod submit;
+mod submit;
+pub(super) mod unanswered;
 
-use super::context::{Context, Halt, Step};
+use super::context::Context;
+use super::halt::{Halt, Step};
 use crate::job::{Job, Stage, Timestamp};
 
 /// Whether a visit has to fetch an input from the web before it does anything else.

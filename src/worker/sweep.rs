@@ -4,10 +4,11 @@
 //! failed is counted, and this process comes back to it behind all others. A sweep ends early only
 //! where nothing answers at all.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::Worker;
+use super::balance;
+use super::state::Worker;
 use crate::job::Timestamp;
 use crate::ledger::{Burial, Due, DueNotice, DuePlace, LedgerError};
 use crate::queue::{Scheduled, Task, Why};
@@ -43,13 +44,6 @@ pub struct Swept {
     pub buried: u32,
     /// Records of a newer release, left alone.
     pub left_alone: u32,
-}
-
-/// Where this process goes on among what is overdue.
-#[derive(Debug, Default)]
-pub(super) struct Places {
-    jobs: Mutex<Option<DuePlace>>,
-    notices: Mutex<Option<DuePlace>>,
 }
 
 /// What came of one item.
@@ -153,9 +147,19 @@ impl Swept {
 }
 
 impl Worker {
+    /// Plans anew what is overdue: wake-ups and deliveries that were lost. What could not be done
+    /// is counted; it fails only where the ledger does not even say what is overdue.
+    pub async fn sweep(self: &Arc<Self>) -> Result<Swept, LedgerError> {
+        let (swept, ()) = tokio::join!(
+            self.sweep_all(),
+            balance::watch(&self.services, &self.last_balance)
+        );
+        swept
+    }
+
     /// Plans anew what is overdue. Fails only where the ledger names neither jobs nor notices;
     /// everything else is counted.
-    pub(super) async fn sweep_all(&self) -> Result<Swept, LedgerError> {
+    async fn sweep_all(&self) -> Result<Swept, LedgerError> {
         let now = self.now();
         let before = now.checked_sub(GRACE).unwrap_or(now);
         let mut swept = Swept::default();
@@ -179,7 +183,7 @@ impl Worker {
         now: Timestamp,
         swept: &mut Swept,
     ) -> Result<(), LedgerError> {
-        let mut pass = Pass::new(&self.sweep_places.jobs);
+        let mut pass = Pass::new(&self.overdue.jobs);
         loop {
             let ledger = &self.services.ledger;
             let page = ledger.due(before, pass.after.as_ref(), PAGE).await?;
@@ -259,7 +263,7 @@ impl Worker {
         now: Timestamp,
         swept: &mut Swept,
     ) -> Result<(), LedgerError> {
-        let mut pass = Pass::new(&self.sweep_places.notices);
+        let mut pass = Pass::new(&self.overdue.notices);
         loop {
             let ledger = &self.services.ledger;
             let page = ledger.due_notifications(before, pass.after.as_ref(), PAGE);

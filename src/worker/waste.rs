@@ -1,6 +1,7 @@
 //! Submissions that may have been paid for without a result: written down, counted, logged.
 
-use super::context::{Context, Halt};
+use super::context::Context;
+use super::halt::Halt;
 use crate::job::{Change, Intent, Job};
 use crate::telemetry::metrics;
 

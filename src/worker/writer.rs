@@ -8,7 +8,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use super::Services;
-use super::context::Halt;
+use super::halt::Halt;
 use super::patience::Patience;
 use super::stop::{Stop, StopReason};
 use crate::job::{Change, Claim, Credits, Job, JobId, Notification, Progress};

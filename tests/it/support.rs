@@ -3,8 +3,10 @@
 pub(crate) mod cloud_tasks;
 pub(crate) mod disk;
 pub(crate) mod emulator;
+pub(crate) mod front;
 pub(crate) mod gcs;
 pub(crate) mod google;
+pub(crate) mod objects;
 #[cfg(target_os = "linux")]
 pub(crate) mod quarantine;
 pub(crate) mod require;

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::ProcessArgs;
+use super::args::ProcessArgs;
 use crate::config::Config;
 use crate::media::{AudioTrack, Checks, FileInput, Limits, Profile, Watermark};
 

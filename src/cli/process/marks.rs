@@ -181,8 +181,16 @@ fn anchor() -> impl clap::builder::TypedValueParser<Value = Anchor> {
     .try_map(|name| name.parse::<Anchor>())
 }
 
+/// A number in a range; "nan" is none.
+pub(super) fn within(text: &str, least: f32, most: f32) -> Result<f32, String> {
+    text.parse()
+        .ok()
+        .filter(|number| (least..=most).contains(number))
+        .ok_or_else(|| format!("write a number from {least} to {most}"))
+}
+
 fn opacity(text: &str) -> Result<f32, String> {
-    super::within(text, 0.0, 1.0)
+    within(text, 0.0, 1.0)
 }
 
 fn scale(text: &str) -> Result<Length, String> {

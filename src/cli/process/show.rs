@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use bytesize::ByteSize;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::check::Task;
+use crate::cli::figures::{frames, name, seconds, size};
 use crate::media::{AudioPlan, Progress, Report, VideoPlan};
 
 /// On a terminal a bar on standard error; elsewhere nothing.
@@ -47,14 +47,6 @@ impl Bar {
     pub(super) fn clear(&self) {
         self.0.finish_and_clear();
     }
-}
-
-/// A file's name without its directory.
-pub(in crate::cli) fn name(path: &Path) -> String {
-    path.file_name()
-        .unwrap_or(path.as_os_str())
-        .to_string_lossy()
-        .into_owned()
 }
 
 /// The result on one line, what was done and how long it took on the next.
@@ -125,16 +117,4 @@ fn sound(plan: &AudioPlan) -> String {
         }
         AudioPlan::None { reason } => format!("none ({reason})"),
     }
-}
-
-pub(in crate::cli) fn frames(count: u64) -> String {
-    format!("{count} frame{}", if count == 1 { "" } else { "s" })
-}
-
-pub(in crate::cli) fn seconds(ms: u64) -> String {
-    format!("{}.{:02} s", ms / 1000, ms % 1000 / 10)
-}
-
-pub(in crate::cli) fn size(bytes: u64) -> String {
-    ByteSize(bytes).display().si().to_string()
 }

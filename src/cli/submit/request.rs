@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::SubmitArgs;
+use super::args::SubmitArgs;
 use crate::cli::client::Client;
 use crate::cli::console::Console;
 use crate::job::Failure;

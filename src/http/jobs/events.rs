@@ -20,10 +20,12 @@ use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{JobView, find};
-use crate::http::auth::Caller;
-use crate::http::openapi::{Routes, problems};
-use crate::http::places::{NoPlace, Place, Places};
+use super::job::find;
+use super::view::JobView;
+use crate::http::caller::Caller;
+use crate::http::places::{NoPlace, Place};
+use crate::http::refusals::problems;
+use crate::http::routes::Routes;
 use crate::http::{HttpState, Problem, api};
 use crate::job::{Code, Job, JobId, Status};
 
@@ -34,49 +36,6 @@ const RETRY_AFTER: HeaderValue = HeaderValue::from_static("10");
 /// Reads that may fail in a row before a stream is given up.
 const FAILURES: u32 = 30;
 const NO_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
-
-/// How often a stream looks and how often it shows that it lives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct EventPace {
-    /// Between two reads of the ledger.
-    pub look: Duration,
-    /// Between two comments while nothing happens: below what proxies take for silence.
-    pub heartbeat: Duration,
-}
-
-impl Default for EventPace {
-    fn default() -> Self {
-        Self {
-            look: Duration::from_secs(1),
-            heartbeat: Duration::from_secs(15),
-        }
-    }
-}
-
-/// The places for streams, and the end of all of them.
-#[derive(Debug, Clone)]
-pub struct EventStreams {
-    places: Places,
-    closing: CancellationToken,
-    pace: EventPace,
-}
-
-impl EventStreams {
-    /// So many in all, and so many for the jobs of one owner.
-    #[must_use]
-    pub fn new(most: usize, most_per_owner: usize, pace: EventPace) -> Self {
-        Self {
-            places: Places::new(most, most_per_owner),
-            closing: CancellationToken::new(),
-            pace,
-        }
-    }
-
-    /// Ends every stream, and begins none any more.
-    pub fn close(&self) {
-        self.closing.cancel();
-    }
-}
 
 pub(super) fn routes() -> Routes {
     OpenApiRouter::new().routes(routes!(events))

@@ -6,16 +6,18 @@
 //! read at the start of the process, so no link of an earlier key is ever in here.
 
 use std::collections::HashMap;
+use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
+use url::Url;
+use utoipa::ToSchema;
 
-use super::view::{Links, sign};
 use crate::clock::later;
-use crate::http::auth::Caller;
-use crate::http::{HttpState, Problem};
-use crate::job::{Job, JobId, Published, Timestamp};
+use crate::http::caller::Caller;
+use crate::job::{JobId, Timestamp};
 
 /// Results whose links are kept: some 3 KiB each.
 const MOST: usize = 1024;
@@ -23,6 +25,15 @@ const MOST: usize = 1024;
 const SHARE: u32 = 4;
 /// And never comes from long ago.
 const LONGEST: Duration = Duration::from_secs(600);
+
+/// Where the result's files open without credentials, until `expires_at`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Links {
+    pub video: Url,
+    pub poster: Url,
+    pub metadata: Url,
+    pub expires_at: Timestamp,
+}
 
 /// Cheap to clone; all clones share it.
 #[derive(Debug, Clone, Default)]
@@ -45,25 +56,26 @@ struct Kept {
 }
 
 impl LinkCache {
-    /// Links of the usual life.
-    pub(super) async fn links(
+    /// Links of the usual life `ttl` to a job's `video` and what lies beside it, made by `sign`
+    /// where there are none that are fresh.
+    pub(super) async fn links<E, F>(
         &self,
-        caller: &Caller,
-        job: &Job,
-        published: &Published,
-        state: &HttpState,
-    ) -> Result<Links, Problem> {
-        let ttl = state.settings.link_ttl;
+        of: (&Caller, &JobId, &str),
+        now: Timestamp,
+        ttl: Duration,
+        sign: impl FnOnce() -> F + Send,
+    ) -> Result<Links, E>
+    where
+        F: Future<Output = Result<Links, E>> + Send,
+    {
+        let (caller, job, video) = of;
         let key = Key {
             caller: caller.clone(),
-            job: job.id.clone(),
-            video: published.video.clone(),
+            job: job.clone(),
+            video: video.to_owned(),
         };
-        let links = self.kept(key, state.clock.now(), (ttl / SHARE).min(LONGEST));
-        links
-            .get_or_try_init(|| sign(job, published, state, ttl))
-            .await
-            .cloned()
+        let links = self.kept(key, now, (ttl / SHARE).min(LONGEST));
+        links.get_or_try_init(sign).await.cloned()
     }
 
     fn kept(&self, key: Key, now: Timestamp, fresh: Duration) -> Arc<OnceCell<Links>> {

@@ -6,9 +6,12 @@ use http::{HeaderValue, header};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{find, request, view};
-use crate::http::auth::Caller;
-use crate::http::openapi::{Routes, problems};
+use super::job::find;
+use super::link_cache::Links;
+use super::{request, view};
+use crate::http::caller::Caller;
+use crate::http::refusals::problems;
+use crate::http::routes::Routes;
 use crate::http::{HttpState, Problem, api};
 use crate::job::{Code, JobId, Status};
 
@@ -30,7 +33,7 @@ problems!(LinksProblems: InvalidRequest, Unauthorized, NotFound, Conflict, Resul
     request_body(content = ref("#/components/schemas/LinksOptions"),
         content_type = "application/json", example = json!({"ttl_s": 600})),
     responses(
-        (status = 200, description = "The links.", body = view::Links,
+        (status = 200, description = "The links.", body = Links,
             headers(("Cache-Control" = String, description = "`no-store`"))),
         LinksProblems,
     ),

@@ -8,9 +8,11 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{find, request};
-use crate::http::auth::Caller;
-use crate::http::openapi::{Routes, problems};
+use super::job::find;
+use super::request;
+use crate::http::caller::Caller;
+use crate::http::refusals::problems;
+use crate::http::routes::Routes;
 use crate::http::{HttpState, Problem, api};
 use crate::job::notification::DeliveryState;
 use crate::job::{Code, Event, JobId, Notification, Timestamp};

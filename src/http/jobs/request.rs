@@ -1,17 +1,17 @@
 //! What a creation asks for, read strictly: a misspelt field would otherwise be paid for and
 //! silently left out. Every fault is told at once.
 
-use std::str::FromStr;
 use std::time::Duration;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use strum::IntoEnumIterator;
 
+use super::fields::{Object, Reader, get, path};
 use super::shape;
-use crate::http::auth::Caller;
+use crate::http::caller::Caller;
 use crate::http::{HttpState, LOCAL_OWNER};
 use crate::job::kinds;
-use crate::job::{Fault, Kind, MediaRef, Notify, Output, Owner, Params, Source, WatermarkSpec};
+use crate::job::{Fault, Kind, Notify, Output, Owner, Params, Source, WatermarkSpec};
 use crate::outgoing;
 
 /// A job as asked for, checked.
@@ -38,128 +38,6 @@ const MOST_LAYERS_READ: usize = 32;
 pub(super) fn one_of<T: IntoEnumIterator + Into<&'static str>>() -> String {
     let names: Vec<&'static str> = T::iter().map(Into::into).collect();
     format!("must be one of {}", names.join(", "))
-}
-
-/// Reads fields and remembers what is wrong with them.
-#[derive(Default)]
-struct Reader {
-    faults: Vec<Fault>,
-}
-
-type Object = Map<String, Value>;
-
-fn path(within: &str, name: &str) -> String {
-    if within.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{within}.{name}")
-    }
-}
-
-/// A field that is there. `null` says the same as leaving it out.
-fn get<'a>(object: &'a Object, name: &str) -> Option<&'a Value> {
-    object.get(name).filter(|value| !value.is_null())
-}
-
-impl Reader {
-    fn fault(&mut self, field: String, message: impl Into<String>) {
-        self.faults.push(Fault::new(field, message));
-    }
-
-    /// An object with none but the known fields.
-    fn object<'a>(
-        &mut self,
-        value: Option<&'a Value>,
-        at: &str,
-        known: &[&str],
-    ) -> Option<&'a Object> {
-        let value = value?;
-        let Some(object) = value.as_object() else {
-            self.fault(at.to_owned(), "must be an object");
-            return None;
-        };
-        for name in object.keys().filter(|name| !known.contains(&name.as_str())) {
-            // What is echoed is bounded; a body is not shown back whole.
-            let name: String = name.chars().take(80).collect();
-            self.fault(path(at, &name), "is not a known field");
-        }
-        Some(object)
-    }
-
-    /// The object of a body that may be left out.
-    fn options<'a>(&mut self, body: &'a Value, known: &[&str]) -> Option<&'a Object> {
-        let body = Some(body).filter(|body| !body.is_null());
-        let object = self.object(body, "", known);
-        if body.is_some() && object.is_none() {
-            self.faults = vec![Fault::new("body", "must be an object")];
-        }
-        object
-    }
-
-    fn done<T>(self, value: T) -> Result<T, Vec<Fault>> {
-        if self.faults.is_empty() {
-            Ok(value)
-        } else {
-            Err(self.faults)
-        }
-    }
-
-    fn text<'a>(&mut self, object: &'a Object, at: &str, name: &str) -> Option<&'a str> {
-        let value = get(object, name)?;
-        if value.as_str().is_none() {
-            self.fault(path(at, name), "must be text");
-        }
-        value.as_str()
-    }
-
-    fn parsed<T: FromStr>(&mut self, object: &Object, at: &str, name: &str) -> Option<T>
-    where
-        T::Err: std::fmt::Display,
-    {
-        match self.text(object, at, name)?.parse() {
-            Ok(value) => Some(value),
-            Err(error) => {
-                self.fault(path(at, name), error.to_string());
-                None
-            }
-        }
-    }
-
-    /// An input: somewhere we may go, or one of the owner's own objects.
-    fn input(
-        &mut self,
-        object: &Object,
-        at: &str,
-        name: &str,
-        owner: &Owner,
-        state: &HttpState,
-    ) -> Option<MediaRef> {
-        let text = self.text(object, at, name)?;
-        let reference: MediaRef = self.parsed(object, at, name)?;
-        let fault = match &reference {
-            MediaRef::Web(url) => outgoing::check_url(url, state.settings.allow_loopback)
-                .err()
-                .map(|refused| refused.to_string()),
-            MediaRef::Object(object) => {
-                let own = format!("sources/{owner}/");
-                (!object.starts_with(&own) || object.len() == own.len())
-                    .then(|| format!("must be an upload of yours, under {own}"))
-            }
-        };
-        // The wrong place is told in words of its own; then the form is held to the letter.
-        let fault = fault.or_else(|| {
-            (!shape::fits_input(text)).then(|| {
-                "must be an address without spaces and backslashes, or an upload's name".to_owned()
-            })
-        });
-        match fault {
-            Some(message) => {
-                self.fault(path(at, name), message);
-                None
-            }
-            None => Some(reference),
-        }
-    }
 }
 
 /// Reads a creation's body.

@@ -8,10 +8,13 @@ use http::StatusCode;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{JobView, answer, find, request, wake};
+use super::job::{answer, find, wake};
+use super::request;
+use super::view::JobView;
 use crate::clock::later;
-use crate::http::auth::Caller;
-use crate::http::openapi::{Routes, problems};
+use crate::http::caller::Caller;
+use crate::http::refusals::problems;
+use crate::http::routes::Routes;
 use crate::http::{HttpState, Problem, api};
 use crate::job::{Code, Job, JobId};
 use crate::ledger::{Deleted, LedgerError, Retried};

@@ -3,8 +3,6 @@
 //! The body is the file, streamed into the store in parts; memory stays flat, and a broken
 //! upload leaves no object.
 
-use std::pin::Pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream};
@@ -12,17 +10,17 @@ use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
 use serde::Serialize;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::http::auth::Caller;
-use crate::http::openapi::{Routes, problems};
-use crate::http::places::{NoPlace, Place, Places};
-use crate::http::{HttpSettings, HttpState, Problem};
+use super::uploads::{Chunks, LINGER_BYTES, LINGER_BYTES_OF_STRANGERS, Taken, Uploads};
+use crate::http::caller::Caller;
+use crate::http::refusals::problems;
+use crate::http::routes::Routes;
+use crate::http::{HttpState, Problem};
 use crate::job::{Code, Fault, Owner};
 use crate::storage::StorageError;
 
@@ -43,89 +41,10 @@ const PACE: Pace = Pace {
     least: 240 * 1024,
     within: Duration::from_secs(60),
 };
-/// Enough for an answer to travel, while the client goes on sending.
-const LINGER: Duration = Duration::from_secs(5);
-const LINGER_BYTES: usize = 64 * 1024 * 1024;
-/// Whoever has no token is not worth that much.
-const LINGER_BYTES_OF_STRANGERS: usize = 1024 * 1024;
-/// Refused uploads that are lingered over; further ones are cut off.
-const LINGERING: usize = 16;
-/// The unit in which bytes under way are counted.
-const MIB: u64 = 1024 * 1024;
-/// Seconds. Uploads take minutes.
-const RETRY_AFTER: HeaderValue = HeaderValue::from_static("30");
 const MAX_NAME_CHARS: usize = 100;
 
 pub(super) fn routes() -> Routes {
     OpenApiRouter::new().routes(routes!(upload))
-}
-
-/// The places for uploads. Cheap to clone; all clones share them.
-#[derive(Debug, Clone)]
-pub(in crate::http) struct Uploads {
-    places: Places,
-    mib: Arc<Semaphore>,
-    lingering: Arc<Semaphore>,
-}
-
-/// What one upload takes while it is under way.
-#[derive(Debug)]
-struct Taken {
-    _place: Place,
-    _mib: OwnedSemaphorePermit,
-}
-
-impl Uploads {
-    pub(in crate::http) fn new(settings: &HttpSettings) -> Self {
-        let mib = usize::try_from(settings.max_upload_total.div_ceil(MIB)).unwrap_or(usize::MAX);
-        Self {
-            places: Places::new(settings.max_uploads, settings.max_uploads_per_owner),
-            mib: Arc::new(Semaphore::new(mib.min(Semaphore::MAX_PERMITS))),
-            lingering: Arc::new(Semaphore::new(LINGERING)),
-        }
-    }
-
-    /// `bytes`: what the upload may come to.
-    fn take(&self, owner: &Owner, bytes: u64) -> Result<Taken, Problem> {
-        let full = |detail: &str| {
-            Problem::new(Code::Overloaded)
-                .detail(detail)
-                .header(header::RETRY_AFTER, RETRY_AFTER)
-        };
-        let place = self.places.take(owner).map_err(|no| match no {
-            NoPlace::InAll => full("As many uploads are under way as the service takes."),
-            NoPlace::OfOwner => full("As many uploads are under way as one owner may have."),
-        })?;
-        let mib = u32::try_from(bytes.div_ceil(MIB)).unwrap_or(u32::MAX);
-        let mib = Arc::clone(&self.mib)
-            .try_acquire_many_owned(mib)
-            .map_err(|_| full("As many bytes are being uploaded as the service takes."))?;
-        Ok(Taken {
-            _place: place,
-            _mib: mib,
-        })
-    }
-
-    /// Takes in, for a moment, what is still being sent. A connection that is closed over unread
-    /// bytes is reset, and the refusal lost with it: the client would only see a broken pipe.
-    fn linger(&self, mut stream: Chunks, most: usize) {
-        let Ok(place) = Arc::clone(&self.lingering).try_acquire_owned() else {
-            return;
-        };
-        let mut bytes = 0;
-        let rest = async move {
-            while let Some(Ok(chunk)) = stream.next().await {
-                bytes += chunk.len();
-                if bytes > most {
-                    break;
-                }
-            }
-        };
-        tokio::spawn(async move {
-            let _ = tokio::time::timeout(LINGER, rest).await;
-            drop(place);
-        });
-    }
 }
 
 /// An upload that is in the store.
@@ -247,8 +166,6 @@ fn too_large(max_bytes: u64) -> Problem {
     Problem::new(Code::RequestTooLarge)
         .detail(format!("An input may have at most {max_bytes} bytes."))
 }
-
-type Chunks = Pin<Box<dyn Stream<Item = std::io::Result<Bytes>> + Send>>;
 
 /// The body's pieces, with a limit on slowness and on the whole. Only waiting for the client counts
 /// as slowness; the store may take its time.

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use url::Url;
 use utoipa::ToSchema;
 
+use super::link_cache::Links;
 use crate::clock::later;
-use crate::http::auth::Caller;
+use crate::http::caller::Caller;
 use crate::http::{HttpState, Problem};
 use crate::job::{
     Code, Job, JobCredits, JobId, Output, Owner, Params, Party, Progress, Published, Source, Stage,
@@ -73,15 +73,6 @@ pub struct ResultView {
     pub height: u32,
 }
 
-/// Where the result's files open without credentials, until `expires_at`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct Links {
-    pub video: Url,
-    pub poster: Url,
-    pub metadata: Url,
-    pub expires_at: Timestamp,
-}
-
 /// A page of a list, newest first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct JobPage {
@@ -143,8 +134,10 @@ impl JobView {
     ) -> Result<Self, Problem> {
         let mut view = Self::without_links(job);
         if let (Some(view), Some(published)) = (&mut view.result, &job.result) {
-            let links = state.shared.links.links(caller, job, published, state);
-            view.links = Some(links.await?);
+            let of = (caller, &job.id, published.video.as_str());
+            let (now, ttl) = (state.clock.now(), state.settings.link_ttl);
+            let sign = || sign(job, published, state, ttl);
+            view.links = Some(state.shared.links.links(of, now, ttl, sign).await?);
         }
         Ok(view)
     }

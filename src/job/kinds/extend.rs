@@ -1,7 +1,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Fields, Resolution};
+use super::fields::Fields;
+use super::resolution::Resolution;
 
 /// The widest range any documented model takes.
 pub const SECONDS: std::ops::RangeInclusive<i64> = 1..=30;

@@ -1,7 +1,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Fields, Resolution};
+use super::fields::Fields;
+use super::resolution::Resolution;
 
 /// What the models that upscale can make.
 pub const TARGETS: &[Resolution] = &[

@@ -12,9 +12,9 @@ use super::super::{Claimed, Commit, Held, LedgerError, Result, Settled, Settleme
 use super::accounts;
 use super::documents::{self, change};
 use super::outbox;
-use super::places::Place;
-use super::planning;
+use super::places::{JOBS, Place};
 use super::store::{Committed, Found, Store, Tries};
+use super::values;
 use crate::clock::whole_micros;
 use crate::job::lease::Unclaimable;
 use crate::job::{
@@ -54,6 +54,13 @@ async fn load_held(store: &Store, id: &JobId, claim: &Claim) -> Result<Option<Re
     }
 }
 
+/// Whether some job's native work was, or is, in this process: what else it held when it ended
+/// did not end it.
+async fn died_in_native_work(store: &Store, process: &str) -> Result<bool> {
+    let named = vec![("native.process", values::text(process))];
+    Ok(store.count(JOBS, named, 1).await? > 0)
+}
+
 pub(super) async fn claim(
     store: &Store,
     id: &JobId,
@@ -68,7 +75,7 @@ pub(super) async fn claim(
         };
         let mut job = read.job.clone();
         let beside = match job.died_beside(now) {
-            Some(process) => planning::died_in_native_work(store, process).await?,
+            Some(process) => died_in_native_work(store, process).await?,
             None => false,
         };
         match job.claim(holder, whole_micros(now), ttl, beside) {

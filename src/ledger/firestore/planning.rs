@@ -60,13 +60,6 @@ pub(super) async fn count(store: &Store, what: Tally, most: u32) -> Result<u32> 
     store.count(collection, equal.collect(), most).await
 }
 
-/// Whether some job's native work was, or is, in this process: what else it held when it ended
-/// did not end it.
-pub(super) async fn died_in_native_work(store: &Store, process: &str) -> Result<bool> {
-    let named = vec![("native.process", values::text(process))];
-    Ok(store.count(JOBS, named, 1).await? > 0)
-}
-
 pub(super) async fn due(
     store: &Store,
     before: Timestamp,

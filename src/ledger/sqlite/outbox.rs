@@ -3,8 +3,7 @@
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
 use super::super::{DueNotice, DuePlace, LedgerError, MOST_NOTICES, Result, reading};
-use super::planning::bounds;
-use super::rows::{micros, moment, parsed};
+use super::rows::{bounds, micros, moment, parsed};
 use crate::clock::whole_micros;
 use crate::job::{JobId, Notification, Timestamp, notification::DeliveryState};
 

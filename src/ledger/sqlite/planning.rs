@@ -4,7 +4,7 @@ use rusqlite::{Connection, ToSql, Transaction, params};
 use serde_json::Value;
 
 use super::super::{Due, DuePlace, JobQuery, LedgerError, Result, Tally};
-use super::rows::{COLUMNS, job_in, load, micros, moment, store};
+use super::rows::{COLUMNS, bounds, job_in, load, micros, moment, store};
 use super::unreadable;
 use crate::clock::whole_micros;
 use crate::job::{Job, JobId, Kind, Owner, Status, Timestamp};
@@ -128,12 +128,6 @@ pub(super) fn due(
         }
     }
     Ok(found)
-}
-
-/// What a listing of due records compares with; without a place it begins before all.
-pub(super) fn bounds(before: Timestamp, after: Option<&DuePlace>) -> (i64, i64, &str) {
-    let (at, id) = after.map_or((i64::MIN, ""), |place| (micros(place.at), &*place.id));
-    (micros(before), at, id)
 }
 
 pub(super) fn last_written(db: &Connection) -> Result<Option<Timestamp>> {

@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, named_param
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::super::{LedgerError, Result, reading};
+use super::super::{DuePlace, LedgerError, Result, reading};
 use crate::job::{Claim, Job, JobId, Timestamp};
 
 /// The columns that [`job_in`] reads, in its order.
@@ -17,6 +17,12 @@ pub(super) fn micros(at: Timestamp) -> i64 {
 pub(super) fn moment(micros: i64) -> Timestamp {
     // Only moments beyond the year 9999 do not fit; we never wrote one.
     Timestamp::from_microsecond(micros).unwrap_or(Timestamp::MAX)
+}
+
+/// What a listing of due records compares with; without a place it begins before all.
+pub(super) fn bounds(before: Timestamp, after: Option<&DuePlace>) -> (i64, i64, &str) {
+    let (at, id) = after.map_or((i64::MIN, ""), |place| (micros(place.at), &*place.id));
+    (micros(before), at, id)
 }
 
 pub(super) fn load(db: &Connection, id: &JobId) -> Result<Option<Job>> {

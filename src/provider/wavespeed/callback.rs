@@ -10,10 +10,11 @@ use serde::Deserialize;
 use sha2::Sha256;
 use url::Url;
 
+use super::invalid::InvalidConfig;
 use super::wire::{self, Answer};
-use super::{InvalidConfig, Secret};
 use crate::job::{Fault, JobId, Timestamp};
 use crate::provider::{CallbackError, CallbackGate};
+use crate::secret::Secret;
 
 /// Older or later than this, a signature is stale (WaveSpeed's documentation on webhooks).
 const SIGNATURE_WINDOW_S: u64 = 300;

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::answer;
-use super::client::{WaveSpeed, refusal, said, unavailable};
+use super::calls::{WaveSpeed, refusal, said, unavailable};
 use crate::outgoing::{self, LeastRate, at_least};
 use crate::provider::{Download, ProviderError};
 use crate::retry::retry_after;

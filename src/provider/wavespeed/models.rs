@@ -10,6 +10,7 @@
 //! max_source_s = 300
 //! ```
 
+mod entry;
 mod known;
 
 use std::collections::BTreeMap;
@@ -17,9 +18,10 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::InvalidConfig;
+use super::invalid::InvalidConfig;
 use crate::job::{Fault, Kind, Params, Resolution};
 use crate::provider::{Model, Returns, Submission};
+use entry::Entry;
 use known::{default_entry, known_entry};
 
 /// The model that makes each kind.
@@ -29,21 +31,6 @@ pub struct ModelTable {
     character_replace: Entry,
     extend: Entry,
     upscale: Entry,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-struct Entry {
-    model: Model,
-    shape: Shape,
-    /// Further parameters sent as they are: `generate_audio = false`.
-    extra: BTreeMap<String, Value>,
-}
-
-/// Which of the kind's parameters a model's request has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Shape {
-    resolution: bool,
-    seed: bool,
 }
 
 /// What the configuration says about the models. What is left out is as documented for the named

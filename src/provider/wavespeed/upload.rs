@@ -13,7 +13,7 @@ use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
 use url::Url;
 
-use super::client::{WaveSpeed, read_asked, unavailable};
+use super::calls::{WaveSpeed, read_asked, unavailable};
 use super::{answer, wire};
 use crate::outgoing;
 use crate::provider::{ProviderError, UploadBody};

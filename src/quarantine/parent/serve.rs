@@ -5,7 +5,7 @@ use std::io::{self, Read as _, SeekFrom, Write as _};
 use std::process::{ChildStdin, ChildStdout};
 use std::sync::Arc;
 
-use super::Gone;
+use super::gone::Gone;
 use crate::media::{Event, Input, MediaCode, MediaError, Output, ReadSeek, WriteSeek};
 use crate::quarantine::protocol::{
     self, Frame, Kind, MAX_DATA, MAX_POSTER, MAX_READERS, Order, Outcome, Reply, Request, STAGED,

@@ -12,7 +12,8 @@ use object_store::signer::{SignedUrlOptions, Signer as _};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
 
-use crate::storage::{LinkSigner, Result, StorageError};
+use crate::storage::error::{Result, StorageError};
+use crate::storage::signer::LinkSigner;
 
 /// Google's own bound for V4.
 pub const KEY_LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);

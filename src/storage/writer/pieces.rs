@@ -8,8 +8,8 @@ use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::storage::error::{Result, StorageError};
 use crate::storage::upload::{Open, PART_BYTES, PARTS_IN_FLIGHT, Target};
-use crate::storage::{Result, StorageError};
 
 /// What follows the room for an index before the first frame: the head of the media's box, in
 /// its long form, which gets its size at the end.

@@ -1,6 +1,7 @@
 //! Credits before work: an owner who has none costs nothing.
 
-use super::super::context::{Context, Halt};
+use super::super::context::Context;
+use super::super::halt::Halt;
 use crate::job::{Change, Code, CreditState, Credits, CreditsMode, Failure, Job, SourceFacts};
 use crate::ledger::Held;
 

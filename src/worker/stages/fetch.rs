@@ -6,8 +6,10 @@ use std::time::Duration;
 use futures::TryStreamExt as _;
 use url::Url;
 
-use super::super::context::{Context, Halt, Step};
-use super::super::objects::{passed_through, unavailable};
+use super::super::context::Context;
+use super::super::failures::unavailable;
+use super::super::halt::{Halt, Step};
+use super::super::objects::passed_through;
 use super::generate;
 use crate::job::{Change, Code, Failure, Generated, Job, OrFailure as _, Party, Progress, Stage};
 use crate::provider::ProviderError;

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::super::context::{Context, Halt, Step, provider_said};
+use super::super::context::Context;
+use super::super::failures::provider_said;
+use super::super::halt::{Halt, Step};
 use crate::clock::{elapsed, later};
 use crate::job::{Change, Code, Failure, Job, Progress, Stage, Timestamp};
 use crate::provider::{Prediction, ProviderError};

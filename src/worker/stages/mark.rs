@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use super::super::context::{Context, Halt, media_failure};
-use super::super::native::About;
-use super::super::objects::{ObjectInput, unavailable};
+use super::super::context::Context;
+use super::super::failures::{media_failure, unavailable};
+use super::super::halt::{About, Halt};
+use super::super::objects::ObjectInput;
 use super::super::placement::{layer_faults, placement};
-use super::prepare;
+use super::copy::copy;
 use crate::job::{Code, Failure, Job, MediaRef, Party, Phase, WatermarkSpec};
 use crate::media::{FileInput, Input, Placement, Watermark};
 use crate::storage::StorageError;
@@ -119,7 +120,7 @@ async fn own(
             match context.services.storage.head(&object).await {
                 Ok(_) => {}
                 Err(StorageError::NotFound(_)) => {
-                    prepare::copy(context, job, url, &object, &role, MAX_MARK_BYTES)
+                    copy(context, job, url, &object, &role, MAX_MARK_BYTES)
                         .await
                         .map_err(as_mark)?;
                 }

@@ -1,26 +1,25 @@
 //! Gets the inputs, checks them against every limit, and puts them where the provider can read
 //! them: all of it before any money is spent.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::TryStreamExt as _;
 use url::Url;
 
-use super::super::context::{Context, Halt, media_failure, provider_said};
-use super::super::native::About;
-use super::super::objects::{ObjectBody, ObjectInput, passed_through, unavailable};
+use super::super::context::Context;
+use super::super::failures::{media_failure, provider_said, unavailable};
+use super::super::halt::{About, Halt};
+use super::super::objects::{ObjectBody, ObjectInput};
+use super::copy::copy;
 use super::{credit, mark, recipe};
 use crate::clock::{elapsed, later};
 use crate::job::{
-    Change, Code, Disposition, Failure, Job, MediaRef, Params, Party, Phase, ProviderInputs,
-    SourceFacts, Timestamp,
+    Change, Code, Failure, Job, MediaRef, Params, Party, Phase, ProviderInputs, SourceFacts,
+    Timestamp,
 };
 use crate::media::{self, Input as _, PictureProbe, Probe};
-use crate::outgoing::{self, FetchError};
+use crate::outgoing;
 use crate::provider::ProviderError;
-use crate::storage::{Destination, StorageError, UPLOAD_NOTE};
 
 /// Pixels of a 1080p frame, which the configured time factor speaks of.
 const FULL_HD_PIXELS: f64 = 1920.0 * 1080.0;
@@ -172,74 +171,6 @@ async fn obtain(
     };
     let input = ObjectInput::open(context, &object, max_bytes).await?;
     Ok(Obtained { input, object })
-}
-
-/// Streams what lies behind an address into our store.
-pub(super) async fn copy(
-    context: &Context<'_>,
-    job: &Job,
-    url: &Url,
-    object: &str,
-    role: &str,
-    max_bytes: u64,
-) -> Result<(), Halt> {
-    let _place = context.fetching().await?;
-    let fetch = context.services.fetcher.fetch(url, max_bytes);
-    let fetch = context.awaited.during(Code::SourceUnreachable, fetch);
-    let fetched = context.interruptible(fetch).await?;
-    let body = fetched.map_err(|error| fetch_failure(error, role))?;
-    let note = format!("{}/{role}{UPLOAD_NOTE}", job.folder("work"));
-    let to = Destination {
-        content_type: Some("application/octet-stream"),
-        journal: Some(&note),
-        ..Destination::new(object)
-    };
-    let body = context.awaited.each(Code::SourceUnreachable, body);
-    let body = body.map_err(io::Error::other);
-    let storage = &context.services.storage;
-    let put = storage.put_stream_to(body, to, max_bytes);
-    match context.interruptible(put).await? {
-        Ok(_) => Ok(()),
-        Err(error) => Err(match passed_through(error) {
-            Ok(error) => fetch_failure(error, role),
-            Err(error @ StorageError::TooLarge { .. }) => stored_failure(error, object),
-            Err(error) => unavailable(error),
-        }
-        .into()),
-    }
-}
-
-/// What it means that an object of the caller's cannot be used: his where it is not there, or not
-/// as it should be; ours, and waited for, where the store does not say.
-pub(in crate::worker) fn stored_failure(error: StorageError, object: &str) -> Failure {
-    match error {
-        StorageError::NotFound(_) | StorageError::Name(_) => {
-            Failure::new(Code::SourceMissing, format!("There is no object {object}."))
-        }
-        StorageError::TooLarge { limit } => {
-            let message = format!("The input has more than the {limit} bytes allowed.");
-            Failure::new(Code::InputTooLarge, message)
-        }
-        error => unavailable(error),
-    }
-}
-
-pub(in crate::worker) fn fetch_failure(error: FetchError, role: &str) -> Failure {
-    match error {
-        FetchError::Refused(why) => Failure::new(
-            Code::SourceUnreachable,
-            format!("The source {role} could not be fetched: {why}"),
-        ),
-        FetchError::TooLarge { limit } => Failure::new(
-            Code::InputTooLarge,
-            format!("The source {role} has more than the {limit} bytes allowed."),
-        ),
-        FetchError::Unavailable(why) => Failure::new(
-            Code::SourceUnreachable,
-            format!("The source {role} could not be fetched: {why}"),
-        )
-        .with(Disposition::Retry),
-    }
 }
 
 fn upload_failure(error: ProviderError) -> Failure {

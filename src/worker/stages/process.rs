@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::super::context::{Context, Halt, Step, media_failure};
-use super::super::native::About;
-use super::super::objects::{ObjectInput, ObjectOutput, ReadBack, unavailable};
+use super::super::context::Context;
+use super::super::failures::{media_failure, unavailable};
+use super::super::halt::{About, Halt, Step};
+use super::super::objects::{ObjectInput, ObjectOutput, ReadBack};
 use super::mark;
 use super::recipe::{self, Recipe};
 use crate::job::{

@@ -1,7 +1,9 @@
 //! How the result is put together: what the provider made must be, and what of the source goes
 //! into the result beside it.
 
-use super::super::context::{Context, Halt, media_failure};
+use super::super::context::Context;
+use super::super::failures::media_failure;
+use super::super::halt::Halt;
 use super::super::objects::ObjectInput;
 use crate::job::{Job, Params, Party, SourceFacts};
 use crate::media::{

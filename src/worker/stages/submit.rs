@@ -4,18 +4,21 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::super::context::{Context, Halt, Step, error_of, provider_said, quoting};
+use super::super::context::Context;
+use super::super::failures::{provider_said, quoting};
+use super::super::halt::{Halt, Step};
 use super::super::limiter::Admission;
 use super::super::patience::Patience;
-use super::super::waste;
+use super::evidence::{Evidence, evidence};
+use super::unanswered::{submitted, unknown, unresolved};
 use super::{credit, prepare};
-use crate::clock::{elapsed, later};
+use crate::clock::elapsed;
 use crate::job::{
     Change, Code, CreditState, Failure, Intent, IntentState, Job, OrFailure as _, Progress,
-    ProviderInputs, Stage, Timestamp,
+    ProviderInputs, Stage,
 };
 use crate::ledger::Callback;
-use crate::provider::{ProviderError, Submission, SubmitError};
+use crate::provider::{Submission, SubmitError};
 
 pub(super) async fn run(context: &Context<'_>, job: Job) -> Result<Step, Halt> {
     context
@@ -210,23 +213,6 @@ fn queue_up(context: &Context<'_>, wait: Duration) -> Step {
     }
 }
 
-async fn submitted(
-    context: &Context<'_>,
-    intent: String,
-    prediction_id: String,
-) -> Result<Step, Halt> {
-    tracing::info!(intent, prediction_id, "the provider has accepted the job");
-    let at = context.now();
-    let change = Change::Submitted {
-        intent: intent.clone(),
-        prediction_id,
-        at,
-    };
-    let job = context.writer.insist(&change).await?;
-    context.worker.answers.recorded(&job.id, &intent);
-    Ok(Step::Next)
-}
-
 async fn not_submitted(
     context: &Context<'_>,
     intent: Intent,
@@ -325,224 +311,3 @@ const NO_ANSWER: &str =
     "The provider's answer to a paid request never came, so nobody knows whether it was taken.";
 const UNCLEAR: &str = "The provider answered a paid request in a way that does not tell whether it \
     was taken.";
-
-/// Waits for the callback that proves the submission, as long as the request could still be
-/// under way anywhere. `doubt` says what happened.
-async fn unknown(context: &Context<'_>, intent: &Intent, doubt: String) -> Result<Step, Halt> {
-    let until = bound(context, intent);
-    context
-        .writer
-        .insist(&Change::IntentUnknown {
-            intent: intent.id.clone(),
-            until,
-        })
-        .await?;
-    Ok(Step::Wait {
-        until,
-        reason: Some(Failure::new(Code::ProviderAnswerLost, doubt)),
-    })
-}
-
-/// The request itself, a lease in which another worker might still hold it, and grace for clocks:
-/// only then can nobody be waiting for the answer any more.
-fn bound(context: &Context<'_>, intent: &Intent) -> Timestamp {
-    let settings = context.settings();
-    let wait = context.services.provider.submit_timeout() + settings.lease + settings.heartbeat;
-    intent
-        .unknown_until
-        .unwrap_or_else(|| later(intent.at, wait))
-}
-
-/// The round ends: a submission that nobody has answered is adopted where it is proven, so that
-/// another round goes on from it, and written down as possible waste where it is not.
-pub(in crate::worker) async fn account_for(context: &Context<'_>) -> Result<(), Halt> {
-    let job = context.writer.job().await;
-    let Some(intent) = job.unanswered_intent().cloned() else {
-        return Ok(());
-    };
-    match evidence(context, &job, &intent).await? {
-        Evidence::Proven(prediction_id) => {
-            submitted(context, intent.id, prediction_id).await.map(drop)
-        }
-        Evidence::Unconfirmed(_) | Evidence::None => {
-            waste::written_off(context, &intent).await.map(drop)
-        }
-    }
-}
-
-/// A cancelled job whose credits go by whether the provider took its submission: gives the job as
-/// it waits for that to be known, or `None` where it is, or will not be any more.
-pub(in crate::worker) async fn await_proof(context: &Context<'_>) -> Result<Option<Job>, Halt> {
-    let job = context.writer.job().await;
-    let Some(intent) = job.unanswered_intent().cloned() else {
-        return Ok(None);
-    };
-    if let Evidence::Proven(prediction_id) = evidence(context, &job, &intent).await? {
-        submitted(context, intent.id, prediction_id).await?;
-        return Ok(None);
-    }
-    let until = bound(context, &intent);
-    if context.now() >= until {
-        return Ok(None);
-    }
-    let text = "The job is cancelled as soon as it is known whether the provider took it, which \
-                decides about its credits.";
-    let failure = Failure::new(Code::ProviderAnswerLost, text);
-    let reason = Some(error_of(context, &failure).await);
-    context
-        .writer
-        .insist(&Change::IntentUnknown {
-            intent: intent.id,
-            until,
-        })
-        .await?;
-    let waited = Change::Waited { until, reason };
-    context.writer.record(&waited).await.map(Some)
-}
-
-/// What was said of the open submission when its answer failed to settle it.
-fn doubt(job: &Job) -> String {
-    match &job.error {
-        Some(error) if error.code == Code::ProviderAnswerLost => error.message.clone(),
-        _ => Code::ProviderAnswerLost.about().to_owned(),
-    }
-}
-
-/// An intent that an earlier visit left behind.
-async fn unresolved(context: &Context<'_>, job: &Job, intent: Intent) -> Result<Step, Halt> {
-    match evidence(context, job, &intent).await? {
-        Evidence::Proven(prediction_id) => {
-            tracing::info!(
-                intent = intent.id,
-                prediction_id,
-                "the provider's callback proves the submission"
-            );
-            return submitted(context, intent.id, prediction_id).await;
-        }
-        Evidence::Unconfirmed(failure) => {
-            // Somebody was called back: paying again before asking succeeds would be waste.
-            let until = context.after(context.settings().busy_pause);
-            return Ok(Step::Wait {
-                until,
-                reason: Some(failure),
-            });
-        }
-        Evidence::None => {}
-    }
-    // Still open: the visit that recorded it died before it could say what became of it.
-    let Some(until) = intent
-        .unknown_until
-        .filter(|_| intent.state == IntentState::Unknown)
-    else {
-        let about = Code::ProviderAnswerLost.about().to_owned();
-        return unknown(context, &intent, about).await;
-    };
-    let doubt = doubt(job);
-    if context.now() < until {
-        let failure = Failure::new(Code::ProviderAnswerLost, doubt);
-        return Ok(Step::Wait {
-            until,
-            reason: Some(failure),
-        });
-    }
-    let job = waste::written_off(context, &intent).await?;
-    let round = format!("{}-", job.round);
-    let wasted = job
-        .intents
-        .iter()
-        .filter(|known| known.id.starts_with(&round) && known.state == IntentState::Wasted)
-        .count();
-    if wasted > context.settings().max_resubmissions as usize {
-        return Err(Failure::new(Code::ProviderAnswerLost, doubt)
-            .with(crate::job::Disposition::Abort)
-            .into());
-    }
-    // The fence names the next intent, so it belongs to the next visit.
-    Ok(Step::Wait {
-        until: context.now(),
-        reason: None,
-    })
-}
-
-/// How long the end of a round waits for the provider's word on a callback.
-const LAST_LOOK: Duration = Duration::from_secs(10);
-
-/// What is known of an intent whose answer never came.
-enum Evidence {
-    /// The provider confirms the prediction that the callback names.
-    Proven(String),
-    /// There is a callback; the provider could not be asked about it yet.
-    Unconfirmed(Failure),
-    None,
-}
-
-/// Only a callback counts besides, and only once the provider confirms it: same model, made at or after
-/// the intent. The provider's history says nothing of whose inputs it shows.
-async fn evidence(context: &Context<'_>, job: &Job, intent: &Intent) -> Result<Evidence, Halt> {
-    // What the provider told this very process needs no other proof.
-    if let Some(prediction_id) = context.worker.answers.find(&job.id, &intent.id) {
-        return Ok(Evidence::Proven(prediction_id));
-    }
-    let callbacks = context.services.ledger.callbacks(&job.id).await?;
-    let Some(callback) = callbacks
-        .into_iter()
-        .find(|callback| callback.intent == intent.id)
-    else {
-        return Ok(Evidence::None);
-    };
-    let asked = context
-        .services
-        .provider
-        .prediction(&callback.prediction_id);
-    let answer = match context.stop.reason() {
-        None => context.interruptible(asked).await?,
-        // The round ends anyway: one look, that holds it up for seconds at most.
-        Some(_) => tokio::time::timeout(LAST_LOOK, asked)
-            .await
-            .unwrap_or_else(|_| {
-                Err(ProviderError::Unavailable {
-                    message: "no answer in time".into(),
-                })
-            }),
-    };
-    match answer {
-        Ok(info) => {
-            // Provider's and our clocks differ: a minute is generous and still far shorter than
-            // the time between two intents of one job.
-            let minute = Duration::from_secs(60);
-            let earliest = intent.at.checked_sub(minute).unwrap_or(intent.at);
-            let fits =
-                info.model == intent.model && info.created_at.is_none_or(|at| at >= earliest);
-            if fits {
-                return Ok(Evidence::Proven(callback.prediction_id));
-            }
-            tracing::error!(
-                intent = intent.id,
-                prediction = callback.prediction_id,
-                model = info.model,
-                "a callback names a prediction that is not this intent's"
-            );
-            Ok(Evidence::None)
-        }
-        // As long as for a prediction that was known before: its callback says that it is.
-        Err(ProviderError::NotFound { message })
-            if context.now() < later(callback.received_at, context.settings().lost_after) =>
-        {
-            let failure =
-                Failure::new(Code::ProviderLostJob, Code::ProviderLostJob.about()).because(message);
-            Ok(Evidence::Unconfirmed(failure))
-        }
-        Err(ProviderError::NotFound { message }) => {
-            tracing::error!(
-                intent = intent.id,
-                message,
-                "a callback names an unknown prediction"
-            );
-            Ok(Evidence::None)
-        }
-        Err(error) => Ok(Evidence::Unconfirmed(
-            Failure::new(Code::ProviderUnavailable, Code::ProviderUnavailable.about())
-                .because(error),
-        )),
-    }
-}

@@ -16,6 +16,7 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::gcs::{BUCKET, FakeGcs, Fault, Op};
+use crate::support::objects::PutFile as _;
 
 /// More than two parts, and not a whole number of them.
 const LARGE: usize = 12 * 1024 * 1024 + 345;

@@ -38,6 +38,7 @@ use super::studio::Studio;
 use crate::support::PROGRAM;
 use crate::support::disk::Unsynced;
 use crate::support::gcs::{BUCKET, FakeGcs};
+use crate::support::objects::PutFile as _;
 use crate::support::require;
 
 /// Remembers what was delivered.

@@ -100,7 +100,7 @@ async fn a_waiting_job_ends_at_the_request_and_not_at_its_next_poll() {
     );
     // Paid, but released by default: the loss is ours, and recorded by the accepted intent.
     assert_eq!(job.credits.state, CreditState::Released);
-    assert!(job.may_have_paid());
+    assert!(job.has_paid());
     let job = bench.drive(&worker, &id).await;
     bench.assert_ended_without_trace(&job, "cancelled").await;
 }

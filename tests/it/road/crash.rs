@@ -4,20 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use filmlab::clock::{Clock as _, ManualClock};
-use filmlab::job::notification::DeliveryState;
-use filmlab::job::{
-    Account, Change, Claim, CreditEntry, Credits, Job, JobId, Keeping, NewJob, Notification, Owner,
-    Progress, Timestamp,
-};
-use filmlab::ledger::{
-    Burial, Callback, CancelRequest, Claimed, Commit, Created, Deleted, Due, DueNotice, DuePlace,
-    Held, JobQuery, KeptSince, Ledger, LedgerError, Result, Retried, Settled, Settlement, Tally,
-};
+use filmlab::job::JobId;
+use filmlab::ledger::{Callback, Ledger, LedgerError, Result};
 use tokio::sync::Notify;
 
 use super::bench::Bench;
+use crate::support::front::{Call, Front, Fronted, Owned};
 
 /// What happens around the nth owner write.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -39,11 +32,12 @@ pub(super) enum Moment {
 /// The time of those requests; nobody looks at it.
 const JUST_NOW: &str = "2026-11-23T12:00:00Z";
 
-/// A ledger in front of the real one, through which the nth owner write is the last thing a
-/// process does: from there on nothing answers it any more.
+/// A ledger through which the nth owner write is the last thing a process does: from there on
+/// nothing answers it any more.
+pub(super) type Fatal = Fronted<Death>;
+
 #[derive(Debug)]
-pub(super) struct Fatal {
-    inner: Arc<dyn Ledger>,
+pub(super) struct Death {
     nth: u32,
     moment: Moment,
     pub(super) writes: AtomicU32,
@@ -56,33 +50,65 @@ pub(super) struct Fatal {
 impl Fatal {
     pub(super) fn new(bench: &Bench, nth: u32, moment: Moment) -> Arc<Self> {
         let ledger = Arc::clone(&bench.ledger) as _;
-        Self::over(ledger, bench.clock.clone(), nth, moment)
+        Self::before(ledger, bench.clock.clone(), nth, moment)
     }
 
-    pub(super) fn over(
+    pub(super) fn before(
         inner: Arc<dyn Ledger>,
         clock: ManualClock,
         nth: u32,
         moment: Moment,
     ) -> Arc<Self> {
-        Arc::new(Self {
-            inner,
+        let death = Death {
             clock,
             nth,
             moment,
             writes: AtomicU32::new(0),
             renewals: AtomicU32::new(0),
             dead: Notify::new(),
-        })
+        };
+        Arc::new(Self::over(inner, death))
+    }
+}
+
+impl Front for Death {
+    async fn around<T: Send>(
+        &self,
+        inner: &dyn Ledger,
+        call: Call<'_>,
+        work: impl Future<Output = Result<T>> + Send,
+    ) -> Result<T> {
+        match call {
+            Call::Owner(Owned::Renew, _) => self.renewal(work).await,
+            Call::Record(id, _) | Call::Owner(_, id) => self.write(inner, id, work).await,
+            _ => work.await,
+        }
+    }
+}
+
+impl Death {
+    async fn renewal<T>(&self, renew: impl Future<Output = Result<T>>) -> Result<T> {
+        if self.moment == Moment::Unanswered {
+            self.renewals.fetch_add(1, Ordering::SeqCst);
+            return std::future::pending().await;
+        }
+        if self.moment == Moment::Unrenewed {
+            self.renewals.fetch_add(1, Ordering::SeqCst);
+            return Err(LedgerError::Unavailable("not now".into()));
+        }
+        renew.await
     }
 
-    async fn through<T>(&self, id: &JobId, write: impl Future<Output = Result<T>>) -> Result<T> {
+    async fn write<T>(
+        &self,
+        inner: &dyn Ledger,
+        id: &JobId,
+        write: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
         let number = self.writes.fetch_add(1, Ordering::SeqCst) + 1;
         if self.moment == Moment::Cancelled {
             if number == self.nth {
-                self.inner
-                    .request_cancel(id, JUST_NOW.parse().unwrap())
-                    .await?;
+                inner.request_cancel(id, JUST_NOW.parse().unwrap()).await?;
             }
             return write.await;
         }
@@ -93,7 +119,7 @@ impl Fatal {
             let answer = write.await?;
             if self.moment == Moment::Late
                 && number == self.nth
-                && let Some(job) = self.inner.read(id).await?
+                && let Some(job) = inner.read(id).await?
             {
                 self.clock.advance_to(job.deadline_at);
             }
@@ -112,188 +138,6 @@ impl Fatal {
     async fn die(&self) {
         self.dead.notify_one();
         std::future::pending::<()>().await;
-    }
-}
-
-#[async_trait]
-impl Ledger for Fatal {
-    async fn create(&self, new: NewJob) -> Result<Created> {
-        self.inner.create(new).await
-    }
-    async fn read(&self, id: &JobId) -> Result<Option<Job>> {
-        self.inner.read(id).await
-    }
-    async fn list(&self, query: &JobQuery) -> Result<Vec<Job>> {
-        self.inner.list(query).await
-    }
-    async fn count(&self, what: Tally, most: u32) -> Result<u32> {
-        self.inner.count(what, most).await
-    }
-    async fn claim(
-        &self,
-        id: &JobId,
-        holder: &str,
-        now: Timestamp,
-        ttl: Duration,
-    ) -> Result<Claimed> {
-        self.through(id, self.inner.claim(id, holder, now, ttl))
-            .await
-    }
-    async fn renew(
-        &self,
-        id: &JobId,
-        claim: &Claim,
-        progress: Option<&Progress>,
-        now: Timestamp,
-        ttl: Duration,
-    ) -> Result<Commit> {
-        if self.moment == Moment::Unanswered {
-            self.renewals.fetch_add(1, Ordering::SeqCst);
-            return std::future::pending().await;
-        }
-        if self.moment == Moment::Unrenewed {
-            self.renewals.fetch_add(1, Ordering::SeqCst);
-            return Err(LedgerError::Unavailable("not now".into()));
-        }
-        self.inner.renew(id, claim, progress, now, ttl).await
-    }
-    async fn record(
-        &self,
-        id: &JobId,
-        claim: &Claim,
-        change: &Change,
-        now: Timestamp,
-    ) -> Result<Commit> {
-        self.through(id, self.inner.record(id, claim, change, now))
-            .await
-    }
-    async fn hold(
-        &self,
-        id: &JobId,
-        claim: &Claim,
-        amount: Credits,
-        now: Timestamp,
-    ) -> Result<Held> {
-        self.through(id, self.inner.hold(id, claim, amount, now))
-            .await
-    }
-    async fn settle(
-        &self,
-        id: &JobId,
-        claim: &Claim,
-        settlement: &Settlement,
-        now: Timestamp,
-    ) -> Result<Settled> {
-        self.through(id, self.inner.settle(id, claim, settlement, now))
-            .await
-    }
-    async fn due(
-        &self,
-        before: Timestamp,
-        after: Option<&DuePlace>,
-        limit: u32,
-    ) -> Result<Vec<Due>> {
-        self.inner.due(before, after, limit).await
-    }
-    async fn rewake(&self, id: &JobId, seen: u64, now: Timestamp) -> Result<Option<u64>> {
-        self.inner.rewake(id, seen, now).await
-    }
-    async fn bury(&self, id: &JobId, now: Timestamp, patience: Duration) -> Result<Burial> {
-        self.inner.bury(id, now, patience).await
-    }
-    async fn bury_notice(&self, id: &str, now: Timestamp, patience: Duration) -> Result<Burial> {
-        self.inner.bury_notice(id, now, patience).await
-    }
-    async fn request_cancel(&self, id: &JobId, now: Timestamp) -> Result<CancelRequest> {
-        self.inner.request_cancel(id, now).await
-    }
-    async fn replan(&self, id: &JobId, seen: u64) -> Result<Option<u64>> {
-        self.inner.replan(id, seen).await
-    }
-    async fn retry(
-        &self,
-        id: &JobId,
-        round: u32,
-        now: Timestamp,
-        deadline_at: Timestamp,
-    ) -> Result<Retried> {
-        self.inner.retry(id, round, now, deadline_at).await
-    }
-    async fn delete(&self, id: &JobId, round: u32) -> Result<Deleted> {
-        self.inner.delete(id, round).await
-    }
-    async fn kept(
-        &self,
-        what: Keeping,
-        before: Timestamp,
-        after: Option<&KeptSince>,
-        limit: u32,
-    ) -> Result<Vec<KeptSince>> {
-        self.inner.kept(what, before, after, limit).await
-    }
-    async fn mark(&self, name: &str, now: Timestamp) -> Result<()> {
-        self.inner.mark(name, now).await
-    }
-    async fn unmark(&self, name: &str) -> Result<()> {
-        self.inner.unmark(name).await
-    }
-    async fn unmark_old(&self, before: Timestamp) -> Result<()> {
-        self.inner.unmark_old(before).await
-    }
-    async fn forget(&self, id: &JobId, what: Keeping, round: u32, now: Timestamp) -> Result<bool> {
-        self.inner.forget(id, what, round, now).await
-    }
-    async fn notifications(&self, id: &JobId) -> Result<Vec<Notification>> {
-        self.inner.notifications(id).await
-    }
-    async fn replay(&self, id: &str, now: Timestamp) -> Result<Option<Notification>> {
-        self.inner.replay(id, now).await
-    }
-    async fn record_callback(&self, id: &JobId, callback: &Callback) -> Result<bool> {
-        self.inner.record_callback(id, callback).await
-    }
-    async fn callbacks(&self, id: &JobId) -> Result<Vec<Callback>> {
-        self.inner.callbacks(id).await
-    }
-    async fn notification(&self, id: &str) -> Result<Option<Notification>> {
-        self.inner.notification(id).await
-    }
-    async fn due_notifications(
-        &self,
-        before: Timestamp,
-        after: Option<&DuePlace>,
-        limit: u32,
-    ) -> Result<Vec<DueNotice>> {
-        self.inner.due_notifications(before, after, limit).await
-    }
-    async fn replan_notice(
-        &self,
-        id: &str,
-        seen: u32,
-        at: Option<Timestamp>,
-    ) -> Result<Option<Notification>> {
-        self.inner.replan_notice(id, seen, at).await
-    }
-    async fn record_delivery(
-        &self,
-        id: &str,
-        state: DeliveryState,
-        next_at: Option<Timestamp>,
-        error: Option<&str>,
-    ) -> Result<()> {
-        self.inner.record_delivery(id, state, next_at, error).await
-    }
-    async fn account(&self, owner: &Owner) -> Result<Option<Account>> {
-        self.inner.account(owner).await
-    }
-    async fn grant(&self, owner: &Owner, entry: &CreditEntry) -> Result<bool> {
-        self.inner.grant(owner, entry).await
-    }
-    async fn entries(&self, owner: &Owner, limit: u32) -> Result<Vec<CreditEntry>> {
-        self.inner.entries(owner, limit).await
-    }
-    async fn ping(&self) -> Result<()> {
-        self.inner.ping().await
     }
 }
 

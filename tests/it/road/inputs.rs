@@ -5,6 +5,7 @@ use filmlab::provider::ProviderError;
 use serde_json::json;
 
 use super::bench::Bench;
+use crate::support::objects::PutFile as _;
 use crate::support::require;
 
 /// A job on another source video.

@@ -14,7 +14,9 @@ use filmlab::worker::{Swept, Visit, Worker};
 
 use super::bench::Bench;
 use super::flaky::Flaky;
-use super::trouble::{Call, Outage, Trouble, Troubled};
+use super::trouble::{Outage, Trouble, Troubled};
+use crate::support::front::Call;
+use crate::support::objects::PutFile as _;
 use crate::support::require;
 
 /// Longer than two thirds of a lease, which ends a visit's work; and longer than all attempts
@@ -111,7 +113,7 @@ impl Paying {
         let ledger = {
             let (writable, callbacks) = (Arc::clone(&writable), Arc::clone(&callbacks));
             Troubled::new(Arc::clone(&bench.ledger) as _, move |call| match call {
-                Call::Record(Change::Submitted { .. }) if !writable.load(Ordering::SeqCst) => {
+                Call::Record(_, Change::Submitted { .. }) if !writable.load(Ordering::SeqCst) => {
                     Trouble::Unavailable
                 }
                 Call::Callback if !callbacks.load(Ordering::SeqCst) => Trouble::Unavailable,
@@ -199,11 +201,11 @@ async fn the_lease_is_renewed_while_an_answer_waits_to_be_recorded() {
         Troubled::new(
             Arc::clone(&paying.bench.ledger) as _,
             move |call| match call {
-                Call::Record(Change::Submitted { .. }) if !writable.load(Ordering::SeqCst) => {
+                Call::Record(_, Change::Submitted { .. }) if !writable.load(Ordering::SeqCst) => {
                     begun.store(true, Ordering::SeqCst);
                     Trouble::Unavailable
                 }
-                Call::Owner => {
+                Call::Owner(..) => {
                     let begun = u32::from(begun.load(Ordering::SeqCst));
                     renewals.fetch_add(begun, Ordering::SeqCst);
                     Trouble::None
@@ -241,7 +243,7 @@ async fn an_intent_that_took_long_to_record_is_not_paid_for() {
     let ledger = {
         let (clock, slow) = (bench.clock.clone(), AtomicBool::new(true));
         Troubled::new(Arc::clone(&bench.ledger) as _, move |call| {
-            if matches!(call, Call::Record(Change::Intended(_)))
+            if matches!(call, Call::Record(_, Change::Intended(_)))
                 && slow.swap(false, Ordering::SeqCst)
             {
                 // By now its request could be under way no longer, for all that others know.

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use super::bench::{Bench, OWNER};
 use super::outputs::gives;
+use crate::support::objects::PutFile as _;
 use crate::support::quarantine::{broken, child, children, until_gone};
 use crate::support::require;
 

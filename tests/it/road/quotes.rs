@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::bench::{Bench, OWNER};
 use crate::support::gcs::{BUCKET, FakeGcs, Op};
+use crate::support::objects::PutFile as _;
 use crate::support::require;
 use crate::telemetry::Lines;
 

@@ -9,6 +9,7 @@ use filmlab::provider::Prediction;
 use filmlab::worker::Cleaned;
 
 use super::bench::{Bench, DAY, OWNER};
+use crate::support::objects::PutFile as _;
 
 /// Makes an object look as if it had been written so long before the bench's present.
 pub(super) fn aged(bench: &Bench, object: &str, age: Duration) {

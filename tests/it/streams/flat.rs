@@ -14,6 +14,7 @@ use super::stand::*;
 use crate::media::support::{encoding, ffmpeg, fixture, fresh};
 use crate::soak::memory::peak_kib;
 use crate::support::gcs::FakeGcs;
+use crate::support::objects::PutFile as _;
 
 /// Names the bucket to the process that renders.
 const BUCKET_AT: &str = "FILMLAB_STREAMS_BUCKET";

@@ -8,6 +8,7 @@ use filmlab::storage::{Storage, StorageError};
 
 use super::stand::*;
 use crate::support::disk::Unsynced;
+use crate::support::objects::PutFile as _;
 
 fn stand(folder: &std::path::Path) -> (Storage, Arc<Unsynced>) {
     let disk = Unsynced::over(folder);

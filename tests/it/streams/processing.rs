@@ -12,6 +12,7 @@ use filmlab::storage::Storage;
 use super::stand::*;
 use crate::media::support::{boxes, encoding, ffprobe, fixture, fresh, job};
 use crate::support::gcs::{FakeGcs, Op};
+use crate::support::objects::PutFile as _;
 
 /// Noise, which does not compress: more than 20 MB of video in 30 s, and all the sound behind it.
 fn non_interleaved() -> std::path::PathBuf {

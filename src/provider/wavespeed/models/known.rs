@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use strum::IntoEnumIterator;
 
-use super::{Entry, Shape};
+use super::entry::{Entry, Shape};
 use crate::job::{Kind, Resolution};
 use crate::provider::{Model, Returns};
 

@@ -28,6 +28,7 @@ use super::super::crash::{Fatal, Moment};
 use super::stand::Stand;
 use super::{Expected, GRANT, Manifest, OWNER, Paid, UNREADABLE, emulated, job_of, root, wake};
 use crate::support::emulator::{Caller, Emulator};
+use crate::support::objects::PutFile as _;
 use crate::support::require::{self, variable};
 
 /// When the ledgers are written, by their own clock.
@@ -523,7 +524,7 @@ impl Maker {
     /// The worker dies just after its nth owner write; gives whether it came so far.
     async fn die(&self, id: &JobId, nth: u32) -> bool {
         let ledger = Arc::clone(&self.stand.ledger);
-        let fatal = Fatal::over(ledger, self.stand.clock.clone(), nth, Moment::After);
+        let fatal = Fatal::before(ledger, self.stand.clock.clone(), nth, Moment::After);
         let worker = self.stand.worker_over(Arc::clone(&fatal) as _);
         tokio::select! {
             () = fatal.dead.notified() => true,

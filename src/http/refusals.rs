@@ -12,7 +12,7 @@ use utoipa::openapi::{
     ResponseBuilder, Type,
 };
 
-use crate::http::status_of;
+use super::problem::status_of;
 use crate::job::{Code, Fault};
 
 /// A failure (RFC 9457).
@@ -53,7 +53,7 @@ macro_rules! problems {
                         None $(.or(Some(http::StatusCode::$status)))?,
                     )),*
                 ];
-                $crate::http::openapi::answers(&list)
+                $crate::http::refusals::answers(&list)
             }
         }
     };

@@ -1,0 +1,89 @@
+//! Looks at the provider: the key, the balance, the models.
+
+use strum::IntoEnumIterator as _;
+use url::Url;
+
+use super::finding::{Finding, Standing};
+use super::stores::nowhere;
+use crate::app::provider::{api_key, wavespeed};
+use crate::config::Config;
+use crate::job::{Kind, Params, Party};
+use crate::provider::wavespeed::WaveSpeed;
+use crate::provider::{Provider as _, ProviderError, Submission};
+
+pub(super) async fn provider(config: &Config) -> Vec<Finding> {
+    const KEY: &str = "set WAVESPEED_API_KEY; keys work after the first top-up";
+    if let Err(failure) = api_key(config) {
+        return vec![Finding::service("provider", failure.message, KEY)];
+    }
+    // Signatures are checked by whoever is called back.
+    let mut config = config.clone();
+    config.provider.enforce_signature = false;
+    let config = &config;
+    let built = nowhere(config).and_then(|url| wavespeed(config, &url, &[0; 32], None));
+    let wavespeed = match built {
+        Ok(wavespeed) => wavespeed,
+        Err(failure) => return vec![Finding::service("provider", failure.message, KEY)],
+    };
+    let mut findings = vec![match wavespeed.balance().await {
+        Ok(balance) => {
+            let message = format!("the key is accepted, the balance is {balance:.2} USD");
+            match config.provider.low_balance {
+                Some(low) if balance < low => {
+                    Finding::warn("provider", message, "top the account up")
+                }
+                _ if balance <= 0.0 => Finding::warn("provider", message, "top the account up"),
+                _ => Finding::ok("provider", message),
+            }
+        }
+        Err(ProviderError::Unauthorized { message }) => Finding::service("provider", message, KEY),
+        Err(error) => {
+            let advice = "see whether it can be reached from here, and WaveSpeed's own status";
+            return vec![Finding::fail(
+                "provider",
+                Party::Provider,
+                error.to_string(),
+                advice,
+            )];
+        }
+    }];
+    if findings[0].standing != Standing::Fail {
+        findings.push(models(&wavespeed).await);
+    }
+    findings
+}
+
+/// A price is free to ask for, and only given for a model that is there.
+async fn models(wavespeed: &WaveSpeed) -> Finding {
+    let mut ids = Vec::new();
+    for kind in Kind::iter() {
+        let model = wavespeed.model(kind);
+        ids.push(model.id.clone());
+        // Not to be read: the least a run costs is answer enough.
+        let nothing = Url::parse("http://0.0.0.0/").ok();
+        let params = Params::parse(kind, &serde_json::json!({"prompt": "x"}))
+            .or_else(|_| Params::parse(kind, &serde_json::Value::Null))
+            .ok();
+        let (Some(video), Some(params)) = (nothing, params) else {
+            continue;
+        };
+        let submission = Submission {
+            model: model.id.clone(),
+            params,
+            image: kind.eq(&Kind::CharacterReplace).then(|| video.clone()),
+            video,
+            callback: None,
+        };
+        if let Err(error) = wavespeed.price(&submission).await {
+            let message = format!("{}: {error}", model.id);
+            let advice = "see whether provider.models names a model that WaveSpeed lists";
+            return match error {
+                ProviderError::NotFound { .. } | ProviderError::Rejected { .. } => {
+                    Finding::service("models", message, advice)
+                }
+                _ => Finding::fail("models", Party::Provider, message, advice),
+            };
+        }
+    }
+    Finding::ok("models", ids.join(", "))
+}

@@ -1,0 +1,83 @@
+//! The provider's client, as the configuration wants it.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use url::Url;
+
+use super::keys;
+use super::settings::invalid;
+use crate::config::{Config, is_loopback};
+use crate::job::{Code, Failure};
+use crate::provider::wavespeed::{
+    CallbackConfig, Secret, SignatureCheck, WaveSpeed, WaveSpeedConfig,
+};
+
+/// A service that cannot learn the secret it is to enforce does not start.
+const SECRET_TIMEOUT: Duration = Duration::from_secs(30);
+
+pub(super) fn own_address(listening: SocketAddr) -> Result<Url, Failure> {
+    format!("http://{listening}")
+        .parse()
+        .map_err(|error: url::ParseError| invalid(&error.to_string()))
+}
+
+pub(super) fn api_key(config: &Config) -> Result<&Secret, Failure> {
+    config.provider.api_key.as_ref().ok_or_else(|| {
+        invalid("provider.api_key: is required; set WAVESPEED_API_KEY, or try the sandbox with `filmlab demo`")
+    })
+}
+
+/// What checks the provider's signatures: as configured or, where they are enforced, as it says.
+pub(super) async fn signing_secret(
+    config: &Config,
+    public_url: &Url,
+    key: &[u8],
+) -> Result<Option<Secret>, Failure> {
+    let provider = &config.provider;
+    if provider.webhook_secret.is_some() || !provider.enforce_signature {
+        return Ok(provider.webhook_secret.clone());
+    }
+    let mut asking = config.clone();
+    asking.provider.enforce_signature = false;
+    let client = wavespeed(&asking, public_url, key, None)?;
+    match tokio::time::timeout(SECRET_TIMEOUT, client.webhook_secret()).await {
+        Ok(Ok(secret)) => Ok(Some(secret)),
+        Ok(Err(error)) => Err(Failure::new(
+            Code::ProviderUnavailable,
+            format!("provider.enforce_signature: the secret could not be asked for: {error}"),
+        )),
+        Err(_) => Err(Failure::new(
+            Code::ProviderUnavailable,
+            "provider.enforce_signature: the secret was not given in time",
+        )),
+    }
+}
+
+pub(super) fn wavespeed(
+    config: &Config,
+    public_url: &Url,
+    key: &[u8],
+    webhook_secret: Option<Secret>,
+) -> Result<WaveSpeed, Failure> {
+    let api_key = api_key(config)?;
+    let mut wavespeed = WaveSpeedConfig::new(config.provider.base_url.clone(), api_key.clone());
+    wavespeed.submit_timeout = config.provider.submit_timeout;
+    wavespeed.models = config.provider.models.clone();
+    wavespeed.least_rate = config.worker.least_rate;
+    // A provider on this machine is the sandbox: its outputs lie here too.
+    let local = is_loopback(&config.provider.base_url);
+    wavespeed.allow_loopback = local;
+    let reachable = config.server.public_url.is_some() || local;
+    wavespeed.callback = CallbackConfig {
+        public_url: (config.provider.callbacks && reachable).then(|| public_url.clone()),
+        secret: Secret::new(keys::derived(key, "wavespeed-callback")),
+        signature: if config.provider.enforce_signature {
+            SignatureCheck::Enforce
+        } else {
+            SignatureCheck::Log
+        },
+        webhook_secret,
+    };
+    WaveSpeed::new(wavespeed).map_err(|error| invalid(&error.to_string()))
+}

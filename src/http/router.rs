@@ -1,0 +1,29 @@
+//! All routes together.
+
+use axum::Router;
+
+use super::settings::TasksAuth;
+use super::state::HttpState;
+use super::{api, callbacks, files, health, jobs, metrics, openapi, quotes, tasks};
+
+/// All routes, framed. Serve it with a graceful shutdown: open visits are the worker's to drain.
+pub fn router(state: HttpState) -> Router {
+    let mut routes = openapi::about()
+        .merge(health::routes())
+        .merge(openapi::routes())
+        .merge(callbacks::routes())
+        .merge(metrics::routes());
+    if !matches!(state.settings.tasks_auth, TasksAuth::Closed) {
+        routes = routes.merge(tasks::routes(&state));
+    }
+    if state.settings.jobs_api {
+        routes = routes.merge(jobs::routes()).merge(quotes::routes());
+    }
+    if state.links.is_some() {
+        routes = routes.merge(files::routes());
+    }
+    let (routes, described) = routes.split_for_parts();
+    let document = openapi::finish(&described, &state.settings).to_string();
+    let routes = routes.layer(axum::Extension(openapi::Document(document.into())));
+    api::frame(routes).with_state(state)
+}

@@ -1,0 +1,110 @@
+//! What the routes are told once, at the start.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::oidc::OidcCheck;
+use crate::job::{CancelAfterSubmit, Owner};
+
+/// Whose the jobs are on a single machine without tokens, and the operator's own.
+pub const LOCAL_OWNER: &str = "local";
+
+/// How callers of `/tasks` prove themselves.
+#[derive(Clone)]
+pub enum TasksAuth {
+    /// The routes do not exist: an embedded queue calls the worker directly.
+    Closed,
+    /// A secret of our own.
+    Token(String),
+    /// A token that Google signed, checked in full.
+    Verify(Arc<OidcCheck>),
+    /// A token that the platform in front has checked; only whose it is is looked at.
+    Platform { service_account: String },
+}
+
+impl fmt::Debug for TasksAuth {
+    /// Without the secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed => f.write_str("Closed"),
+            Self::Token(_) => f.write_str("Token(…)"),
+            Self::Verify(check) => write!(f, "Verify({check:?})"),
+            Self::Platform { service_account } => write!(f, "Platform({service_account})"),
+        }
+    }
+}
+
+/// A token of the jobs API.
+#[derive(Clone)]
+pub struct ApiToken {
+    pub token: String,
+    /// Whose jobs it is for. Absent: the operator's own, for everybody's jobs.
+    pub owner: Option<Owner>,
+}
+
+impl fmt::Debug for ApiToken {
+    /// Without the token.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ApiToken")
+            .field("owner", &self.owner)
+            .finish_non_exhaustive()
+    }
+}
+
+#[derive(Clone)]
+pub struct HttpSettings {
+    pub api_tokens: Vec<ApiToken>,
+    /// Without any token configured the jobs API is open, and jobs belong to [`LOCAL_OWNER`].
+    /// For a service that listens on loopback only.
+    pub api_open_on_loopback: bool,
+    pub tasks_auth: TasksAuth,
+    /// Whether `/v1` is served at all.
+    pub jobs_api: bool,
+    pub default_deadline: Duration,
+    /// What a cancellation of a new job costs once the provider is paid.
+    pub cancel_after_submit: CancelAfterSubmit,
+    pub max_upload_bytes: u64,
+    /// How long a body may take that is read whole.
+    pub body_time: Duration,
+    /// Uploads at once, in all and of one owner.
+    pub max_uploads: usize,
+    pub max_uploads_per_owner: usize,
+    /// Bytes of uploads under way, in all.
+    pub max_upload_total: u64,
+    /// Whether a proxy stands in front: then what is not plainly from this machine is from
+    /// anywhere.
+    pub behind_proxy: bool,
+    /// Names of the output profiles.
+    pub profiles: Vec<String>,
+    /// How long links to results open.
+    pub link_ttl: Duration,
+    /// How long they may be asked to open: what the signer keeps.
+    pub longest_link: Duration,
+    /// Inputs and webhooks may be on loopback, by http too.
+    pub allow_loopback: bool,
+}
+
+impl fmt::Debug for HttpSettings {
+    /// Without the tokens.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpSettings")
+            .field("api_tokens", &self.api_tokens.len())
+            .field("api_open_on_loopback", &self.api_open_on_loopback)
+            .field("tasks_auth", &self.tasks_auth)
+            .field("jobs_api", &self.jobs_api)
+            .field("default_deadline", &self.default_deadline)
+            .field("cancel_after_submit", &self.cancel_after_submit)
+            .field("max_upload_bytes", &self.max_upload_bytes)
+            .field("body_time", &self.body_time)
+            .field("max_uploads", &self.max_uploads)
+            .field("max_uploads_per_owner", &self.max_uploads_per_owner)
+            .field("max_upload_total", &self.max_upload_total)
+            .field("behind_proxy", &self.behind_proxy)
+            .field("profiles", &self.profiles)
+            .field("link_ttl", &self.link_ttl)
+            .field("longest_link", &self.longest_link)
+            .field("allow_loopback", &self.allow_loopback)
+            .finish()
+    }
+}
