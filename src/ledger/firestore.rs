@@ -16,7 +16,7 @@ mod documents;
 mod marks;
 mod outbox;
 mod owner;
-mod places;
+mod paths;
 mod planning;
 mod retention;
 mod rounds;

@@ -7,12 +7,13 @@ use std::sync::atomic::Ordering;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
+use super::outcome::Visit;
 use super::patience::Patience;
 use super::stages;
 use super::state::Worker;
 use super::stop::{Stop, StopReason};
 use super::sweep::NAMES;
-use super::visit::{self, Visit};
+use super::visit;
 use crate::job::{Claim, Job, JobId, Timestamp};
 use crate::ledger::{Claimed, LedgerError};
 use crate::queue::{Scheduled, Task, Why};

@@ -50,7 +50,7 @@ type Rate = RateLimiter<NotKeyed, InMemoryState, Since, NoOpMiddleware<Duration>
 
 /// Whether a submission may be made now.
 #[derive(Debug)]
-pub(super) enum Admission<'a> {
+pub(super) enum Turn<'a> {
     Now(Slot<'a>),
     /// As many run as may; when that changes is not known.
     Full,
@@ -110,13 +110,13 @@ impl Limiter {
         &self,
         ledger: &dyn Ledger,
         now: Timestamp,
-    ) -> Result<Admission<'_>, LedgerError> {
+    ) -> Result<Turn<'_>, LedgerError> {
         let Some(limits) = &self.limits else {
-            return Ok(Admission::Now(Slot { held: None }));
+            return Ok(Turn::Now(Slot { held: None }));
         };
         let mut full_at = limits.counting.lock().await;
         if full_at.is_some_and(|at| elapsed(at, now) < FULL_FOR) {
-            return Ok(Admission::Full);
+            return Ok(Turn::Full);
         }
         // What is recorded from here on may be missed by the count.
         limits.slots().taken.retain(|_, recorded| !*recorded);
@@ -125,17 +125,17 @@ impl Limiter {
         let ours = u32::try_from(slots.taken.len()).unwrap_or(u32::MAX);
         if counted.saturating_add(ours) >= limits.most {
             *full_at = Some(now);
-            return Ok(Admission::Full);
+            return Ok(Turn::Full);
         }
         *full_at = None;
         if let Err(too_soon) = limits.rate.check() {
             let clock_now = limits.rate.clock().now();
-            return Ok(Admission::Later(too_soon.wait_time_from(clock_now)));
+            return Ok(Turn::Later(too_soon.wait_time_from(clock_now)));
         }
         let number = slots.next;
         slots.next += 1;
         slots.taken.insert(number, false);
-        Ok(Admission::Now(Slot {
+        Ok(Turn::Now(Slot {
             held: Some((limits, number)),
         }))
     }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::outbox::OutboxVisit;
+use super::outcome::Visit;
 use super::state::Worker;
-use super::visit::Visit;
 use crate::job::JobId;
 use crate::queue::{Delivery, Receiver, Task};
 

@@ -101,7 +101,7 @@ impl Worker {
     }
 
     /// Takes a place at the provider for one submission, if there is one.
-    pub(super) async fn admit(&self) -> Result<limiter::Admission<'_>, LedgerError> {
+    pub(super) async fn admit(&self) -> Result<limiter::Turn<'_>, LedgerError> {
         let ledger = self.services.ledger.as_ref();
         self.limiter.admit(ledger, self.now()).await
     }

@@ -15,6 +15,7 @@ use super::context::{Context, error_of};
 use super::deadline::Deadline;
 use super::failures::media_crashed;
 use super::halt::{About, Halt, Step};
+use super::outcome::Visit;
 use super::patience::Patience;
 use super::state::Worker;
 use super::stop::{Stop, StopReason};
@@ -22,55 +23,10 @@ use super::writer::Writer;
 use super::{end, stages};
 use crate::clock::elapsed;
 use crate::job::{
-    Change, Claim, Code, Disposition, Failure, Job, MAX_CRASHES, Party, Stage, Status, Timestamp,
+    Change, Claim, Code, Disposition, Failure, Job, MAX_CRASHES, Party, Stage, Status,
 };
 use crate::ledger::LedgerError;
 use crate::telemetry::metrics;
-
-/// What became of a visit.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Visit {
-    /// The job was moved as far as it goes for now; it ended, or its next visit is planned.
-    Advanced,
-    /// Late, duplicate or ended: there was nothing to do.
-    NothingToDo,
-    /// Too early: the recorded wake-up was planned again, under a fresh number.
-    Early {
-        at: Timestamp,
-    },
-    /// Somebody else holds the job.
-    Held {
-        until: Timestamp,
-    },
-    NotFound,
-    /// The owner holds as many places as one may, or all are taken: bring the task again. No
-    /// claim was made.
-    Busy,
-    /// The job is of a newer release, whose workers go on with it; bring the task again.
-    LeftAlone,
-    /// The service is stopping and takes no more visits.
-    Draining,
-    /// The ledger or the queue does not answer; bring the task again.
-    Unavailable {
-        message: String,
-    },
-}
-
-impl Visit {
-    pub(super) fn name(&self) -> &'static str {
-        match self {
-            Self::Advanced => "advanced",
-            Self::NothingToDo => "nothing_to_do",
-            Self::Early { .. } => "early",
-            Self::Held { .. } => "held",
-            Self::NotFound => "not_found",
-            Self::Busy => "busy",
-            Self::LeftAlone => "left_alone",
-            Self::Draining => "draining",
-            Self::Unavailable { .. } => "unavailable",
-        }
-    }
-}
 
 /// Runs a claimed job as far as it goes.
 pub(super) async fn run(

@@ -4,7 +4,7 @@ use gcloud_sdk::google::firestore::v1::Write;
 
 use super::super::Result;
 use super::documents;
-use super::places::{ENTRIES, Place};
+use super::paths::{DocumentPath, ENTRIES};
 use super::store::{Committed, Found, NAME, Scan, Store, Tries};
 use super::values;
 use super::writes::{Only, Version, create, increment};
@@ -12,9 +12,12 @@ use crate::clock::whole_micros;
 use crate::job::{Account, CreditEntry, JobId, Owner, Timestamp};
 
 /// Where the account lies and where its entry of that name.
-pub(super) fn places(store: &Store, owner: &Owner, entry: &str) -> (Place, Place) {
+pub(super) fn places(store: &Store, owner: &Owner, entry: &str) -> (DocumentPath, DocumentPath) {
     let root = store.root();
-    (Place::user(root, owner), Place::entry(root, owner, entry))
+    (
+        DocumentPath::user(root, owner),
+        DocumentPath::entry(root, owner, entry),
+    )
 }
 
 /// The writes that move what the entry says, once. The account must exist, in the very state
@@ -62,7 +65,7 @@ pub(super) async fn fresh(
 /// All entries of a job's rounds on that account, oldest first.
 pub(super) async fn of_job(store: &Store, owner: &Owner, job: &JobId) -> Result<Vec<CreditEntry>> {
     let scan = Scan {
-        under: Some(&Place::user(store.root(), owner)),
+        under: Some(&DocumentPath::user(store.root(), owner)),
         equal: vec![("job", values::text(job.as_str()))],
         ..Scan::over(ENTRIES, NAME)
     };
@@ -73,7 +76,7 @@ pub(super) async fn of_job(store: &Store, owner: &Owner, job: &JobId) -> Result<
 }
 
 pub(super) async fn load(store: &Store, owner: &Owner) -> Result<Option<Account>> {
-    let found = store.get(&Place::user(store.root(), owner)).await?;
+    let found = store.get(&DocumentPath::user(store.root(), owner)).await?;
     found.as_ref().map(documents::account).transpose()
 }
 
@@ -97,7 +100,7 @@ pub(super) async fn grant(store: &Store, owner: &Owner, entry: &CreditEntry) -> 
 
 pub(super) async fn entries(store: &Store, owner: &Owner, limit: u32) -> Result<Vec<CreditEntry>> {
     let scan = Scan {
-        under: Some(&Place::user(store.root(), owner)),
+        under: Some(&DocumentPath::user(store.root(), owner)),
         newest_first: true,
         ..Scan::over(ENTRIES, "at")
     };

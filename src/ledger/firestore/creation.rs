@@ -5,7 +5,7 @@ use gcloud_sdk::google::firestore::v1::Write;
 use super::super::{Callback, CancelRequest, Created, MOST_CALLBACKS, Result};
 use super::documents::{self, CANCEL, Difference};
 use super::owner::load;
-use super::places::{CALLBACKS, Place};
+use super::paths::{CALLBACKS, DocumentPath};
 use super::store::{Committed, Found, Scan, Store, Tries};
 use super::values::{self, Fields};
 use super::writes::{self, Only};
@@ -20,7 +20,7 @@ pub(super) async fn create(store: &Store, mut new: NewJob) -> Result<Created> {
     let mut stale = Only::IfAbsent;
     loop {
         let job = new.clone().into_job();
-        let place = Place::job(store.root(), &job.id);
+        let place = DocumentPath::job(store.root(), &job.id);
         let mut writes = vec![writes::create(&place, documents::of_job(&job)?)];
         writes.extend(remember(store, new.idempotency.as_ref(), &job, stale));
         // Most requests are new: the answer to this commit says so without a read before it.
@@ -47,7 +47,7 @@ enum Known {
 async fn known(store: &Store, new: &NewJob) -> Result<Known> {
     let mut stale = None;
     if let Some(asked) = &new.idempotency {
-        let place = Place::idempotency(store.root(), &new.owner, &asked.key);
+        let place = DocumentPath::idempotency(store.root(), &new.owner, &asked.key);
         if let Some(record) = store.get(&place).await? {
             let kept = values::object(&record.fields);
             if kept.get("request_sha256") != Some(&asked.request_sha256.as_str().into()) {
@@ -82,7 +82,7 @@ async fn known(store: &Store, new: &NewJob) -> Result<Known> {
 /// The record that makes the key stand for this request.
 fn remember(store: &Store, key: Option<&Idempotency>, job: &Job, only: Only) -> Option<Write> {
     let asked = key?;
-    let place = Place::idempotency(store.root(), &job.owner, &asked.key);
+    let place = DocumentPath::idempotency(store.root(), &job.owner, &asked.key);
     let fields = record(&job.owner, asked, job);
     let mask = fields.keys().cloned().collect();
     Some(writes::update(&place, fields, mask, only))
@@ -129,7 +129,7 @@ pub(super) async fn record_callback(
     id: &JobId,
     callback: &Callback,
 ) -> Result<bool> {
-    let place = Place::callback(store.root(), id, &callback.intent);
+    let place = DocumentPath::callback(store.root(), id, &callback.intent);
     let fields = Fields::from([
         ("intent".into(), values::text(&callback.intent)),
         (
@@ -153,7 +153,7 @@ pub(super) async fn record_callback(
 
 pub(super) async fn callbacks(store: &Store, id: &JobId) -> Result<Vec<Callback>> {
     let scan = Scan {
-        under: Some(&Place::job(store.root(), id)),
+        under: Some(&DocumentPath::job(store.root(), id)),
         newest_first: true,
         ..Scan::over(CALLBACKS, "received_at")
     };

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json};
 
 use super::super::{LedgerError, Result, reading};
-use super::places::Place;
+use super::paths::DocumentPath;
 use super::store::Found;
 use super::values::{self, Fields};
 use super::writes::{Only, update};
@@ -154,7 +154,12 @@ pub(super) fn account(found: &Found) -> Result<Account> {
 /// The write that turns what was found into `after`: owner fields that differ and no others, so
 /// that what somebody else wrote survives, be it inside one of our maps. `before` is the job as
 /// it was read from there.
-pub(super) fn change(place: &Place, found: &Found, before: &Job, after: &Job) -> Result<Write> {
+pub(super) fn change(
+    place: &DocumentPath,
+    found: &Found,
+    before: &Job,
+    after: &Job,
+) -> Result<Write> {
     Ok(difference(found, before, after)?.into_write(place, Only::If(found.version)))
 }
 
@@ -169,7 +174,12 @@ fn difference(found: &Found, before: &Job, after: &Job) -> Result<Difference> {
 }
 
 /// The same for another round: its deadline too, and the request to cancel the last one goes.
-pub(super) fn new_round(place: &Place, found: &Found, before: &Job, after: &Job) -> Result<Write> {
+pub(super) fn new_round(
+    place: &DocumentPath,
+    found: &Found,
+    before: &Job,
+    after: &Job,
+) -> Result<Write> {
     let mut difference = difference(found, before, after)?;
     difference.set(&["deadline_at"], values::moment(after.deadline_at));
     if before.cancel_requested {
@@ -225,7 +235,7 @@ impl Difference {
         insert(&mut self.fields, path, value);
     }
 
-    pub(super) fn into_write(self, place: &Place, only: Only) -> Write {
+    pub(super) fn into_write(self, place: &DocumentPath, only: Only) -> Write {
         update(place, self.fields, self.mask, only)
     }
 }

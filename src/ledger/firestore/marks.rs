@@ -1,7 +1,7 @@
 //! Marks: documents that are written to see whether anything can be.
 
 use super::super::Result;
-use super::places::{MARKS, Place};
+use super::paths::{DocumentPath, MARKS};
 use super::store::{Scan, Store};
 use super::values::{self, Fields};
 use super::writes::{Only, delete, update};
@@ -12,7 +12,7 @@ use crate::job::Timestamp;
 const OLD: usize = 200;
 
 pub(super) async fn mark(store: &Store, name: &str, now: Timestamp) -> Result<()> {
-    let place = Place::mark(store.root(), name);
+    let place = DocumentPath::mark(store.root(), name);
     let fields = Fields::from([("at".to_owned(), values::moment(whole_micros(now)))]);
     // Nobody else writes it: a conflict cannot be, and would be no sign that nothing can be
     // written.
@@ -21,7 +21,7 @@ pub(super) async fn mark(store: &Store, name: &str, now: Timestamp) -> Result<()
 }
 
 pub(super) async fn unmark(store: &Store, name: &str) -> Result<()> {
-    let place = Place::mark(store.root(), name);
+    let place = DocumentPath::mark(store.root(), name);
     let commit = store.commit(vec![delete(&place, Only::Always)]).await;
     commit.map(drop)
 }
@@ -34,7 +34,7 @@ pub(super) async fn unmark_old(store: &Store, before: Timestamp) -> Result<()> {
     let old = store.scan(scan, OLD, |found| Some(found.id)).await?;
     let deletes: Vec<_> = old
         .iter()
-        .map(|name| delete(&Place::mark(store.root(), name), Only::Always))
+        .map(|name| delete(&DocumentPath::mark(store.root(), name), Only::Always))
         .collect();
     if deletes.is_empty() {
         return Ok(());

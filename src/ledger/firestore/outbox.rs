@@ -4,7 +4,7 @@ use gcloud_sdk::google::firestore::v1::Write;
 
 use super::super::{DueNotice, DuePlace, MOST_NOTICES, Result};
 use super::documents::{self, Difference};
-use super::places::{OUTBOX, Place};
+use super::paths::{DocumentPath, OUTBOX};
 use super::store::{Committed, Found, NAME, Scan, Store, Tries};
 use super::values;
 use super::writes::{self, Only};
@@ -12,12 +12,12 @@ use crate::clock::whole_micros;
 use crate::job::{JobId, Notification, Timestamp, notification::DeliveryState};
 
 pub(super) async fn load(store: &Store, id: &str) -> Result<Option<Notification>> {
-    let found = store.get(&Place::notice(store.root(), id)).await?;
+    let found = store.get(&DocumentPath::notice(store.root(), id)).await?;
     found.as_ref().map(documents::notice).transpose()
 }
 
 pub(super) fn create(store: &Store, notice: &Notification) -> Result<Write> {
-    let place = Place::notice(store.root(), &notice.id);
+    let place = DocumentPath::notice(store.root(), &notice.id);
     Ok(writes::create(&place, documents::of_notice(notice)?))
 }
 
@@ -32,7 +32,7 @@ pub(super) async fn due(
         // This one alone, as for jobs.
         fields: Some(&["next_at"]),
         after: after.map(|place| {
-            let document = Place::notice(store.root(), &place.id);
+            let document = DocumentPath::notice(store.root(), &place.id);
             (values::moment(place.at), document.name())
         }),
         ..Scan::over(OUTBOX, "next_at")
@@ -89,7 +89,7 @@ pub(super) async fn replan(
     seen: u32,
     at: Option<Timestamp>,
 ) -> Result<Option<Notification>> {
-    let place = Place::notice(store.root(), id);
+    let place = DocumentPath::notice(store.root(), id);
     let mut tries = Tries::default();
     loop {
         let Some(found) = store.get(&place).await? else {
@@ -117,7 +117,7 @@ pub(super) async fn replay(
     id: &str,
     now: Timestamp,
 ) -> Result<Option<Notification>> {
-    let place = Place::notice(store.root(), id);
+    let place = DocumentPath::notice(store.root(), id);
     let mut tries = Tries::default();
     loop {
         let Some(found) = store.get(&place).await? else {
@@ -148,7 +148,7 @@ pub(super) async fn record_delivery(
     next_at: Option<Timestamp>,
     error: Option<&str>,
 ) -> Result<()> {
-    let place = Place::notice(store.root(), id);
+    let place = DocumentPath::notice(store.root(), id);
     let next_at = next_at
         .filter(|_| state == DeliveryState::Pending)
         .map(whole_micros);

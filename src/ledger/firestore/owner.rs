@@ -12,7 +12,7 @@ use super::super::{Claimed, Commit, Held, LedgerError, Result, Settled, Settleme
 use super::accounts;
 use super::documents::{self, change};
 use super::outbox;
-use super::places::{JOBS, Place};
+use super::paths::{DocumentPath, JOBS};
 use super::store::{Committed, Found, Store, Tries};
 use super::values;
 use crate::clock::whole_micros;
@@ -25,7 +25,7 @@ use crate::job::{
 /// A job as read, and where from.
 #[derive(Debug)]
 pub(super) struct Read {
-    pub(super) place: Place,
+    pub(super) place: DocumentPath,
     pub(super) found: Found,
     pub(super) job: Job,
 }
@@ -38,7 +38,7 @@ impl Read {
 }
 
 pub(super) async fn load(store: &Store, id: &JobId) -> Result<Option<Read>> {
-    let place = Place::job(store.root(), id);
+    let place = DocumentPath::job(store.root(), id);
     let Some(found) = store.get(&place).await? else {
         return Ok(None);
     };

@@ -3,7 +3,7 @@
 use super::super::{Due, DuePlace, JobQuery, Result, Tally};
 use super::documents;
 use super::owner::load;
-use super::places::{JOBS, OUTBOX, Place};
+use super::paths::{DocumentPath, JOBS, OUTBOX};
 use super::store::{Committed, Scan, Store, Tries};
 use super::values;
 use crate::clock::whole_micros;
@@ -12,7 +12,7 @@ use crate::job::{Job, JobId, Kind, Owner, Stage, Status, Timestamp};
 
 pub(super) async fn list(store: &Store, query: &JobQuery) -> Result<Vec<Job>> {
     let after = query.after.as_ref().map(|token| {
-        let name = Place::job(store.root(), &token.id).name();
+        let name = DocumentPath::job(store.root(), &token.id).name();
         (values::moment(token.created_at), name)
     });
     let equal = [
@@ -71,7 +71,7 @@ pub(super) async fn due(
         // These two alone: a document that cannot be read is due like any other.
         fields: Some(&["next_visit_at", "wake.seq"]),
         after: after.map(|place| {
-            let document = Place::document(store.root(), JOBS, &place.id);
+            let document = DocumentPath::document(store.root(), JOBS, &place.id);
             (values::moment(place.at), document.name())
         }),
         ..Scan::over(JOBS, "next_visit_at")

@@ -3,7 +3,7 @@
 use super::super::{KeptSince, Result};
 use super::documents;
 use super::owner::load;
-use super::places::{JOBS, Place};
+use super::paths::{DocumentPath, JOBS};
 use super::store::{Committed, Scan, Store, Tries};
 use super::values;
 use crate::clock::whole_micros;
@@ -24,7 +24,7 @@ pub(super) async fn kept(
         at_most: Some(values::moment(before)),
         fields: Some(fields),
         after: after.map(|after| {
-            let name = Place::job(store.root(), &after.id).name();
+            let name = DocumentPath::job(store.root(), &after.id).name();
             (values::moment(after.since), name)
         }),
         ..Scan::over(JOBS, order)

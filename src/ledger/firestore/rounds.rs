@@ -5,7 +5,7 @@ use gcloud_sdk::google::firestore::v1::Write;
 use super::super::{Deleted, Result, Retried};
 use super::documents::new_round;
 use super::owner::load;
-use super::places::{CALLBACKS, JOBS, OUTBOX};
+use super::paths::{CALLBACKS, JOBS, OUTBOX};
 use super::store::{Committed, NAME, Scan, Store, Tries};
 use super::writes::{Only, delete as removal, delete_named};
 use super::{outbox, unreadable};

@@ -18,7 +18,7 @@ use gcloud_sdk::tonic::{Code, ConnectError, Request, Status};
 use rand::RngExt as _;
 
 use super::super::{LedgerError, Result};
-use super::places::{JOBS, Place, id_of};
+use super::paths::{DocumentPath, JOBS, id_of};
 use super::values::{self, Fields};
 use super::writes::Version;
 use crate::job::Timestamp;
@@ -77,7 +77,7 @@ pub(super) enum Committed {
 #[derive(Debug, Clone)]
 pub(super) struct Scan<'a> {
     /// The document that the collection lies under; none for one at the top.
-    pub(super) under: Option<&'a Place>,
+    pub(super) under: Option<&'a DocumentPath>,
     pub(super) collection: &'static str,
     pub(super) equal: Vec<(&'static str, Value)>,
     /// Bounds of the ordering field.
@@ -139,7 +139,7 @@ impl Store {
         self.limited(self.db.ping()).await
     }
 
-    pub(super) async fn get(&self, place: &Place) -> Result<Option<Found>> {
+    pub(super) async fn get(&self, place: &DocumentPath) -> Result<Option<Found>> {
         let read = self
             .db
             .fluent()
@@ -151,7 +151,7 @@ impl Store {
     }
 
     /// Whether there is such a document.
-    pub(super) async fn has(&self, place: &Place) -> Result<bool> {
+    pub(super) async fn has(&self, place: &DocumentPath) -> Result<bool> {
         Ok(self.get(place).await?.is_some())
     }
 

@@ -13,7 +13,7 @@ use strum::IntoEnumIterator as _;
 use super::super::{Burial, LedgerError, Result, reading};
 use super::accounts;
 use super::documents::{self, Difference};
-use super::places::{JOBS, OUTBOX, Place, UNREADABLE};
+use super::paths::{DocumentPath, JOBS, OUTBOX, UNREADABLE};
 use super::store::{Committed, Found, Store, Tries};
 use super::values::{self, Fields};
 use super::writes::{Only, Version, delete, update};
@@ -28,7 +28,7 @@ pub(super) async fn bury(
     patience: Duration,
 ) -> Result<Burial> {
     let now = whole_micros(now);
-    let place = Place::job(store.root(), id);
+    let place = DocumentPath::job(store.root(), id);
     let mut tries = Tries::default();
     loop {
         let Some(found) = store.get(&place).await? else {
@@ -71,7 +71,7 @@ pub(super) async fn bury_notice(
     patience: Duration,
 ) -> Result<Burial> {
     let now = whole_micros(now);
-    let place = Place::notice(store.root(), id);
+    let place = DocumentPath::notice(store.root(), id);
     let mut tries = Tries::default();
     loop {
         let Some(found) = store.get(&place).await? else {
@@ -107,7 +107,7 @@ pub(super) async fn bury_notice(
 
 /// The write that removes what was noted of a document.
 pub(super) fn removal(store: &Store, collection: &str, id: &str) -> Write {
-    let place = Place::document(store.root(), UNREADABLE, &name(collection, id));
+    let place = DocumentPath::document(store.root(), UNREADABLE, &name(collection, id));
     delete(&place, Only::Always)
 }
 
@@ -134,7 +134,7 @@ const NOTICE_END: [&str; 2] = ["state", "next_at"];
 
 /// What is noted of a document.
 struct Note {
-    place: Place,
+    place: DocumentPath,
     there: Option<Found>,
     /// Since when it has been as it is now, if that is noted.
     since: Option<Timestamp>,
@@ -142,7 +142,7 @@ struct Note {
 
 impl Note {
     async fn of(store: &Store, collection: &str, found: &Found) -> Result<Self> {
-        let place = Place::document(store.root(), UNREADABLE, &name(collection, &found.id));
+        let place = DocumentPath::document(store.root(), UNREADABLE, &name(collection, &found.id));
         let there = store.get(&place).await?;
         let since = there
             .as_ref()

@@ -7,7 +7,7 @@ use gcloud_sdk::google::firestore::v1::write::Operation;
 use gcloud_sdk::google::firestore::v1::{Document, DocumentMask, Precondition, Write};
 use gcloud_sdk::prost_types;
 
-use super::places::Place;
+use super::paths::DocumentPath;
 use super::values::{self, Fields};
 
 /// Stands for a document's very state: a write that names it fails once anybody wrote.
@@ -38,17 +38,17 @@ impl Only {
 }
 
 /// Writes a whole new document.
-pub(super) fn create(place: &Place, fields: Fields) -> Write {
+pub(super) fn create(place: &DocumentPath, fields: Fields) -> Write {
     write(place, fields, None, Only::IfAbsent)
 }
 
 /// Writes the fields named by `mask` and no others; a field that is named and not there is
 /// removed.
-pub(super) fn update(place: &Place, fields: Fields, mask: Vec<String>, only: Only) -> Write {
+pub(super) fn update(place: &DocumentPath, fields: Fields, mask: Vec<String>, only: Only) -> Write {
     write(place, fields, Some(mask), only)
 }
 
-fn write(place: &Place, fields: Fields, mask: Option<Vec<String>>, only: Only) -> Write {
+fn write(place: &DocumentPath, fields: Fields, mask: Option<Vec<String>>, only: Only) -> Write {
     Write {
         update_mask: mask.map(|field_paths| DocumentMask { field_paths }),
         current_document: only.precondition(),
@@ -62,7 +62,7 @@ fn write(place: &Place, fields: Fields, mask: Option<Vec<String>>, only: Only) -
 }
 
 /// Adds to whole-number fields, wherever they stand at that moment.
-pub(super) fn increment(place: &Place, by: &[(&str, i64)], only: Only) -> Write {
+pub(super) fn increment(place: &DocumentPath, by: &[(&str, i64)], only: Only) -> Write {
     let transforms = by.iter().map(|(field, n)| FieldTransform {
         field_path: (*field).to_owned(),
         transform_type: Some(TransformType::Increment(values::integer(*n))),
@@ -75,7 +75,7 @@ pub(super) fn increment(place: &Place, by: &[(&str, i64)], only: Only) -> Write 
 }
 
 /// Removes a document; one that is not there is no error, unless `only` says so.
-pub(super) fn delete(place: &Place, only: Only) -> Write {
+pub(super) fn delete(place: &DocumentPath, only: Only) -> Write {
     delete_named(place.name(), only)
 }
 

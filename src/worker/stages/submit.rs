@@ -7,7 +7,7 @@ use url::Url;
 use super::super::context::Context;
 use super::super::failures::{provider_said, quoting};
 use super::super::halt::{Halt, Step};
-use super::super::limiter::Admission;
+use super::super::limiter::Turn;
 use super::super::patience::Patience;
 use super::evidence::{Evidence, evidence};
 use super::unanswered::{submitted, unknown, unresolved};
@@ -106,11 +106,11 @@ async fn pay(context: &Context<'_>, inputs: &ProviderInputs) -> Result<Step, Hal
         callback: context.services.callbacks.address(&job.id, &id),
     };
     let slot = match context.worker.admit().await? {
-        Admission::Now(slot) => slot,
-        Admission::Full => {
+        Turn::Now(slot) => slot,
+        Turn::Full => {
             return Ok(queue_up(context, context.settings().busy_pause));
         }
-        Admission::Later(wait) => return Ok(queue_up(context, wait)),
+        Turn::Later(wait) => return Ok(queue_up(context, wait)),
     };
     if let Some(reason) = context.stop.reason() {
         return Err(Halt::Stopped(reason));

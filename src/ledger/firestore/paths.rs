@@ -14,15 +14,15 @@ pub(super) const IDEMPOTENCY: &str = "idempotency";
 pub(super) const MARKS: &str = "marks";
 pub(super) const UNREADABLE: &str = "unreadable";
 
-/// A document's place: everything that its name is made of.
+/// Everything that the name of a document is made of.
 #[derive(Debug, Clone)]
-pub(super) struct Place {
+pub(super) struct DocumentPath {
     pub(super) parent: String,
     pub(super) collection: &'static str,
     pub(super) id: String,
 }
 
-impl Place {
+impl DocumentPath {
     fn at(parent: &str, collection: &'static str, id: &str) -> Self {
         Self {
             parent: parent.to_owned(),
@@ -127,7 +127,8 @@ mod tests {
 
     #[test]
     fn keys_of_two_owners_never_meet() {
-        let place = |owner: &str, key| Place::idempotency("r", &owner.parse().unwrap(), key).id;
+        let place =
+            |owner: &str, key| DocumentPath::idempotency("r", &owner.parse().unwrap(), key).id;
         assert_ne!(place("a", "b"), place("ab", ""));
         assert_ne!(place("1", "1:a"), place("11", ":a"));
     }
