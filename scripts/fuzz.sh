@@ -59,11 +59,11 @@ EOF
 }
 
 build() {
-    local flags="-Cpasses=sancov-module -Clink-dead-code"
-    local option
+    local flags=-Cpasses=sancov-module option
     for option in level=4 inline-8bit-counters pc-table trace-compares; do
         flags+=" -Cllvm-args=-sanitizer-coverage-$option"
     done
+    flags+=" -Clink-dead-code"
     kind=system
     if [[ ${FILMLAB_FUZZ_FFMPEG:-deployed} == deployed ]]; then
         if FFMPEG_DIR=$(instrumented); then

@@ -22,15 +22,17 @@ SOUND = {
     *("aac", "aac_latm", "mp2", "mp3", "opus", "vorbis", "flac", "ac3", "eac3", "dts", "truehd"),
     *("alac", "amr_nb", "amr_wb", "adpcm_ima_wav", "adpcm_ima_qt", "adpcm_ms", "pcm_bluray"),
 }
-# Marks of encrypted tracks.
+# Marks of encrypted tracks: as ffprobe names them, and in the headers, where it looks behind them.
 ENCRYPTED = {"encv", "enca", "drmi", "drms", "drmt"}
+SEALS = (b"encv", b"enca", b"tenc", b"pssh")
 # The program's limits (docs/media.md).
 LONGEST, STREAMS, PIXELS, FASTEST, BYTES = 1800.0, 32, 8192 * 4608, 1000, 8 << 30
 # Documented exit statuses: done, the input's fault. All others are ours.
 DONE, INPUT = 0, 65
 
-# The least likeness of a frame: grain at the profile's quality has 0.93.
-LIKE = 0.88
+# The least likeness of a frame: grain at the profile's quality has 0.93, and pixels that are made
+# square lose more.
+LIKE = 0.85
 # Half a frame at 60/s, and what timescales of containers round away.
 MOMENT = 0.010
 
@@ -96,12 +98,22 @@ class Source:
         index = stream["index"]
         if index not in self._sounds:
             rate = int(stream.get("sample_rate") or 0)
-            self._sounds[index] = self.reference.sound(self.path, index, rate)
+            sound = self.reference.sound(self.path, index, rate)
+            if stream.get("codec_name", "").startswith("amr"):
+                # Of several frames in a packet ffmpeg decodes the first alone.
+                sound.seconds = float(stream.get("duration") or sound.seconds)
+            self._sounds[index] = sound
         return self._sounds[index]
 
     def plays(self) -> bool:
         """Whether ffmpeg gets a moving picture out of it."""
         return any(len(self.picture(stream).times) > 1 for stream in self.video)
+
+    def sealed(self) -> bool:
+        """Whether its first megabyte has headers of encryption."""
+        with open(self.path, "rb") as file:
+            head = file.read(1 << 20)
+        return any(seal in head for seal in SEALS)
 
     def summary(self) -> dict:
         """For the report."""
@@ -131,7 +143,7 @@ def justified(code: str, source: Source) -> str | None:
     if code in ("not_a_video", "no_video_stream", "unsupported_format") and not source.plays():
         return "ffmpeg decodes one picture"
     if code == "unsupported_codec":
-        if tags & ENCRYPTED:
+        if tags & ENCRYPTED or source.sealed():
             return "it is encrypted"
         if any(s.get("codec_name") not in VIDEO for s in video):
             return "this picture is not taken"
@@ -245,7 +257,8 @@ class Judge:
         if stream is None:
             return
         picture = source.picture(stream)
-        if not picture.times or source.damaged(stream):
+        # How long a single frame stands is what the header says.
+        if len(picture.times) < 2 or source.damaged(stream):
             return
         track = self._track(probe, source)
         zero, end = picture.times[0], picture.end
@@ -304,7 +317,7 @@ class Judge:
         held = min(table.length(out), shown) + (ours.times[0] if ours.times else 0.0)
         if ours.times and held > ours.end:
             ours.last = held - ours.times[-1]
-        if complaints:
+        if complaints and not source.complaints:
             differences["frames"] = f"the result is damaged: {complaints[:120]}"
         track = self._track(report["source"], source)
         heard = source.sound(track) if track is not None else Sound()
@@ -415,7 +428,7 @@ class Judge:
         if plan.get("tone_map"):
             return None, "HDR becomes standard range"
         size = ours.size[:2]
-        if min(size) < 16:
+        if min(size) < 48:
             return None, "too small to compare"
         count = len(ours.times)
         places = sorted({round((n + 0.5) * count / MOMENTS - 0.5) for n in range(MOMENTS)})
@@ -430,14 +443,16 @@ class Judge:
             pairs.append((at, nearest))
         # One still each: two of ours never come of one of theirs, nor the other way round.
         pairs = list({theirs: (ours, theirs) for ours, theirs in pairs}.values())
-        before, chain = undo(report, stream, theirs, size)
+        before, first, chain = undo(report, stream, theirs, size)
         name = os.path.join(self.folder, f"{os.getpid()}-{id(row)}")
         files = [name + ".ours", name + ".theirs"]
         try:
             mine = [at for at, _ in pairs]
-            self.reference.stills(out, 0, mine, "format=yuv420p", size, [], files[0])
+            self.reference.stills(out, 0, mine, ("", "format=yuv420p"), size, [], files[0])
+            wanted = [at for _, at in pairs]
+            filters = (first, chain)
             self.reference.stills(
-                source.path, stream["index"], [at for _, at in pairs], chain, size, before, files[1]
+                source.path, stream["index"], wanted, filters, size, before, files[1]
             )
             return self.reference.likeness(*files, size), None
         finally:
@@ -454,13 +469,15 @@ def turn(stream: dict) -> int:
     return 0
 
 
-def undo(report: dict, stream: dict, theirs: Picture, size) -> tuple[list[str], str]:
-    """What ffmpeg is told so that it does by hand what filmlab does by itself."""
+def undo(report: dict, stream: dict, theirs: Picture, size) -> tuple[list[str], str, str]:
+    """What ffmpeg is told so that it does by hand what filmlab does by itself: for the decoder,
+    before a frame is picked, and after that."""
     said, plan = report["source"]["video"], report["plan"]["video"]
     chain, before = [], []
-    if plan.get("deinterlace", "off") == "auto" and plan["action"] == "encode":
+    first = ""
+    if theirs.interlaced and plan.get("deinterlace", "off") == "auto":
         # By the frames' own flags: progressive ones pass.
-        chain.append("bwdif=mode=send_frame:deint=interlaced")
+        first = "bwdif=mode=send_frame:deint=interlaced"
     form = stream.get("pix_fmt") or ""
     codec = stream.get("codec_name")
     tagged = (stream.get("tags") or {}).get("alpha_mode") == "1"
@@ -487,7 +504,7 @@ def undo(report: dict, stream: dict, theirs: Picture, size) -> tuple[list[str], 
     else:
         chain.append(f"scale={width}:{height}:out_range=tv")
     chain.append("format=yuv420p")
-    return before, ",".join(chain)
+    return before, first, ",".join(chain)
 
 
 def as_json(row: Row) -> dict:

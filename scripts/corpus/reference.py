@@ -139,11 +139,11 @@ class Reference:
             sound.mean = -120.0 if said[1] == "-inf" else float(said[1])
         return sound
 
-    def stills(self, path: str, index: int, times: list[float], chain: str, size, before, out: str):
+    def stills(self, path: str, index: int, times: list[float], chain, size, before, out: str):
         """Writes the frames that stand at these times, of one size, one behind the other."""
         # By time and not by number: a size that changes begins the filters anew.
         wanted = "+".join(f"lt(abs(t-{at:.6f})\\,0.0006)" for at in times)
-        filters = [f"select={wanted}"] + ([chain] if chain else [])
+        filters = [part for part in (chain[0], f"select={wanted}", chain[1]) if part]
         run(
             ["ffmpeg", "-nostdin", "-v", "error", "-y", *before, "-copyts", "-i", path]
             + ["-map", f"0:{index}", "-vf", ",".join(filters), "-fps_mode", "passthrough"]

@@ -18,6 +18,7 @@
 //! Objects stay on the thread that made them.
 #![allow(unsafe_code)]
 
+mod amr;
 mod codec;
 mod components;
 mod decode;

@@ -187,7 +187,8 @@ pub fn plan(request: &PlanRequest<'_>) -> Result<Plan, MediaError> {
         ));
     }
     let (width, height) = output_size(video, request.profile.video.max_height);
-    if u64::from(width) * u64::from(height) > request.limits.max_pixels {
+    let pixels = u64::from(width) * u64::from(height);
+    if pixels > request.limits.max_pixels || width.max(height) > LONGEST_SIDE {
         return Err(MediaError::new(
             MediaCode::TooManyPixels,
             format!("the result would have {width}×{height} pixels"),
@@ -216,6 +217,9 @@ pub fn plan(request: &PlanRequest<'_>) -> Result<Plan, MediaError> {
         watermarks,
     })
 }
+
+/// What x264 takes; level 6.2, the highest there is, stops near it.
+const LONGEST_SIDE: u32 = 16_384;
 
 /// What is faster is thinned out to this where the profile has no cap: screens show no
 /// more, and phones record no more.

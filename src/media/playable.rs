@@ -5,6 +5,8 @@ use super::probe::VideoInfo;
 /// Macroblocks of the largest frame of level 5.2, the highest that hardware
 /// decoders of the last ten years share; 4096×2304 is 36,864.
 const LEVEL_52_MACROBLOCKS: u64 = 36_864;
+/// And of its longer side: the root of eight times that number, as the standard says.
+const LEVEL_52_SIDE: u64 = 543;
 
 /// Why an H.264 stream does not play everywhere, if that is so.
 pub(crate) fn obstacle(video: &VideoInfo) -> Option<String> {
@@ -22,13 +24,11 @@ pub(crate) fn obstacle(video: &VideoInfo) -> Option<String> {
     if video.pixel_format != "yuv420p" && video.pixel_format != "yuvj420p" {
         return Some(format!("H.264 in {}", video.pixel_format));
     }
-    let blocks = u64::from(video.width.div_ceil(16)) * u64::from(video.height.div_ceil(16));
-    // Larger pictures need higher levels; smaller ones only claim them.
-    let most = if blocks <= LEVEL_52_MACROBLOCKS {
-        52
-    } else {
-        62
-    };
+    let sides = [video.width, video.height].map(|side| u64::from(side.div_ceil(16)));
+    let fits = sides.iter().product::<u64>() <= LEVEL_52_MACROBLOCKS
+        && sides.iter().all(|side| *side <= LEVEL_52_SIDE);
+    // Larger and longer pictures need higher levels; smaller ones only claim them.
+    let most = if fits { 52 } else { 62 };
     let level = video.level.filter(|level| *level > most)?;
     Some(format!(
         "H.264 of level {}.{}, {}.{} is the most for {}×{}",

@@ -1,10 +1,12 @@
 //! Decoding, by decoders from a fixed list only.
 
+use std::collections::VecDeque;
 use std::ffi::CString;
 use std::os::raw::c_int;
 
 use ffmpeg_next::ffi;
 
+use super::amr;
 use super::codec::CodecParams;
 use super::error::{AvError, check};
 use super::frame::Frame;
@@ -43,6 +45,10 @@ impl Received {
 /// Owns a decoding `AVCodecContext`.
 pub(crate) struct Decoder {
     context: *mut ffi::AVCodecContext,
+    /// Of AMR, whose packets hold several frames.
+    splits: Option<&'static [(usize, bool); 16]>,
+    /// The other frames of the packet that it was given.
+    waiting: VecDeque<Packet>,
 }
 
 impl Decoder {
@@ -69,7 +75,11 @@ impl Decoder {
             if context.is_null() {
                 return Err(AvError::memory("avcodec_alloc_context3"));
             }
-            let decoder = Self { context };
+            let decoder = Self {
+                context,
+                splits: amr::of_decoder(name),
+                waiting: VecDeque::new(),
+            };
             if let Some(params) = params {
                 check(
                     ffi::avcodec_parameters_to_context(context, params.as_ptr()),
@@ -97,6 +107,37 @@ impl Decoder {
     /// The caller drains with [`Decoder::receive`] after every call, so the
     /// decoder never has to refuse input.
     pub(crate) fn send(&mut self, packet: Option<&Packet>) -> Result<(), AvError> {
+        self.waiting.clear();
+        if let (Some(table), Some(packet)) = (self.splits, packet) {
+            let frames = amr::frames(table, packet.bytes());
+            if !frames.is_empty() {
+                return self.send_frames(packet, &frames);
+            }
+        }
+        self.give(packet)
+    }
+
+    /// Gives it the first of several frames; [`Decoder::receive`] goes on with the others. One
+    /// that is silence is left out, and the next one's time says so.
+    fn send_frames(&mut self, packet: &Packet, frames: &[Option<&[u8]>]) -> Result<(), AvError> {
+        let count = i64::try_from(frames.len()).unwrap_or(1);
+        let step = packet.duration() / count;
+        for (number, frame) in (0..).zip(frames) {
+            let Some(bytes) = frame else { continue };
+            let mut part = Packet::from_bytes(bytes)?;
+            if let Some(pts) = packet.pts().filter(|_| number == 0 || step > 0) {
+                part.set_pts(pts.saturating_add(step * number));
+            }
+            part.set_duration(step);
+            self.waiting.push_back(part);
+        }
+        match self.waiting.pop_front() {
+            Some(first) => self.give(Some(&first)),
+            None => Ok(()),
+        }
+    }
+
+    fn give(&mut self, packet: Option<&Packet>) -> Result<(), AvError> {
         let pointer = packet.map_or(std::ptr::null_mut(), Packet::as_ptr);
         // SAFETY: an open context; the packet is only read and referenced.
         let code = unsafe { ffi::avcodec_send_packet(self.context, pointer) };
@@ -108,13 +149,22 @@ impl Decoder {
     }
 
     pub(crate) fn receive(&mut self, frame: &mut Frame) -> Result<Received, AvError> {
-        // SAFETY: an open context and a valid frame, which the call empties first.
-        let code = unsafe { ffi::avcodec_receive_frame(self.context, frame.as_ptr()) };
-        Received::from_code(code, "avcodec_receive_frame")
+        loop {
+            // SAFETY: an open context and a valid frame, which the call empties first.
+            let code = unsafe { ffi::avcodec_receive_frame(self.context, frame.as_ptr()) };
+            match Received::from_code(code, "avcodec_receive_frame")? {
+                Received::Again => match self.waiting.pop_front() {
+                    Some(next) => self.give(Some(&next))?,
+                    None => return Ok(Received::Again),
+                },
+                received => return Ok(received),
+            }
+        }
     }
 
     /// Forgets everything buffered; used after a seek.
     pub(crate) fn flush(&mut self) {
+        self.waiting.clear();
         // SAFETY: an open context.
         unsafe { ffi::avcodec_flush_buffers(self.context) };
     }
