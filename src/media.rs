@@ -41,12 +41,13 @@ pub use picture::{PictureProbe, probe_picture};
 pub use plan::{AudioFrom, AudioPlan, Force, Plan, PlanRequest, VideoPlan, plan};
 pub use probe::{
     AudioInfo, AudioTrack, ColorInfo, ContainerInfo, OtherStreams, Probe, UnusedAudio, VideoInfo,
-    probe,
+    probe, probe_track,
 };
 pub use profile::{AudioSettings, Background, Deinterlace, Preset, Profile, VideoSettings};
 pub use render::{Damage, Event, PosterInfo, PosterTo, Progress, Render, Report, Timings, render};
 pub use verify::{
-    AudioExpectation, Checks, DecodeDepth, Expectation, Shape, Verified, is_audible, verify,
+    AudioExpectation, Checks, DecodeDepth, Expectation, Shape, Verified, is_audible,
+    is_track_audible, verify,
 };
 pub use watermark::{Anchor, Length, LengthError, MAX_LAYERS, Placement, Rectangle, Watermark};
 

@@ -1,5 +1,6 @@
 """Further inputs of `make.sh`: tracks, crops, words. Run by it."""
 import os
+import random
 import struct
 import subprocess
 
@@ -90,3 +91,21 @@ ff("-f", "lavfi", "-i", "testsrc2=s=96x54:r=5:d=1", "-f", "apng", "-plays", "0",
 ff("-f", "lavfi", "-i", "testsrc2=s=96x54:r=5:d=1", "-c:v", "libwebp_anim", "animation.webp")
 open("photo.heic", "wb").write(struct.pack(">I4s4sI4s4s", 24, b"ftyp", b"heic", 0, b"mif1", b"heic") + bytes(64))
 open("photo.avif", "wb").write(struct.pack(">I4s4sI4s4s", 24, b"ftyp", b"avif", 0, b"mif1", b"avif") + bytes(64))
+
+# What camcorders, editing programs, discs and old phones write: DV, DNxHD, TrueHD, AMR.
+PCM = ["-c:a", "pcm_s16le", "-ar", "48000", "-ac", "2"]
+PAL = ["-t", "0.8", "-vf", "scale=720:576,setdar=4/3", "-c:v", "dvvideo", "-pix_fmt", "yuv420p", "-r", "25"]
+ff("-i", B, *PAL, *PCM, "avi-dv-pcm.avi")
+ff("-i", B, *PAL, *PCM, "mov-dv-pcm.mov")
+HD = ["-t", "0.4", "-vf", "scale=1280:720", "-r", "25", "-c:v", "dnxhd", "-b:v", "60M", "-pix_fmt", "yuv422p"]
+ff("-i", B, *HD, *PCM, "mov-dnxhd-pcm.mov")
+ff("-i", B, "-c:v", "dnxhd", "-profile:v", "dnxhr_sq", "-pix_fmt", "yuv422p", *PCM, "mov-dnxhr-pcm.mov")
+TRUEHD = ["-c:v", "copy", "-c:a", "truehd", "-strict", "-2", "-ar", "48000", "-ac", "2"]
+ff("-i", B, *TRUEHD, "mkv-truehd.mkv")
+ff("-i", B, *TRUEHD, "ts-truehd.ts")
+# There is no encoder of AMR here: frames of its best mode whose bits are chance are noise.
+chance = random.Random(int(os.environ["SEED"]))
+for name, magic, head, size in (("nb", b"#!AMR\n", 0x3C, 31), ("wb", b"#!AMR-WB\n", 0x44, 60)):
+    with open(D + name, "wb") as sound:
+        sound.write(magic + b"".join(bytes([head]) + chance.randbytes(size) for _ in range(50 * T)))
+    ff("-i", B, "-f", "amr", "-i", D + name, "-map", "0:v", "-map", "1:a", "-c", "copy", f"3gp-amr-{name}.3gp")

@@ -90,6 +90,7 @@ fn work(task: &Task, cancel: &Cancel) -> Result<Report, Failure> {
         audio_source: None,
         main_is_silent: false,
         audio_track: task.audio_track.clone(),
+        source_track: None,
         profile: task.profile.clone(),
         watermarks: task.watermarks.clone(),
         poster: poster

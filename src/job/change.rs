@@ -374,6 +374,7 @@ pub(super) mod tests {
             source: Source {
                 video: "sources/u1/v.mp4".parse().unwrap(),
                 image: None,
+                audio_track: None,
             },
             output: Output::default(),
             notify: Notify::default(),

@@ -125,6 +125,10 @@ pub struct Source {
     pub video: MediaRef,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<MediaRef>,
+    /// Which of the video's tracks of sound is put into the result: its number, from 1, or its
+    /// language; absent: what the provider returns, or the first that can be used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audio_track: Option<String>,
 }
 
 /// How the result is to be made.

@@ -175,6 +175,7 @@ pub fn pass(bytes: &[u8]) {
         main: Arc::clone(&input),
         before: (how & 4 != 0).then(|| Arc::clone(&input)),
         audio_track: None,
+        source_track: None,
         audio_source: (how & 8 != 0).then_some(input),
         profile,
         main_is_silent: how & 8 != 0,

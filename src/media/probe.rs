@@ -9,7 +9,7 @@ mod tracks;
 
 pub(crate) use describe::{display_size, frame_rate};
 pub use info::{AudioInfo, ColorInfo, ContainerInfo, OtherStreams, Probe, UnusedAudio, VideoInfo};
-pub(crate) use layout::{Crop, Ending};
+pub(crate) use layout::{Crop, Ending, PictureLength};
 pub use tracks::AudioTrack;
 pub(crate) use tracks::Choice;
 
@@ -38,6 +38,22 @@ pub fn probe(input: &dyn Input, limits: &Limits, cancel: &Cancel) -> Result<Prob
     super::shielded(|| {
         let guard = Guard::new(cancel, limits);
         open(input, limits, &guard).map(|opened| opened.probe)
+    })
+}
+
+/// As [`probe()`], with a certain track of sound, which must be there.
+///
+/// # Errors
+/// Those of [`probe()`].
+pub fn probe_track(
+    input: &dyn Input,
+    track: Option<&AudioTrack>,
+    limits: &Limits,
+    cancel: &Cancel,
+) -> Result<Probe, MediaError> {
+    super::shielded(|| {
+        let guard = Guard::new(cancel, limits);
+        open_as("open", input, &Choice::of(track), limits, &guard).map(|opened| opened.probe)
     })
 }
 
@@ -184,8 +200,15 @@ fn open_inner(
     let counted = is_mp4 && video.frames > 0;
     let empty = |stream: &StreamInfo| counted && stream.frames == 0;
     let sound = tracks::sound(&demuxer, &streams, &encrypted, &empty, choice)?;
+    let first_size = [video.width, video.height];
+    if let Some((width, height)) = choice.size {
+        (video.width, video.height) = (width, height);
+    }
+    let begins_with = Some(first_size).filter(|first| *first != [video.width, video.height]);
     let crop = track_of(&video, Kind::Video, TrackKind::Video)
         .and_then(|track| track.crop)
+        // The container's numbers are about the size it begins with.
+        .filter(|_| begins_with.is_none())
         .filter(|crop| crop.left + crop.width <= video.width)
         .filter(|crop| crop.top + crop.height <= video.height);
     if let Some(aspect) = crop.and_then(|crop| crop.sample_aspect) {
@@ -231,6 +254,7 @@ fn open_inner(
         unused_audio: sound.unused,
         counted,
         crop,
+        begins_with,
         bytes,
         faststart: layout.index_first,
     });

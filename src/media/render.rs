@@ -1,6 +1,7 @@
 //! The one pass: decode once, lay the watermark on, encode, choose a poster,
 //! write a file that starts fast, verify it, publish it.
 
+mod alpha;
 mod duplication;
 mod graph;
 mod join;
@@ -12,6 +13,7 @@ mod remux;
 mod report;
 mod seam;
 mod sink;
+mod sizes;
 mod sound;
 mod track;
 mod transcode;
@@ -55,6 +57,9 @@ pub struct Render {
     pub before: Option<Arc<dyn Input>>,
     /// The track of sound to take of `main`; else the first that can be used.
     pub audio_track: Option<AudioTrack>,
+    /// The same of `audio_source` and of `before`. Named, the sound of `audio_source` goes before
+    /// that of `main`, which [`Render::main_is_silent`] says.
+    pub source_track: Option<AudioTrack>,
     /// The user's source: its sound is put back when `main` has none.
     pub audio_source: Option<Arc<dyn Input>>,
     /// Encoding settings.
@@ -134,7 +139,7 @@ fn run(
     let mut force = render.force;
     let mut choice = Choice {
         audio_track: render.audio_track.clone(),
-        silent: Vec::new(),
+        ..Choice::default()
     };
     let done = loop {
         // Picture and sound are encoded after all at most once each.
@@ -150,6 +155,17 @@ fn run(
             // Another track may do, or the source's; each is tried once.
             Err(Setback::NoSound(stream)) if !choice.silent.contains(&stream) => {
                 choice.silent.push(stream);
+            }
+            // Known from here on, whichever it is.
+            Err(Setback::AnotherSize(planned)) if choice.size.is_none() => {
+                let main = render.main.as_ref();
+                match sizes::longest(main, &choice, &render.limits, render.threads, guard) {
+                    Ok(longest) => choice.size = Some(longest.unwrap_or(planned)),
+                    Err(error) => break Err(error.into()),
+                }
+            }
+            Err(Setback::NoSourceSound) if !choice.source_is_silent => {
+                choice.source_is_silent = true;
             }
             done => break done,
         }
@@ -217,8 +233,12 @@ pub(crate) enum Setback {
     CannotCopy(&'static str),
     /// This stream of the main input was announced as sound, and nothing came on it.
     NoSound(usize),
-    /// The same of the sound.
+    /// The same of the source whose sound was to be put back.
+    NoSourceSound,
+    /// The picture may be copied, and the sound has to be encoded, for this reason.
     CannotCopySound(&'static str),
+    /// A size that is not this one, which the plan was made for, is shown longer.
+    AnotherSize((u32, u32)),
 }
 
 impl From<MediaError> for Setback {
@@ -235,11 +255,19 @@ impl Setback {
                 MediaCode::Internal,
                 format!("encoding was no way out either: {reason}"),
             ),
+            Self::NoSourceSound => MediaError::new(
+                MediaCode::DamagedMedia,
+                "the source's sound is announced, and nothing comes",
+            ),
             Self::NoSound(stream) => MediaError::new(
                 MediaCode::DamagedMedia,
                 "sound is announced, and nothing comes",
             )
             .on_stream(stream),
+            Self::AnotherSize((width, height)) => MediaError::new(
+                MediaCode::Internal,
+                format!("it was known that {width}×{height} is shown longest"),
+            ),
         }
     }
 }
@@ -290,8 +318,7 @@ fn attempt(
     let process_ms = elapsed(processing);
 
     let verifying = Instant::now();
-    let codec = &probe.require_video()?.codec;
-    let verified = match check(output, &plan, &outcome, codec, render, guard) {
+    let verified = match check(output, &plan, &outcome, &probe, render, guard) {
         Ok(verified) => verified,
         // Copied as it came: an encoder can make something whole of it.
         Err(error) if copying => {
@@ -364,7 +391,7 @@ fn check(
     output: &dyn Output,
     plan: &Plan,
     outcome: &Outcome,
-    codec: &str,
+    source: &Probe,
     render: &Render,
     guard: &Arc<Guard>,
 ) -> Result<Verified, MediaError> {
@@ -374,7 +401,7 @@ fn check(
     require_lively(outcome.looked, most).map_err(|error| error.at("decode"))?;
     let (width, height, codec) = match &plan.video {
         VideoPlan::Encode { width, height, .. } => (Some(*width), Some(*height), "h264"),
-        VideoPlan::Copy { .. } => (None, None, codec),
+        VideoPlan::Copy { .. } => (None, None, source.require_video()?.codec.as_str()),
     };
     let expectation = Expectation {
         frames: Some((outcome.frames, 0)),
@@ -382,13 +409,20 @@ fn check(
         width,
         height,
         audio: match plan.audio {
-            AudioPlan::None { .. } => AudioExpectation::Absent,
+            AudioPlan::None { .. } => {
+                // Of a track of digital silence nobody misses anything.
+                if !render.main_is_silent {
+                    source.require_reasons_for_silence()?;
+                }
+                AudioExpectation::Absent
+            }
             _ => AudioExpectation::Required,
         },
         video_codec: Some(codec.to_owned()),
         audio_codec: Some("aac".to_owned()),
         audible: outcome.heard,
         playable: true,
+        own: true,
         depth: checks.depth(),
         ..Expectation::default()
     };

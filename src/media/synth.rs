@@ -232,13 +232,14 @@ fn run(
         ahead: AHEAD,
         name: input.describe(),
         sounds: 0,
+        planned_size: None,
     };
     pass.read_all(&mut |_, _| {}).map_err(Setback::into_error)?;
     if extra_seconds > 0.0 {
         continue_moving(&mut pass, extra_seconds)?;
     }
     pass.video.finish_encoding(&mut pass.sink)?;
-    let (lane, sound, faststart) = pass.close()?;
+    let (lane, sound, faststart) = pass.close().map_err(Setback::into_error)?;
     let process_ms = ms(processing);
 
     let verifying = Instant::now();
@@ -317,6 +318,8 @@ fn fixed_plan(
         ..Profile::default()
     };
     let mut plan = plan(&PlanRequest {
+        source_is_silent: false,
+        source_is_asked_for: false,
         main: &main.probe,
         audio_from: None,
         main_is_silent: false,

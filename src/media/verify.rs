@@ -28,7 +28,10 @@ use super::av::Packet;
 use super::error::{MediaCode, MediaError};
 use super::input::Input;
 use super::limits::{Cancel, Guard, Limits};
-use super::probe::{Opened, Probe, frame_rate, open_at, open_error};
+use super::probe::{
+    AudioTrack, Choice, Opened, PictureLength, Probe, UnusedAudio, frame_rate, open_as, open_at,
+    open_error, unreadable,
+};
 use super::ratio::{Time, rescale, to_millis};
 
 /// What verification found.
@@ -40,6 +43,9 @@ pub struct Verified {
     pub frames: u64,
     /// Length of the video by its packets, in milliseconds.
     pub duration_ms: u64,
+    /// When the first picture is shown, in milliseconds.
+    #[serde(default)]
+    pub begins_ms: u64,
     /// Length of the sound by its packets, in milliseconds.
     pub audio_duration_ms: Option<u64>,
     /// Whether anything is heard, if that was listened for.
@@ -86,7 +92,41 @@ pub(crate) fn verify_guarded(
     let verified = read_through(&mut opened, input, expect, limits, guard)
         .map_err(|error| error.at("verify").with_log())?;
     compare(&verified, expect).map_err(|error| error.at("verify"))?;
+    if expect.own {
+        require_own(input, &verified).map_err(|error| error.at("verify"))?;
+    }
     Ok(verified)
+}
+
+/// How far the two lengths of a picture's track may be apart, and its first picture from 0: the
+/// coarsest of its clocks counts milliseconds.
+const CLOCKS_MS: u64 = 20;
+
+/// What we write has its first picture at 0, else players show black there, and a sample table
+/// that holds the length it claims, else they stop early.
+fn require_own(input: &dyn Input, verified: &Verified) -> Result<(), MediaError> {
+    if verified.begins_ms > CLOCKS_MS {
+        return Err(MediaError::new(
+            MediaCode::WrongDuration,
+            format!("nothing is shown for the first {} ms", verified.begins_ms),
+        ));
+    }
+    let bytes = verified.probe.container.bytes;
+    let name = input.describe();
+    let mut reader = input.open().map_err(|error| unreadable(&name, &error))?;
+    let Some(length) = PictureLength::read(reader.as_mut(), bytes) else {
+        return Ok(());
+    };
+    let (claimed, table) = (length.claimed.millis(), length.table.millis());
+    // Longer by what decoders hold back does no harm: that is much where pictures stand long at
+    // the start and come fast at the end.
+    if claimed > table + CLOCKS_MS {
+        return Err(MediaError::new(
+            MediaCode::WrongDuration,
+            format!("its sample table holds {table} ms of the {claimed} ms it claims"),
+        ));
+    }
+    Ok(())
 }
 
 /// Whether a file has sound with anything to hear on it. Decodes until it does.
@@ -94,9 +134,22 @@ pub(crate) fn verify_guarded(
 /// # Errors
 /// Those of [`super::probe()`].
 pub fn is_audible(input: &dyn Input, limits: &Limits, cancel: &Cancel) -> Result<bool, MediaError> {
+    is_track_audible(input, None, limits, cancel)
+}
+
+/// As [`is_audible`], of a certain track.
+///
+/// # Errors
+/// Those of [`super::probe()`].
+pub fn is_track_audible(
+    input: &dyn Input,
+    track: Option<&AudioTrack>,
+    limits: &Limits,
+    cancel: &Cancel,
+) -> Result<bool, MediaError> {
     super::shielded(|| {
         let guard = Guard::new(cancel, limits);
-        let mut opened = open_at("verify", input, limits, &guard)?;
+        let mut opened = open_as("verify", input, &Choice::of(track), limits, &guard)?;
         let Some(audio) = opened.audio.clone() else {
             return Ok(false);
         };
@@ -227,7 +280,7 @@ fn read_through(
     });
     Ok(Verified {
         audible,
-        ..conclude(opened, &read, &ends, nominal, depth)?
+        ..conclude(opened, &read, &ends, nominal, expect)?
     })
 }
 
@@ -319,9 +372,9 @@ fn conclude(
     read: &Read,
     ends: &Ends,
     nominal: i64,
-    depth: DecodeDepth,
+    expect: &Expectation,
 ) -> Result<Verified, MediaError> {
-    let has_audio = opened.audio.is_some();
+    let has_audio = opened.audio.is_some() && read.audio_packets > 0;
     let base = opened.video.time_base;
     let span = read.span();
     // Only the container knows how long the last frame is shown: packet
@@ -347,24 +400,29 @@ fn conclude(
         ));
     }
     let short = ends.decoded + 1 + read.shown / 100 < read.shown;
-    if depth == DecodeDepth::Full && short {
+    if expect.depth() == DecodeDepth::Full && short {
         return Err(MediaError::new(
             MediaCode::FramesMissing,
             format!("{} of {} frames decode", ends.decoded, read.shown),
-        ));
-    }
-    if has_audio && read.audio_packets == 0 {
-        return Err(MediaError::new(
-            MediaCode::AudioMissing,
-            "the audio stream is empty",
         ));
     }
     let looked = ends
         .watch
         .as_ref()
         .map(|watch| watch.longest_ms(base, nominal));
+    let mut probe = opened.probe.clone();
+    // Sound that is announced and never comes is no sound.
+    if let Some(silent) = probe.audio.take_if(|_| !has_audio) {
+        probe.unused_audio.push(UnusedAudio {
+            track: silent.track.unwrap_or(1),
+            codec: silent.codec,
+            language: None,
+            reason: "nothing comes on it".to_owned(),
+        });
+    }
     Ok(Verified {
-        probe: opened.probe.clone(),
+        probe,
+        begins_ms: Time::of(read.first.unwrap_or(0), base).millis(),
         frames: read.shown,
         duration_ms,
         audio_duration_ms: has_audio.then(|| read.audio_end.millis()),

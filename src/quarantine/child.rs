@@ -96,9 +96,9 @@ fn assemble(
 ) -> Option<Work> {
     let main = inputs.next()?;
     Some(match task {
-        Task::Probe => Work::Probe(main),
+        Task::Probe(track) => Work::Probe(main, track),
         Task::Picture => Work::Picture(main),
-        Task::Audible => Work::Audible(main),
+        Task::Audible(track) => Work::Audible(main, track),
         Task::Verify(expected) => Work::Verify(main, expected),
         Task::Render(task) => {
             let before = if task.before {
@@ -122,6 +122,7 @@ fn assemble(
                 profile: task.profile,
                 main_is_silent: task.main_is_silent,
                 audio_track: task.audio_track,
+                source_track: task.source_track,
                 watermarks: marks.collect::<Option<_>>()?,
                 force: Force {
                     video: task.force_video,

@@ -146,9 +146,9 @@ type Parts = (Task, Vec<Arc<dyn Input>>, Option<Box<dyn Output>>, Limits);
 fn parts(work: Work, limits: &Limits) -> Parts {
     let of = |task, input| (task, vec![input], None, limits.clone());
     match work {
-        Work::Probe(input) => of(Task::Probe, input),
+        Work::Probe(input, track) => of(Task::Probe(track), input),
         Work::Picture(input) => of(Task::Picture, input),
-        Work::Audible(input) => of(Task::Audible, input),
+        Work::Audible(input, track) => of(Task::Audible(track), input),
         Work::Verify(input, expected) => of(Task::Verify(expected), input),
         Work::Render(render, output) => {
             // All of it by name: what is not sent would silently be left out.
@@ -159,6 +159,7 @@ fn parts(work: Work, limits: &Limits) -> Parts {
                 profile,
                 main_is_silent,
                 audio_track,
+                source_track,
                 watermarks,
                 force,
                 poster,
@@ -173,6 +174,7 @@ fn parts(work: Work, limits: &Limits) -> Parts {
                 profile,
                 main_is_silent,
                 audio_track,
+                source_track,
                 watermarks: watermarks
                     .iter()
                     .map(|mark| mark.placement.clone())
@@ -234,9 +236,9 @@ fn finish(outcome: Outcome, task: &Task, files: &mut Files) -> Result<Done, Gone
             Err(failed.into())
         }
         Ok(found) => match (found, task) {
-            (Found::Probe(probe), Task::Probe) => Ok(Answer::Probe(probe)),
+            (Found::Probe(probe), Task::Probe(_)) => Ok(Answer::Probe(probe)),
             (Found::Picture(picture), Task::Picture) => Ok(Answer::Picture(picture)),
-            (Found::Audible(heard), Task::Audible) => Ok(Answer::Audible(heard)),
+            (Found::Audible(heard), Task::Audible(_)) => Ok(Answer::Audible(heard)),
             (Found::Verified(verified), Task::Verify(_)) => Ok(Answer::Verified(verified)),
             (Found::Rendered(mut report), Task::Render(_)) => {
                 report.poster_jpeg = files.poster();

@@ -133,9 +133,9 @@ pub(super) struct Order {
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Task {
-    Probe,
+    Probe(Option<AudioTrack>),
     Picture,
-    Audible,
+    Audible(Option<AudioTrack>),
     Verify(Box<Expectation>),
     Render(Box<RenderTask>),
 }
@@ -149,6 +149,7 @@ pub(super) struct RenderTask {
     pub(super) profile: Profile,
     pub(super) main_is_silent: bool,
     pub(super) audio_track: Option<AudioTrack>,
+    pub(super) source_track: Option<AudioTrack>,
     pub(super) watermarks: Vec<Placement>,
     /// Whether a poster is made.
     pub(super) poster: bool,

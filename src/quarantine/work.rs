@@ -4,17 +4,18 @@ use std::sync::Arc;
 
 use crate::job::Phase;
 use crate::media::{
-    self, Cancel, Event, Expectation, Input, Limits, MediaError, Output, PictureProbe, Probe,
-    Render, Report, Verified,
+    self, AudioTrack, Cancel, Event, Expectation, Input, Limits, MediaError, Output, PictureProbe,
+    Probe, Render, Report, Verified,
 };
 
 /// What is to be done.
 #[derive(Debug)]
 pub enum Work {
-    Probe(Arc<dyn Input>),
+    /// With a certain track of sound, or the first that can be used.
+    Probe(Arc<dyn Input>, Option<AudioTrack>),
     Picture(Arc<dyn Input>),
     /// Is there anything to hear?
-    Audible(Arc<dyn Input>),
+    Audible(Arc<dyn Input>, Option<AudioTrack>),
     Verify(Arc<dyn Input>, Box<Expectation>),
     Render(Box<Render>, Box<dyn Output>),
 }
@@ -44,14 +45,16 @@ impl Work {
         #[cfg(not(debug_assertions))]
         let _ = phase;
         Ok(match self {
-            Self::Probe(input) => {
-                Answer::Probe(Box::new(media::probe(input.as_ref(), limits, cancel)?))
+            Self::Probe(input, track) => {
+                let probe = media::probe_track(input.as_ref(), track.as_ref(), limits, cancel)?;
+                Answer::Probe(Box::new(probe))
             }
             Self::Picture(input) => {
                 Answer::Picture(media::probe_picture(input.as_ref(), limits, cancel)?)
             }
-            Self::Audible(input) => {
-                Answer::Audible(media::is_audible(input.as_ref(), limits, cancel)?)
+            Self::Audible(input, track) => {
+                let (input, track) = (input.as_ref(), track.as_ref());
+                Answer::Audible(media::is_track_audible(input, track, limits, cancel)?)
             }
             Self::Verify(input, expected) => {
                 let verified = media::verify(input.as_ref(), &expected, limits, cancel)?;
@@ -68,9 +71,9 @@ impl Work {
     #[cfg(debug_assertions)]
     fn inputs(&self) -> Vec<&Arc<dyn Input>> {
         match self {
-            Self::Probe(input)
+            Self::Probe(input, _)
             | Self::Picture(input)
-            | Self::Audible(input)
+            | Self::Audible(input, _)
             | Self::Verify(input, _) => vec![input],
             Self::Render(render, _) => [
                 Some(&render.main),

@@ -12,8 +12,8 @@ use super::objects::{ObjectInput, ObjectOutput};
 use super::watchdog::Watchdog;
 use crate::job::{Change, Code, Failure, Job, NativeWork, Party, Phase};
 use crate::media::{
-    Event, Expectation, Input, Limits, MediaCode, MediaError, PictureProbe, Probe, Render, Report,
-    Verified,
+    AudioTrack, Event, Expectation, Input, Limits, MediaCode, MediaError, PictureProbe, Probe,
+    Render, Report, Verified,
 };
 use crate::quarantine::{Answer, Bounds, Lifeline, Lost, Mode, Work};
 use crate::telemetry::metrics;
@@ -63,9 +63,13 @@ fn picked<T>(
 
 impl Context<'_> {
     /// The headers of the caller's video.
-    pub(super) async fn probe(&self, input: &ObjectInput) -> Made<Probe> {
+    pub(super) async fn probe(
+        &self,
+        input: &ObjectInput,
+        track: Option<AudioTrack>,
+    ) -> Made<Probe> {
         let about = About::new(Phase::Source, Party::Caller);
-        let work = Work::Probe(Arc::new(input.clone()));
+        let work = Work::Probe(Arc::new(input.clone()), track);
         let limits = self.settings().limits.clone();
         let result = self.native(about, work, limits, |_| {}).await?;
         picked(result, |answer| match answer {
@@ -84,9 +88,13 @@ impl Context<'_> {
     }
 
     /// Whether there is anything to hear in the caller's video.
-    pub(super) async fn audible(&self, input: &ObjectInput) -> Made<bool> {
+    pub(super) async fn audible(
+        &self,
+        input: &ObjectInput,
+        track: Option<AudioTrack>,
+    ) -> Made<bool> {
         let about = About::new(Phase::Listen, Party::Caller);
-        let work = Work::Audible(Arc::new(input.clone()));
+        let work = Work::Audible(Arc::new(input.clone()), track);
         let limits = self.settings().limits.clone();
         let result = self.native(about, work, limits, |_| {}).await?;
         picked(result, |answer| match answer {

@@ -20,13 +20,14 @@ use super::failures::{
 use super::native::{CutOnDrop, look_bounds};
 use super::objects::{ObjectInput, passed_through};
 use super::stages::prepare::{facts, processing_time};
+use super::stages::recipe::track;
 use super::stop::{Stop, StopReason};
 use super::{Services, Settings, Worker};
 use crate::job::{
     Code, Credits, Failure, Fault, Kind, MediaRef, Output, Owner, Params, Party, Phase, Source,
     SourceFacts,
 };
-use crate::media::{Limits, MediaCode, MediaError};
+use crate::media::{AudioTrack, Limits, MediaCode, MediaError};
 use crate::provider::{ProviderError, Submission};
 use crate::quarantine::{Answer, Lifeline, Lost, Mode, Work};
 use crate::storage::{Destination, Storage, UPLOAD_NOTE};
@@ -115,7 +116,7 @@ impl Worker {
             return Err(Failure::new(Code::Overloaded, message).into());
         };
         let services = &self.services;
-        let facts = look(self, &asked.owner, &asked.source.video).await?;
+        let facts = look(self, &asked.owner, &asked.source).await?;
         let model = services.provider.model(asked.params.kind());
         check(services, &asked, &facts)?;
 
@@ -185,11 +186,12 @@ impl Drop for Borrowed {
 }
 
 /// The source's facts.
-async fn look(worker: &Worker, owner: &Owner, video: &MediaRef) -> Result<SourceFacts, Failure> {
+async fn look(worker: &Worker, owner: &Owner, source: &Source) -> Result<SourceFacts, Failure> {
     let services = &worker.services;
     let max_bytes = services.settings.limits.max_bytes;
-    let url = match video {
-        MediaRef::Object(object) => return probe(worker, owner, object).await,
+    let track = track(source)?;
+    let url = match &source.video {
+        MediaRef::Object(object) => return probe(worker, owner, object, track).await,
         MediaRef::Web(url) => url,
     };
     let id = ulid::Ulid::new().to_string().to_lowercase();
@@ -211,13 +213,18 @@ async fn look(worker: &Worker, owner: &Owner, video: &MediaRef) -> Result<Source
         Ok(error) => fetch_failure(error, "video"),
         Err(error) => stored_failure(error, &object),
     })?;
-    let facts = probe(worker, owner, &object).await;
+    let facts = probe(worker, owner, &object, track).await;
     copy.give_back().await;
     facts
 }
 
 /// As a visit does it: in one of the places for probes, on a thread of its own.
-async fn probe(worker: &Worker, owner: &Owner, object: &str) -> Result<SourceFacts, Failure> {
+async fn probe(
+    worker: &Worker,
+    owner: &Owner,
+    object: &str,
+    track: Option<AudioTrack>,
+) -> Result<SourceFacts, Failure> {
     let (services, settings) = (&worker.services, &worker.services.settings);
     let patience = settings.media_slot_patience;
     let overloaded = || Failure::new(Code::Overloaded, Code::Overloaded.about());
@@ -237,7 +244,7 @@ async fn probe(worker: &Worker, owner: &Owner, object: &str) -> Result<SourceFac
         threads: place.threads(),
         ..settings.limits.clone()
     };
-    let work = Work::Probe(Arc::new(input.clone()));
+    let work = Work::Probe(Arc::new(input.clone()), track);
     let looked = run(settings, &place, work, limits, &stop);
     let looked = worker
         .watchdog

@@ -8,7 +8,7 @@ mod generate;
 mod mark;
 pub(super) mod prepare;
 mod process;
-mod recipe;
+pub(super) mod recipe;
 mod submit;
 pub(super) mod unanswered;
 

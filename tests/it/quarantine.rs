@@ -55,6 +55,7 @@ fn render(clip: &Path, logo: &Path) -> Render {
         profile: Profile::builtin("web").unwrap(),
         main_is_silent: false,
         audio_track: None,
+        source_track: None,
         watermarks: vec![Watermark {
             image: input(logo),
             placement: Placement {
@@ -123,8 +124,11 @@ fn a_child_finds_and_makes_what_this_process_would() {
     };
     let there = |phase, work| run(phase, work).unwrap().result.unwrap();
     for (phase, work) in [
-        (Phase::Source, (|clip| Work::Probe(clip)) as fn(_) -> Work),
-        (Phase::Listen, |clip| Work::Audible(clip)),
+        (
+            Phase::Source,
+            (|clip| Work::Probe(clip, None)) as fn(_) -> Work,
+        ),
+        (Phase::Listen, |clip| Work::Audible(clip, None)),
     ] {
         let both = (
             here(phase, work(input(clip))),
@@ -198,9 +202,15 @@ fn what_is_wrong_with_a_file_is_told_as_it_would_be_here() {
     let junk = stand.dir.path().join("junk.mp4");
     std::fs::write(&junk, [7; 5000]).unwrap();
     for path in [&junk, &stand.dir.path().join("none.mp4"), &stand.logo] {
-        let here =
-            Work::Probe(input(path)).run(Phase::Source, &limits(), &Cancel::new(), &mut |_| {});
-        let there = run(Phase::Source, Work::Probe(input(path))).unwrap().result;
+        let here = Work::Probe(input(path), None).run(
+            Phase::Source,
+            &limits(),
+            &Cancel::new(),
+            &mut |_| {},
+        );
+        let there = run(Phase::Source, Work::Probe(input(path), None))
+            .unwrap()
+            .result;
         let (here, there) = (here.unwrap_err(), there.unwrap_err());
         assert_eq!((here.code, &here.message), (there.code, &there.message));
         assert_eq!(here.context.stage, there.context.stage);
@@ -225,9 +235,9 @@ fn works(stand: &Stand, clip: &Path) -> Vec<(Phase, Work)> {
     let output = Box::new(FileOutput::new(stand.dir.path().join("out.mp4")));
     let expected = Box::<Expectation>::default;
     vec![
-        (Phase::Source, Work::Probe(input(clip))),
+        (Phase::Source, Work::Probe(input(clip), None)),
         (Phase::Check, Work::Verify(input(clip), expected())),
-        (Phase::Listen, Work::Audible(input(clip))),
+        (Phase::Listen, Work::Audible(input(clip), None)),
         (Phase::Render, Work::Render(Box::new(render), output)),
         (Phase::Verify, Work::Verify(input(clip), expected())),
     ]
@@ -248,7 +258,7 @@ fn a_death_in_any_phase_is_told_and_leaves_nothing() {
     // The same files harm nobody elsewhere.
     let clip = stand.broken("abort@render");
     assert!(
-        run(Phase::Source, Work::Probe(input(&clip)))
+        run(Phase::Source, Work::Probe(input(&clip), None))
             .unwrap()
             .result
             .is_ok()
@@ -263,7 +273,7 @@ fn a_child_that_takes_too_much_time_is_ended() {
     let (began, lifeline) = (Instant::now(), Lifeline::default());
     let lost = quarantine().run(
         Phase::Source,
-        Work::Probe(input(&clip)),
+        Work::Probe(input(&clip), None),
         &limits(),
         bounds,
         &lifeline,
@@ -282,7 +292,7 @@ fn a_child_that_takes_too_much_memory_is_ended() {
     let lifeline = Lifeline::default();
     let lost = quarantine().run(
         Phase::Source,
-        Work::Probe(input(&clip)),
+        Work::Probe(input(&clip), None),
         &limits(),
         bounds,
         &lifeline,
@@ -293,7 +303,7 @@ fn a_child_that_takes_too_much_memory_is_ended() {
     // Usual work fits, with the least that can be set.
     let fine = quarantine().run(
         Phase::Source,
-        Work::Probe(input(&stand.clip)),
+        Work::Probe(input(&stand.clip), None),
         &limits(),
         bounds,
         &Lifeline::default(),
@@ -394,7 +404,7 @@ fn a_child_ends_with_its_lifeline_and_by_force_in_every_phase() {
     // One that was given up before it began is not begun.
     let lifeline = Lifeline::default();
     lifeline.cut();
-    let work = Work::Probe(input(&stand.clip));
+    let work = Work::Probe(input(&stand.clip), None);
     let lost = quarantine().run(
         Phase::Source,
         work,
@@ -416,7 +426,7 @@ fn what_is_no_child_is_no_files_fault() {
         };
         let lost = quarantine.run(
             Phase::Source,
-            Work::Probe(input(&stand.clip)),
+            Work::Probe(input(&stand.clip), None),
             &limits(),
             bounds(),
             &Lifeline::default(),

@@ -129,7 +129,7 @@ fn source(reader: &mut Reader, body: &Object, owner: &Owner, state: &HttpState) 
         reader.fault("source".into(), "is required");
         return None;
     };
-    let object = reader.object(Some(given), "source", &["video", "image"])?;
+    let object = reader.object(Some(given), "source", &["video", "image", "audio_track"])?;
     if get(object, "video").is_none() {
         reader.fault("source.video".into(), "is required");
     }
@@ -145,8 +145,18 @@ fn source(reader: &mut Reader, body: &Object, owner: &Owner, state: &HttpState) 
         _ => {}
     }
     let image = reader.input(object, "source", "image", owner, state);
+    let audio_track = reader.text(object, "source", "audio_track");
+    if audio_track.is_some_and(|track| !shape::fits_audio_track(track)) {
+        let message = "must be the number of a track of sound, from 1, or a language such as deu";
+        reader.fault("source.audio_track".into(), message);
+    }
+    let audio_track = audio_track.map(str::to_owned);
     let video = reader.input(object, "source", "video", owner, state)?;
-    Some(Source { video, image })
+    Some(Source {
+        video,
+        image,
+        audio_track,
+    })
 }
 
 fn output(reader: &mut Reader, body: &Object, owner: &Owner, state: &HttpState) -> Output {

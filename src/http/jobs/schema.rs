@@ -162,7 +162,18 @@ fn source(kind: Kind) -> Value {
         "type": "object",
         "required": required,
         "additionalProperties": false,
-        "properties": {"video": reference("Input"), "image": image},
+        "properties": {
+            "video": reference("Input"),
+            "image": image,
+            "audio_track": optional(json!({
+                "type": "string",
+                "pattern": shape::AUDIO_TRACK,
+                "description": "Which of the video's tracks of sound is put into the result: its \
+                                number, from 1, or its language as the file writes it. Left out: \
+                                what the provider returns, or the first that can be used.",
+                "examples": ["2", "deu"],
+            })),
+        },
     })
 }
 

@@ -23,6 +23,9 @@ pub(super) const SCALE: &str = r"^(?:(?:[1-9][0-9]{0,2}(?:\.[0-9]{1,3})?|0\.[0-9
 /// As `SCALE`, in either direction and zero too.
 pub(super) const OFFSET: &str =
     r"^-?(?:[0-9]{1,3}(?:\.[0-9]{1,3})?%|[0-9]{1,4}(?:\.[0-9]{1,3})?(?:px)?)$";
+/// The number of a track of sound, or a language as files write it: `deu`, `pt-BR`.
+pub(super) const AUDIO_TRACK: &str =
+    r"^(?:[1-9][0-9]{0,2}|[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8}){0,2})$";
 /// Bare, or the quoted string of the IETF's draft.
 pub(super) const IDEMPOTENCY_KEY: &str = r#"^(?:"[ -~]{1,255}"|[!#-~]|[!#-~][ -~]{0,253}[!-~])$"#;
 
@@ -60,6 +63,7 @@ macro_rules! fits {
 
 fits!(fits_scale, SCALE);
 fits!(fits_offset, OFFSET);
+fits!(fits_audio_track, AUDIO_TRACK);
 fits!(fits_fcm_token, FCM_TOKEN);
 fits!(fits_idempotency_key, IDEMPOTENCY_KEY);
 // Which scheme is allowed is told in words of its own, so both are let through here.

@@ -263,6 +263,40 @@ impl Frame {
         }
     }
 
+    /// Makes the first plane of another picture of the same size and format the transparency of
+    /// this one. Both share its bytes then.
+    pub(crate) fn add_alpha(&mut self, alpha: &Self) -> Result<(), AvError> {
+        let wrong = AvError::new(EINVAL, "add_alpha");
+        let alike = (self.format(), self.width(), self.height())
+            == (alpha.format(), alpha.width(), alpha.height());
+        let name = self.pixel_format().filter(|_| alike).ok_or(wrong)?.name;
+        // yuv420p10le has yuva420p10le for a brother; what is no such format has none.
+        let planes = name.strip_prefix("yuv").ok_or(wrong)?;
+        let format = pixel_format_id(&format!("yuva{planes}"))?;
+        // SAFETY: both frames are valid. The plane's buffer gets a reference of this frame's own
+        // in a place that is free, so that the bytes live as long as it does; its format has a
+        // fourth plane of the first one's size from then on.
+        unsafe {
+            let owner = ffi::av_frame_get_plane_buffer(alpha.pointer, 0);
+            let free = (0..(*self.pointer).buf.len()).find(|at| {
+                let buffers = &(*self.pointer).buf;
+                buffers[*at].is_null()
+            });
+            let (false, Some(free)) = (owner.is_null(), free) else {
+                return Err(wrong);
+            };
+            let reference = ffi::av_buffer_ref(owner);
+            if reference.is_null() {
+                return Err(AvError::memory("av_buffer_ref"));
+            }
+            (*self.pointer).buf[free] = reference;
+            (*self.pointer).data[3] = (*alpha.pointer).data[0];
+            (*self.pointer).linesize[3] = (*alpha.pointer).linesize[0];
+            (*self.pointer).format = format;
+        }
+        Ok(())
+    }
+
     /// Rows of one plane of an 8-bit planar or packed picture.
     ///
     /// Returns the bytes and the distance between rows. `None` when the plane

@@ -121,6 +121,26 @@ impl Packet {
         }
     }
 
+    /// The coded picture that Matroska keeps beside this one: its transparency.
+    pub(crate) fn beside(&self) -> Option<&[u8]> {
+        let mut size = 0;
+        // SAFETY: as for `new_configuration`.
+        let bytes = unsafe {
+            let data = ffi::av_packet_get_side_data(
+                self.pointer,
+                ffi::AVPacketSideDataType::AV_PKT_DATA_MATROSKA_BLOCKADDITIONAL,
+                &mut size,
+            );
+            if data.is_null() {
+                return None;
+            }
+            std::slice::from_raw_parts(data, size)
+        };
+        // Its kind in eight bytes: the first is the codec's own.
+        let (kind, coded) = bytes.split_first_chunk::<8>()?;
+        (u64::from_be_bytes(*kind) == 1 && !coded.is_empty()).then_some(coded)
+    }
+
     /// Moves both timestamps by `-offset`.
     pub(crate) fn subtract(&mut self, offset: i64) {
         if let Some(pts) = self.pts() {

@@ -23,6 +23,7 @@ pub(super) struct Described<'a> {
     /// The index counts the pictures: what it says of time are lengths.
     pub counted: bool,
     pub crop: Option<Crop>,
+    pub begins_with: Option<[u32; 2]>,
     pub bytes: u64,
     pub faststart: Option<bool>,
 }
@@ -80,14 +81,17 @@ pub(super) fn describe(from: Described<'_>) -> Probe {
             bit_rate,
             faststart: from.faststart,
         },
-        video: Some(describe_video(
-            video,
-            length(video),
-            bit_rate,
-            audio,
-            from.crop,
-            demuxer.burst_ms(video.index),
-        )),
+        video: Some(VideoInfo {
+            begins_with: from.begins_with,
+            ..describe_video(
+                video,
+                length(video),
+                bit_rate,
+                audio,
+                from.crop,
+                demuxer.burst_ms(video.index),
+            )
+        }),
         audio: audio.map(|audio| AudioInfo {
             codec: audio.codec.clone(),
             sample_rate: audio.sample_rate,
@@ -174,6 +178,7 @@ fn describe_video(
         display_width,
         display_height,
         crop: crop.map(|crop| [crop.left, crop.top, crop.width, crop.height]),
+        begins_with: None,
         rotation,
         flipped,
         fps: frame_rate(video).as_f64(),

@@ -71,6 +71,10 @@ pub struct VideoInfo {
     /// shows, where that is not all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crop: Option<[u32; 4]>,
+    /// Width and height it begins with, where it changes in mid-stream and another size, that
+    /// above, is shown longer. Known only after its pictures were looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begins_with: Option<[u32; 2]>,
     /// Clockwise degrees to turn for display: 0, 90, 180 or 270.
     pub rotation: u16,
     /// Mirrored left to right before the rotation.
@@ -149,6 +153,23 @@ pub struct OtherStreams {
 }
 
 impl Probe {
+    /// Of a file from which no sound was taken: whether each of its tracks was left for a reason.
+    /// Else sound would be lost in silence.
+    ///
+    /// # Errors
+    /// [`MediaCode::AudioMissing`].
+    pub(crate) fn require_reasons_for_silence(&self) -> Result<(), MediaError> {
+        let announced = self.other.audio + u32::from(self.audio.is_some());
+        let reasons = u32::try_from(self.unused_audio.len()).unwrap_or(u32::MAX);
+        if announced <= reasons {
+            return Ok(());
+        }
+        Err(MediaError::new(
+            MediaCode::AudioMissing,
+            format!("{announced} tracks of sound are announced, and none is in the result"),
+        ))
+    }
+
     /// The video, or `no_video_stream`.
     ///
     /// # Errors

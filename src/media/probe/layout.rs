@@ -8,6 +8,9 @@ mod gif;
 mod matroska;
 mod mp4;
 mod riff;
+mod table;
+
+pub(crate) use table::PictureLength;
 
 use std::io::{self, SeekFrom};
 

@@ -73,6 +73,19 @@ pub(crate) struct Choice {
     pub audio_track: Option<AudioTrack>,
     /// Streams that were read to their end, and nothing came.
     pub silent: Vec<usize>,
+    /// The same of the source whose sound may be put back.
+    pub source_is_silent: bool,
+    /// The size that is shown longest, where the picture changes.
+    pub size: Option<(u32, u32)>,
+}
+
+impl Choice {
+    pub(crate) fn of(track: Option<&AudioTrack>) -> Self {
+        Self {
+            audio_track: track.cloned(),
+            ..Self::default()
+        }
+    }
 }
 
 /// The sound that is taken and what is left.

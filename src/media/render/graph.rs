@@ -124,8 +124,9 @@ impl VideoGraph {
             let [w, h, x, y] = &sides;
             node = graph.then(node, c"crop", &[(c"w", w), (c"h", h), (c"x", x), (c"y", y)])?;
         }
-        if frame.pixel_format().is_some_and(|format| format.has_alpha) {
-            node = flatten(&mut graph, node, spec.background)?;
+        let flat = frame.pixel_format().is_some_and(|format| format.has_alpha);
+        if flat {
+            node = flatten(&mut graph, node, spec, frame)?;
         }
         node = orient(&mut graph, node, spec)?;
         if let Some(rate) = spec.fps {
@@ -137,7 +138,7 @@ impl VideoGraph {
             node = tone_map(&mut graph, node, from)?;
             from = Color::SDR_HD;
         }
-        node = fit(&mut graph, node, spec, frame, visible, from)?;
+        node = fit(&mut graph, node, spec, frame, visible, (from, flat))?;
         let mut logo = None;
         if let Some(overlay) = &spec.overlay {
             let (mark, logo_source) = lay_over(&mut graph, node, spec, overlay, time_base)?;
@@ -217,11 +218,26 @@ fn deinterlace(graph: &mut Graph, node: Node, how: Deinterlace) -> Result<Node, 
 /// Lays transparent parts on one colour, before any scaling: the colours that files hide under
 /// transparency (a green screen, noise) would bleed into the edges. Multiplying by the alpha lays
 /// on black; between two negatives the same lays on white.
-fn flatten(graph: &mut Graph, node: Node, background: Background) -> Result<Node, AvError> {
-    let negative = |graph: &mut Graph, node| match background {
+fn flatten(
+    graph: &mut Graph,
+    mut node: Node,
+    spec: &VideoSpec,
+    frame: &Frame,
+) -> Result<Node, AvError> {
+    let negative = |graph: &mut Graph, node| match spec.background {
         Background::White => graph.then(node, c"negate", &[]),
         Background::Black => Ok(node),
     };
+    if let Some(format) = frame.pixel_format().filter(|format| !format.is_rgb) {
+        let full = format.is_full_range || frame.color().range == crate::media::color::FULL;
+        let source = frame.color().resolved(spec.height);
+        let options = [
+            (c"flags", "lanczos+accurate_rnd+full_chroma_int"),
+            (c"in_color_matrix", source.sws_matrix()),
+            (c"in_range", if full { "full" } else { "limited" }),
+        ];
+        node = graph.then(node, c"scale", &options)?;
+    }
     let node = graph.then(node, c"format", &[(c"pix_fmts", "gbrap")])?;
     let node = negative(graph, node)?;
     let node = graph.then(node, c"premultiply", &[(c"inplace", "1")])?;
@@ -284,7 +300,7 @@ fn fit(
     spec: &VideoSpec,
     frame: &Frame,
     (visible_width, visible_height): (u32, u32),
-    from: Color,
+    (from, flat): (Color, bool),
 ) -> Result<Node, AvError> {
     let (shown_width, shown_height) = display_size(
         visible_width,
@@ -317,7 +333,7 @@ fn fit(
         (width, height) = (spec.width, spec.height);
     }
     let format = frame.pixel_format();
-    let rgb = format.as_ref().is_some_and(|format| format.is_rgb);
+    let rgb = flat || format.as_ref().is_some_and(|format| format.is_rgb);
     let full = rgb
         || from.range == crate::media::color::FULL
         || format.as_ref().is_some_and(|format| format.is_full_range);

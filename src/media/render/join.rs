@@ -23,7 +23,7 @@ use crate::media::input::Input;
 use crate::media::limits::{Guard, Limits};
 use crate::media::output::Output;
 use crate::media::plan::{AudioPlan, VideoPlan, length_ms};
-use crate::media::probe::{Opened, open};
+use crate::media::probe::{AudioTrack, Choice, Opened, open_as};
 use crate::media::profile::{Background, Deinterlace};
 use crate::media::ratio::{Ratio, Time, to_millis};
 use crate::media::verify::Watch;
@@ -86,7 +86,8 @@ pub(super) fn run(
         (seconds * 48_000.0 / 1024.0).ceil() as u64 + 2,
     ))?;
 
-    let first = Part::new(before_input, before, lane.is_some(), limits, guard)?;
+    let track = render.source_track.as_ref();
+    let first = Part::new(before_input, before, track, lane.is_some(), limits, guard)?;
     let spec_after = spec(&main)?;
     let mut counts = Damaged::default();
     let work = Work { video, lane, sink };
@@ -101,7 +102,8 @@ pub(super) fn run(
     let seam_ms = to_millis(video.end(), video.encoder_base());
     counts.add(video.follow(&main, spec_after)?);
     let with_sound = lane.is_some() && !render.main_is_silent;
-    let second = Part::new(&render.main, main, with_sound, limits, guard)?;
+    let track = render.audio_track.as_ref();
+    let second = Part::new(&render.main, main, track, with_sound, limits, guard)?;
     let work = second.run(
         Work { video, lane, sink },
         seam_ms,
@@ -238,12 +240,15 @@ impl Part {
     fn new(
         input: &Arc<dyn Input>,
         opened: Opened,
+        track: Option<&AudioTrack>,
         with_sound: bool,
         limits: &Limits,
         guard: &Arc<Guard>,
     ) -> Result<Self, MediaError> {
         let sound = if with_sound && opened.audio.is_some() {
-            Some(SoundSource::new(open(input.as_ref(), limits, guard)?)?)
+            let choice = Choice::of(track);
+            let opened = open_as("open", input.as_ref(), &choice, limits, guard)?;
+            Some(SoundSource::new(opened)?)
         } else {
             None
         };
@@ -295,6 +300,8 @@ impl Part {
             ahead: BEHIND,
             name: self.name,
             sounds: 0,
+            // That of the new part, which was asked for.
+            planned_size: None,
         };
         pass.read_all(&mut |lane, _| {
             progress(

@@ -11,7 +11,7 @@ use crate::media::head::reservation;
 use crate::media::limits::Guard;
 use crate::media::picture::{self, Image};
 use crate::media::plan::{AudioFrom, AudioPlan, Force, Plan, PlanRequest, length_ms, plan};
-use crate::media::probe::{Choice, Opened, open, open_as};
+use crate::media::probe::{Choice, Opened, open_as};
 use crate::media::watermark::MAX_LAYERS;
 
 /// Everything open and decided.
@@ -24,6 +24,8 @@ pub(crate) struct Job<'a> {
     /// The pictures of the watermarks, in their order.
     pub logos: Vec<Image>,
     pub plan: Plan,
+    /// Which size is shown longest was found out.
+    pub size_is_known: bool,
 }
 
 impl<'a> Job<'a> {
@@ -34,14 +36,17 @@ impl<'a> Job<'a> {
         guard: &'a Arc<Guard>,
     ) -> Result<Self, MediaError> {
         let limits = &render.limits;
+        let of_source = Choice::of(render.source_track.as_ref());
         let main = open_as("open", render.main.as_ref(), choice, limits, guard)?;
         let before = match &render.before {
-            Some(input) => Some(open(input.as_ref(), limits, guard)?),
+            Some(input) => Some(open_as("open", input.as_ref(), &of_source, limits, guard)?),
             None => None,
         };
         let source = match render.audio_source.as_ref().filter(|_| before.is_none()) {
-            Some(input) if main.audio.is_none() || render.main_is_silent => {
-                Some(open(input.as_ref(), limits, guard)?)
+            Some(input)
+                if !choice.source_is_silent && (main.audio.is_none() || render.main_is_silent) =>
+            {
+                Some(open_as("open", input.as_ref(), &of_source, limits, guard)?)
             }
             _ => None,
         };
@@ -57,6 +62,8 @@ impl<'a> Job<'a> {
             main: &main.probe,
             audio_from: source.as_ref().map(|source| &source.probe),
             main_is_silent: render.main_is_silent,
+            source_is_silent: choice.source_is_silent,
+            source_is_asked_for: render.source_track.is_some(),
             before: before.as_ref().map(|before| &before.probe),
             profile: &render.profile,
             watermarks: watermarks
@@ -75,6 +82,7 @@ impl<'a> Job<'a> {
             source,
             logos,
             plan,
+            size_is_known: choice.size.is_some(),
         })
     }
 

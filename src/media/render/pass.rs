@@ -34,6 +34,8 @@ pub(crate) struct SoundSource {
     pub(super) opened: Opened,
     ahead: Option<Packet>,
     ended: bool,
+    /// Whether any sound came.
+    came: bool,
 }
 
 impl SoundSource {
@@ -44,6 +46,7 @@ impl SoundSource {
             opened,
             ahead: None,
             ended: false,
+            came: false,
         })
     }
 
@@ -91,9 +94,26 @@ impl SoundSource {
                 self.ahead = Some(packet);
                 return Ok(());
             }
+            self.came = true;
             lane.packet(&mut packet, sink)?;
         }
         Ok(())
+    }
+
+    /// Feeds the rest. Sound that was announced, laid out in the result, and did not come at all
+    /// is no sound to put back.
+    pub(super) fn feed_all(
+        &mut self,
+        lane: &mut SoundLane,
+        sink: &mut Sink,
+        guard: &Guard,
+    ) -> Result<(), Setback> {
+        self.feed(None, lane, sink, guard)?;
+        if self.came {
+            Ok(())
+        } else {
+            Err(Setback::NoSourceSound)
+        }
     }
 }
 
@@ -113,6 +133,8 @@ pub(crate) struct Pass {
     pub name: String,
     /// Packets of sound that came.
     pub sounds: u64,
+    /// The size that the plan was made for, where another may turn out to be shown longer.
+    pub planned_size: Option<(u32, u32)>,
 }
 
 impl Pass {
@@ -146,6 +168,7 @@ impl Pass {
                     let until = Time::of(at, base) + lead;
                     source.feed(Some(until), lane, &mut self.sink, &self.guard)?;
                 }
+                self.require_size()?;
                 on_packet(&self.video, &self.sink);
             } else if Some(packet.stream()) == audio {
                 self.sounds += 1;
@@ -166,6 +189,7 @@ impl Pass {
         }
         self.video.counts.bad_packets += u64::from(reader.bad);
         self.video.finish_decoding(&mut self.sink)?;
+        self.require_size()?;
         Ok(self.judge(audio_reached_ms)?)
     }
 
@@ -178,6 +202,15 @@ impl Pass {
             return Err(Setback::NoSound(audio.index));
         }
         Ok(())
+    }
+
+    /// Not sooner than another size has been shown longer: what changes for its last minute only
+    /// need not begin again.
+    fn require_size(&self) -> Result<(), Setback> {
+        match self.planned_size {
+            Some(size) if self.video.sizes.overtake(size) => Err(Setback::AnotherSize(size)),
+            _ => Ok(()),
+        }
     }
 
     fn lead(&self) -> Time {
@@ -240,10 +273,10 @@ impl Pass {
 
     /// Finishes sound and file after the video was finished. Returns the video
     /// lane, the sound's counts, and whether the index stands first.
-    pub(crate) fn close(mut self) -> Result<(VideoLane, Counts, bool), MediaError> {
+    pub(crate) fn close(mut self) -> Result<(VideoLane, Counts, bool), Setback> {
         if let Some(lane) = &mut self.sound {
             if let Some(source) = &mut self.source {
-                source.feed(None, lane, &mut self.sink, &self.guard)?;
+                source.feed_all(lane, &mut self.sink, &self.guard)?;
             }
             lane.finish(&mut self.sink)?;
         }

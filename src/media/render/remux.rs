@@ -177,7 +177,7 @@ pub(super) fn run(
     }
     if let Some(lane) = &mut sound {
         if let Some(source) = &mut source {
-            source.feed(None, lane, &mut sink, guard)?;
+            source.feed_all(lane, &mut sink, guard)?;
         }
         lane.finish(&mut sink)?;
     }

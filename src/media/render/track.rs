@@ -5,17 +5,27 @@
 //! table whose last sample is no last picture makes the end vanish. Both are mended here, on
 //! packets, so that what is encoded and what is copied come out alike.
 
+use std::collections::VecDeque;
+
 use crate::media::av::{AvError, Packet};
 
 /// Packets that may come before the first decoding time: as many as H.264 may hold back.
 const MOST_UNTIMED: usize = 16;
 
-/// Holds each packet of the picture back until the next one comes.
+/// Packets held back from the one that is shown last on: as many as H.264 may decode after it.
+const MOST_HELD: usize = 17;
+
+/// Holds packets of the picture back until it is known that another one is shown after them.
 #[derive(Default)]
 pub(super) struct PictureTrack {
     /// The first ones, whose decoding times the container leaves to be reckoned.
     untimed: Vec<Packet>,
-    held: Option<Packet>,
+    /// Those that are decoded before the first picture is shown.
+    starting: Vec<Packet>,
+    /// The first of them is shown last of all so far.
+    held: VecDeque<Packet>,
+    /// Decoding time of the last packet that was given away.
+    given: Option<i64>,
     /// Presentation and decoding time of the first packet.
     first: Option<(i64, i64)>,
     /// End of the time in which anything is shown.
@@ -31,7 +41,8 @@ impl PictureTrack {
             return Err(unfit());
         }
         let Some(dts) = packet.dts() else {
-            if self.first.is_some() || self.untimed.len() >= MOST_UNTIMED {
+            let begun = self.first.is_some() || !self.starting.is_empty();
+            if begun || self.untimed.len() >= MOST_UNTIMED {
                 return Err(unfit());
             }
             self.untimed.push(packet);
@@ -53,22 +64,66 @@ impl PictureTrack {
         }
         untimed
             .into_iter()
-            .filter_map(|packet| self.admit(packet))
+            .flat_map(|packet| self.admit(packet))
             .collect()
     }
 
-    fn admit(&mut self, mut packet: Packet) -> Option<Packet> {
-        let (pts, dts) = (packet.pts().unwrap_or(0), packet.dts().unwrap_or(0));
-        if self.first.is_none() {
+    fn admit(&mut self, packet: Packet) -> Vec<Packet> {
+        if self.first.is_some() {
+            return self.hold(packet);
+        }
+        let dts = packet.dts();
+        self.starting.push(packet);
+        let shown = self.starting.first().and_then(Packet::pts);
+        if dts < shown && self.starting.len() < MOST_UNTIMED {
+            return Vec::new();
+        }
+        self.begin()
+    }
+
+    /// Where pictures stand long at the start, encoders let the first ones be decoded as long
+    /// before they are shown. All of that would be in the table's sum: they are decoded one
+    /// picture's time after the other.
+    fn begin(&mut self) -> Vec<Packet> {
+        let mut packets = std::mem::take(&mut self.starting);
+        let shown = packets.first().and_then(Packet::pts).unwrap_or(0);
+        let durations = packets.iter().map(Packet::duration);
+        let step = durations.filter(|duration| *duration > 0).min();
+        let early = |packet: &&Packet| packet.dts().is_some_and(|dts| dts < shown);
+        let mut before = packets.iter().take_while(early).count() as i64;
+        for packet in &mut packets {
+            if let (Some(step), Some(dts), true) = (step, packet.dts(), before > 0) {
+                packet.set_dts(dts.max(shown.saturating_sub(before.saturating_mul(step))));
+            }
+            before -= 1;
+        }
+        if let Some(first) = packets.first_mut() {
+            let (pts, dts) = (first.pts().unwrap_or(0), first.dts().unwrap_or(0));
             // The first picture stands from the beginning on; the second keeps its time.
             let late = pts.max(0);
-            packet.subtract(late);
-            packet.set_duration(packet.duration().max(0).saturating_add(late));
+            first.subtract(late);
+            first.set_duration(first.duration().max(0).saturating_add(late));
             self.first = Some((pts.min(0), dts.saturating_sub(late)));
         }
-        let shown = packet.pts().unwrap_or(pts);
+        packets
+            .into_iter()
+            .flat_map(|packet| self.hold(packet))
+            .collect()
+    }
+
+    /// Gives what is shown before a packet, or is too much to be held.
+    fn hold(&mut self, packet: Packet) -> Vec<Packet> {
+        let shown = packet.pts().unwrap_or(0);
         self.lasts_until(shown.saturating_add(packet.duration()));
-        self.held.replace(packet)
+        let last = self.held.front().and_then(Packet::pts);
+        let ready: Vec<Packet> = match last {
+            Some(last) if shown < last && self.held.len() < MOST_HELD => Vec::new(),
+            Some(last) if shown < last => self.held.pop_front().into_iter().collect(),
+            _ => self.held.drain(..).collect(),
+        };
+        self.held.push_back(packet);
+        self.given = ready.last().and_then(Packet::dts).or(self.given);
+        ready
     }
 
     /// Something is shown until then.
@@ -78,7 +133,11 @@ impl PictureTrack {
 
     /// Whether a packet is shown before the first one, which would then not be the first picture.
     pub(super) fn comes_before_first(&self, pts: i64) -> bool {
-        self.first.is_some_and(|(first, _)| pts < first)
+        let first = self.first.map(|(first, _)| first);
+        let starting = self.starting.first().and_then(Packet::pts);
+        first
+            .or(starting.map(|first| first.min(0)))
+            .is_some_and(|first| pts < first)
     }
 
     /// The last packets. What the sample table says of the last one closes the track: the table's
@@ -87,15 +146,32 @@ impl PictureTrack {
     pub(super) fn last(&mut self) -> Vec<Packet> {
         let earliest = self.untimed.iter().filter_map(Packet::pts).min();
         let mut ready = earliest.map_or_else(Vec::new, |pts| self.reckon(pts));
-        let Some(mut packet) = self.held.take() else {
+        if !self.starting.is_empty() {
+            ready.extend(self.begin());
+        }
+        // What is shown last is shown to the end.
+        if let Some(last) = self.held.front_mut()
+            && let Some(pts) = last.pts()
+        {
+            last.set_duration(last.duration().max(self.end.saturating_sub(pts)));
+        }
+        let is_shown_last = self.held.len() == 1;
+        let Some(mut packet) = self.held.pop_back() else {
             return ready;
         };
+        ready.extend(self.held.drain(..));
+        let before = ready.last().and_then(Packet::dts).or(self.given);
         if let (Some((first_pts, first_dts)), Some(pts), Some(dts)) =
             (self.first, packet.pts(), packet.dts())
         {
             let delay = first_pts.saturating_sub(first_dts);
-            // Not so early that its end would lie behind the last picture's.
-            let dts = dts.max(pts.saturating_sub(delay));
+            // Not so early that its end would lie behind the last picture's; and if it is that
+            // picture, not so late that nothing of its time would be left.
+            let least = pts.saturating_sub(delay);
+            let dts = match before.filter(|_| is_shown_last) {
+                Some(before) => least.max(before.saturating_add(1)),
+                None => dts.max(least),
+            };
             let rest = self
                 .end
                 .saturating_sub(first_pts)
@@ -167,6 +243,82 @@ mod tests {
                 "{written:?}"
             );
         }
+    }
+
+    #[test]
+    fn pictures_that_stand_long_at_the_start_are_not_in_the_sum_twice() {
+        // Decoding times as encoders give them whose pictures come unevenly: the second one is
+        // shown late, or the third, or the last one is left no time of its own.
+        for (packets, end) in [
+            (
+                vec![
+                    (0, -1040, 1000),
+                    (1000, -40, 40),
+                    (1080, 0, 40),
+                    (1040, 1000, 40),
+                    (1120, 1040, 40),
+                ],
+                1160,
+            ),
+            (
+                vec![
+                    (0, -1040, 40),
+                    (1080, -1000, 40),
+                    (40, 0, 1000),
+                    (1040, 40, 40),
+                    (1120, 1040, 40),
+                ],
+                1160,
+            ),
+            (
+                vec![
+                    (0, -120, 80),
+                    (80, -40, 40),
+                    (120, 0, 40),
+                    (200, 80, 40),
+                    (160, 120, 40),
+                    (240, 160, 40),
+                ],
+                280,
+            ),
+        ] {
+            let written = through(&packets);
+            assert_eq!(table(&written), end, "{written:?}");
+            let shown = written
+                .iter()
+                .map(|(pts, _, duration)| pts + duration)
+                .max();
+            assert!(
+                shown.is_some_and(|shown| (end - 1..=end).contains(&shown)),
+                "{written:?}"
+            );
+            let steps: Vec<i64> = written.iter().map(|(_, dts, _)| *dts).collect();
+            assert!(steps.is_sorted_by(|one, other| one < other), "{written:?}");
+            assert!(
+                written.iter().all(|(pts, dts, _)| dts <= pts),
+                "{written:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_shown_last_lasts_to_the_end_wherever_it_is_decoded() {
+        // Copied: only the container knows that the last picture stands for 300.
+        let mut track = PictureTrack::default();
+        let mut written = Vec::new();
+        for (pts, dts) in [(0, -10), (40, 0), (20, 10), (10, 20), (30, 30)] {
+            written.extend(track.next(&mut packet(pts, dts, 10)).unwrap());
+        }
+        track.lasts_until(340);
+        written.extend(track.last());
+        let ends: Vec<i64> = written
+            .iter()
+            .map(|packet| packet.pts().unwrap() + packet.duration())
+            .collect();
+        assert_eq!(ends.iter().max(), Some(&340));
+        let (first, last) = (&written[0], &written[4]);
+        let sum = last.dts().unwrap() - first.dts().unwrap() + last.duration();
+        assert_eq!((written.len(), sum), (5, 340));
     }
 
     #[test]

@@ -32,6 +32,7 @@ pub(super) fn run(
         main,
         source,
         plan,
+        size_is_known,
         ..
     } = job;
     let VideoPlan::Encode {
@@ -72,6 +73,7 @@ pub(super) fn run(
     let sound = sound_lane(&plan.audio, &main, source.as_ref(), &mut draft)?;
     let room = render.index_room;
     let sink = draft.start(room.unwrap_or_else(|| reserve_for(&main, source.as_ref())))?;
+    let planned_size = (!size_is_known).then_some((main.video.width, main.video.height));
     let mut pass = Pass {
         main,
         source: source.map(SoundSource::new).transpose()?,
@@ -83,6 +85,7 @@ pub(super) fn run(
         ahead: AHEAD,
         name: render.main.describe(),
         sounds: 0,
+        planned_size,
     };
     pass.read_all(&mut |lane, _| narrator.progress(lane.counts.encoded, lane.reached_ms()))?;
     pass.require_sound()?;

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use super::alpha::AlphaLane;
 use super::duplication::Duplication;
 use super::graph::{VideoGraph, VideoSpec};
 use super::marks::Marks;
 use super::poster::PosterPicker;
 use super::sink::{Draft, Sink};
+use super::sizes::Sizes;
 use crate::media::av::{
     AvError, Decoder, DecoderOptions, Encoder, Frame, Packet, Received, X264Settings, decoder_name,
 };
@@ -44,6 +46,10 @@ pub(crate) struct EncodeSettings {
 /// Decodes, filters and encodes one video stream.
 pub(crate) struct VideoLane {
     decoder: Decoder,
+    /// Of codecs whose transparency is coded beside their pictures.
+    alpha_decoder: Option<&'static str>,
+    /// Since the first packet that has any.
+    alpha: Option<AlphaLane>,
     frame: Frame,
     filtered: Frame,
     packet: Packet,
@@ -74,6 +80,8 @@ pub(crate) struct VideoLane {
     pub(crate) poster: Option<PosterPicker>,
     /// Looks at the frames, where that was asked for.
     pub(crate) watch: Option<Watch>,
+    /// How long each size is shown.
+    pub(crate) sizes: Sizes,
     /// Frames are decoded and not written; only the last one is kept.
     pub(crate) hold: bool,
     /// Drawn on every frame of the result.
@@ -90,7 +98,7 @@ impl VideoLane {
         draft: &mut Draft,
     ) -> Result<Self, MediaError> {
         let stream = &input.video;
-        let decoder = open_decoder(input, &spec, limits)?;
+        let decoder = open_decoder(input, spec.threads, limits)?;
         let input_rate = nominal_rate(input);
         let rate = spec.fps.unwrap_or(input_rate);
         let time_base = spec.fps.map_or(stream.time_base, Ratio::inverse);
@@ -112,6 +120,8 @@ impl VideoLane {
         let offset = input.begins().ticks(stream.time_base);
         Ok(Self {
             decoder,
+            alpha_decoder: alpha_decoder(input),
+            alpha: None,
             frame: Frame::new().map_err(memory)?,
             filtered: Frame::new().map_err(memory)?,
             packet: Packet::new().map_err(memory)?,
@@ -134,6 +144,7 @@ impl VideoLane {
             counts: Counts::default(),
             poster: None,
             watch: None,
+            sizes: Sizes::default(),
             hold: false,
             marks: Marks::default(),
             spec,
@@ -144,7 +155,9 @@ impl VideoLane {
     /// frame follows the last one so far. Returns what was counted of the one before.
     pub(crate) fn follow(&mut self, input: &Opened, spec: VideoSpec) -> Result<Counts, MediaError> {
         self.shift = self.end();
-        self.decoder = open_decoder(input, &spec, &self.limits)?;
+        self.decoder = open_decoder(input, spec.threads, &self.limits)?;
+        self.alpha_decoder = alpha_decoder(input);
+        self.alpha = None;
         self.input_base = input.video.time_base;
         self.input_rate = nominal_rate(input);
         self.offset = input.video_begins().ticks(self.input_base);
@@ -187,12 +200,26 @@ impl VideoLane {
                 self.packet_durations.pop_first();
             }
         }
+        self.transparency(packet)?;
         match self.decoder.send(Some(packet)) {
             Ok(()) => {}
             Err(error) if error.is_memory() => return Err(memory_limit().at("decode")),
             Err(_) => self.bad_packet(packet),
         }
         self.drain_decoder(sink)
+    }
+
+    fn transparency(&mut self, packet: &Packet) -> Result<(), MediaError> {
+        if let (Some(decoder), None, Some(_)) = (self.alpha_decoder, &self.alpha, packet.beside()) {
+            let lane = AlphaLane::open(decoder, self.input_base, &self.limits)?;
+            self.alpha = Some(lane);
+        }
+        if let Some(alpha) = &mut self.alpha
+            && !alpha.take(packet)?
+        {
+            self.bad_packet(packet);
+        }
+        Ok(())
     }
 
     fn bad_packet(&mut self, packet: &Packet) {
@@ -364,6 +391,10 @@ impl VideoLane {
         }
         self.last_input = Some(pts);
         self.last_duration = duration;
+        self.sizes.begin((self.frame.width(), self.frame.height()));
+        if let Some(alpha) = &mut self.alpha {
+            alpha.apply(&mut self.frame).map_err(memory)?;
+        }
         self.frame.set_pts(pts);
         self.filter(sink)
     }
@@ -420,6 +451,7 @@ impl VideoLane {
 
     /// A decoded frame's time is over.
     fn shown(&mut self, time: i64) {
+        self.sizes.shown(time);
         if let Some(duplication) = &mut self.duplication {
             duplication.shown(time, self.input_base);
         }
@@ -486,7 +518,11 @@ impl VideoLane {
     }
 }
 
-fn open_decoder(input: &Opened, spec: &VideoSpec, limits: &Limits) -> Result<Decoder, MediaError> {
+pub(super) fn open_decoder(
+    input: &Opened,
+    threads: usize,
+    limits: &Limits,
+) -> Result<Decoder, MediaError> {
     let stream = &input.video;
     let name = decoder_name(&stream.codec).ok_or_else(|| {
         MediaError::new(
@@ -495,7 +531,7 @@ fn open_decoder(input: &Opened, spec: &VideoSpec, limits: &Limits) -> Result<Dec
         )
     })?;
     let options = DecoderOptions {
-        threads: spec.threads,
+        threads,
         max_pixels: limits.max_pixels,
         strict: false,
     };
@@ -514,8 +550,16 @@ fn open_decoder(input: &Opened, spec: &VideoSpec, limits: &Limits) -> Result<Dec
         })
 }
 
+/// The decoder of pictures whose transparency Matroska keeps beside them.
+fn alpha_decoder(input: &Opened) -> Option<&'static str> {
+    let codec = input.video.codec.as_str();
+    matches!(codec, "vp8" | "vp9")
+        .then(|| decoder_name(codec))
+        .flatten()
+}
+
 /// The input's rate, or the most usual one where it does not say.
-fn nominal_rate(input: &Opened) -> Ratio {
+pub(super) fn nominal_rate(input: &Opened) -> Ratio {
     match frame_rate(&input.video) {
         rate if rate.is_valid() => rate,
         _ => Ratio::new(25, 1),

@@ -74,6 +74,9 @@ pub struct Expectation {
     pub listen: bool,
     /// Whether it must be H.264 that players know.
     pub playable: bool,
+    /// Whether it is a result of ours: its first picture stands at 0, and its sample table holds
+    /// the length that it claims.
+    pub own: bool,
     /// Codec of the video by libav's name.
     pub video_codec: Option<String>,
     /// Codec of the sound by libav's name, if there is sound.

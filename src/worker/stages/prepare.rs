@@ -17,7 +17,7 @@ use crate::job::{
     Change, Code, Failure, Job, MediaRef, Params, Party, Phase, ProviderInputs, SourceFacts,
     Timestamp,
 };
-use crate::media::{self, Input as _, PictureProbe, Probe};
+use crate::media::{self, AudioTrack, Input as _, PictureProbe, Probe};
 use crate::outgoing;
 use crate::provider::ProviderError;
 
@@ -44,7 +44,8 @@ pub(super) async fn inputs(context: &Context<'_>, job: &Job) -> Result<ProviderI
         Some(reference) => Some(obtain(context, job, reference, "image", MAX_PICTURE_BYTES).await?),
         None => None,
     };
-    let probe = probe(context, &video.input).await?;
+    let track = recipe::track(&job.source)?;
+    let probe = probe(context, &video.input, track).await?;
     let picture = match &image {
         Some(image) => Some(picture(context, &image.input).await?),
         None => None,
@@ -186,8 +187,12 @@ fn upload_failure(error: ProviderError) -> Failure {
     .because(error)
 }
 
-async fn probe(context: &Context<'_>, input: &ObjectInput) -> Result<Probe, Halt> {
-    let probed = context.probe(input).await?;
+async fn probe(
+    context: &Context<'_>,
+    input: &ObjectInput,
+    track: Option<AudioTrack>,
+) -> Result<Probe, Halt> {
+    let probed = context.probe(input, track).await?;
     Ok(probed.map_err(|error| {
         input
             .failure()
@@ -263,6 +268,8 @@ async fn check(
     let marks = mark::of(context, job).await?;
     let profile = recipe::profile(job, profile.clone());
     let request = media::PlanRequest {
+        source_is_silent: false,
+        source_is_asked_for: false,
         main: probe,
         audio_from: None,
         main_is_silent: false,

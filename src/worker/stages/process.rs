@@ -16,8 +16,8 @@ use crate::job::{
     Published, SourceFacts, Stage,
 };
 use crate::media::{
-    self, AudioExpectation, Event, Expectation, Input, MediaCode, MediaError, PosterTo, Probe,
-    Render, Report, Verified,
+    self, AudioExpectation, AudioPlan, Event, Expectation, Input, MediaCode, MediaError, PosterTo,
+    Probe, Render, Report, Verified,
 };
 use crate::storage::UPLOAD_NOTE;
 
@@ -81,7 +81,7 @@ pub(super) async fn run(context: &Context<'_>, job: Job) -> Result<Step, Halt> {
     } else {
         None
     };
-    let recipe = recipe.heard(context, source.as_ref()).await?;
+    let recipe = recipe.heard(context, &job, source.as_ref()).await?;
     let made = make(context, &job, &generated, source, recipe).await?;
     let verified = verify(context, &job, &facts, &found, &made, recipe).await?;
     drop(pass);
@@ -197,6 +197,7 @@ async fn make(
             .map(|source| Arc::new(source) as Arc<dyn Input>),
         main_is_silent: recipe.silent,
         audio_track: None,
+        source_track: recipe::track(&job.source)?,
         checks: recipe::checks(context, &profile),
         profile: recipe::profile(job, profile),
         watermarks: mark::of(context, job)
@@ -257,17 +258,17 @@ async fn verify(
     made: &Made,
     recipe: Recipe,
 ) -> Result<Probe, Halt> {
-    let has_audio = generated.probe.audio.is_some() || facts.has_audio;
     let expected = Expectation {
         duration_ms: Some(recipe.length(facts, generated.duration_ms)),
-        audio: if has_audio {
-            AudioExpectation::Required
-        } else {
-            AudioExpectation::Absent
+        // What headers announce may never come: the plan knows what did.
+        audio: match made.report.plan.audio {
+            AudioPlan::None { .. } => AudioExpectation::Absent,
+            AudioPlan::Copy { .. } | AudioPlan::Encode { .. } => AudioExpectation::Required,
         },
         video_codec: Some("h264".into()),
         audible: recipe.audible,
         playable: true,
+        own: true,
         ..Expectation::default()
     };
     let about = About::new(Phase::Verify, Party::Service);

@@ -5,9 +5,10 @@ use super::super::context::Context;
 use super::super::failures::media_failure;
 use super::super::halt::Halt;
 use super::super::objects::ObjectInput;
-use crate::job::{Job, Params, Party, SourceFacts};
+use crate::job::{Code, Failure, Job, Params, Party, Source, SourceFacts};
 use crate::media::{
-    AudioExpectation, Checks, Expectation, MediaCode, MediaError, Profile, Shape, Verified,
+    AudioExpectation, AudioTrack, Checks, Expectation, MediaCode, MediaError, Profile, Shape,
+    Verified,
 };
 use crate::provider::Returns;
 
@@ -103,6 +104,18 @@ fn joins(
     }
 }
 
+/// The track of the source's sound that is asked for.
+pub(in crate::worker) fn track(source: &Source) -> Result<Option<AudioTrack>, Failure> {
+    let track = source.audio_track.as_deref().map(str::parse);
+    // Documents of other programs have not been through the API's checks.
+    track.transpose().map_err(|why: String| {
+        Failure::new(
+            Code::InvalidJob,
+            format!("`source.audio_track` is not {why}."),
+        )
+    })
+}
+
 /// What goes into the result.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Recipe {
@@ -110,8 +123,10 @@ pub(super) struct Recipe {
     pub(super) joins: bool,
     /// The source's sound may have to be put back.
     pub(super) needs_source: bool,
-    /// The generated sound is there, and digital silence.
+    /// The generated sound is there, and digital silence, or gives way to what is asked for.
     pub(super) silent: bool,
+    /// A track of the source's sound is asked for and goes before the generated one.
+    pub(super) chosen: bool,
     /// Something must be heard in the result.
     pub(super) audible: bool,
 }
@@ -133,12 +148,17 @@ pub(super) fn of(
         Params::CharacterReplace(_) | Params::Upscale(_) => false,
     };
     let silent = generated.audible == Some(false);
-    let dropped = generated.probe.audio.is_none() || silent;
+    // In a video that came whole with its new part, the sound of both cannot be told apart.
+    let chosen = job.source.audio_track.is_some()
+        && facts.has_audio
+        && !matches!(job.params, Params::Extend(_));
+    let dropped = generated.probe.audio.is_none() || silent || chosen;
     Ok(Recipe {
         joins,
         needs_source: joins || (dropped && facts.has_audio),
-        silent,
-        audible: generated.audible == Some(true),
+        silent: silent || chosen,
+        chosen,
+        audible: generated.audible == Some(true) && !chosen,
     })
 }
 
@@ -157,19 +177,23 @@ impl Recipe {
     pub(super) async fn heard(
         mut self,
         context: &Context<'_>,
+        job: &Job,
         source: Option<&ObjectInput>,
     ) -> Result<Self, Halt> {
         let Some(source) = source.filter(|_| context.settings().audible) else {
             return Ok(self);
         };
-        let heard = context.audible(source).await?.map_err(|error| {
-            source
-                .failure()
-                .unwrap_or_else(|| media_failure(error, Party::Caller))
-        })?;
+        let heard = context
+            .audible(source, track(&job.source)?)
+            .await?
+            .map_err(|error| {
+                source
+                    .failure()
+                    .unwrap_or_else(|| media_failure(error, Party::Caller))
+            })?;
         // Silence for silence: the generated track stays. Beside the source's own, in a join,
         // either is silence.
-        self.silent &= heard || self.joins;
+        self.silent &= heard || self.joins || self.chosen;
         self.audible |= heard;
         Ok(self)
     }

@@ -248,6 +248,7 @@ async fn every_fault_is_told_at_once() {
 }
 
 #[tokio::test]
+#[allow(clippy::too_many_lines, reason = "one line a fault")]
 async fn each_fault_names_its_field_and_reason() {
     let app = App::new();
     let with = |field: &str, value: Value| {
@@ -312,6 +313,22 @@ async fn each_fault_names_its_field_and_reason() {
             ),
             "source.image",
             "is not used by upscale",
+        ),
+        (
+            with(
+                "source",
+                json!({"video": "https://a.example/v", "audio_track": "0"}),
+            ),
+            "source.audio_track",
+            "must be the number of a track of sound",
+        ),
+        (
+            with(
+                "source",
+                json!({"video": "https://a.example/v", "audio_track": 2}),
+            ),
+            "source.audio_track",
+            "must be text",
         ),
         (
             with("output", json!({"profile": "x"})),

@@ -57,6 +57,7 @@ pub(crate) fn new_job(id: &str) -> NewJob {
         source: Source {
             video: "sources/u1/v.mp4".parse().unwrap(),
             image: None,
+            audio_track: None,
         },
         output: Output::default(),
         notify: Notify::default(),

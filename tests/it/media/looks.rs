@@ -216,3 +216,72 @@ fn what_is_transparent_is_laid_on_one_colour() {
         assert!(green <= red.max(blue) + 8.0, "{red} {green} {blue}");
     }
 }
+
+/// The codecs of WebM with transparency, as the reference program writes them.
+const SEE_THROUGH: [&str; 2] = [
+    "-c:v libvpx -auto-alt-ref 0 -deadline realtime -b:v 2M -pix_fmt yuva420p",
+    "-c:v libvpx-vp9 -auto-alt-ref 0 -deadline realtime -b:v 2M -pix_fmt yuva420p",
+];
+
+#[test]
+fn transparency_beside_the_picture_is_laid_on_one_colour() {
+    // Green under full transparency, and an opaque red square that goes to the right by 4 a frame.
+    let inside = "between(X,20+4*N,99+4*N)*between(Y,40,119)";
+    let picture = format!(
+        "color=c=0x00ff00:size=320x180:rate=25:duration=2,format=rgba,\
+         geq=r='255*{inside}':g='255*(1-{inside})':b=0:a='255*{inside}'"
+    );
+    for codec in SEE_THROUGH {
+        let clear = fixture("clear.webm", &format!("-f lavfi -i \"{picture}\" {codec}"));
+        // As many threads as a decoder likes: each picture keeps its own transparency.
+        for (background, wanted, threads) in [
+            (filmlab::media::Background::White, 255.0, 4),
+            (filmlab::media::Background::Black, 0.0, 1),
+        ] {
+            let mut render = encoding(&clear);
+            render.profile.video.background = background;
+            render.threads = threads;
+            let out = fresh("out.mp4");
+            let report = run(&render, &out).unwrap();
+            assert_eq!((report.damage.bad_packets, frame_count(&out)), (0, 50));
+            for number in [0, 20, 49] {
+                // In the middle of the frame's time.
+                let at = f64::from(number) / 25.0;
+                let corner = mean_rgb(&out, at, (4, 130, 300, 44));
+                assert!(
+                    corner.iter().all(|value| (value - wanted).abs() < 8.0),
+                    "{codec} {background} {number}: {corner:?}"
+                );
+                let left = 20 + 4 * number;
+                let [red, green, blue] = mean_rgb(&out, at, (left + 12, 52, 56, 56));
+                assert!(
+                    red > 225.0 && green < 30.0 && blue < 30.0,
+                    "{codec} {background} {number}: {red} {green} {blue}"
+                );
+                // Nothing green stands where the square was or will be.
+                let [red, green, blue] = mean_rgb(&out, at, (left - 12, 52, 8, 56));
+                assert!(
+                    green <= red.max(blue) + 12.0,
+                    "{codec} {background} {number}: {red} {green} {blue}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn colours_under_transparency_are_those_of_the_file() {
+    // 720 lines without a tag are BT.709, also where they go through RGB.
+    let clear = fixture(
+        "hd.mov",
+        "-f lavfi -i color=c=0xc02060:size=1280x720:rate=25:duration=0.4,format=rgba \
+         -vf scale=out_color_matrix=bt709,format=yuva444p10le \
+         -c:v prores_ks -profile:v 4444 -pix_fmt yuva444p10le -colorspace unknown",
+    );
+    let out = fresh("out.mp4");
+    run(&encoding(&clear), &out).unwrap();
+    let found = mean_rgb(&out, 0.2, (100, 100, 400, 400));
+    for (found, wanted) in found.iter().zip([192.0, 32.0, 96.0]) {
+        assert!((found - wanted).abs() < 6.0, "{found} is not {wanted}");
+    }
+}

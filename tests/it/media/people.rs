@@ -299,6 +299,27 @@ fn times_finer_than_a_microsecond_lose_no_frame() {
 }
 
 #[test]
+fn a_recording_that_grows_has_the_size_shown_longest() {
+    for (name, size, seconds, frames, sound) in [
+        ("webm-webrtc-ramp.webm", ["640", "360"], 2.0, 50, Some(2.0)),
+        // Both parts have pictures at two of its times.
+        ("ts-h264-ramp.ts", ["1280", "720"], 2.35, 58, None),
+    ] {
+        let Some(report) = comes_out(&Right {
+            name,
+            frames,
+            seconds: (seconds, 0.1),
+            sound,
+            size,
+        }) else {
+            return;
+        };
+        let video = report.source.video.unwrap();
+        assert!(video.begins_with.is_some(), "{name}: {video:?}");
+    }
+}
+
+#[test]
 fn a_gif_without_a_delay_plays_as_in_browsers() {
     let right = Right {
         name: "gif-delay-10ms.gif",
@@ -438,6 +459,43 @@ fn formats_that_people_have() {
     ] {
         comes_out(&Right { name, ..right });
     }
+}
+
+#[test]
+fn sound_of_discs_and_old_phones() {
+    for name in [
+        "mkv-truehd.mkv",
+        "ts-truehd.ts",
+        "3gp-amr-nb.3gp",
+        "3gp-amr-wb.3gp",
+    ] {
+        comes_out(&Right { name, ..PLAIN });
+    }
+}
+
+#[test]
+fn formats_of_camcorders_and_editing_programs() {
+    // Pixels of DV are not square.
+    for name in ["avi-dv-pcm.avi", "mov-dv-pcm.mov"] {
+        comes_out(&Right {
+            name,
+            frames: 20,
+            seconds: (0.8, 0.05),
+            sound: Some(0.8),
+            size: ["768", "576"],
+        });
+    }
+    comes_out(&Right {
+        name: "mov-dnxhr-pcm.mov",
+        ..PLAIN
+    });
+    comes_out(&Right {
+        name: "mov-dnxhd-pcm.mov",
+        frames: 10,
+        seconds: (0.4, 0.05),
+        sound: Some(0.4),
+        size: ["1280", "720"],
+    });
 }
 
 #[test]

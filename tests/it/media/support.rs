@@ -148,6 +148,7 @@ pub(crate) fn job(main: &Path) -> Render {
         audio_source: None,
         main_is_silent: false,
         audio_track: None,
+        source_track: None,
         profile,
         watermarks: Vec::new(),
         poster: None,
@@ -198,10 +199,10 @@ pub(crate) fn frame_count(path: &Path) -> u64 {
         .arg(path)
         .output()
         .unwrap();
-    String::from_utf8_lossy(&output.stdout)
-        .trim()
-        .parse()
-        .unwrap()
+    // Of a transport stream it is said once for the program, too.
+    let counted = String::from_utf8_lossy(&output.stdout).into_owned();
+    let count = counted.split_whitespace().next();
+    count.and_then(|count| count.parse().ok()).expect(&counted)
 }
 
 /// Length of a stream in seconds, by its container.

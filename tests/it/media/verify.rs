@@ -287,3 +287,71 @@ fn pictures_that_stay_black_or_still_are_found() {
     assert_eq!(check(&main, &expect(None, None)).unwrap().black_ms, None);
     check(&plain(), &expect(Some(0), Some(300))).unwrap();
 }
+
+/// What a result of ours has to be besides.
+fn own() -> Expectation {
+    Expectation {
+        own: true,
+        ..Expectation::default()
+    }
+}
+
+#[test]
+fn a_sample_table_that_holds_less_than_is_claimed_is_found() {
+    let good = fresh("good.mp4");
+    run(&job(&plain()), &good).unwrap();
+    assert_eq!(check(&good, &own()).unwrap().begins_ms, 0);
+    // All pictures but the last are shown for half of their time, and the header still claims
+    // four seconds.
+    let mut bytes = std::fs::read(&good).unwrap();
+    let table = bytes.windows(4).position(|four| four == b"stts").unwrap();
+    let length = table + 4 + 8 + 4;
+    let ticks = u32::from_be_bytes(bytes[length..length + 4].try_into().unwrap());
+    bytes[length..length + 4].copy_from_slice(&(ticks / 2).to_be_bytes());
+    let short = fresh("short.mp4");
+    std::fs::write(&short, bytes).unwrap();
+    assert_eq!(check(&short, &own()), Err(MediaCode::WrongDuration));
+    // Whatever others write is another matter.
+    assert_eq!(check(&short, &Expectation::default()).unwrap().frames, 100);
+}
+
+#[test]
+fn a_picture_that_does_not_stand_at_zero_is_found() {
+    let late = fixture(
+        "late.mp4",
+        "-itsoffset 0.5 -f lavfi -i testsrc2=size=320x180:rate=25:duration=1 \
+         -f lavfi -i sine=frequency=440:sample_rate=48000:duration=1.5 \
+         -map 0:v -map 1:a -fps_mode passthrough -c:v libx264 -preset veryfast \
+         -pix_fmt yuv420p -c:a aac",
+    );
+    let found = check(&late, &Expectation::default()).unwrap();
+    assert!(found.begins_ms.abs_diff(500) < 30, "{found:?}");
+    assert_eq!(check(&late, &own()), Err(MediaCode::WrongDuration));
+}
+
+#[test]
+fn sound_that_is_announced_and_gone_is_no_sound() {
+    let name = "cases/mp4-fragments-without-the-sound.mp4";
+    let Some(empty) = require::fixture(name) else {
+        return;
+    };
+    let required = Expectation {
+        audio: AudioExpectation::Required,
+        ..Expectation::default()
+    };
+    assert_eq!(check(&empty, &required), Err(MediaCode::AudioMissing));
+    // Whoever made it: the source's sound can be put back.
+    let found = check(&empty, &Expectation::default()).unwrap();
+    assert_eq!(found.probe.audio, None);
+    assert_eq!(found.probe.unused_audio[0].reason, "nothing comes on it");
+    // And if the source's is announced only, too, there is none, and the plan says so.
+    let mut render = job(&silent());
+    render.audio_source = Some(input(&empty));
+    let out = fresh("out.mp4");
+    let report = run(&render, &out).unwrap();
+    let filmlab::media::AudioPlan::None { reason } = &report.plan.audio else {
+        panic!("{:?}", report.plan.audio);
+    };
+    assert!(reason.contains("nothing comes"), "{reason}");
+    assert!(ffprobe(&out, "a", "stream=codec_name").is_empty());
+}

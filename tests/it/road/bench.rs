@@ -254,6 +254,7 @@ impl Bench {
             source: Source {
                 video: "sources/u1/clip.mp4".parse().unwrap(),
                 image,
+                audio_track: None,
             },
             output: Output::default(),
             notify: Notify::default(),

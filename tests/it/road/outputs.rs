@@ -166,3 +166,97 @@ async fn an_extension_without_anything_new_is_caught() {
         .assert_ended_without_trace(&job, "wrong_duration")
         .await;
 }
+
+/// How loud the first second of a file's sound is, in dB.
+fn level(path: &Path) -> Option<f64> {
+    let ran = Command::new(require::ffmpeg()?)
+        .args(["-nostdin", "-t", "1", "-i"])
+        .arg(path)
+        .args(["-map", "0:a:0", "-af", "volumedetect", "-f", "null", "-"])
+        .output()
+        .unwrap();
+    let log = String::from_utf8_lossy(&ran.stderr).into_owned();
+    let level = log.split("mean_volume:").nth(1)?;
+    level.split_whitespace().next()?.parse().ok()
+}
+
+/// The source gets a second track, the first one's sound 30 dB quieter, in German.
+fn two_languages(bench: &Bench) -> Option<PathBuf> {
+    let arguments = "-map 0:v -map 0:a -map 0:a -c:v copy -c:a aac -filter:a:1 volume=-30dB \
+                     -metadata:s:a:0 language=eng -metadata:s:a:1 language=deu";
+    let file = made(bench, arguments, "two.mp4")?;
+    let source = bench.dir.path().join("objects/sources/u1/clip.mp4");
+    std::fs::copy(&file, source).unwrap();
+    Some(file)
+}
+
+#[tokio::test]
+async fn the_track_of_sound_that_is_asked_for_is_what_comes_out() {
+    for (track, quieter) in [
+        (None, false),
+        (Some("1"), false),
+        (Some("2"), true),
+        (Some("deu"), true),
+    ] {
+        let Some(bench) = Bench::new().await else {
+            return;
+        };
+        // The provider returns a sound of its own.
+        let Some(file) = two_languages(&bench) else {
+            return;
+        };
+        let id = bench
+            .create_as("j", Kind::CharacterReplace, json!({}), |new| {
+                new.source.audio_track = track.map(str::to_owned);
+            })
+            .await;
+        let job = bench.drive(&bench.worker(), &id).await;
+        bench.assert_completed_once(&job).await;
+        let found = level(&result(&bench, &job)).unwrap() - level(&file).unwrap();
+        let wanted = if quieter { -30.0 } else { 0.0 };
+        assert!((found - wanted).abs() < 4.0, "{track:?}: {found} dB");
+    }
+}
+
+#[tokio::test]
+async fn a_continued_video_keeps_the_track_of_sound_that_is_asked_for() {
+    let Some(bench) = Bench::new().await else {
+        return;
+    };
+    bench.studio.segments.store(true, Ordering::Relaxed);
+    let new = "-vf trim=0:1 -an -c:v libx264 -preset ultrafast -g 24 -pix_fmt yuv420p";
+    let (Some(file), Some(part)) = (two_languages(&bench), made(&bench, new, "new.mp4")) else {
+        return;
+    };
+    gives(&bench, &part);
+    let params = json!({"prompt": "on", "seconds": 1});
+    let id = bench
+        .create_as("j", Kind::Extend, params, |new| {
+            new.source.audio_track = Some("deu".into());
+        })
+        .await;
+    let job = bench.drive(&bench.worker(), &id).await;
+    bench.assert_completed_once(&job).await;
+    let found = level(&result(&bench, &job)).unwrap() - level(&file).unwrap();
+    assert!((found + 30.0).abs() < 4.0, "{found} dB");
+}
+
+#[tokio::test]
+async fn a_track_of_sound_that_is_not_there_is_told_before_anything_is_paid() {
+    for (track, code) in [("3", "unsupported_codec"), ("not a track", "invalid_job")] {
+        let Some(bench) = Bench::new().await else {
+            return;
+        };
+        if two_languages(&bench).is_none() {
+            return;
+        }
+        let id = bench
+            .create_as("j", Kind::CharacterReplace, json!({}), |new| {
+                new.source.audio_track = Some(track.into());
+            })
+            .await;
+        let job = bench.drive(&bench.worker(), &id).await;
+        bench.assert_ended_without_trace(&job, code).await;
+        assert_eq!(bench.studio.submitted(), 0, "{track}");
+    }
+}

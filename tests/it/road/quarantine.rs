@@ -288,6 +288,7 @@ async fn a_source_asked_the_price_of_harms_no_process() {
         source: Source {
             video: video.parse().unwrap(),
             image: None,
+            audio_track: None,
         },
         output: Output::default(),
     };

@@ -24,6 +24,7 @@ fn upscale(video: &str, target: &str) -> QuoteRequest {
         source: Source {
             video: MediaRef::Object(video.into()),
             image: None,
+            audio_track: None,
         },
         output: Output::default(),
     }

@@ -7,11 +7,11 @@ const TOP: usize = 64;
 /// A sample description: a configuration of a decoder and some boxes beside it.
 const DESCRIPTION: usize = 64 << 10;
 
-struct Box {
-    kind: [u8; 4],
+pub(super) struct Box {
+    pub(super) kind: [u8; 4],
     /// Where its content begins and ends; the end may lie behind that of the file.
-    begins: u64,
-    ends: u64,
+    pub(super) begins: u64,
+    pub(super) ends: u64,
 }
 
 fn next(bytes: &mut Bytes<'_>, at: u64) -> Option<Box> {
@@ -52,7 +52,11 @@ pub(super) fn read(bytes: &mut Bytes<'_>) -> Option<Layout> {
 }
 
 /// Calls `visit` with every box inside another.
-fn children(bytes: &mut Bytes<'_>, outer: &Box, visit: &mut dyn FnMut(&mut Bytes<'_>, &Box)) {
+pub(super) fn children(
+    bytes: &mut Bytes<'_>,
+    outer: &Box,
+    visit: &mut dyn FnMut(&mut Bytes<'_>, &Box),
+) {
     let mut at = outer.begins;
     while at < outer.ends {
         let Some(found) = next(bytes, at) else { return };

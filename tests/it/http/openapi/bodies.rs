@@ -288,7 +288,7 @@ fn belongs_to_another(body: &Value) -> bool {
     owner != "alice" && owner.parse::<filmlab::job::Owner>().is_ok()
 }
 
-const PLACES: [&str; 26] = [
+const PLACES: [&str; 27] = [
     "/kind",
     "/owner",
     "/params",
@@ -300,6 +300,7 @@ const PLACES: [&str; 26] = [
     "/source",
     "/source/video",
     "/source/image",
+    "/source/audio_track",
     "/output",
     "/output/profile",
     "/output/watermark",

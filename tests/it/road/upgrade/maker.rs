@@ -220,6 +220,7 @@ impl Maker {
             source: Source {
                 video: "sources/u1/clip.mp4".parse().unwrap(),
                 image,
+                audio_track: None,
             },
             output: Output::default(),
             notify: Notify::default(),

@@ -40,6 +40,7 @@ pub(super) fn job() -> Job {
         source: Source {
             video: "sources/u1/v.mp4".parse().unwrap(),
             image: Some("https://pictures.example/c.png".parse().unwrap()),
+            audio_track: Some("deu".into()),
         },
         output: Output {
             profile: "web".into(),
