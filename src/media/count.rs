@@ -2,10 +2,10 @@
 
 use super::av::Packet;
 use super::error::MediaError;
+use super::error::memory;
 use super::input::Input;
 use super::limits::{Cancel, Guard, Limits};
 use super::probe::open;
-use super::render::memory;
 
 /// Counts the packets of the video without decoding any; one packet is one frame.
 ///

@@ -8,6 +8,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::av::AvError;
+
 /// Every way media work can end badly. `as_str` is stable and documented.
 #[derive(
     Clone,
@@ -173,4 +175,9 @@ impl MediaError {
         }
         self
     }
+}
+
+/// libav has no room for something small: no fault of the file's.
+pub(crate) fn memory(error: AvError) -> MediaError {
+    MediaError::new(MediaCode::Internal, format!("out of memory: {error}"))
 }

@@ -14,6 +14,7 @@ use super::input::Input;
 use super::limits::{Cancel, Guard, Limits};
 use super::probe::{checked_length, unreadable};
 use super::ratio::Ratio;
+use super::sniff::sniff;
 
 /// What a picture is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,19 +61,6 @@ pub fn probe_picture(
             bytes: decoded.bytes,
         })
     })
-}
-
-/// Recognises a picture by its first bytes: our name and libav's decoder.
-pub(crate) fn sniff(head: &[u8]) -> Option<(&'static str, &'static str)> {
-    if head.starts_with(b"\x89PNG\r\n\x1a\n") {
-        Some(("png", "png"))
-    } else if head.starts_with(&[0xff, 0xd8, 0xff]) {
-        Some(("jpeg", "mjpeg"))
-    } else if head.starts_with(b"RIFF") && head.get(8..12) == Some(b"WEBP") {
-        Some(("webp", "webp"))
-    } else {
-        None
-    }
 }
 
 /// Straight-alpha RGBA, 8 bits, rows without padding.

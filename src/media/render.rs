@@ -2,101 +2,53 @@
 //! write a file that starts fast, verify it, publish it.
 
 mod alpha;
+mod audio;
 mod duplication;
 mod graph;
 mod join;
 mod marks;
 mod open;
+mod order;
+mod outcome;
 mod pass;
 mod poster;
 mod remux;
 mod report;
 mod seam;
+mod setback;
 mod sink;
 mod sizes;
 mod sound;
+mod survey;
 mod track;
 mod transcode;
 mod video;
 
+use self::open::Job;
 pub(crate) use graph::{Overlay, VideoSpec};
-pub(crate) use open::{Job, reserve_for, takes_from_source};
-pub(crate) use pass::{AHEAD, Pass, SoundSource, sound_lane};
+pub(crate) use open::reserve_for;
+pub(crate) use pass::{AHEAD, Pass, sound_lane};
 pub(crate) use sink::Draft;
 pub(crate) use transcode::spec_for;
-pub(crate) use video::{EncodeSettings, VideoLane, memory};
+pub(crate) use video::{EncodeSettings, VideoLane};
 
+use self::outcome::Outcome;
+pub use order::{PosterTo, Render};
 pub use report::{Damage, Event, PosterInfo, Progress, Report, Timings};
+pub(crate) use setback::Setback;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
 use self::poster::StagedPoster;
-use self::report::Narrator;
+use self::report::{Narrator, elapsed};
 use super::color::Color;
 use super::error::{MediaCode, MediaError};
-use super::input::Input;
 use super::limits::{Cancel, Guard, Limits};
 use super::output::Output;
 use super::plan::{AudioPlan, Force, Plan, VideoPlan, length_ms};
-use super::probe::{AudioTrack, Choice, Probe};
-use super::profile::Profile;
-use super::verify::{
-    AudioExpectation, Checks, Expectation, Verified, require_lively, verify_guarded,
-};
-use super::watermark::Watermark;
-
-/// One video to process.
-#[derive(Clone, Debug)]
-pub struct Render {
-    /// The video.
-    pub main: Arc<dyn Input>,
-    /// What `main` continues: the result holds both, one after the other, as one
-    /// video. Sound is then that of both and `audio_source` is not used.
-    pub before: Option<Arc<dyn Input>>,
-    /// The track of sound to take of `main`; else the first that can be used.
-    pub audio_track: Option<AudioTrack>,
-    /// The same of `audio_source` and of `before`. Named, the sound of `audio_source` goes before
-    /// that of `main`, which [`Render::main_is_silent`] says.
-    pub source_track: Option<AudioTrack>,
-    /// The user's source: its sound is put back when `main` has none.
-    pub audio_source: Option<Arc<dyn Input>>,
-    /// Encoding settings.
-    pub profile: Profile,
-    /// `main` has a sound track with nothing to hear on it: the source's sound
-    /// goes before it.
-    pub main_is_silent: bool,
-    /// Pictures laid over the frames, in this order.
-    pub watermarks: Vec<Watermark>,
-    /// Encode even where a copy would do.
-    pub force: Force,
-    /// Where a JPEG poster goes.
-    pub poster: Option<PosterTo>,
-    /// What is looked at besides what is always verified.
-    pub checks: Checks,
-    /// Bounds; the deadline covers the whole call.
-    pub limits: Limits,
-    /// Codec threads; 0 = one per core.
-    pub threads: usize,
-    /// Bytes kept free for the index; `None` reckons them from what the headers promise.
-    pub index_room: Option<u64>,
-}
-
-/// Where a poster goes.
-#[derive(Clone, Debug)]
-pub enum PosterTo {
-    /// A local file, which appears with the result.
-    File(PathBuf),
-    /// [`Report::poster_jpeg`].
-    Report,
-}
-
-impl From<PathBuf> for PosterTo {
-    fn from(path: PathBuf) -> Self {
-        Self::File(path)
-    }
-}
+use super::probe::{Choice, Probe};
+use super::verify::{AudioExpectation, Expectation, Verified, require_lively, verify_guarded};
 
 /// Processes a video in one pass and publishes the result.
 ///
@@ -159,7 +111,7 @@ fn run(
             // Known from here on, whichever it is.
             Err(Setback::AnotherSize(planned)) if choice.size.is_none() => {
                 let main = render.main.as_ref();
-                match sizes::longest(main, &choice, &render.limits, render.threads, guard) {
+                match survey::longest(main, &choice, &render.limits, render.threads, guard) {
                     Ok(longest) => choice.size = Some(longest.unwrap_or(planned)),
                     Err(error) => break Err(error.into()),
                 }
@@ -224,52 +176,6 @@ fn run(
         damage: outcome.damage,
         timings,
     })
-}
-
-/// Why one attempt came to nothing.
-pub(crate) enum Setback {
-    Failed(MediaError),
-    /// The picture has to be encoded after all, for this reason.
-    CannotCopy(&'static str),
-    /// This stream of the main input was announced as sound, and nothing came on it.
-    NoSound(usize),
-    /// The same of the source whose sound was to be put back.
-    NoSourceSound,
-    /// The picture may be copied, and the sound has to be encoded, for this reason.
-    CannotCopySound(&'static str),
-    /// A size that is not this one, which the plan was made for, is shown longer.
-    AnotherSize((u32, u32)),
-}
-
-impl From<MediaError> for Setback {
-    fn from(error: MediaError) -> Self {
-        Self::Failed(error)
-    }
-}
-
-impl Setback {
-    pub(crate) fn into_error(self) -> MediaError {
-        match self {
-            Self::Failed(error) => error,
-            Self::CannotCopy(reason) | Self::CannotCopySound(reason) => MediaError::new(
-                MediaCode::Internal,
-                format!("encoding was no way out either: {reason}"),
-            ),
-            Self::NoSourceSound => MediaError::new(
-                MediaCode::DamagedMedia,
-                "the source's sound is announced, and nothing comes",
-            ),
-            Self::NoSound(stream) => MediaError::new(
-                MediaCode::DamagedMedia,
-                "sound is announced, and nothing comes",
-            )
-            .on_stream(stream),
-            Self::AnotherSize((width, height)) => MediaError::new(
-                MediaCode::Internal,
-                format!("it was known that {width}×{height} is shown longest"),
-            ),
-        }
-    }
 }
 
 /// A staged and verified file and how it came about.
@@ -345,22 +251,6 @@ fn attempt(
             total_ms: 0,
         },
     })
-}
-
-/// What a pass leaves behind besides the staged file.
-pub(crate) struct Outcome {
-    pub poster: Option<(super::av::Frame, u64)>,
-    pub color: Color,
-    pub damage: Damage,
-    pub faststart: bool,
-    /// Frames given to the encoder or copied.
-    pub frames: u64,
-    /// Something was heard in the source of the sound.
-    pub heard: bool,
-    /// Length of the result and how far it may be off, where a pass knows that.
-    pub length_ms: Option<(u64, u64)>,
-    /// Longest black and longest still stretch in milliseconds, if looked for.
-    pub looked: Option<(u64, u64)>,
 }
 
 fn encode_poster(
@@ -440,8 +330,4 @@ fn check(
         ..limits.clone()
     };
     verify_guarded(output.staged().as_ref(), &expectation, &limits, guard)
-}
-
-pub(crate) fn elapsed(since: Instant) -> u64 {
-    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }

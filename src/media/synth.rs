@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::av::Frame;
-use super::error::{MediaCode, MediaError};
+use super::error::{MediaCode, MediaError, memory};
 use super::input::Input;
 use super::limits::{Cancel, Guard, Limits};
 use super::output::{FileOutput, Output};
@@ -21,7 +21,7 @@ use super::probe::{Opened, open};
 use super::profile::Profile;
 use super::render::{
     AHEAD, Damage, Draft, EncodeSettings, Overlay, Pass, Report, Setback, Timings, VideoLane,
-    VideoSpec, memory, reserve_for, sound_lane, spec_for,
+    VideoSpec, reserve_for, sound_lane, spec_for,
 };
 use super::verify::{Expectation, verify_guarded};
 use super::{logo, picture};

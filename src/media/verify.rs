@@ -7,10 +7,12 @@ mod checks;
 mod ends;
 mod expectation;
 mod listen;
+mod verified;
 mod watch;
 
 pub use checks::Checks;
 pub use expectation::{AudioExpectation, DecodeDepth, Expectation, Shape};
+pub use verified::Verified;
 
 use ends::Ends;
 pub(crate) use expectation::Truncation;
@@ -22,44 +24,15 @@ pub(crate) use watch::Watch;
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 use super::av::Packet;
 use super::error::{MediaCode, MediaError};
 use super::input::Input;
 use super::limits::{Cancel, Guard, Limits};
 use super::probe::{
-    AudioTrack, Choice, Opened, PictureLength, Probe, UnusedAudio, frame_rate, open_as, open_at,
+    AudioTrack, Choice, Opened, PictureLength, UnusedAudio, frame_rate, open_as, open_at,
     open_error, unreadable,
 };
 use super::ratio::{Time, rescale, to_millis};
-
-/// What verification found.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Verified {
-    /// The headers.
-    pub probe: Probe,
-    /// Video packets read that are shown.
-    pub frames: u64,
-    /// Length of the video by its packets, in milliseconds.
-    pub duration_ms: u64,
-    /// When the first picture is shown, in milliseconds.
-    #[serde(default)]
-    pub begins_ms: u64,
-    /// Length of the sound by its packets, in milliseconds.
-    pub audio_duration_ms: Option<u64>,
-    /// Whether anything is heard, if that was listened for.
-    #[serde(default)]
-    pub audible: Option<bool>,
-    /// Frames decoded.
-    pub decoded_frames: u64,
-    /// Longest time the picture stays black, if that was looked at.
-    #[serde(default)]
-    pub black_ms: Option<u64>,
-    /// Longest time nothing moves, if that was looked at.
-    #[serde(default)]
-    pub frozen_ms: Option<u64>,
-}
 
 /// Reads a file to its end and compares it with what is expected.
 ///
@@ -154,9 +127,8 @@ pub fn is_track_audible(
             return Ok(false);
         };
         opened.demuxer.keep_only(&[audio.index]);
-        let mut listener =
-            Listener::open(&opened.demuxer, &audio).map_err(super::render::memory)?;
-        let mut packet = Packet::new().map_err(super::render::memory)?;
+        let mut listener = Listener::open(&opened.demuxer, &audio).map_err(super::error::memory)?;
+        let mut packet = Packet::new().map_err(super::error::memory)?;
         // What cannot be read any more is not heard either.
         while !listener.heard && matches!(opened.demuxer.read(&mut packet), Ok(true)) {
             guard.check()?;
@@ -212,7 +184,7 @@ fn read_through(
         .filter(|_| expect.audible || expect.listen)
         .map(|audio| Listener::open(&opened.demuxer, audio))
         .transpose()
-        .map_err(super::render::memory)?;
+        .map_err(super::error::memory)?;
     let mut wanted = vec![video.index];
     wanted.extend(audio.as_ref().map(|audio| audio.index));
     opened.demuxer.keep_only(&wanted);
@@ -222,7 +194,7 @@ fn read_through(
         last: i64::MIN,
         ..Read::default()
     };
-    let mut packet = Packet::new().map_err(super::render::memory)?;
+    let mut packet = Packet::new().map_err(super::error::memory)?;
     loop {
         guard.check()?;
         match opened.demuxer.read(&mut packet) {
@@ -314,7 +286,7 @@ fn decode_group_at(
         return Ok(false);
     }
     ends.restart();
-    let mut packet = Packet::new().map_err(super::render::memory)?;
+    let mut packet = Packet::new().map_err(super::error::memory)?;
     let mut begun = false;
     while matches!(opened.demuxer.read(&mut packet), Ok(true)) {
         guard.check()?;

@@ -13,7 +13,6 @@ mod source;
 use rings::rings;
 use rules::{Finding, Table, judge, unneeded};
 use source::Source;
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -33,32 +32,10 @@ fn the_modules_keep_to_their_borders() {
     assert!(unneeded.is_empty(), "nobody needs: {unneeded:?}");
 }
 
-/// Modules whose files still stand in rings among themselves. This list only shrinks.
-const TIED: [&str; 1] = ["media"];
-
 #[test]
 fn no_file_stands_on_itself() {
-    let mut told = Vec::new();
-    let mut seen = BTreeSet::new();
-    for (files, ring) in rings(&sources()) {
-        let within = |room: &&str| {
-            let (file, folder) = (format!("src/{room}.rs"), format!("src/{room}/"));
-            files
-                .iter()
-                .all(|path| *path == file || path.starts_with(&folder))
-        };
-        match TIED.into_iter().find(within) {
-            Some(room) => drop(seen.insert(room)),
-            None => told.push(ring),
-        }
-    }
-    assert!(told.is_empty(), "{}", told.join("\n"));
-    for room in TIED {
-        assert!(
-            seen.contains(room),
-            "{room} has no ring any more: strike it"
-        );
-    }
+    let rings = rings(&sources());
+    assert!(rings.is_empty(), "{}", rings.join("\n"));
 }
 
 #[test]

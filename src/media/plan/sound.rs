@@ -1,6 +1,6 @@
 //! What happens to the sound.
 
-use super::{AudioFrom, AudioPlan, PlanRequest};
+use super::terms::{AudioFrom, AudioPlan, PlanRequest};
 use crate::media::probe::{AudioInfo, Probe, UnusedAudio};
 
 pub(super) fn plan_joined_audio(request: &PlanRequest<'_>, before: &Probe) -> AudioPlan {

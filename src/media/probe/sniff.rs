@@ -4,7 +4,7 @@
 //! are called the same by all of them.
 
 use crate::media::error::{MediaCode, MediaError};
-use crate::media::picture;
+use crate::media::sniff::sniff;
 
 /// Enough for the chunks of a PNG or WebP that say whether it moves.
 pub(super) const HEAD: u64 = 4096;
@@ -28,7 +28,7 @@ pub(super) fn refusal(head: &[u8]) -> Option<MediaError> {
         let message = format!("{what} is not supported; {TAKEN}");
         Some(MediaError::new(MediaCode::UnsupportedFormat, message))
     };
-    match picture::sniff(head) {
+    match sniff(head) {
         Some(("png", _)) if png_moves(head) => return animation("PNG"),
         // The extended header's flags; the second bit is animation.
         Some(("webp", _)) if head.get(12..16) == Some(b"VP8X") && head.get(20)? & 2 != 0 => {

@@ -3,9 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use super::video::memory;
 use crate::media::av::{AvError, Decoder, DecoderOptions, Frame, Packet, Received};
-use crate::media::error::MediaError;
+use crate::media::error::{MediaError, memory};
 use crate::media::limits::Limits;
 use crate::media::ratio::Ratio;
 

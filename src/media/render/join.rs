@@ -8,14 +8,17 @@
 use std::sync::Arc;
 
 use super::graph::VideoSpec;
+use super::open::Job;
+use super::outcome::Outcome;
 use super::pass::{Pass, SoundSource};
 use super::poster::PosterPicker;
-use super::report::Narrator;
+use super::report::{Damage, Narrator};
 use super::seam::SeamLane;
+use super::setback::Setback;
 use super::sink::{Draft, Sink};
 use super::sound::SoundLane;
+use super::transcode::spec_for;
 use super::video::{Counts, EncodeSettings, VideoLane};
-use super::{Damage, Job, Outcome, Setback, spec_for};
 use crate::media::av::AacSettings;
 use crate::media::error::{MediaCode, MediaError};
 use crate::media::head::reservation;

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::Render;
 use super::marks::Marks;
+use super::order::Render;
 use super::poster::PosterPicker;
 use crate::media::color::Color;
 use crate::media::error::{MediaCode, MediaError};

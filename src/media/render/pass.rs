@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use super::open::takes_from_source;
+use super::setback::Setback;
 use super::sink::{Draft, Sink};
 use super::sound::{SoundLane, Timing};
-use super::video::{Counts, VideoLane, memory};
-use super::{Setback, takes_from_source};
+use super::video::{Counts, VideoLane};
 use crate::media::av::{AacSettings, Frame, OpenError, Packet};
-use crate::media::error::{MediaCode, MediaError};
+use crate::media::error::{MediaCode, MediaError, memory};
 use crate::media::limits::{Guard, Limits};
 use crate::media::plan::AudioPlan;
 use crate::media::probe::{Opened, memory_limit, open_error};

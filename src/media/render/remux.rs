@@ -4,16 +4,20 @@
 use std::sync::Arc;
 
 use super::graph::{VideoGraph, VideoSpec};
+use super::open::{Job, reserve_for};
+use super::order::Render;
+use super::outcome::Outcome;
 use super::pass::{AHEAD, CUT_OUT, Reader, SoundSource, audio_end_ms, sound_lane};
 use super::poster::PosterPicker;
-use super::report::Narrator;
+use super::report::{Damage, Narrator};
+use super::setback::Setback;
 use super::sink::Draft;
 use super::sound::SoundLane;
-use super::video::{Counts, memory};
-use super::{Damage, Job, Outcome, Render, Setback, reserve_for, spec_for};
+use super::transcode::spec_for;
+use super::video::Counts;
 use crate::media::av::{Decoder, DecoderOptions, Frame, Packet, Received, decoder_name};
 use crate::media::color::Color;
-use crate::media::error::{MediaCode, MediaError};
+use crate::media::error::{MediaCode, MediaError, memory};
 use crate::media::h264::ParameterSets;
 use crate::media::limits::{Guard, Limits};
 use crate::media::output::Output;

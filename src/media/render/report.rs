@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::elapsed;
 use super::video::Counts;
 use crate::media::plan::Plan;
 use crate::media::probe::Probe;
@@ -160,4 +159,8 @@ impl<'a> Narrator<'a> {
             fps: frames as f64 / seconds,
         }));
     }
+}
+
+pub(crate) fn elapsed(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,14 +1,14 @@
 //! Sound across a seam: two sources one after the other, one track, placed by the
 //! sample.
 
+use super::audio::{encode_error, open_decoder, resampler};
 use super::sink::{Draft, Sink};
-use super::sound::{encode_error, open_decoder, resampler};
-use super::video::{Counts, memory};
+use super::video::Counts;
 use crate::media::av::{
     AacSettings, Decoder, Demuxer, Encoder, Entry, Exit, Frame, Graph, Packet, Received,
     StreamInfo, channel, sound,
 };
-use crate::media::error::MediaError;
+use crate::media::error::{MediaError, memory};
 use crate::media::ratio::{Ratio, Time, rescale};
 use crate::media::verify::is_heard;
 

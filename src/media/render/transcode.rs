@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
+use super::graph::VideoSpec;
+use super::open::{Job, reserve_for};
+use super::outcome::Outcome;
+use super::pass::{AHEAD, Pass, SoundSource, sound_lane};
 use super::poster::PosterPicker;
 use super::report::{Damage, Narrator};
+use super::setback::Setback;
+use super::sink::Draft;
 use super::sound::SoundLane;
-use super::{
-    AHEAD, Draft, EncodeSettings, Job, Outcome, Pass, Setback, SoundSource, VideoLane, VideoSpec,
-    reserve_for, sound_lane,
-};
+use super::video::{EncodeSettings, VideoLane};
 use crate::media::color::Color;
 use crate::media::error::{MediaCode, MediaError};
 use crate::media::output::Output;

@@ -12,7 +12,7 @@ use super::sizes::Sizes;
 use crate::media::av::{
     AvError, Decoder, DecoderOptions, Encoder, Frame, Packet, Received, X264Settings, decoder_name,
 };
-use crate::media::error::{MediaCode, MediaError};
+use crate::media::error::{MediaCode, MediaError, memory};
 use crate::media::limits::Limits;
 use crate::media::probe::{Opened, frame_rate, memory_limit};
 use crate::media::ratio::{Ratio, rescale, to_millis};
@@ -564,10 +564,6 @@ pub(super) fn nominal_rate(input: &Opened) -> Ratio {
         rate if rate.is_valid() => rate,
         _ => Ratio::new(25, 1),
     }
-}
-
-pub(crate) fn memory(error: AvError) -> MediaError {
-    MediaError::new(MediaCode::Internal, format!("out of memory: {error}"))
 }
 
 fn filter_error(error: AvError) -> MediaError {

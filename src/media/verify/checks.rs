@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{DecodeDepth, Expectation};
+use super::expectation::{DecodeDepth, Expectation};
 
 /// Further checks of a result, chosen by whoever runs the service.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,6 +1,6 @@
 //! Decoding some groups of pictures of a file that is read to its end.
 
-use super::DecodeDepth;
+use super::expectation::DecodeDepth;
 use super::watch::Watch;
 use crate::media::av::{Decoder, DecoderOptions, Frame, Packet, Received, decoder_name};
 use crate::media::error::{MediaCode, MediaError};

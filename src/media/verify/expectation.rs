@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Verified;
+use super::verified::Verified;
 use crate::media::error::{MediaCode, MediaError};
 use crate::media::limits::Limits;
 use crate::media::playable::obstacle;

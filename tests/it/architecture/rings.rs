@@ -7,21 +7,16 @@ use std::fmt::Write as _;
 
 type Edges<'a> = BTreeMap<&'a str, BTreeMap<&'a str, BTreeSet<String>>>;
 
-/// The files of each ring, largest first, with the names that tie it.
-pub(super) fn rings(sources: &[Source]) -> Vec<(Vec<String>, String)> {
+/// Each ring, largest first, with the names that tie it; and what could not be followed.
+pub(super) fn rings(sources: &[Source]) -> Vec<String> {
     let found = imports(sources);
-    let mut rings: Vec<_> = knots(&found.edges)
+    let knots = knots(&found.edges);
+    let tied = knots.iter().map(|knot| told(knot, &found.edges));
+    let globs = found
+        .globs
         .iter()
-        .map(|knot| {
-            let files = knot.iter().map(|file| (*file).to_owned()).collect();
-            (files, told(knot, &found.edges))
-        })
-        .collect();
-    for (file, line) in found.globs {
-        let what = format!("{file}:{line}: `use …::*` cannot be followed to a file");
-        rings.push((vec![file.to_owned()], what));
-    }
-    rings
+        .map(|(file, line)| format!("{file}:{line}: `use …::*` cannot be followed to a file"));
+    tied.chain(globs).collect()
 }
 
 /// Files that reach each other.
@@ -77,7 +72,7 @@ mod tests {
             .iter()
             .map(|(path, text)| Source::new(path, text))
             .collect();
-        rings(&sources).into_iter().map(|(_, told)| told).collect()
+        rings(&sources)
     }
 
     /// The rings of each tree, by the arrows that are told.

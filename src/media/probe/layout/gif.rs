@@ -1,6 +1,6 @@
 //! Blocks of GIF89a.
 
-use super::{Bytes, Layout, MOST_STEPS};
+use super::facts::{Bytes, Layout, MOST_STEPS};
 use crate::media::av::GIF_BASE;
 use crate::media::ratio::Time;
 

@@ -1,6 +1,6 @@
 //! Elements of Matroska and WebM (RFC 8794, RFC 9559).
 
-use super::{Bytes, Crop, Ending, Layout, Track, TrackKind};
+use super::facts::{Bytes, Crop, Ending, Layout, Track, TrackKind};
 use crate::media::ratio::Ratio;
 
 const SEGMENT: u32 = 0x1853_8067;

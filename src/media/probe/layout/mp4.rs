@@ -1,6 +1,6 @@
 //! Boxes of MP4 and MOV (ISO/IEC 14496-12).
 
-use super::{Bytes, Crop, Layout, Track, TrackKind, u16_be, u32_be};
+use super::facts::{Bytes, Crop, Layout, Track, TrackKind, u16_be, u32_be};
 
 /// Boxes at the top: fragmented files have thousands, the first few decide.
 const TOP: usize = 64;

@@ -1,6 +1,6 @@
 //! Chunks of AVI.
 
-use super::{Bytes, Ending, Layout};
+use super::facts::{Bytes, Ending, Layout};
 
 /// Chunks at the top of the file and of its first list.
 const TOP: usize = 64;

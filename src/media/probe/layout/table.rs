@@ -3,8 +3,8 @@
 //! Players go by the table; libav shows one of both. A table can have as many
 //! entries as the file has frames, so it is read only where it is asked for.
 
+use super::facts::{Bytes, u32_be};
 use super::mp4::{Box, children};
-use super::{Bytes, u32_be};
 use crate::media::input::ReadSeek;
 use crate::media::ratio::{Ratio, Time};
 

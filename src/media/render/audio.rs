@@ -1,0 +1,76 @@
+//! Opening what decodes, resamples and encodes sound.
+
+use crate::media::av::{
+    AacSettings, AvError, Decoder, DecoderOptions, Demuxer, Entry, Exit, Frame, Graph, StreamInfo,
+    decoder_name,
+};
+use crate::media::error::{MediaCode, MediaError};
+use crate::media::ratio::Ratio;
+
+/// Opens the decoder of a stream of sound.
+pub(super) fn open_decoder(demuxer: &Demuxer, stream: &StreamInfo) -> Result<Decoder, MediaError> {
+    let refuse = |error: AvError| {
+        MediaError::new(
+            MediaCode::UnsupportedCodec,
+            format!("this {} stream cannot be decoded: {error}", stream.codec),
+        )
+        .at("decode")
+        .on_stream(stream.index)
+        .with_log()
+    };
+    let name = decoder_name(&stream.codec)
+        .ok_or_else(|| refuse(AvError::invalid("avcodec_find_decoder_by_name")))?;
+    // Sound decodes far faster than real time on one thread.
+    let options = DecoderOptions {
+        threads: 1,
+        max_pixels: u64::MAX,
+        strict: false,
+    };
+    demuxer
+        .params(stream.index)
+        .and_then(|params| Decoder::open(name, Some(&params), stream.time_base, options))
+        .map_err(refuse)
+}
+
+/// A graph that makes of frames like this one what the encoder takes.
+pub(super) fn resampler(
+    frame: &Frame,
+    base: Ratio,
+    settings: AacSettings,
+) -> Result<(Graph, Entry, Exit), AvError> {
+    let mut graph = Graph::new(1)?;
+    let source = graph.audio_source(frame, base)?;
+    // Gaps in the source become silence: an encoder has no notion of them. The sum of what is
+    // mixed into one channel stays within full scale: floats may exceed it, and would be clipped
+    // by whoever plays them.
+    let options = [(c"async", "1"), (c"rematrix_maxval", "1.0")];
+    let resample = graph.then(source, c"aresample", &options)?;
+    let rate = settings.sample_rate.to_string();
+    let layout = match settings.channels {
+        1 => "mono",
+        6 => "5.1",
+        8 => "7.1",
+        _ => "stereo",
+    };
+    let format = graph.then(
+        resample,
+        c"aformat",
+        &[
+            (c"sample_fmts", "fltp"),
+            (c"sample_rates", &rate),
+            (c"channel_layouts", layout),
+        ],
+    )?;
+    let sink = graph.audio_sink(format)?;
+    graph.configure()?;
+    Ok((graph, source, sink))
+}
+
+pub(super) fn encode_error(error: AvError) -> MediaError {
+    MediaError::new(
+        MediaCode::EncoderFailed,
+        format!("the sound cannot be encoded: {error}"),
+    )
+    .at("encode")
+    .with_log()
+}

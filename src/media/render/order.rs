@@ -1,0 +1,63 @@
+//! What is to be rendered.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::media::input::Input;
+use crate::media::limits::Limits;
+use crate::media::plan::Force;
+use crate::media::probe::AudioTrack;
+use crate::media::profile::Profile;
+use crate::media::verify::Checks;
+use crate::media::watermark::Watermark;
+
+/// One video to process.
+#[derive(Clone, Debug)]
+pub struct Render {
+    /// The video.
+    pub main: Arc<dyn Input>,
+    /// What `main` continues: the result holds both, one after the other, as one
+    /// video. Sound is then that of both and `audio_source` is not used.
+    pub before: Option<Arc<dyn Input>>,
+    /// The track of sound to take of `main`; else the first that can be used.
+    pub audio_track: Option<AudioTrack>,
+    /// The same of `audio_source` and of `before`. Named, the sound of `audio_source` goes before
+    /// that of `main`, which [`Render::main_is_silent`] says.
+    pub source_track: Option<AudioTrack>,
+    /// The user's source: its sound is put back when `main` has none.
+    pub audio_source: Option<Arc<dyn Input>>,
+    /// Encoding settings.
+    pub profile: Profile,
+    /// `main` has a sound track with nothing to hear on it: the source's sound
+    /// goes before it.
+    pub main_is_silent: bool,
+    /// Pictures laid over the frames, in this order.
+    pub watermarks: Vec<Watermark>,
+    /// Encode even where a copy would do.
+    pub force: Force,
+    /// Where a JPEG poster goes.
+    pub poster: Option<PosterTo>,
+    /// What is looked at besides what is always verified.
+    pub checks: Checks,
+    /// Bounds; the deadline covers the whole call.
+    pub limits: Limits,
+    /// Codec threads; 0 = one per core.
+    pub threads: usize,
+    /// Bytes kept free for the index; `None` reckons them from what the headers promise.
+    pub index_room: Option<u64>,
+}
+
+/// Where a poster goes.
+#[derive(Clone, Debug)]
+pub enum PosterTo {
+    /// A local file, which appears with the result.
+    File(PathBuf),
+    /// [`Report::poster_jpeg`].
+    Report,
+}
+
+impl From<PathBuf> for PosterTo {
+    fn from(path: PathBuf) -> Self {
+        Self::File(path)
+    }
+}
