@@ -26,7 +26,7 @@ SOUND = {
 ENCRYPTED = {"encv", "enca", "drmi", "drms", "drmt"}
 SEALS = (b"encv", b"enca", b"tenc", b"pssh")
 # The program's limits (docs/media.md).
-LONGEST, STREAMS, PIXELS, FASTEST, BYTES = 1800.0, 32, 8192 * 4608, 1000, 8 << 30
+LONGEST, STREAMS, PIXELS, SIDE, FASTEST, BYTES = 1800.0, 32, 8192 * 4608, 16384, 1000, 8 << 30
 # Documented exit statuses: done, the input's fault. All others are ours.
 DONE, INPUT = 0, 65
 
@@ -165,7 +165,11 @@ def justified(code: str, source: Source) -> str | None:
         "too_long": max(source.picture(s).end for s in video) > LONGEST,
         "too_many_streams": len(source.streams) > STREAMS,
         "input_too_large": os.path.getsize(source.path) > BYTES,
-        "too_many_pixels": any(s.get("width", 0) * s.get("height", 0) > PIXELS for s in video),
+        "too_many_pixels": any(
+            s.get("width", 0) * s.get("height", 0) > PIXELS
+            or max(s.get("width", 0), s.get("height", 0)) > SIDE
+            for s in video
+        ),
         "frame_rate_too_high": any(
             sum(1 for at in source.picture(s).times if at < source.picture(s).times[0] + 1)
             > FASTEST

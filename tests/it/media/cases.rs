@@ -12,6 +12,24 @@ fn case(name: &str) -> Option<PathBuf> {
     require::fixture(&format!("cases/{name}"))
 }
 
+#[test]
+fn every_case_is_named_by_a_test() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let Some(any) = case("mkv-late-subtitle.mkv") else {
+        return;
+    };
+    let mut tests = String::new();
+    for entry in fs::read_dir(root.join("tests/it/media")).unwrap() {
+        tests += &fs::read_to_string(entry.unwrap().path()).unwrap();
+    }
+    let without: Vec<String> = fs::read_dir(any.parent().unwrap())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| !tests.contains(&format!("\"{name}\"")))
+        .collect();
+    assert_eq!(without, Vec::<String>::new());
+}
+
 /// Frames, seconds of picture and of sound of what comes of a case, as most jobs are and encoded.
 fn comes_out(name: &str, frames: u64, picture: f64, sound: Option<f64>) {
     let Some(main) = case(name) else { return };
