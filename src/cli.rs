@@ -9,6 +9,7 @@ mod doctor;
 mod exit;
 mod figures;
 pub mod jobs;
+pub mod models;
 mod probe;
 mod process;
 mod sandbox;
@@ -53,6 +54,8 @@ enum Command {
     Jobs(jobs::JobsArgs),
     /// Look whether everything is there that a service needs.
     Doctor(doctor::DoctorArgs),
+    /// List the models that make each kind, with limits and prices.
+    Models(models::ModelsArgs),
     /// Show accounts in the configured ledger, and give credits.
     Credits(credits::CreditsArgs),
     /// Watermark, compress and check one video here, without any service.
@@ -109,9 +112,11 @@ fn further_faults(cli: Cli, left_out: &[String]) -> Vec<String> {
     let settings = settings(cli.config);
     match cli.command {
         Command::Process(args) => args.faults(settings, left_out),
-        Command::Serve(_) | Command::Probe(_) | Command::Credits(_) | Command::Doctor(_) => {
-            settings.err().unwrap_or_default()
-        }
+        Command::Serve(_)
+        | Command::Probe(_)
+        | Command::Credits(_)
+        | Command::Models(_)
+        | Command::Doctor(_) => settings.err().unwrap_or_default(),
         Command::Submit(_)
         | Command::Jobs(_)
         | Command::Sandbox(_)
@@ -138,6 +143,11 @@ fn run(cli: Cli) -> Result<(), Exit> {
             Command::Credits(args) => {
                 let settings = settings(cli.config).map_err(Exit::Usage)?;
                 Ok(credits::run(args, &settings).await?)
+            }
+            Command::Models(args) => {
+                let settings = settings(cli.config).map_err(Exit::Usage)?;
+                models::run(&args, &settings);
+                Ok(())
             }
             Command::Doctor(args) => doctor::run(args, settings(cli.config)).await,
             Command::Process(args) => process::run(*args, settings(cli.config)).await,

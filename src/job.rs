@@ -35,7 +35,10 @@ pub use credits::{
 };
 pub use failure::{Code, Disposition, Failure, OrFailure, Party};
 pub use ids::{Fence, JobId, MediaRef, Owner};
-pub use intent::{Intent, IntentState, MAX_INTENTS, ProviderInputs, ProviderState, SourceFacts};
+pub use intent::{
+    DurationMeaning, Intent, IntentState, MAX_INTENTS, ProviderInputs, ProviderState, SourceFacts,
+    Terms,
+};
 pub use kinds::{CharacterReplace, Extend, Fault, Kind, Params, Resolution, Upscale};
 pub use lease::Claim;
 pub use new_job::{Idempotency, NewJob};

@@ -4,9 +4,9 @@
 //! paid by [`Provider::submit`], which is sent once per call: nothing below it may repeat it.
 
 pub mod metered;
+mod model;
 pub mod wavespeed;
 
-use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::io;
 use std::path::PathBuf;
@@ -18,7 +18,9 @@ use futures::stream::{BoxStream, StreamExt as _};
 use tokio_util::io::ReaderStream;
 use url::Url;
 
-use crate::job::{Fault, JobId, Kind, Params, Resolution, SourceFacts, Timestamp};
+use crate::job::{DurationMeaning, JobId, Kind, Params, Timestamp};
+
+pub use model::{Model, Returns, whole_seconds};
 
 /// Why a submission did not give a prediction, by what may be done about it.
 #[derive(Debug, thiserror::Error)]
@@ -102,6 +104,10 @@ pub enum ProviderError {
 pub struct Submission {
     pub model: String,
     pub params: Params,
+    /// Length of the video, in seconds.
+    pub source_s: f64,
+    /// What the model is taken to understand by `duration`.
+    pub duration: DurationMeaning,
     pub video: Url,
     pub image: Option<Url>,
     /// Where the provider calls back, with our own proof in it.
@@ -147,42 +153,6 @@ pub struct PredictionInfo {
     pub state: Prediction,
 }
 
-/// What a model's output holds, where the kind continues a video.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Returns {
-    /// The source and the new part in one.
-    Merged,
-    /// The new part only.
-    Segment,
-}
-
-/// A model as the table knows it.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Model {
-    pub id: String,
-    pub kind: Kind,
-    /// Longest source it takes, in seconds.
-    pub max_source_s: f64,
-    /// Most pixels that a frame of the source may have.
-    pub max_source_pixels: u64,
-    /// Seconds it may be asked to add (extension only).
-    #[serde(default)]
-    pub seconds: Option<(u32, u32)>,
-    /// Resolutions it takes.
-    pub resolutions: Vec<Resolution>,
-    pub returns: Returns,
-    /// Fixed waiting time plus time per second of video before the first poll is worth it.
-    pub usual_base_s: f64,
-    pub usual_per_second_s: f64,
-    /// Seconds that are billed at least.
-    #[serde(default)]
-    pub least_billed_s: f64,
-    /// US dollars for a second of video, where the model's page says; empty where it does not.
-    #[serde(default)]
-    pub usd_per_second: BTreeMap<Resolution, f64>,
-}
-
 /// What the provider says a submission would cost.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Price {
@@ -191,106 +161,6 @@ pub struct Price {
     /// The provider was not told all inputs, since it could not read them where they are: it
     /// then gives the least that a run costs.
     pub is_floor: bool,
-}
-
-impl Model {
-    /// How long it usually takes for `seconds` of video.
-    #[must_use]
-    pub fn usual_time(&self, seconds: f64) -> Duration {
-        let total = self.usual_base_s + self.usual_per_second_s * seconds.max(0.0);
-        Duration::try_from_secs_f64(total).unwrap_or_default()
-    }
-
-    /// Seconds the provider bills for a source of `source_s` seconds.
-    #[must_use]
-    pub fn billed_seconds(&self, params: &Params, source_s: f64) -> f64 {
-        params.billed_seconds(source_s).max(self.least_billed_s)
-    }
-
-    /// US dollars by the price list, where it has this resolution.
-    #[must_use]
-    pub fn list_price(&self, params: &Params, source_s: f64) -> Option<f64> {
-        let rate = self.usd_per_second.get(&params.resolution())?;
-        Some(rate * self.billed_seconds(params, source_s))
-    }
-
-    /// Whether this model can do what `params` ask with such a source; gives every fault, not
-    /// only the first. Asked before money is spent, since the provider takes some of these and
-    /// bills a cut version.
-    pub fn check(&self, params: &Params, source: &SourceFacts) -> Result<(), Vec<Fault>> {
-        let source_s = source.duration_ms as f64 / 1000.0;
-        let mut faults = Vec::new();
-        if params.kind() != self.kind {
-            faults.push(Fault::new(
-                "kind",
-                format!("{} does not make {}", self.id, params.kind().as_str()),
-            ));
-            return Err(faults);
-        }
-        if source_s <= 0.0 {
-            faults.push(Fault::new("source.video", "has no duration"));
-        } else if source_s > self.max_source_s {
-            faults.push(Fault::new(
-                "source.video",
-                format!(
-                    "is {source_s:.1} s long; {} takes at most {} s",
-                    self.id, self.max_source_s
-                ),
-            ));
-        }
-        let pixels = u64::from(source.width) * u64::from(source.height);
-        if pixels > self.max_source_pixels {
-            faults.push(Fault::new(
-                "source.video",
-                format!(
-                    "has {}×{} pixels; {} takes at most {} a frame",
-                    source.width, source.height, self.id, self.max_source_pixels
-                ),
-            ));
-        }
-        let resolution = params.resolution();
-        let short_side = source.width.min(source.height);
-        if self.kind == Kind::Upscale && resolution.short_side() < short_side {
-            faults.push(Fault::new(
-                "params.target",
-                format!(
-                    "{} is less than the {}×{} that the source has",
-                    resolution.as_str(),
-                    source.width,
-                    source.height
-                ),
-            ));
-        }
-        if !self.resolutions.contains(&resolution) {
-            let field = match params {
-                Params::Upscale(_) => "params.target",
-                Params::CharacterReplace(_) | Params::Extend(_) => "params.resolution",
-            };
-            let names: Vec<_> = self.resolutions.iter().map(|r| r.as_str()).collect();
-            faults.push(Fault::new(
-                field,
-                format!(
-                    "{} is not offered by {}; it takes {}",
-                    resolution.as_str(),
-                    self.id,
-                    names.join(", ")
-                ),
-            ));
-        }
-        if let (Params::Extend(extend), Some((least, most))) = (params, self.seconds)
-            && !(least..=most).contains(&extend.seconds)
-        {
-            faults.push(Fault::new(
-                "params.seconds",
-                format!("{} adds {least} to {most} s", self.id),
-            ));
-        }
-        if faults.is_empty() {
-            Ok(())
-        } else {
-            Err(faults)
-        }
-    }
 }
 
 /// What is uploaded: bytes of a known number that can be had again for another try.
@@ -394,125 +264,4 @@ pub trait CallbackGate: Debug + Send + Sync {
         body: &[u8],
         now: Timestamp,
     ) -> Result<String, CallbackError>;
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::job::kinds::{Extend, Upscale};
-
-    fn model() -> Model {
-        Model {
-            id: "a/extend".into(),
-            kind: Kind::Extend,
-            max_source_s: 60.0,
-            max_source_pixels: 1920 * 1080,
-            seconds: Some((4, 15)),
-            resolutions: vec![Resolution::P480, Resolution::P720],
-            returns: Returns::Merged,
-            usual_base_s: 30.0,
-            usual_per_second_s: 10.0,
-            least_billed_s: 5.0,
-            usd_per_second: BTreeMap::from([(Resolution::P480, 0.05)]),
-        }
-    }
-
-    fn source(seconds: f64, width: u32, height: u32) -> SourceFacts {
-        SourceFacts {
-            video_object: String::new(),
-            image_object: None,
-            duration_ms: (seconds * 1000.0) as u64,
-            width,
-            height,
-            fps: 25.0,
-            frames: None,
-            has_audio: false,
-        }
-    }
-
-    fn extend(seconds: u32, resolution: Resolution) -> Params {
-        Params::Extend(Extend {
-            prompt: "on".into(),
-            seconds,
-            resolution,
-            seed: None,
-        })
-    }
-
-    #[test]
-    fn a_model_refuses_what_it_cannot_do_with_every_fault_at_once() {
-        let model = model();
-        let largest = source(60.0, 1080, 1920);
-        assert_eq!(model.check(&extend(4, Resolution::P480), &largest), Ok(()));
-        let short = source(0.1, 16, 16);
-        assert_eq!(model.check(&extend(15, Resolution::P720), &short), Ok(()));
-
-        let faults = model
-            .check(&extend(3, Resolution::K4), &source(60.1, 1922, 1080))
-            .expect_err("four faults");
-        let fields: Vec<_> = faults.iter().map(|fault| fault.field.as_str()).collect();
-        assert_eq!(
-            fields,
-            [
-                "source.video",
-                "source.video",
-                "params.resolution",
-                "params.seconds"
-            ]
-        );
-    }
-
-    #[test]
-    fn nothing_else_is_said_of_another_kind() {
-        let params = Params::Upscale(Upscale {
-            target: Resolution::K4,
-        });
-        let faults = model()
-            .check(&params, &source(0.0, 0, 0))
-            .expect_err("wrong kind");
-        assert_eq!(faults.len(), 1);
-        assert_eq!(faults[0].field, "kind");
-    }
-
-    #[test]
-    fn a_source_without_a_duration_is_refused() {
-        let checked = model().check(&extend(5, Resolution::P720), &source(0.0, 16, 16));
-        assert!(checked.is_err());
-    }
-
-    #[test]
-    fn raising_to_less_than_there_is_is_refused() {
-        let model = Model {
-            kind: Kind::Upscale,
-            seconds: None,
-            resolutions: vec![Resolution::P720, Resolution::P1080],
-            ..model()
-        };
-        let to = |target| Params::Upscale(Upscale { target });
-        let upright = source(5.0, 1080, 1920);
-        let faults = model.check(&to(Resolution::P720), &upright);
-        let faults = faults.expect_err("smaller");
-        assert_eq!(faults[0].field, "params.target");
-        assert_eq!(model.check(&to(Resolution::P1080), &upright), Ok(()));
-        assert!(
-            model
-                .check(&to(Resolution::P720), &source(5.0, 720, 480))
-                .is_ok()
-        );
-    }
-
-    #[test]
-    fn the_list_price_has_a_minimum_and_gaps() {
-        let model = model();
-        let price = |seconds, resolution| model.list_price(&extend(seconds, resolution), 30.0);
-        assert_eq!(price(10, Resolution::P480), Some(0.5));
-        assert_eq!(price(4, Resolution::P480), Some(0.25));
-        assert_eq!(price(10, Resolution::P720), None);
-    }
-
-    #[test]
-    fn the_usual_time_grows_with_the_video() {
-        assert_eq!(model().usual_time(5.0), Duration::from_secs(80));
-        assert_eq!(model().usual_time(-5.0), Duration::from_secs(30));
-    }
 }

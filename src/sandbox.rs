@@ -16,6 +16,7 @@ mod config;
 mod connection;
 mod faults;
 mod files;
+mod length;
 mod maker;
 mod prices;
 mod routes;

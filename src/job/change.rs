@@ -402,6 +402,7 @@ pub(super) mod tests {
             state: IntentState::Open,
             prediction_id: None,
             unknown_until: None,
+            terms: None,
         }
     }
 

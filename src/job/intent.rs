@@ -86,6 +86,32 @@ pub struct Intent {
     /// No second submission before this moment while the outcome is unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unknown_until: Option<Timestamp>,
+    /// What the model's row said when it was recorded; absent in those of release 0.1.0, which
+    /// had no revisions and sent the new seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terms: Option<Terms>,
+}
+
+/// What a payment was decided by.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Terms {
+    /// Of the model's row.
+    pub revision: u32,
+    pub duration: DurationMeaning,
+    /// US dollars by the price list, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usd: Option<f64>,
+}
+
+/// What a model understands by the `duration` of an extension.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DurationMeaning {
+    /// The new part.
+    #[default]
+    Added,
+    /// The source and the new part.
+    Whole,
 }
 
 /// What became of an intent.

@@ -5,8 +5,8 @@ use jiff::SignedDuration;
 
 use super::change::mark;
 use super::{
-    Code, CreditState, IntentState, Job, JobError, Keeping, Kept, Lease, MAX_INTENTS, Party,
-    Progress, Stage, Status, Timestamp, Wake,
+    Code, CreditState, DurationMeaning, IntentState, Job, JobError, Keeping, Kept, Lease,
+    MAX_INTENTS, Party, Progress, Stage, Status, Terms, Timestamp, Wake,
 };
 
 /// What a job remembers of its earlier rounds' decisions to pay; the rest of the list is the new
@@ -33,6 +33,23 @@ pub enum NotRetried {
 }
 
 impl Job {
+    /// What this round asked `model` by before. Whoever asks once more asks for the same: the
+    /// first request may have been taken.
+    #[must_use]
+    pub fn terms_before(&self, model: &str) -> Option<Terms> {
+        let round = format!("{}-", self.round);
+        let intent = self
+            .intents
+            .iter()
+            .rfind(|intent| intent.id.starts_with(&round) && intent.model == model)?;
+        // Release 0.1.0 kept none, and asked by its first row.
+        Some(intent.terms.unwrap_or(Terms {
+            revision: 1,
+            duration: DurationMeaning::Added,
+            usd: None,
+        }))
+    }
+
     /// Begins another round of a failed or cancelled job, due at once.
     pub fn retry(&mut self, now: Timestamp, deadline_at: Timestamp) -> Result<(), NotRetried> {
         match self.status {
@@ -187,6 +204,35 @@ mod tests {
             change.apply(&mut job, at(1)).unwrap();
         }
         job
+    }
+
+    #[test]
+    fn a_round_that_asks_again_asks_for_the_same() {
+        let terms = |revision, duration| Terms {
+            revision,
+            duration,
+            usd: Some(0.5),
+        };
+        let mut job = claimed();
+        assert_eq!(job.terms_before("m"), None);
+        job.intents.push(intent("1-1"));
+        let before = job.terms_before("m").unwrap();
+        // Of the release before, which kept none.
+        assert_eq!(
+            (before.revision, before.duration),
+            (1, DurationMeaning::Added)
+        );
+        assert_eq!(job.terms_before("another"), None);
+        let mut second = intent("1-2");
+        second.terms = Some(terms(2, DurationMeaning::Whole));
+        job.intents.push(second);
+        assert_eq!(
+            job.terms_before("m"),
+            Some(terms(2, DurationMeaning::Whole))
+        );
+        // Another round is decided anew.
+        job.round = 2;
+        assert_eq!(job.terms_before("m"), None);
     }
 
     fn fetched() -> Job {

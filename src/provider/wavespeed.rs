@@ -26,4 +26,4 @@ pub use callback::{CallbackConfig, Callbacks, SignatureCheck};
 pub use calls::WaveSpeed;
 pub use config::WaveSpeedConfig;
 pub use invalid::InvalidConfig;
-pub use models::{ModelOverride, ModelOverrides, ModelTable};
+pub use models::{Listed, ModelOverride, ModelOverrides, ModelTable};

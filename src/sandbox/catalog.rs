@@ -12,6 +12,8 @@ pub(super) struct CatalogModel {
     pub(super) kind: Kind,
     /// US dollars for a second of video.
     pub(super) price: f64,
+    /// `duration` is that of the whole video, not of the new part.
+    pub(super) whole: bool,
     parameters: &'static [(&'static str, bool, Shape)],
 }
 
@@ -21,9 +23,10 @@ enum Shape {
     Text,
     OneOf(&'static [&'static str]),
     Whole(i64, i64),
+    NumberOf(&'static [i64]),
 }
 
-use Shape::{Address, OneOf, Text, Whole};
+use Shape::{Address, NumberOf, OneOf, Text, Whole};
 
 const SEED: (&str, bool, Shape) = ("seed", false, Whole(-1, 2_147_483_647));
 const VIDEO: (&str, bool, Shape) = ("video", true, Address);
@@ -46,6 +49,7 @@ const CATALOG: &[CatalogModel] = &[
         id: "wavespeed-ai/wan-2.2/animate",
         kind: Kind::CharacterReplace,
         price: 0.08,
+        whole: false,
         parameters: &[
             ("image", true, Address),
             VIDEO,
@@ -56,9 +60,81 @@ const CATALOG: &[CatalogModel] = &[
         ],
     },
     CatalogModel {
+        id: "wavespeed-ai/scail-2",
+        kind: Kind::CharacterReplace,
+        price: 0.04,
+        whole: false,
+        parameters: &[
+            ("image", true, Address),
+            VIDEO,
+            ("prompt", false, Text),
+            ("mode", false, OneOf(&["animate", "replace"])),
+            ("resolution", false, OneOf(&["480p", "720p"])),
+            SEED,
+        ],
+    },
+    CatalogModel {
+        id: "wavespeed-ai/wan-2.1/mocha",
+        kind: Kind::CharacterReplace,
+        price: 0.08,
+        whole: false,
+        parameters: &[
+            ("image", true, Address),
+            VIDEO,
+            ("prompt", false, Text),
+            ("resolution", false, OneOf(&["480p", "720p"])),
+            SEED,
+        ],
+    },
+    CatalogModel {
+        id: "wavespeed-ai/minimax-h3/video-extend",
+        kind: Kind::Extend,
+        price: 0.1,
+        whole: false,
+        parameters: &[
+            PROMPT,
+            VIDEO,
+            ("last_image", false, Address),
+            (
+                "resolution",
+                false,
+                OneOf(&["480p", "540p", "768p", "1080p"]),
+            ),
+            ("duration", false, Whole(3, 15)),
+        ],
+    },
+    CatalogModel {
+        id: "alibaba/wan-2.6/video-extend",
+        kind: Kind::Extend,
+        price: 0.1,
+        whole: false,
+        parameters: &[
+            PROMPT,
+            VIDEO,
+            ("negative_prompt", false, Text),
+            ("audio", false, Address),
+            ("resolution", false, OneOf(&["720p", "1080p"])),
+            ("duration", false, NumberOf(&[5, 10, 15])),
+        ],
+    },
+    CatalogModel {
+        id: "alibaba/wan-2.7/video-extend",
+        kind: Kind::Extend,
+        price: 0.1,
+        whole: true,
+        parameters: &[
+            PROMPT,
+            VIDEO,
+            ("resolution", false, OneOf(&["720p", "1080p"])),
+            ("duration", false, Whole(2, 15)),
+            SEED,
+        ],
+    },
+    CatalogModel {
         id: "bytedance/seedance-2.0/video-extend",
         kind: Kind::Extend,
         price: 0.1,
+        whole: false,
         parameters: &[
             PROMPT,
             VIDEO,
@@ -71,6 +147,7 @@ const CATALOG: &[CatalogModel] = &[
         id: "bytedance/seedance-2.5/video-extend",
         kind: Kind::Extend,
         price: 0.2,
+        whole: false,
         parameters: &[
             PROMPT,
             VIDEO,
@@ -82,6 +159,7 @@ const CATALOG: &[CatalogModel] = &[
         id: "alibaba/wan-2.5/video-extend",
         kind: Kind::Extend,
         price: 0.1,
+        whole: false,
         parameters: &[
             PROMPT,
             VIDEO,
@@ -94,6 +172,7 @@ const CATALOG: &[CatalogModel] = &[
         id: SEGMENT,
         kind: Kind::Extend,
         price: 0.1,
+        whole: false,
         parameters: &[
             PROMPT,
             VIDEO,
@@ -105,24 +184,28 @@ const CATALOG: &[CatalogModel] = &[
         id: "wavespeed-ai/video-upscaler",
         kind: Kind::Upscale,
         price: 0.01,
+        whole: false,
         parameters: TARGETS,
     },
     CatalogModel {
         id: "wavespeed-ai/video-upscaler-pro",
         kind: Kind::Upscale,
         price: 0.05,
+        whole: false,
         parameters: TARGETS,
     },
     CatalogModel {
         id: "wavespeed-ai/seedvr2/video",
         kind: Kind::Upscale,
         price: 0.02,
+        whole: false,
         parameters: TARGETS,
     },
     CatalogModel {
         id: "wavespeed-ai/flashvsr",
         kind: Kind::Upscale,
         price: 0.02,
+        whole: false,
         parameters: TARGETS,
     },
 ];
@@ -198,6 +281,9 @@ impl Shape {
             Whole(least, most) => value
                 .as_i64()
                 .is_some_and(|number| (least..=most).contains(&number)),
+            NumberOf(choices) => value
+                .as_i64()
+                .is_some_and(|number| choices.contains(&number)),
         }
     }
 
@@ -207,6 +293,7 @@ impl Shape {
             Text => json!({"type": "string"}),
             OneOf(choices) => json!({"type": "string", "enum": choices}),
             Whole(least, most) => json!({"type": "integer", "minimum": least, "maximum": most}),
+            NumberOf(choices) => json!({"type": "integer", "enum": choices}),
         }
     }
 }

@@ -1,6 +1,5 @@
 //! What a run would cost, and what the account has.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use axum::Json;
@@ -12,10 +11,10 @@ use serde_json::{Value, json};
 
 use super::answers::{self, refusal};
 use super::catalog;
+use super::length;
 use super::state::State;
 use super::work;
 use crate::job::Kind;
-use crate::media::{self, Cancel, FileInput, Limits};
 
 /// What is billed at least, and quoted where the inputs do not say how long the video is.
 const LEAST_S: f64 = 5.0;
@@ -70,12 +69,7 @@ async fn video_seconds(state: &State, inputs: &Value) -> Option<f64> {
     let file = work::obtain(state, inputs, "video", folder.path())
         .await
         .ok()?;
-    tokio::task::spawn_blocking(move || duration(&file))
+    tokio::task::spawn_blocking(move || length::seconds(&file))
         .await
         .ok()?
-}
-
-fn duration(file: &Path) -> Option<f64> {
-    let found = media::probe(&FileInput::new(file), &Limits::default(), &Cancel::new()).ok()?;
-    Some(found.container.duration_ms as f64 / 1000.0)
 }

@@ -9,8 +9,9 @@ use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 use url::Url;
 
-use super::catalog::SEGMENT;
+use super::catalog::{self, SEGMENT};
 use super::faults::Fault;
+use super::length;
 use super::maker::{Make, Task};
 use super::state::{Outcome, State, prediction_folder};
 use super::webhook;
@@ -115,7 +116,7 @@ async fn make(state: &Arc<State>, id: &str, order: &Order) -> Result<Outcome, Fa
             seconds: input["duration"].as_f64().unwrap_or(5.0),
         },
         Kind::Extend => Make::Extend {
-            seconds: input["duration"].as_f64().unwrap_or(5.0),
+            seconds: added_seconds(model, input, &video).await,
         },
         Kind::CharacterReplace => Make::CharacterReplace {
             picture: obtain(state, input, "image", &folder).await?,
@@ -153,6 +154,20 @@ async fn make(state: &Arc<State>, id: &str, order: &Order) -> Result<Outcome, Fa
         cut(&out).await.map_err(internal)?;
     }
     Ok(Outcome::Video(out))
+}
+
+/// Seconds of the new part. A model that is told the whole length of less than the source adds
+/// nothing, as a real one may.
+async fn added_seconds(model: &str, input: &Value, video: &Path) -> f64 {
+    let asked = input["duration"].as_f64().unwrap_or(5.0);
+    if !catalog::find(model).is_some_and(|model| model.whole) {
+        return asked;
+    }
+    let file = video.to_owned();
+    let source = tokio::task::spawn_blocking(move || length::seconds(&file)).await;
+    let source = source.ok().flatten().unwrap_or_default();
+    // Makers make one frame at least.
+    (asked - source).max(0.05)
 }
 
 async fn made(state: &State, task: Task, out: PathBuf) -> Result<PathBuf, Failure> {

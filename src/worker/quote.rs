@@ -124,6 +124,8 @@ impl Worker {
         let submission = Submission {
             model: model.id.clone(),
             params: asked.params.clone(),
+            source_s: seconds,
+            duration: model.duration,
             video: address(services, &asked.source.video).await?,
             image: match &asked.source.image {
                 Some(image) => Some(address(services, image).await?),

@@ -3,9 +3,11 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use filmlab::cli;
 use filmlab::http::status_of;
-use filmlab::job::{Code, Party};
+use filmlab::job::{Code, Kind, Party};
 use filmlab::media::{Limits, MediaCode};
+use filmlab::provider::wavespeed::ModelTable;
 use filmlab::telemetry::metrics::METRICS;
 use strum::IntoEnumIterator as _;
 
@@ -106,6 +108,34 @@ fn the_metrics_page_lists_every_metric() {
         .unwrap();
     }
     assert_exact("metrics.md", &page);
+}
+
+#[test]
+fn the_models_page_has_the_table_of_the_code() {
+    let (begin, end) = ("<!-- models -->\n", "<!-- /models -->");
+    let page = document("docs/providers.md");
+    let (before, rest) = page.split_once(begin).unwrap();
+    let (_, after) = rest.split_once(end).unwrap();
+    let mut table =
+        "| kind | model | takes | sizes | US$ for 5 s |\n|---|---|---|---|---|\n".to_owned();
+    let models = ModelTable::default();
+    for listed in Kind::iter().flat_map(|kind| models.listed(kind)) {
+        let model = &listed.model;
+        writeln!(
+            table,
+            "| `{}` | `{}` | {} | {} | {} |",
+            model.kind.as_str(),
+            model.id,
+            cli::models::limits(model),
+            cli::models::sizes(model),
+            cli::models::prices(model),
+        )
+        .unwrap();
+    }
+    assert_exact(
+        "providers.md",
+        &format!("{before}{begin}{table}{end}{after}"),
+    );
 }
 
 #[test]

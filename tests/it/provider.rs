@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use filmlab::job::kinds::{CharacterReplace, Extend, Upscale};
-use filmlab::job::{Params, Resolution};
+use filmlab::job::{DurationMeaning, Params, Resolution};
 use filmlab::provider::wavespeed::{RetryLimits, Secret, WaveSpeed, WaveSpeedConfig};
 use filmlab::provider::{Provider as _, ProviderError, Submission};
 use futures::StreamExt as _;
@@ -70,6 +70,8 @@ pub(crate) fn upscale(video: Url) -> Submission {
         params: Params::Upscale(Upscale {
             target: Resolution::P720,
         }),
+        source_s: 5.0,
+        duration: DurationMeaning::Added,
         video,
         image: None,
         callback: None,
@@ -78,13 +80,15 @@ pub(crate) fn upscale(video: Url) -> Submission {
 
 pub(crate) fn extend(video: Url) -> Submission {
     Submission {
-        model: "bytedance/seedance-2.0/video-extend".into(),
+        model: "wavespeed-ai/minimax-h3/video-extend".into(),
         params: Params::Extend(Extend {
             prompt: "it goes on".into(),
             seconds: 4,
             resolution: Resolution::P720,
             seed: None,
         }),
+        source_s: 5.0,
+        duration: DurationMeaning::Added,
         video,
         image: None,
         callback: None,
@@ -99,6 +103,8 @@ pub(crate) fn character_replace(video: Url, image: Url) -> Submission {
             resolution: Resolution::P720,
             seed: Some(7),
         }),
+        source_s: 5.0,
+        duration: DurationMeaning::Added,
         video,
         image: Some(image),
         callback: None,

@@ -360,7 +360,7 @@ async fn faults_are_set_over_http() {
 
     let body = json!({"video": "https://a.example/v", "prompt": "on"});
     let upscale = || caller.post("/api/v3/wavespeed-ai/video-upscaler", &body);
-    let extend = || caller.post("/api/v3/bytedance/seedance-2.0/video-extend", &body);
+    let extend = || caller.post("/api/v3/wavespeed-ai/minimax-h3/video-extend", &body);
     assert_eq!(Caller::answer(upscale()).await.0, 402);
     let response = extend().send().await.expect("an answer");
     assert_eq!(response.status(), 429);

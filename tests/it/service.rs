@@ -8,6 +8,7 @@ mod edge;
 mod faults;
 mod lab;
 mod metrics;
+mod models;
 #[cfg(target_os = "linux")]
 mod quarantine;
 mod quotes;

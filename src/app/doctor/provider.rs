@@ -70,6 +70,9 @@ async fn models(wavespeed: &WaveSpeed) -> Finding {
         let submission = Submission {
             model: model.id.clone(),
             params,
+            // Any: the price is not looked at.
+            source_s: 5.0,
+            duration: model.duration,
             image: kind.eq(&Kind::CharacterReplace).then(|| video.clone()),
             video,
             callback: None,

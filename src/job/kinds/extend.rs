@@ -9,7 +9,9 @@ pub const SECONDS: std::ops::RangeInclusive<i64> = 1..=30;
 /// What the models that extend can make.
 pub const RESOLUTIONS: &[Resolution] = &[
     Resolution::P480,
+    Resolution::P540,
     Resolution::P720,
+    Resolution::P768,
     Resolution::P1080,
     Resolution::K4,
 ];

@@ -25,9 +25,15 @@ pub enum Resolution {
     #[serde(rename = "480p")]
     #[strum(serialize = "480p")]
     P480,
+    #[serde(rename = "540p")]
+    #[strum(serialize = "540p")]
+    P540,
     #[serde(rename = "720p")]
     #[strum(serialize = "720p")]
     P720,
+    #[serde(rename = "768p")]
+    #[strum(serialize = "768p")]
+    P768,
     #[serde(rename = "1080p")]
     #[strum(serialize = "1080p")]
     P1080,
@@ -45,7 +51,9 @@ impl Resolution {
     pub fn short_side(self) -> u32 {
         match self {
             Self::P480 => 480,
+            Self::P540 => 540,
             Self::P720 => 720,
+            Self::P768 => 768,
             Self::P1080 => 1080,
             Self::K2 => 1440,
             Self::K4 => 2160,

@@ -43,6 +43,10 @@ impl Provider for WaveSpeed {
     }
 
     async fn submit(&self, submission: &Submission) -> Result<String, SubmitError> {
+        let Some(body) = self.config.models.body(submission) else {
+            let message = format!("{} is in no table here", submission.model);
+            return Err(SubmitError::UnknownModel { message });
+        };
         let mut url = self.endpoint(&submission.model);
         if let Some(callback) = &submission.callback {
             url.query_pairs_mut()
@@ -53,7 +57,7 @@ impl Provider for WaveSpeed {
             .post(url)
             .header(AUTHORIZATION, self.authorization.clone())
             .timeout(self.config.submit_timeout)
-            .json(&self.config.models.body(submission))
+            .json(&body)
             .send()
             .await;
         let response = match sent {
@@ -135,7 +139,10 @@ impl Provider for WaveSpeed {
     }
 
     async fn price(&self, submission: &Submission) -> Result<Price, ProviderError> {
-        let mut inputs = self.config.models.body(submission);
+        let Some(mut inputs) = self.config.models.body(submission) else {
+            let message = format!("{} is in no table here", submission.model);
+            return Err(ProviderError::NotFound { message });
+        };
         let media = [Some(&submission.video), submission.image.as_ref()];
         // WaveSpeed reads addresses from outside: where that cannot work, it is not told them.
         let is_floor = media

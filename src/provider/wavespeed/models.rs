@@ -19,10 +19,10 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::invalid::InvalidConfig;
-use crate::job::{Fault, Kind, Params, Resolution};
-use crate::provider::{Model, Returns, Submission};
+use crate::job::{DurationMeaning, Fault, Kind, Params, Resolution};
+use crate::provider::{Model, Returns, Submission, whole_seconds};
 use entry::Entry;
-use known::{default_entry, known_entry};
+use known::{Offer, default_entry, known_entry, known_row, offered, unknown_entry};
 
 /// The model that makes each kind.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -33,8 +33,19 @@ pub struct ModelTable {
     upscale: Entry,
 }
 
+/// A model, for whoever has to choose one.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Listed {
+    #[serde(flatten)]
+    pub model: Model,
+    /// Whether it makes its kind here.
+    pub is_used: bool,
+    /// What a request to it has.
+    pub parameters: Vec<String>,
+}
+
 /// What the configuration says about the models. What is left out is as documented for the named
-/// id, or, where that is not known here, as for the kind's default.
+/// id, or, where that is not known here, as most models of the kind have it.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ModelOverrides {
@@ -48,16 +59,26 @@ pub struct ModelOverrides {
 #[serde(default, deny_unknown_fields)]
 pub struct ModelOverride {
     pub id: Option<String>,
+    /// Shortest source, in seconds.
+    pub min_source_s: Option<f64>,
     /// Longest source, in seconds.
     pub max_source_s: Option<f64>,
+    /// Most seconds of source and extension together.
+    pub max_total_s: Option<f64>,
     /// Most pixels of a source's frame.
     pub max_source_pixels: Option<u64>,
     /// Least and most seconds an extension may add.
     pub seconds: Option<(u32, u32)>,
+    /// The only ones of these that it takes.
+    pub only_seconds: Option<Vec<u32>>,
+    /// What the model understands by `duration`.
+    pub duration: Option<DurationMeaning>,
     pub resolutions: Option<Vec<Resolution>>,
     pub returns: Option<Returns>,
     pub usual_base_s: Option<f64>,
     pub usual_per_second_s: Option<f64>,
+    /// Whether the source's seconds are billed besides the new ones.
+    pub bills_source: Option<bool>,
     /// Seconds billed at least.
     pub least_billed_s: Option<f64>,
     /// US dollars for a second of video, by resolution.
@@ -104,6 +125,23 @@ impl ModelTable {
         &self.entry(kind).model
     }
 
+    /// Every model that may be named for a kind: the one that is used first, then the others.
+    #[must_use]
+    pub fn listed(&self, kind: Kind) -> Vec<Listed> {
+        let used = self.entry(kind);
+        let others = offered(kind)
+            .filter(|row| row.id != used.model.id)
+            .map(known::Row::entry);
+        let entries = std::iter::once((used.clone(), true)).chain(others.map(|row| (row, false)));
+        entries
+            .map(|(entry, is_used)| Listed {
+                parameters: entry.parameters(),
+                model: entry.model,
+                is_used,
+            })
+            .collect()
+    }
+
     fn entry(&self, kind: Kind) -> &Entry {
         match kind {
             Kind::CharacterReplace => &self.character_replace,
@@ -112,17 +150,20 @@ impl ModelTable {
         }
     }
 
-    /// The body of a submission.
+    /// The body of a submission; `None` where its model is not known, so that nobody can say what
+    /// it would do with which parameters.
     ///
     /// The submission names its model, since it may have been recorded before the configuration
-    /// named another: that one's own request is made then, as far as it is known.
-    pub(super) fn body(&self, submission: &Submission) -> Value {
+    /// named another: that one's own request is made then.
+    pub(super) fn body(&self, submission: &Submission) -> Option<Value> {
         let kind = submission.params.kind();
-        let entry = self.entry(kind);
-        let known = (entry.model.id != submission.model)
-            .then(|| known_entry(&submission.model).filter(|known| known.model.kind == kind))
-            .flatten();
-        let entry = known.as_ref().unwrap_or(entry);
+        let configured = self.entry(kind);
+        let known = (configured.model.id != submission.model)
+            .then(|| known_entry(&submission.model).filter(|known| known.model.kind == kind));
+        let entry = match &known {
+            None => configured,
+            Some(known) => known.as_ref()?,
+        };
 
         let mut body = Map::new();
         body.insert("video".into(), json!(submission.video));
@@ -132,6 +173,8 @@ impl ModelTable {
                 body.insert("image".into(), json!(image));
             }
         }
+        // What is not served is sent as it was asked for: the provider says what it thinks of it.
+        let size = |asked| json!(entry.model.serves(asked).unwrap_or(asked));
         let mut seed = None;
         match &submission.params {
             Params::CharacterReplace(params) => {
@@ -139,29 +182,35 @@ impl ModelTable {
                     body.insert("prompt".into(), json!(prompt));
                 }
                 // Without it the model moves the picture's character and drops the video's scene.
-                body.insert("mode".into(), json!("replace"));
-                body.insert("resolution".into(), json!(params.resolution));
+                if entry.sends.mode {
+                    body.insert("mode".into(), json!("replace"));
+                }
+                body.insert("resolution".into(), size(params.resolution));
                 seed = params.seed;
             }
             Params::Extend(params) => {
                 body.insert("prompt".into(), json!(params.prompt));
-                body.insert("duration".into(), json!(params.seconds));
-                body.insert("resolution".into(), json!(params.resolution));
+                let duration = match submission.duration {
+                    DurationMeaning::Added => u64::from(params.seconds),
+                    DurationMeaning::Whole => whole_seconds(submission.source_s, params.seconds),
+                };
+                body.insert("duration".into(), json!(duration));
+                body.insert("resolution".into(), size(params.resolution));
                 seed = params.seed;
             }
             Params::Upscale(params) => {
-                body.insert("target_resolution".into(), json!(params.target));
+                body.insert("target_resolution".into(), size(params.target));
             }
         }
-        if !entry.shape.resolution {
+        if !entry.sends.resolution {
             body.remove("resolution");
             body.remove("target_resolution");
         }
-        if let Some(seed) = seed.filter(|_| entry.shape.seed) {
+        if let Some(seed) = seed.filter(|_| entry.sends.seed) {
             body.insert("seed".into(), json!(seed));
         }
         body.extend(entry.extra.clone());
-        Value::Object(body)
+        Some(Value::Object(body))
     }
 }
 
@@ -173,22 +222,23 @@ fn overridden(kind: Kind, given: ModelOverride, faults: &mut Vec<Fault>) -> Entr
         ));
     };
     let mut entry = default_entry(kind);
-    if let Some(id) = given.id {
+    if let Some(id) = given.id.clone() {
         if !is_model_id(&id) {
             fault(
                 "id",
                 "must be names separated by '/', of a–z, 0–9, '.', '_' and '-'".into(),
             );
-        } else if let Some(known) = known_entry(&id) {
-            if known.model.kind == kind {
-                entry = known;
-            } else {
-                fault("id", format!("{id} makes {}", known.model.kind.as_str()));
+        } else if let Some(known) = known_row(&id) {
+            match known.offer {
+                Offer::Retired { instead } => {
+                    fault("id", format!("{id} is offered no more; use {instead}"));
+                }
+                Offer::Never { why } => fault("id", format!("{id} {why}")),
+                Offer::Yes if known.kind == kind => entry = known.entry(),
+                Offer::Yes => fault("id", format!("{id} makes {}", known.kind.as_str())),
             }
         } else {
-            entry.model.id = id;
-            // What the default costs says nothing about another model.
-            entry.model.usd_per_second.clear();
+            entry = unknown_entry(kind, id);
         }
     }
     let model = &mut entry.model;
@@ -201,6 +251,12 @@ fn overridden(kind: Kind, given: ModelOverride, faults: &mut Vec<Fault>) -> Entr
             }
         }
     };
+    number(
+        "min_source_s",
+        given.min_source_s,
+        0.0,
+        &mut model.min_source_s,
+    );
     number(
         "max_source_s",
         given.max_source_s,
@@ -225,15 +281,7 @@ fn overridden(kind: Kind, given: ModelOverride, faults: &mut Vec<Fault>) -> Entr
         0.0,
         &mut model.least_billed_s,
     );
-    if let Some((least, most)) = given.seconds {
-        if kind != Kind::Extend {
-            fault("seconds", "belongs to extend only".into());
-        } else if least == 0 || least > most || most > 600 {
-            fault("seconds", "must be two rising numbers from 1 to 600".into());
-        } else {
-            model.seconds = Some((least, most));
-        }
-    }
+    extension(kind, &given, model, &mut fault);
     if let Some(mut resolutions) = given.resolutions {
         resolutions.sort_unstable();
         resolutions.dedup();
@@ -241,13 +289,6 @@ fn overridden(kind: Kind, given: ModelOverride, faults: &mut Vec<Fault>) -> Entr
             fault("resolutions", "must name at least one".into());
         } else {
             model.resolutions = resolutions;
-        }
-    }
-    if let Some(returns) = given.returns {
-        if kind == Kind::Extend {
-            model.returns = returns;
-        } else {
-            fault("returns", "belongs to extend only".into());
         }
     }
     size_and_price(
@@ -263,6 +304,58 @@ fn overridden(kind: Kind, given: ModelOverride, faults: &mut Vec<Fault>) -> Entr
     }
     entry.extra = given.extra;
     entry
+}
+
+/// What only an extension has.
+fn extension(
+    kind: Kind,
+    given: &ModelOverride,
+    model: &mut Model,
+    fault: &mut impl FnMut(&str, String),
+) {
+    let given_names = [
+        ("seconds", given.seconds.is_some()),
+        ("only_seconds", given.only_seconds.is_some()),
+        ("duration", given.duration.is_some()),
+        ("max_total_s", given.max_total_s.is_some()),
+        ("bills_source", given.bills_source.is_some()),
+        ("returns", given.returns.is_some()),
+    ];
+    if kind != Kind::Extend {
+        for (name, _) in given_names.iter().filter(|(_, given)| *given) {
+            fault(name, "belongs to extend only".into());
+        }
+        return;
+    }
+    match given.seconds {
+        Some((least, most)) if least == 0 || least > most || most > 600 => {
+            fault("seconds", "must be two rising numbers from 1 to 600".into());
+        }
+        Some(range) => {
+            model.seconds = Some(range);
+            // The row's choices belong to the row's range.
+            model.only_seconds.clear();
+        }
+        None => {}
+    }
+    if let Some(only) = &given.only_seconds {
+        let (least, most) = model.seconds.unwrap_or((1, 600));
+        if only.iter().all(|one| (least..=most).contains(one)) {
+            model.only_seconds.clone_from(only);
+        } else {
+            fault("only_seconds", format!("must be from {least} to {most}"));
+        }
+    }
+    match given.max_total_s {
+        Some(most) if !most.is_finite() || !(1.0..=86_400.0).contains(&most) => {
+            fault("max_total_s", "must be from 1 to 86400 seconds".into());
+        }
+        Some(most) => model.max_total_s = Some(most),
+        None => {}
+    }
+    model.duration = given.duration.unwrap_or(model.duration);
+    model.bills_source = given.bills_source.unwrap_or(model.bills_source);
+    model.returns = given.returns.unwrap_or(model.returns);
 }
 
 fn size_and_price(
@@ -303,162 +396,4 @@ fn is_model_id(id: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::known::known_ids;
-    use super::*;
-    use crate::job::kinds::{CharacterReplace, Extend, Upscale};
-    use strum::IntoEnumIterator;
-
-    fn table(toml: &str) -> Result<ModelTable, toml::de::Error> {
-        toml::from_str(toml)
-    }
-
-    fn body_of(table: &ModelTable, params: Params) -> Value {
-        let model = table.model(params.kind()).id.clone();
-        let image = params
-            .needs_image()
-            .then(|| "https://a.example/i.png".parse().expect("address"));
-        table.body(&Submission {
-            model,
-            params,
-            video: "https://a.example/v.mp4".parse().expect("address"),
-            image,
-            callback: None,
-        })
-    }
-
-    #[test]
-    fn bodies_hold_the_documented_parameters_and_no_others() {
-        let table = ModelTable::default();
-        let replace = Params::CharacterReplace(CharacterReplace {
-            prompt: None,
-            resolution: Resolution::P720,
-            seed: Some(7),
-        });
-        assert_eq!(
-            body_of(&table, replace),
-            json!({"image": "https://a.example/i.png", "video": "https://a.example/v.mp4",
-                "mode": "replace", "resolution": "720p", "seed": 7})
-        );
-        let extend = Params::Extend(Extend {
-            prompt: "on".into(),
-            seconds: 5,
-            resolution: Resolution::P480,
-            seed: Some(7),
-        });
-        assert_eq!(
-            body_of(&table, extend.clone()),
-            json!({"video": "https://a.example/v.mp4", "prompt": "on", "duration": 5,
-                "resolution": "480p"}),
-            "this model documents no seed"
-        );
-        let wan = self::table("[extend]\nid = 'alibaba/wan-2.7/video-extend'").expect("valid");
-        assert_eq!(body_of(&wan, extend)["seed"], 7);
-        let upscale = Params::Upscale(Upscale {
-            target: Resolution::K2,
-        });
-        assert_eq!(
-            body_of(&table, upscale.clone()),
-            json!({"video": "https://a.example/v.mp4", "target_resolution": "2k"})
-        );
-        let runway = self::table("[upscale]\nid = 'runwayml/upscale-v1'").expect("valid");
-        assert_eq!(
-            body_of(&runway, upscale),
-            json!({"video": "https://a.example/v.mp4"})
-        );
-    }
-
-    #[test]
-    fn an_override_takes_the_rest_from_the_id_or_the_kind() {
-        let table = table(
-            "[upscale]\nid = 'bria/fibo/video-upscaler'\nmax_source_s = 30\n\
-             [extend]\nid = 'new/model'\nextra = { generate_audio = false }",
-        )
-        .expect("valid");
-        let upscale = table.model(Kind::Upscale);
-        assert_eq!(upscale.resolutions, [Resolution::K2, Resolution::K4]);
-        assert!((upscale.max_source_s - 30.0).abs() < f64::EPSILON);
-        let extend = table.model(Kind::Extend);
-        assert_eq!(
-            (extend.id.as_str(), extend.seconds),
-            ("new/model", Some((4, 15)))
-        );
-        assert_eq!(
-            table.model(Kind::CharacterReplace).id,
-            "wavespeed-ai/wan-2.2/animate"
-        );
-        let body = body_of(
-            &table,
-            Params::Extend(Extend {
-                prompt: "on".into(),
-                seconds: 5,
-                resolution: Resolution::P720,
-                seed: None,
-            }),
-        );
-        assert_eq!(body["generate_audio"], false);
-    }
-
-    #[test]
-    fn every_fault_of_the_overrides_is_named_at_once() {
-        let overrides = ModelOverrides {
-            upscale: Some(ModelOverride {
-                id: Some("wavespeed-ai/wan-2.2/animate".into()),
-                max_source_s: Some(f64::NAN),
-                max_source_pixels: Some(0),
-                least_billed_s: Some(-1.0),
-                usd_per_second: Some([(Resolution::P720, -0.1)].into()),
-                seconds: Some((1, 2)),
-                resolutions: Some(Vec::new()),
-                ..ModelOverride::default()
-            }),
-            extend: Some(ModelOverride {
-                id: Some("a/../b".into()),
-                seconds: Some((9, 3)),
-                extra: [("video".to_owned(), json!("x"))].into(),
-                ..ModelOverride::default()
-            }),
-            character_replace: None,
-        };
-        let faults = ModelTable::try_from(overrides)
-            .expect_err("ten faults")
-            .faults;
-        let fields: Vec<_> = faults.iter().map(|fault| fault.field.as_str()).collect();
-        assert_eq!(
-            fields,
-            [
-                "models.extend.id",
-                "models.extend.seconds",
-                "models.extend.extra",
-                "models.upscale.id",
-                "models.upscale.max_source_s",
-                "models.upscale.least_billed_s",
-                "models.upscale.seconds",
-                "models.upscale.resolutions",
-                "models.upscale.max_source_pixels",
-                "models.upscale.usd_per_second",
-            ]
-        );
-    }
-
-    #[test]
-    fn unknown_fields_and_kinds_are_refused() {
-        assert!(table("[upscale]\nidd = 'x'").is_err());
-        assert!(table("[upscail]\nid = 'x'").is_err());
-        assert!(table("[upscale]\nresolutions = ['8k']").is_err());
-        assert_eq!(table("").expect("empty"), ModelTable::default());
-    }
-
-    #[test]
-    fn every_known_row_is_of_its_kind_and_usable() {
-        for kind in Kind::iter() {
-            assert_eq!(default_entry(kind).model.id, known_ids(kind)[0]);
-            for id in known_ids(kind) {
-                let entry = known_entry(id).expect("known");
-                assert_eq!((entry.model.kind, entry.model.id.as_str()), (kind, *id));
-                assert!(is_model_id(id));
-                assert_eq!(entry.model.seconds.is_some(), kind == Kind::Extend);
-            }
-        }
-    }
-}
+mod tests;

@@ -15,10 +15,10 @@ use super::{credit, prepare};
 use crate::clock::elapsed;
 use crate::job::{
     Change, Code, CreditState, Failure, Intent, IntentState, Job, OrFailure as _, Progress,
-    ProviderInputs, Stage,
+    ProviderInputs, Stage, Terms,
 };
 use crate::ledger::Callback;
-use crate::provider::{Submission, SubmitError};
+use crate::provider::{Model, Submission, SubmitError};
 
 pub(super) async fn run(context: &Context<'_>, job: Job) -> Result<Step, Halt> {
     context
@@ -88,16 +88,15 @@ async fn paid_before(context: &Context<'_>, job: &Job) -> Result<Option<Step>, H
 
 async fn pay(context: &Context<'_>, inputs: &ProviderInputs) -> Result<Step, Halt> {
     let job = context.writer.job().await;
-    let model = context
-        .services
-        .provider
-        .model(job.params.kind())
-        .id
-        .clone();
+    let model = context.services.provider.model(job.params.kind());
     let id = format!("{}-{}", job.round, job.lease.fence);
+    let source_s = inputs.facts.duration_ms as f64 / 1000.0;
+    let terms = terms(&job, model, source_s);
     let submission = Submission {
-        model: model.clone(),
+        model: model.id.clone(),
         params: job.params.clone(),
+        source_s,
+        duration: terms.duration,
         video: inputs.video.parse().retry(Code::ProviderProtocol)?,
         image: match &inputs.image {
             Some(address) => Some(address.parse::<Url>().retry(Code::ProviderProtocol)?),
@@ -117,11 +116,12 @@ async fn pay(context: &Context<'_>, inputs: &ProviderInputs) -> Result<Step, Hal
     }
     let intent = Intent {
         id: id.clone(),
-        model,
+        model: model.id.clone(),
         at: context.now(),
         state: IntentState::Open,
         prediction_id: None,
         unknown_until: None,
+        terms: Some(terms),
     };
     // Only this visit knows that nothing was sent for it yet: it stays until the ledger says that
     // the intent is there, or is not.
@@ -154,6 +154,19 @@ async fn pay(context: &Context<'_>, inputs: &ProviderInputs) -> Result<Step, Hal
             Ok(step)
         }
         Err(error) => not_submitted(context, intent, error).await,
+    }
+}
+
+/// What the payment is decided by.
+fn terms(job: &Job, model: &Model, source_s: f64) -> Terms {
+    let usd = model.list_price(&job.params, source_s);
+    match job.terms_before(&model.id) {
+        Some(before) => Terms { usd, ..before },
+        None => Terms {
+            revision: model.revision,
+            duration: model.duration,
+            usd,
+        },
     }
 }
 

@@ -566,6 +566,7 @@ async fn the_view_shows_results_and_hides_the_works() {
             state: IntentState::Accepted,
             prediction_id: Some("secret-prediction".into()),
             unknown_until: None,
+            terms: None,
         });
         job.extra.insert("billing".into(), json!("secret-note"));
         job.generated = Some(filmlab::job::Generated {

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use filmlab::job::{
-    CancelAfterSubmit, Change, Channel, Claim, CreditEntry, CreditState, Credits, Ending,
-    EntryKind, Intent, IntentState, Job, Kind, NewJob, Notify, Output, Params, Published, Source,
-    Stage, Status, Timestamp,
+    CancelAfterSubmit, Change, Channel, Claim, CreditEntry, CreditState, Credits, DurationMeaning,
+    Ending, EntryKind, Intent, IntentState, Job, Kind, NewJob, Notify, Output, Params, Published,
+    Source, Stage, Status, Terms, Timestamp,
 };
 use filmlab::ledger::{Claimed, Commit, Ledger, Settled, Settlement};
 use serde_json::{Value, json};
@@ -77,6 +77,11 @@ pub(crate) fn intent(id: &str) -> Intent {
         state: IntentState::Open,
         prediction_id: None,
         unknown_until: None,
+        terms: Some(Terms {
+            revision: 2,
+            duration: DurationMeaning::Whole,
+            usd: Some(0.5),
+        }),
     }
 }
 

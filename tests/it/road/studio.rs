@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use filmlab::clock::{Clock as _, ManualClock};
-use filmlab::job::{JobId, Kind, Resolution, Stage, Timestamp};
+use filmlab::job::{DurationMeaning, JobId, Kind, Resolution, Stage, Timestamp};
 use filmlab::provider::{
     CallbackError, CallbackGate, Download, Model, Prediction, PredictionInfo, Price, Provider,
     ProviderError, Returns, Submission, SubmitError, UploadBody,
@@ -63,7 +63,13 @@ impl Studio {
         let model = |kind: Kind| Model {
             id: format!("studio/{}", kind.as_str()),
             kind,
+            revision: 1,
+            min_source_s: 0.0,
             max_source_s: 60.0,
+            max_total_s: None,
+            only_seconds: Vec::new(),
+            duration: DurationMeaning::Added,
+            bills_source: false,
             max_source_pixels: 4096 * 2304,
             seconds: (kind == Kind::Extend).then_some((1, 30)),
             resolutions: vec![

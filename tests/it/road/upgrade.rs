@@ -13,7 +13,8 @@ use std::time::Duration;
 use filmlab::clock::{Clock as _, later};
 use filmlab::job::notification::DeliveryState;
 use filmlab::job::{
-    CreditEntry, EntryKind, IntentState, Job, JobId, Kind, Params, Stage, Status, Timestamp,
+    CreditEntry, DurationMeaning, EntryKind, IntentState, Job, JobId, Kind, Params, Stage, Status,
+    Timestamp,
 };
 use filmlab::ledger::firestore::FirestoreLedger;
 use filmlab::ledger::sqlite::SqliteLedger;
@@ -110,6 +111,8 @@ async fn opened(
         .map(|paid| Submission {
             model: paid.model.clone(),
             params: Params::parse(Kind::CharacterReplace, &serde_json::json!({})).unwrap(),
+            source_s: 0.0,
+            duration: DurationMeaning::Added,
             video: "https://studio.example/upload".parse().unwrap(),
             image: None,
             callback: Some(paid.callback.clone()),

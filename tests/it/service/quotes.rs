@@ -28,11 +28,11 @@ async fn an_upload_is_quoted_by_its_length_and_nothing_is_made() {
     assert_eq!(status, 200, "{long}");
     assert_eq!(
         (&long["model"], &long["billed_seconds"]),
-        (&json!("bytedance/seedance-2.0/video-extend"), &json!(10.0))
+        (&json!("wavespeed-ai/minimax-h3/video-extend"), &json!(10.0))
     );
     assert_eq!(
         long["provider"],
-        json!({"price": 1.0, "currency": "USD", "is_floor": false})
+        json!({"price": 1.0, "currency": "USD", "is_floor": false, "list_price_usd": 0.4})
     );
     let (status, refused) = quote(
         json!({"kind": "extend", "params": {"prompt": "on", "seconds": 30,

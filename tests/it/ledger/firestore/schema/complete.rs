@@ -1,10 +1,11 @@
 //! A job with every field there is, written out so that a new one does not go unnoticed.
 
 use filmlab::job::{
-    CancelAfterSubmit, CharacterReplace, Code, CreditState, Credits, Extend, Fence, Generated,
-    Intent, IntentState, Job, JobCredits, JobError, Kept, Lease, NativeWork, Notify, Output,
-    Params, Party, Phase, Progress, ProviderInputs, ProviderState, Published, Resolution,
-    SCHEMA_VERSION, Source, SourceFacts, Stage, Status, Timings, Upscale, Wake, WatermarkSpec,
+    CancelAfterSubmit, CharacterReplace, Code, CreditState, Credits, DurationMeaning, Extend,
+    Fence, Generated, Intent, IntentState, Job, JobCredits, JobError, Kept, Lease, NativeWork,
+    Notify, Output, Params, Party, Phase, Progress, ProviderInputs, ProviderState, Published,
+    Resolution, SCHEMA_VERSION, Source, SourceFacts, Stage, Status, Terms, Timings, Upscale, Wake,
+    WatermarkSpec,
 };
 
 use super::super::super::bench::at;
@@ -104,6 +105,11 @@ pub(super) fn job() -> Job {
             state: IntentState::Unknown,
             prediction_id: Some("p1".into()),
             unknown_until: Some(at(50)),
+            terms: Some(Terms {
+                revision: 2,
+                duration: DurationMeaning::Whole,
+                usd: Some(0.5),
+            }),
         }],
         generated: Some(Generated {
             object: "work/g.mp4".into(),
