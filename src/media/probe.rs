@@ -3,6 +3,7 @@
 mod describe;
 mod info;
 mod layout;
+mod measure;
 mod pace;
 mod sniff;
 mod tracks;
@@ -28,7 +29,8 @@ use super::ratio::{Ratio, Time};
 /// Reads a container's headers and says what is in it.
 ///
 /// Reads at most `limits.probe_size` bytes beyond the index, decodes no more
-/// than libav needs to learn the streams' parameters.
+/// than libav needs to learn the streams' parameters. A file that does not say how long it
+/// is, as browsers record them, is read to its end.
 ///
 /// # Errors
 /// `empty_file`, `input_unreadable`, `not_a_video`, `unsupported_format`,
@@ -37,7 +39,8 @@ use super::ratio::{Ratio, Time};
 pub fn probe(input: &dyn Input, limits: &Limits, cancel: &Cancel) -> Result<Probe, MediaError> {
     super::shielded(|| {
         let guard = Guard::new(cancel, limits);
-        open(input, limits, &guard).map(|opened| opened.probe)
+        let opened = open(input, limits, &guard)?;
+        described(opened, input, limits, &guard)
     })
 }
 
@@ -53,8 +56,40 @@ pub fn probe_track(
 ) -> Result<Probe, MediaError> {
     super::shielded(|| {
         let guard = Guard::new(cancel, limits);
-        open_as("open", input, &Choice::of(track), limits, &guard).map(|opened| opened.probe)
+        let opened = open_as("open", input, &Choice::of(track), limits, &guard)?;
+        described(opened, input, limits, &guard)
     })
+}
+
+/// The description of a file; its length is measured where the file does not say it.
+fn described(
+    mut opened: Opened,
+    input: &dyn Input,
+    limits: &Limits,
+    guard: &Guard,
+) -> Result<Probe, MediaError> {
+    if opened.probe.container.duration_ms > 0 {
+        return Ok(opened.probe);
+    }
+    let rate = frame_rate(&opened.video).as_f64();
+    let step = if rate > 0.0 { 1000.0 / rate } else { 0.0 };
+    let measured = measure::measure(
+        &mut opened.demuxer,
+        &opened.video,
+        opened.audio.as_ref(),
+        Time::from_millis(step.round() as i64),
+        limits.max_duration_ms,
+        guard,
+    )
+    .map_err(|error| {
+        open_error(error, &input.describe(), guard)
+            .at("open")
+            .with_log()
+    })?;
+    measured.write(&mut opened.probe);
+    check_limits(&opened.probe, &opened.video, limits)
+        .map_err(|error| error.at("open").with_log())?;
+    Ok(opened.probe)
 }
 
 /// An open container with the streams we work with.

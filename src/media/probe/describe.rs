@@ -109,6 +109,11 @@ pub(super) fn describe(from: Described<'_>) -> Probe {
 /// Where a stream ends on the container's clock, as far as the file says.
 fn ends(demuxer: &Demuxer, stream: &StreamInfo, begins: Time, counted: bool) -> Option<Time> {
     let starts = stream.begins().unwrap_or(begins);
+    let is_mp4 = is_mp4_family(demuxer.format());
+    // ISO/IEC 14496-12: all bits set where the length cannot be known, as by a live server.
+    if is_mp4 && stream.duration == Some(i64::from(u32::MAX)) {
+        return None;
+    }
     let length = stream
         .duration
         .map(|length| Time::of(length, stream.time_base));
@@ -123,7 +128,7 @@ fn ends(demuxer: &Demuxer, stream: &StreamInfo, begins: Time, counted: bool) -> 
         let claimed = written.into_iter().chain(demuxer.duration()).min();
         return claimed.map(end_or_length);
     }
-    if is_mp4_family(demuxer.format()) && !counted {
+    if is_mp4 && !counted {
         return length.or(demuxer.duration()).map(end_or_length);
     }
     length.map(|length| starts + length).or_else(|| {

@@ -117,6 +117,60 @@ fn the_rate_is_measured_not_believed() {
     }
 }
 
+/// A browser's recorder and a live server write their headers before they know. Nothing that is
+/// asked about a length may be answered with none.
+#[test]
+fn a_length_that_is_not_written_is_measured() {
+    let live = |name: &str, how: &str| {
+        let whole = fixture(
+            "live-whole.mkv",
+            "-f lavfi -i testsrc2=size=96x54:rate=25:duration=3 -f lavfi -i sine=duration=3 \
+             -c:v libx264 -preset ultrafast -pix_fmt yuv420p -c:a aac",
+        );
+        fixture(name, &format!("-i {} {how}", whole.display()))
+    };
+    let webm = live(
+        "live.webm",
+        "-c:v libvpx -deadline realtime -c:a libvorbis -live 1",
+    );
+    let parts = live(
+        "live.mp4",
+        "-c copy -movflags frag_keyframe+empty_moov+default_base_moof",
+    );
+    let flv = live("live.flv", "-c copy -flvflags no_duration_filesize");
+    // As a live server writes what it cannot know: all bits set.
+    let unknown = fresh("unknown.mp4");
+    let mut bytes = std::fs::read(&parts).unwrap();
+    for (kind, at) in [(b"mvhd", 16), (b"mdhd", 16), (b"tkhd", 20)] {
+        let places: Vec<_> = (0..bytes.len() - 64)
+            .filter(|place| &bytes[*place..*place + 4] == kind)
+            .collect();
+        assert!(!places.is_empty());
+        for place in places {
+            bytes[place + 4 + at..][..4].fill(0xff);
+        }
+    }
+    std::fs::write(&unknown, bytes).unwrap();
+    for file in [webm, parts, flv, unknown] {
+        let limits = Limits::default();
+        let found = probe(&FileInput::new(&file), &limits, &Cancel::new()).unwrap();
+        let name = file.display();
+        // Sound was encoded twice, with what its encoders put before and behind it.
+        let whole = found.container.duration_ms;
+        assert!(whole.abs_diff(3000) <= 120, "{name}: {whole}");
+        let picture = found.video.unwrap().duration_ms;
+        assert!(picture.abs_diff(3000) <= 60, "{name}: {picture}");
+        let sound = found.audio.unwrap().duration_ms;
+        assert!(sound.abs_diff(3000) <= 120, "{name}: {sound}");
+        let short = Limits {
+            max_duration_ms: 1500,
+            ..Limits::default()
+        };
+        let refused = probe(&FileInput::new(&file), &short, &Cancel::new()).unwrap_err();
+        assert_eq!(refused.code, MediaCode::TooLong, "{name}: {refused}");
+    }
+}
+
 #[test]
 fn what_really_comes_faster_is_thinned_out_up_to_the_limit() {
     let fast = fixture(

@@ -54,3 +54,31 @@ async fn an_upload_is_quoted_by_its_length_and_nothing_is_made() {
     assert!(lab.sandbox.submissions().is_empty());
     service.stop().await;
 }
+
+/// A browser's recorder does not write how long it ran.
+#[tokio::test]
+async fn a_recording_that_says_no_length_is_quoted_by_what_it_holds() {
+    let Some(lab) = Lab::new(SandboxConfig::default()).await else {
+        return;
+    };
+    let service = lab.start().await;
+    let live = crate::media::support::fixture(
+        "quoted.webm",
+        "-f lavfi -i testsrc2=size=320x180:rate=25:duration=6 -c:v libvpx -deadline realtime \
+         -live 1",
+    );
+    let video = lab.upload(&service, &live).await;
+    let answer = lab
+        .http
+        .post(format!("http://{}/v1/quotes", service.address))
+        .json(&json!({"kind": "upscale", "source": {"video": video}}))
+        .send()
+        .await
+        .unwrap();
+    let status = answer.status().as_u16();
+    let quote = answer.json::<Value>().await.unwrap();
+    assert_eq!(status, 200, "{quote}");
+    let seconds = quote["billed_seconds"].as_f64().unwrap();
+    assert!((seconds - 6.0).abs() < 0.1, "{quote}");
+    service.stop().await;
+}
