@@ -14,7 +14,8 @@ const MOST_ENTRIES: usize = 1 << 19;
 /// The two lengths of the first video track.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PictureLength {
-    /// What the media header claims.
+    /// What the headers claim: the media's or the track's, whichever is less. libav 8 counts a
+    /// picture too many into the media's where pictures are shown out of order at the start.
     pub claimed: Time,
     /// The sum of the sample table.
     pub table: Time,
@@ -33,13 +34,13 @@ impl PictureLength {
             begins: 0,
             ends: length,
         };
-        let mut found = None;
+        let (mut found, mut scale) = (None, None);
         children(&mut bytes, &all, &mut |bytes, top| {
             if &top.kind == b"moov" {
-                children(bytes, top, &mut |bytes, track| {
-                    if &track.kind == b"trak" && found.is_none() {
-                        found = of_picture(bytes, track);
-                    }
+                children(bytes, top, &mut |bytes, part| match &part.kind {
+                    b"mvhd" => scale = header(bytes, part.begins, 0).map(|(scale, _)| scale),
+                    b"trak" if found.is_none() => found = of_picture(bytes, part, scale),
+                    _ => {}
                 });
             }
         });
@@ -47,20 +48,27 @@ impl PictureLength {
     }
 }
 
-fn of_picture(bytes: &mut Bytes<'_>, track: &Box) -> Option<PictureLength> {
-    let (mut is_picture, mut header, mut ticks) = (false, None, None);
+/// `movie` is the ticks of a second of the movie's headers.
+fn of_picture(bytes: &mut Bytes<'_>, track: &Box, movie: Option<u32>) -> Option<PictureLength> {
+    let (mut is_picture, mut media, mut shown, mut ticks) = (false, None, None, None);
     inside(bytes, track, 0, &mut |bytes, found| match &found.kind {
         b"vmhd" => is_picture = true,
-        b"mdhd" => header = media_header(bytes, found.begins),
+        b"mdhd" => media = header(bytes, found.begins, 0),
+        // A track's number and a reserved field stand where the media's has its scale.
+        b"tkhd" => shown = header(bytes, found.begins, 4).map(|(_, length)| length),
         b"stts" => ticks = sum(bytes, found),
         _ => {}
     });
-    let (scale, claimed) = header.filter(|_| is_picture)?;
-    let base = Ratio::new(1, i32::try_from(scale).ok()?);
-    let of = |ticks: u64| Time::of(i64::try_from(ticks).unwrap_or(i64::MAX), base);
+    let (scale, claimed) = media.filter(|_| is_picture)?;
+    let of = |ticks: u64, scale: u32| {
+        let base = Ratio::new(1, i32::try_from(scale).ok()?);
+        Some(Time::of(i64::try_from(ticks).unwrap_or(i64::MAX), base))
+    };
+    let claimed = of(claimed, scale)?;
+    let shown = shown.zip(movie).and_then(|(ticks, scale)| of(ticks, scale));
     Some(PictureLength {
-        claimed: of(claimed),
-        table: of(ticks?),
+        claimed: shown.map_or(claimed, |shown| shown.min(claimed)),
+        table: of(ticks?, scale)?,
     })
 }
 
@@ -76,15 +84,16 @@ fn inside(
     });
 }
 
-/// Ticks of a second, and the length in ticks.
-fn media_header(bytes: &mut Bytes<'_>, at: u64) -> Option<(u32, u64)> {
+/// Ticks of a second, and the length in ticks, which comes so many bytes later than right behind.
+fn header(bytes: &mut Bytes<'_>, at: u64, later: u64) -> Option<(u32, u64)> {
     let [version, ..] = bytes.at::<4>(at)?;
     if version == 1 {
         let scale = u32::from_be_bytes(bytes.at(at + 20)?);
-        return Some((scale, u64::from_be_bytes(bytes.at(at + 24)?)));
+        return Some((scale, u64::from_be_bytes(bytes.at(at + 24 + later)?)));
     }
     let scale = u32::from_be_bytes(bytes.at(at + 12)?);
-    Some((scale, u64::from(u32::from_be_bytes(bytes.at(at + 16)?))))
+    let length = u32::from_be_bytes(bytes.at(at + 16 + later)?);
+    Some((scale, u64::from(length)))
 }
 
 /// Runs of samples, each with a count and the length of one.
@@ -151,6 +160,23 @@ mod tests {
             (5100, 5100)
         );
         assert_eq!(read(&boxed(b"moov", &sound)), None);
+    }
+
+    #[test]
+    fn the_lesser_claim_of_track_and_media_counts() {
+        let media = numbers(&[0, 0, 0, 1000, 1040, 0]);
+        let movie = boxed(b"mvhd", &numbers(&[0, 0, 0, 600, 600, 0]));
+        // 600 ticks of the movie are a second, and so are ten samples.
+        let shown = boxed(b"tkhd", &numbers(&[0, 0, 0, 1, 0, 600, 0]));
+        let stbl = boxed(b"stbl", &boxed(b"stts", &numbers(&[0, 1, 10, 100])));
+        let minf = boxed(b"minf", &[boxed(b"vmhd", &[0; 4]), stbl].concat());
+        let mdia = boxed(b"mdia", &[boxed(b"mdhd", &media), minf].concat());
+        let trak = boxed(b"trak", &[shown, mdia].concat());
+        let length = read(&boxed(b"moov", &[movie, trak].concat())).unwrap();
+        assert_eq!(
+            (length.claimed.millis(), length.table.millis()),
+            (1000, 1000)
+        );
     }
 
     #[test]
