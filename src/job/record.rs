@@ -78,7 +78,7 @@ pub struct Job {
 
     #[serde(default)]
     pub provider: ProviderState,
-    /// Every decision to pay, oldest first; bounded by [`MAX_INTENTS`].
+    /// Every decision to pay, oldest first; bounded by [`MAX_INTENTS`](super::intent::MAX_INTENTS).
     #[serde(default)]
     pub intents: Vec<Intent>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -52,7 +52,7 @@ pub struct Render {
 pub enum PosterTo {
     /// A local file, which appears with the result.
     File(PathBuf),
-    /// [`Report::poster_jpeg`].
+    /// [`Report::poster_jpeg`](super::Report::poster_jpeg).
     Report,
 }
 
