@@ -62,12 +62,15 @@ emulator() {
         export FIRESTORE_EMULATOR_HOST=$host
     fi
 }
-tests() {
-    local profile=default
+# tests_by RUNNER …: what runs cargo comes first; `env` runs it as it is.
+tests_by() {
+    local profile=default runner=$1
+    shift
     [[ -z ${CI:-} ]] || profile=ci
     emulator
-    cargo nextest run --locked --profile "$profile" "$@"
+    "$runner" cargo nextest run --locked --profile "$profile" "$@"
 }
+tests() { tests_by env "$@"; }
 # 75: there is no Python, or no network to install the program from.
 api() {
     local outcome=0
@@ -148,10 +151,7 @@ vendored() {
 # The same media tests with the build that is deployed.
 vendor_tests() {
     vendored "media tests with the deployed FFmpeg" || return $(($? == 69 ? 0 : 1))
-    local profile=default
-    [[ -z ${CI:-} ]] || profile=ci
-    emulator
-    scripts/vendor.sh cargo nextest run --locked --profile "$profile" \
+    tests_by scripts/vendor.sh \
         media:: vendor:: soak:: sandbox:: cli::probe cli::process road::
 }
 # Ignored in all other runs: some minutes for each build. Reports and the files that end badly are in

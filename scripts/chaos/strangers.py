@@ -12,7 +12,6 @@ import re
 import resource
 import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
@@ -20,7 +19,7 @@ import time
 import urllib.parse
 
 import stand_ins
-from worlds import Worker, call
+from worlds import Worker, call, start_sandbox
 
 TOKENS = {"alice": "strangers-token-of-alice", "bob": "strangers-token-of-bob"}
 SETTINGS = """
@@ -73,20 +72,12 @@ class Silent(stand_ins.Handler):
 class Lab:
     def __init__(self, binary, clip, character, folder):
         self.binary, self.folder = binary, folder
-        log = folder / "sandbox.log"
-        with open(log, "ab") as out:
-            self.sandbox = subprocess.Popen(
-                [binary, "sandbox", "--listen", "127.0.0.1:0", "--copy", "--max-running", "500",
-                 "--min-time", "0.5"], stdin=subprocess.DEVNULL, stdout=out, stderr=out)
-        provider = None
-        while provider is None:
-            time.sleep(0.1)
-            provider = re.search(r"API: http://([0-9.:]+)", log.read_text())
+        self.sandbox, provider = start_sandbox(binary, folder, "--max-running", "500")
         self.worker = Worker(0, binary, folder)
         tokens = ", ".join(f'{{ token = "{token}", owner = "{owner}" }}'
                            for owner, token in TOKENS.items())
         self.worker.config.write_text(SETTINGS.format(
-            listen=self.worker.address, tokens=tokens, folder=folder, provider=provider.group(1)))
+            listen=self.worker.address, tokens=tokens, folder=folder, provider=provider))
         self.worker.start()
         if not self.worker.ready():
             sys.exit(self.worker.log.read_text())

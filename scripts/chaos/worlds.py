@@ -128,6 +128,22 @@ class Worker:
         return False
 
 
+def start_sandbox(binary, folder, *flags):
+    """The process, and the address of its API."""
+    log = folder / "sandbox.log"
+    with open(log, "ab") as out:
+        process = subprocess.Popen(
+            [binary, "sandbox", "--listen", "127.0.0.1:0", "--copy", "--min-time", "0.5", *flags],
+            stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+    for _ in range(600):
+        found = re.search(r"API: http://([0-9.:]+)", log.read_text())
+        if found:
+            return process, found.group(1)
+        time.sleep(0.1)
+    process.kill()
+    raise SystemExit(f"the sandbox did not start: {log.read_text()}")
+
+
 class World:
     """What both deployments have: a sandbox, workers, callers."""
 
@@ -146,20 +162,11 @@ class World:
         self.workers = [Worker(at, binary, folder) for at, binary in enumerate(binaries)]
 
     def start_sandbox(self, binary, seed):
-        log = self.folder / "sandbox.log"
-        with open(log, "ab") as out:
-            process = subprocess.Popen(
-                [binary, "sandbox", "--listen", "127.0.0.1:0", "--copy", "--max-running", "64",
-                 "--min-time", "0.5", "--seed", str(seed),
-                 "--faults-file", str(self.folder / "faults.json")],
-                stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+        process, address = start_sandbox(
+            binary, self.folder, "--max-running", "64", "--seed", str(seed),
+            "--faults-file", str(self.folder / "faults.json"))
         self.started.append(process)
-        for _ in range(600):
-            found = re.search(r"API: http://([0-9.:]+)", log.read_text())
-            if found:
-                return found.group(1)
-            time.sleep(0.1)
-        raise SystemExit(f"the sandbox did not start: {log.read_text()}")
+        return address
 
     def settings(self, worker, **own):
         tokens = ", ".join(f'{{ token = "{token}", owner = "{owner}" }}'
