@@ -71,6 +71,7 @@ fn described(
     if opened.probe.container.duration_ms > 0 {
         return Ok(opened.probe);
     }
+    let explained = |error: MediaError| error.at("open").with_log();
     let rate = frame_rate(&opened.video).as_f64();
     let step = if rate > 0.0 { 1000.0 / rate } else { 0.0 };
     let measured = measure::measure(
@@ -81,14 +82,9 @@ fn described(
         limits.max_duration_ms,
         guard,
     )
-    .map_err(|error| {
-        open_error(error, &input.describe(), guard)
-            .at("open")
-            .with_log()
-    })?;
+    .map_err(|error| explained(open_error(error, &input.describe(), guard)))?;
     measured.write(&mut opened.probe);
-    check_limits(&opened.probe, &opened.video, limits)
-        .map_err(|error| error.at("open").with_log())?;
+    check_limits(&opened.probe, &opened.video, limits).map_err(explained)?;
     Ok(opened.probe)
 }
 

@@ -40,6 +40,15 @@ const TARGETS: &[(&str, bool, Shape)] = &[
     ),
 ];
 
+const ANIMATE: &[(&str, bool, Shape)] = &[
+    ("image", true, Address),
+    VIDEO,
+    ("prompt", false, Text),
+    ("mode", false, OneOf(&["animate", "replace"])),
+    ("resolution", false, OneOf(&["480p", "720p"])),
+    SEED,
+];
+
 /// A model of the sandbox's own, which returns the new part only, as some do: the source has to
 /// be put in front of it.
 pub(super) const SEGMENT: &str = "sandbox/segment-extend";
@@ -50,28 +59,14 @@ const CATALOG: &[CatalogModel] = &[
         kind: Kind::CharacterReplace,
         price: 0.08,
         whole: false,
-        parameters: &[
-            ("image", true, Address),
-            VIDEO,
-            ("prompt", false, Text),
-            ("mode", false, OneOf(&["animate", "replace"])),
-            ("resolution", false, OneOf(&["480p", "720p"])),
-            SEED,
-        ],
+        parameters: ANIMATE,
     },
     CatalogModel {
         id: "wavespeed-ai/scail-2",
         kind: Kind::CharacterReplace,
         price: 0.04,
         whole: false,
-        parameters: &[
-            ("image", true, Address),
-            VIDEO,
-            ("prompt", false, Text),
-            ("mode", false, OneOf(&["animate", "replace"])),
-            ("resolution", false, OneOf(&["480p", "720p"])),
-            SEED,
-        ],
+        parameters: ANIMATE,
     },
     CatalogModel {
         id: "wavespeed-ai/wan-2.1/mocha",

@@ -24,6 +24,10 @@ const MAX_DELETED_AT_ONCE: usize = 100;
 /// Uploads and outputs alike are kept for 7 days (WaveSpeed's documentation on predictions).
 const KEPT_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
 
+fn in_no_table(model: &str) -> String {
+    format!("{model} is in no table here")
+}
+
 #[async_trait]
 impl Provider for WaveSpeed {
     fn model(&self, kind: Kind) -> &Model {
@@ -44,7 +48,7 @@ impl Provider for WaveSpeed {
 
     async fn submit(&self, submission: &Submission) -> Result<String, SubmitError> {
         let Some(body) = self.config.models.body(submission) else {
-            let message = format!("{} is in no table here", submission.model);
+            let message = in_no_table(&submission.model);
             return Err(SubmitError::UnknownModel { message });
         };
         let mut url = self.endpoint(&submission.model);
@@ -140,7 +144,7 @@ impl Provider for WaveSpeed {
 
     async fn price(&self, submission: &Submission) -> Result<Price, ProviderError> {
         let Some(mut inputs) = self.config.models.body(submission) else {
-            let message = format!("{} is in no table here", submission.model);
+            let message = in_no_table(&submission.model);
             return Err(ProviderError::NotFound { message });
         };
         let media = [Some(&submission.video), submission.image.as_ref()];

@@ -223,6 +223,19 @@ fn every_row_is_usable_and_each_kind_has_a_default() {
     }
 }
 
+fn clip(duration_ms: u64) -> SourceFacts {
+    SourceFacts {
+        video_object: "v".into(),
+        image_object: None,
+        duration_ms,
+        width: 640,
+        height: 360,
+        fps: 25.0,
+        frames: None,
+        has_audio: true,
+    }
+}
+
 fn asked(kind: Kind, size: Resolution, seconds: u32) -> Params {
     let (prompt, seed) = ("on".to_owned(), Some(7));
     match kind {
@@ -248,16 +261,7 @@ fn each_model_is_asked_limited_and_priced_as_its_page_says() {
         .collect();
     let documented: Vec<_> = DOCUMENTED.iter().map(|page| page.id).collect();
     assert_eq!(ids, documented);
-    let clip = SourceFacts {
-        video_object: "v".into(),
-        image_object: None,
-        duration_ms: 5000,
-        width: 640,
-        height: 360,
-        fps: 25.0,
-        frames: None,
-        has_audio: true,
-    };
+    let clip = clip(5000);
     for page in DOCUMENTED {
         let id = page.id;
         let table = table(&format!("[{}]\nid = '{id}'", page.kind.as_str())).expect("valid");
@@ -340,16 +344,6 @@ fn least_and_most_are_billed_and_taken_as_documented() {
     assert_eq!(both.billed_seconds(&on, 8.0), 12.0);
     let new = model(Kind::Extend, "bytedance/seedance-2.0/video-extend");
     assert_eq!(new.billed_seconds(&on, 8.0), 4.0);
-    let clip = |ms| SourceFacts {
-        video_object: "v".into(),
-        image_object: None,
-        duration_ms: ms,
-        width: 640,
-        height: 360,
-        fps: 25.0,
-        frames: None,
-        has_audio: true,
-    };
     let wan = model(Kind::Extend, "alibaba/wan-2.7/video-extend");
     let on = asked(Kind::Extend, Resolution::P720, 4);
     for (ms, taken) in [(1900, false), (2000, true), (10_000, true), (10_100, false)] {
