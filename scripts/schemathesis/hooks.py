@@ -27,13 +27,19 @@ def fit(text, owner):
     return text
 
 
+def is_whole(value):
+    """2.0 is a whole number to a schema, and to the service; `true` is none."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value == value // 1
+
+
 def fit_layer(layer, owner):
     if not isinstance(layer, dict):
         return
     if "image" in layer:
         layer["image"] = fit(layer["image"], owner)
     # Whether a time holds its fades is arithmetic.
-    if isinstance(layer.get("until_ms"), int) and 1 <= layer["until_ms"] <= 86_400_000:
+    until = layer.get("until_ms")
+    if is_whole(until) and 1 <= until <= 86_400_000:
         layer.pop("until_ms")
 
 
