@@ -327,13 +327,19 @@ class Plain(World):
         # What is in the mount is gone with it: a failed run is looked at afterwards.
         kept = self.folder / "kept"
         shutil.copytree(self.data, kept, dirs_exist_ok=True)
+        # Innermost first. A folder with a mount in it cannot be removed.
+        if "store" in self.outages:
+            mount("undo", self.data / "objects")
+        if "disk" in self.outages:
+            mount("undo", self.data)
 
 
 def mount(kind, place, options=None):
     """Whether it could be done: in a name space of our own (see __main__)."""
     command = {"tmpfs": ["mount", "-t", "tmpfs", "-o", options, "none", place],
                "bind": ["mount", "--bind", place, place],
-               "remount": ["mount", "-o", options, place]}[kind]
+               "remount": ["mount", "-o", options, place],
+               "undo": ["umount", place]}[kind]
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
