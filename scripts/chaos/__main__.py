@@ -75,6 +75,9 @@ class Run:
         self.cuts = {}
         self.seen = {}
         self.new = []
+        # When each blow fell, and by job when its round began and when it ended.
+        self.fell = []
+        self.lives = {}
         self.problems = []
 
     def go(self):
@@ -157,7 +160,12 @@ class Run:
                         self.seen[name] = (status, stage)
                         ended = status in ("completed", "failed", "cancelled")
                         at = "ended" if ended else (stage or "queued")
-                        self.new.append((time.monotonic(), at))
+                        now = time.monotonic()
+                        self.new.append((now, at))
+                        if ended:
+                            self.lives.setdefault(name, [now, now])[1] = now
+                        elif before is None or before[0] in ("completed", "failed", "cancelled"):
+                            self.lives[name] = [now, None]
                 del self.new[:-50]
             self.world.tick()
             time.sleep(0.02)
@@ -200,9 +208,18 @@ class Run:
                 self.random.choice(standing).end()
             else:
                 self.random.choice(standing).end(signal.SIGTERM)
+            self.fell.append(time.monotonic())
             place = (how, aim if hit else "any")
             self.blows[place] = self.blows.get(place, 0) + 1
             time.sleep(self.random.uniform(0.3, 1.2))
+
+    def blows_on(self, job):
+        """How many blows fell while the last round of a job was on its way: no more than these
+        can have taken an attempt from it."""
+        began, ended = self.lives.get(job, (None, None))
+        if began is None or ended is None:
+            return 0
+        return sum(1 for at in self.fell if began <= at <= ended)
 
     @staticmethod
     def stall(worker):
@@ -344,7 +361,8 @@ def chaos(name, binary, number):
     try:
         run.go()
         took = time.monotonic() - began
-        held = table(f"{name}, seed {number}", run, judge(world, run.created, run.receiver), took)
+        verdict = judge(world, run.created, run.receiver, run.blows_on)
+        held = table(f"{name}, seed {number}", run, verdict, took)
     finally:
         run.stop.set()
         world.stop()

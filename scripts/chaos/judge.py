@@ -28,8 +28,10 @@ class Verdict:
         self.faults[what].append(which)
 
 
-def judge(world, created, receiver):
+def judge(world, created, receiver, blows_on):
     verdict = Verdict()
+    # Jobs whose every attempt was ended by a blow: few, and right to end.
+    beaten = 0
     books = world.books()
     jobs = books["jobs"]
     for name in created.values():
@@ -42,8 +44,15 @@ def judge(world, created, receiver):
         verdict.fault("job nobody asked for", name)
     for name, job in jobs.items():
         error = job.get("error") or {}
-        if job["status"] == "failed" and error.get("party") != OF_THE_PROVIDER:
+        if job["status"] != "failed" or error.get("party") == OF_THE_PROVIDER:
+            continue
+        if error.get("code") == "worker_died" and blows_on(name) >= deaths(job):
+            beaten += 1
+        else:
             verdict.fault("failed by our own fault", describe(job))
+    # More than one in fifty would say that deaths take too much.
+    if beaten > max(1, len(jobs) // 50):
+        verdict.fault("too many jobs lost every attempt to a blow", str(beaten))
     payments(verdict, jobs, world.submissions())
     credits(verdict, books)
     notices(verdict, books, receiver)
@@ -53,6 +62,7 @@ def judge(world, created, receiver):
                                 for job in jobs.values() if job["status"] == "failed")
     verdict.facts |= {
         "jobs": len(jobs), "ended": dict(counts), "failed with": dict(codes),
+        "every attempt ended by a blow": beaten,
         "rounds": sum(job["round"] for job in jobs.values()),
         "most attempts": max((job["attempt"] for job in jobs.values()), default=0),
         "fences": sum(job["lease"]["fence"] for job in jobs.values()),
@@ -61,6 +71,14 @@ def judge(world, created, receiver):
             and jobs.get(name.split("/")[1], {}).get("status") == "completed"]
     verdict.facts["work files of completed jobs, left to the cleaning"] = len(gone)
     return verdict
+
+
+def deaths(job):
+    """How many of its attempts a failed job says it lost to a death: not those that the provider
+    failed. The last one, which was never begun, is in its count."""
+    failed = sum(1 for intent in job["intents"]
+                 if intent["state"] == "failed" and intent["id"].startswith(f"{job['round']}-"))
+    return job["attempt"] - 1 - failed
 
 
 def describe(job):
