@@ -109,7 +109,7 @@ fuzz: ## coverage-guided fuzzing of the media core, with libFuzzer (MINUTES=10 F
 	@scripts/fixtures.sh
 	@MINUTES=$(MINUTES) FLAGS='$(FLAGS)' scripts/fuzz.sh $(TARGET)
 
-lint: ## format, clippy, licences and sources of dependencies, shell scripts
+lint: ## format, clippy, licences and sources of dependencies, shell scripts, the deployment's script
 	@scripts/setup.sh lint
 	@scripts/check.sh lint
 

@@ -13,7 +13,7 @@
 #   scripts/check.sh upgrade-fixtures  writes fixtures/upgrade for this revision
 #   scripts/check.sh sanitize     media under valgrind, with the FFmpeg of vendor/ffmpeg
 #   scripts/check.sh corpus       both builds against ffprobe and ffmpeg, with the videos of DIR
-#   scripts/check.sh lint     format, clippy, dependencies, shell scripts
+#   scripts/check.sh lint     format, clippy, dependencies, shell scripts, the deployment's script
 #
 # FILMLAB_REQUIRE: comma list of parts whose absence is a failure, not a skip
 # (tests/it/support/require.rs knows them all; the ones of lint are looked at here).
@@ -201,6 +201,8 @@ corpus() {
     python3 -B scripts/corpus "$DIR" "${builds[@]}"
 }
 dependencies() { cargo deny --locked --log-level error check --hide-inclusion-graph bans licenses sources; }
+# The script that deploys, against a stand-in for Google Cloud; the files beside it.
+deployment() { python3 -B -m unittest discover --start-directory scripts/deploy/test --quiet; }
 advisories() { cargo deny --locked check --disable-fetch advisories; }
 
 case ${1:-} in
@@ -257,10 +259,11 @@ case ${1:-} in
             skip deny "dependencies" "no cargo-deny: run \`scripts/setup.sh lint\`"
         fi
         if command -v shellcheck >/dev/null; then
-            step shell shellcheck scripts/*.sh vendor/ffmpeg/build.sh .ci/run
+            step shell shellcheck scripts/*.sh scripts/deploy/*.sh vendor/ffmpeg/build.sh .ci/run
         else
             skip shellcheck "shell scripts" "no shellcheck: apt-get install shellcheck"
         fi
+        step deployment deployment
         ;;
     *)
         echo "usage: scripts/check.sh test|test-cloud|test-api|test-vendor|soak|sanitize|chaos|strangers|chaos-upgrade|upgrade-fixtures|corpus|lint" >&2
