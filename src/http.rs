@@ -36,6 +36,7 @@ mod visits;
 
 pub use jobs::{
     EventPace, EventStreams, JobPage, JobView, NotificationList, NotificationView, ResultView,
+    WaitingView,
 };
 pub use limits::ConnectionLimits;
 pub use oidc::{GOOGLE_CERTS, OidcCheck};

@@ -23,6 +23,8 @@ pub mod progress;
 mod record;
 pub mod round;
 pub mod status;
+mod wait;
+mod waiting;
 mod watermark;
 
 pub use jiff::Timestamp;
@@ -51,4 +53,6 @@ pub use record::{
 };
 pub use round::MAX_SUBMISSIONS;
 pub use status::{Stage, Status};
+pub use wait::Wait;
+pub use waiting::{Waiting, WaitsFor};
 pub use watermark::WatermarkSpec;

@@ -120,6 +120,7 @@ pub(super) fn http(config: &Config) -> Result<HttpSettings, Failure> {
         tasks_auth: tasks_auth(&server.tasks_auth)?,
         jobs_api: server.jobs_api,
         default_deadline: server.default_deadline,
+        attempts: config.worker.attempts.max(),
         cancel_after_submit: config.credits.cancel_after_submit,
         max_upload_bytes: server.max_upload_bytes,
         body_time: BODY_TIME,

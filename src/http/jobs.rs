@@ -27,7 +27,7 @@ use utoipa_axum::routes;
 pub use notifications::{NotificationList, NotificationView};
 pub(super) use schema::schemas;
 pub use streams::{EventPace, EventStreams};
-pub use view::{JobPage, JobView, ResultView};
+pub use view::{JobPage, JobView, ResultView, WaitingView};
 
 use self::job::{answer, find, wake};
 use self::query::{read_query, write_token};
@@ -284,7 +284,10 @@ async fn list(
             })
         });
     let page = JobPage {
-        jobs: jobs.iter().map(JobView::without_links).collect(),
+        jobs: jobs
+            .iter()
+            .map(|job| JobView::without_links(job, &state))
+            .collect(),
         next_page_token,
     };
     Ok(axum::Json(page).into_response())

@@ -62,6 +62,8 @@ pub struct HttpSettings {
     /// Whether `/v1` is served at all.
     pub jobs_api: bool,
     pub default_deadline: Duration,
+    /// Attempts that a job has.
+    pub attempts: u32,
     /// What a cancellation of a new job costs once the provider is paid.
     pub cancel_after_submit: CancelAfterSubmit,
     pub max_upload_bytes: u64,
@@ -94,6 +96,7 @@ impl fmt::Debug for HttpSettings {
             .field("tasks_auth", &self.tasks_auth)
             .field("jobs_api", &self.jobs_api)
             .field("default_deadline", &self.default_deadline)
+            .field("attempts", &self.attempts)
             .field("cancel_after_submit", &self.cancel_after_submit)
             .field("max_upload_bytes", &self.max_upload_bytes)
             .field("body_time", &self.body_time)

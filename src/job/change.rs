@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     CreditState, Credits, Generated, Intent, IntentState, Job, JobError, MAX_INTENTS, NativeWork,
-    Progress, ProviderInputs, Published, Stage, Status, Timestamp,
+    Progress, ProviderInputs, Published, Stage, Status, Timestamp, WaitsFor,
 };
 
 /// One owner write. Applied in the ledger, behind the fence.
@@ -54,6 +54,8 @@ pub enum Change {
     /// The process that did native work for this job alone died of it. With a next visit the
     /// lease is given back; without, the end follows.
     Crashed { next_visit: Option<Timestamp> },
+    /// The visit goes on once it has what it waits for here, or has it now.
+    Awaits(Option<WaitsFor>),
     /// Several changes in one write.
     Many(Vec<Change>),
     /// How long a stage took in this visit.
@@ -62,6 +64,7 @@ pub enum Change {
     Waited {
         until: Timestamp,
         reason: Option<JobError>,
+        what: WaitsFor,
     },
     /// This attempt failed and another follows: the lease is given back.
     AttemptFailed {
@@ -114,7 +117,7 @@ impl Change {
     /// Applies the change, or leaves the job as it was.
     pub fn apply(&self, job: &mut Job, now: Timestamp) -> Result<(), IllegalChange> {
         let mut changed = job.clone();
-        self.apply_to(&mut changed)?;
+        self.apply_to(&mut changed, now)?;
         changed.updated_at = now;
         changed.revision += 1;
         *job = changed;
@@ -134,7 +137,7 @@ impl Change {
         )
     }
 
-    fn apply_to(&self, job: &mut Job) -> Result<(), IllegalChange> {
+    fn apply_to(&self, job: &mut Job, now: Timestamp) -> Result<(), IllegalChange> {
         match self {
             Self::InputsReady(inputs) => {
                 require(job, job.stage == Some(Stage::Submit), self)?;
@@ -190,11 +193,15 @@ impl Change {
                 job.result = Some((**published).clone());
             }
             Self::NativeBegun(_) | Self::NativeOver | Self::Crashed { .. } => {
-                self.apply_to_native_work(job)?;
+                self.apply_to_native_work(job, now)?;
             }
+            Self::Awaits(what) => match what {
+                Some(what) => job.begin_waiting(*what, now),
+                None => job.waiting = None,
+            },
             Self::Many(changes) => {
                 for change in changes {
-                    change.apply_to(job)?;
+                    change.apply_to(job, now)?;
                 }
             }
             Self::Timed { stage, ms } => {
@@ -205,20 +212,28 @@ impl Change {
                     .or_default();
                 *total = total.saturating_add(*ms);
             }
-            Self::Waited { until, reason } => {
+            Self::Waited {
+                until,
+                reason,
+                what,
+            } => {
                 require(job, !job.status.is_ended(), self)?;
                 job.error.clone_from(reason);
                 job.leave(Some(*until));
+                job.begin_waiting(*what, now);
             }
             Self::AttemptFailed { error, next_visit } => {
                 require(job, !job.status.is_ended(), self)?;
                 job.error = Some(error.clone());
                 job.attempt_failed = true;
                 job.leave(Some(*next_visit));
+                job.waiting = None;
+                job.begin_waiting(WaitsFor::Attempt, now);
             }
             Self::GivenBack { next_visit } => {
                 require(job, !job.status.is_ended(), self)?;
                 job.leave(Some(*next_visit));
+                job.waiting = None;
             }
             Self::Ended(ending) => self.end(job, ending)?,
         }
@@ -278,7 +293,7 @@ impl Change {
     }
 
     /// What becomes of native work and its crashes.
-    fn apply_to_native_work(&self, job: &mut Job) -> Result<(), IllegalChange> {
+    fn apply_to_native_work(&self, job: &mut Job, now: Timestamp) -> Result<(), IllegalChange> {
         match self {
             Self::NativeBegun(work) => {
                 require(job, work.fence == job.lease.fence, self)?;
@@ -292,6 +307,7 @@ impl Change {
                 if next_visit.is_some() {
                     job.error = None;
                     job.leave(*next_visit);
+                    job.begin_waiting(WaitsFor::Attempt, now);
                 }
             }
             _ => {}
@@ -317,6 +333,7 @@ impl Change {
             // Another round may use what was paid for.
             job.kept.generated = job.generated.as_ref().map(|_| ending.at);
         }
+        job.waiting = None;
         job.leave(None);
         Ok(())
     }
@@ -326,6 +343,7 @@ impl Change {
             && job.stage.is_some_and(|stage| stage.may_become(next));
         require(job, allowed, self)?;
         job.stage = Some(next);
+        job.waiting = None;
         let begun = Progress::within(next, 0.0);
         if begun.percent >= job.progress.percent {
             job.progress = begun;
@@ -491,7 +509,8 @@ pub(super) mod tests {
         assert!(
             Change::Waited {
                 until: at(10),
-                reason: None
+                reason: None,
+                what: WaitsFor::Account,
             }
             .apply(&mut job, at(9))
             .is_err()

@@ -43,6 +43,7 @@ impl Job {
         if let (true, Some(until)) = (self.lease.is_live(now), self.lease.expires_at) {
             return Err(Unclaimable::Held { until });
         }
+        self.drop_void_waiting();
         // A lease that still names a holder was never given back: that attempt died.
         let died = self.lease.holder.is_some();
         if died && self.is_in_native_work() {

@@ -62,7 +62,7 @@ mod tests {
     use std::time::Duration;
 
     use super::super::change::tests::{at, job};
-    use super::super::{Change, JobError, NativeWork, Phase};
+    use super::super::{Change, JobError, NativeWork, Phase, WaitsFor};
     use super::*;
     use crate::job::Code;
 
@@ -149,6 +149,7 @@ mod tests {
             Change::Waited {
                 until: at(9),
                 reason: None,
+                what: WaitsFor::Account,
             },
             Change::AttemptFailed {
                 error,

@@ -87,6 +87,7 @@ impl NewJob {
             result_expired_at: None,
             kept: Kept::default(),
             error: None,
+            waiting: None,
             credits: JobCredits {
                 cost: self.cost,
                 state: CreditState::None,

@@ -15,6 +15,7 @@ use super::kinds::Params;
 use super::phase::NativeWork;
 use super::progress::Progress;
 use super::status::{Stage, Status};
+use super::waiting::{self, Waiting};
 use super::watermark::{OneOrMany, WatermarkSpec, one_or_many};
 
 /// What of a record a revision has to understand. It is raised with a change that the revision
@@ -93,6 +94,13 @@ pub struct Job {
     pub kept: Kept,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<JobError>,
+    /// What nobody but the last visit knows of why there is another: see [`Job::wait`].
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "waiting::if_readable"
+    )]
+    pub waiting: Option<Waiting>,
     #[serde(default)]
     pub credits: JobCredits,
     #[serde(default)]

@@ -85,6 +85,7 @@ impl Job {
         self.stage = Some(stage);
         self.progress = Progress::within(stage, 0.0);
         self.error = None;
+        self.waiting = None;
         self.cancel_requested = false;
         self.completed_at = None;
         // A cancellation that was paid for has paid for the prediction that this round goes on

@@ -14,7 +14,7 @@ use super::places::{Place, Places};
 use super::stop::Stop;
 use super::writer::Writer;
 use super::{Services, Settings, Worker};
-use crate::job::{Failure, JobError, Owner, Timestamp};
+use crate::job::{Change, Failure, JobError, Owner, Timestamp, WaitsFor};
 use crate::media::Limits;
 
 /// What a stage works with.
@@ -63,6 +63,10 @@ impl Context<'_> {
     /// Waits for a place for a pass that takes `bytes`; everything that is run before the answer
     /// is dropped has it.
     pub(super) async fn pass(&self, bytes: u64) -> Result<Pass<'_>, Halt> {
+        self.noted(self.pass_in_turn(bytes)).await
+    }
+
+    async fn pass_in_turn(&self, bytes: u64) -> Result<Pass<'_>, Halt> {
         let patience = self.settings().media_slot_patience;
         let began = Instant::now();
         let turn = self.place_of(&self.worker.places.passes).await?;
@@ -102,10 +106,29 @@ impl Context<'_> {
         if let Some(permit) = held {
             return Ok((permit, None));
         }
+        self.noted(self.probe_in_turn()).await
+    }
+
+    async fn probe_in_turn(&self) -> Result<(Permit, Option<Place>), Halt> {
         let turn = self.place_of(&self.worker.places.probes).await?;
         let probe = self.worker.media.probe(self.settings().media_slot_patience);
         let permit = self.interruptible(probe).await?.ok_or(Halt::NoPlace)?;
         Ok((permit, Some(turn)))
+    }
+
+    /// Waits for a place, and lets the job say so where that takes longer than progress may be
+    /// old.
+    async fn noted<T>(&self, place: impl Future<Output = Result<T, Halt>>) -> Result<T, Halt> {
+        tokio::pin!(place);
+        let moment = self.settings().progress_every;
+        if let Ok(place) = tokio::time::timeout(moment, &mut place).await {
+            return place;
+        }
+        let awaits = Change::Awaits(Some(WaitsFor::MediaPlace));
+        self.writer.record(&awaits).await?;
+        let place = place.await?;
+        self.writer.record(&Change::Awaits(None)).await?;
+        Ok(place)
     }
 
     /// The bounds of a piece of work, with the threads it may use now.

@@ -1,7 +1,7 @@
 //! How stages say what became of them.
 
 use super::stop::StopReason;
-use crate::job::{Code, Failure, Party, Phase, Timestamp};
+use crate::job::{Code, Failure, Party, Phase, Timestamp, WaitsFor};
 use crate::ledger::LedgerError;
 
 /// What native work is about: what is done, and who made the file.
@@ -64,5 +64,26 @@ pub(super) enum Step {
     Wait {
         until: Timestamp,
         reason: Option<Failure>,
+        what: WaitsFor,
     },
+}
+
+impl Step {
+    /// A wait for what `failure` is about.
+    pub(super) fn wait(until: Timestamp, failure: Failure) -> Self {
+        Self::Wait {
+            until,
+            what: WaitsFor::of(failure.code),
+            reason: Some(failure),
+        }
+    }
+
+    /// A wait for something that nothing is wrong with.
+    pub(super) fn wait_for(what: WaitsFor, until: Timestamp) -> Self {
+        Self::Wait {
+            until,
+            reason: None,
+            what,
+        }
+    }
 }

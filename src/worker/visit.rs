@@ -23,7 +23,7 @@ use super::writer::Writer;
 use super::{end, stages};
 use crate::clock::elapsed;
 use crate::job::{
-    Change, Claim, Code, Disposition, Failure, Job, MAX_CRASHES, Party, Stage, Status,
+    Change, Claim, Code, Disposition, Failure, Job, MAX_CRASHES, Party, Stage, Status, WaitsFor,
 };
 use crate::ledger::LedgerError;
 use crate::telemetry::metrics;
@@ -144,7 +144,11 @@ async fn go(context: &Context<'_>) -> Result<Job, Halt> {
                 metrics::stage_took(kind, stage.as_str(), took);
                 context.writer.record(&Change::Timed { stage, ms }).await?;
             }
-            Step::Wait { until, reason } => {
+            Step::Wait {
+                until,
+                reason,
+                what,
+            } => {
                 let until = until.min(context.writer.job().await.deadline_at);
                 let reason = match reason {
                     Some(failure) => Some(error_of(context, &failure).await),
@@ -154,7 +158,11 @@ async fn go(context: &Context<'_>) -> Result<Job, Halt> {
                 if let Some(intent) = context.heard.clone() {
                     changes.push(Change::Heard { intent });
                 }
-                changes.push(Change::Waited { until, reason });
+                changes.push(Change::Waited {
+                    until,
+                    reason,
+                    what,
+                });
                 return context.writer.record(&Change::Many(changes)).await;
             }
         }
@@ -298,6 +306,7 @@ async fn leave(context: &Context<'_>, halt: Halt) -> Result<Job, Halt> {
             let waited = Change::Waited {
                 until,
                 reason: None,
+                what: WaitsFor::MediaPlace,
             };
             context.writer.record(&waited).await
         }
@@ -379,7 +388,11 @@ async fn fail(context: &Context<'_>, failure: Failure) -> Result<Job, Halt> {
             let reason = Some(error);
             context
                 .writer
-                .record(&Change::Waited { until, reason })
+                .record(&Change::Waited {
+                    until,
+                    reason,
+                    what: WaitsFor::of(failure.code),
+                })
                 .await
         }
         Disposition::Retry => match context.settings().attempts.pause_after(job.attempt) {

@@ -127,6 +127,7 @@ impl App {
             tasks_auth: TasksAuth::Token(TASK_TOKEN.into()),
             jobs_api: true,
             default_deadline: Duration::from_secs(7200),
+            attempts: 3,
             cancel_after_submit: CancelAfterSubmit::Capture,
             max_upload_bytes: 20 * 1024 * 1024,
             body_time: Duration::from_secs(5),

@@ -32,4 +32,5 @@ pub(crate) mod studio;
 mod table;
 mod trouble;
 mod upgrade;
+mod waiting;
 mod waste;

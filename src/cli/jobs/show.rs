@@ -25,8 +25,18 @@ pub(super) fn list(jobs: &[JobView]) -> String {
     if jobs.is_empty() {
         return "no jobs".into();
     }
-    let mut rows = table(&["ID", "KIND", "OWNER", "STATUS", "DONE", "CREATED", "ERROR"]);
+    let mut rows = table(&[
+        "ID",
+        "KIND",
+        "OWNER",
+        "STATUS",
+        "DONE",
+        "CREATED",
+        "WAITS FOR",
+        "ERROR",
+    ]);
     for job in jobs {
+        let waits = job.waiting.as_ref().map_or("", |wait| wait.what.as_str());
         let error = job.error.as_ref().map_or("", |error| error.code.as_str());
         rows.add_row([
             job.id.to_string(),
@@ -35,6 +45,7 @@ pub(super) fn list(jobs: &[JobView]) -> String {
             standing(job),
             format!("{:.0} %", job.progress.percent),
             moment(job.created_at),
+            waits.to_owned(),
             error.to_owned(),
         ]);
     }
@@ -59,11 +70,22 @@ pub(super) fn job(job: &JobView) -> String {
     if job.cancel_requested {
         rows.push(("cancelling", "asked for".into()));
     }
+    if let Some(wait) = &job.waiting {
+        let since = moment(wait.since);
+        rows.push((
+            "waits for",
+            format!("{}, since {since}", wait.what.as_str()),
+        ));
+        if let Some(until) = wait.until {
+            rows.push(("next look", moment(until)));
+        }
+        rows.push(("because", wait.reason.clone()));
+    }
     if let Some(error) = &job.error {
         let what = if job.status.is_ended() {
             "error"
         } else {
-            "waits"
+            "last error"
         };
         let party = Party::as_str(error.party);
         rows.push((what, format!("{} ({party}): {}", error.code, error.message)));

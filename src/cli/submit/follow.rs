@@ -8,8 +8,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::cli::client::{Client, ClientError};
 use crate::cli::console::Console;
 use crate::clock::{Clock as _, SystemClock, elapsed};
-use crate::http::JobView;
-use crate::job::{Code, Failure, Stage};
+use crate::http::{JobView, WaitingView};
+use crate::job::{Code, Failure, Stage, Timestamp, WaitsFor};
 
 pub(super) const VIDEO: &str = "result.mp4";
 pub(super) const POSTER: &str = "poster.jpg";
@@ -140,6 +140,30 @@ pub(in crate::cli) fn times(job: &JobView) -> String {
     }
 }
 
+/// What a job waits for, where that is worth a word: nothing that changes by itself, since each
+/// change is a line.
+pub(in crate::cli) fn waiting(wait: &WaitingView) -> Option<String> {
+    let time = |at: Timestamp| at.strftime("%H:%M:%SZ").to_string();
+    let since = time(wait.since);
+    let reason = &wait.reason;
+    Some(match wait.what {
+        // A worker is on its way.
+        WaitsFor::Worker => return None,
+        WaitsFor::Provider => format!("the provider has had it since {since}"),
+        WaitsFor::Attempt => {
+            let (attempt, attempts) = (wait.attempt, wait.attempts);
+            let until = wait
+                .until
+                .map_or_else(String::new, |at| format!(" at {}", time(at)));
+            format!("attempt {attempt} of {attempts}{until}: {reason}")
+        }
+        what => format!(
+            "{} since {since}: {reason}",
+            what.as_str().replace('_', " ")
+        ),
+    })
+}
+
 /// A bar on a terminal, a line for each change elsewhere.
 struct Display<'a> {
     console: &'a dyn Console,
@@ -179,9 +203,8 @@ impl<'a> Display<'a> {
         if let Some(seconds) = job.progress.eta_s.filter(|_| !job.status.is_ended()) {
             words.push_str(&format!(", about {seconds} s left"));
         }
-        // A job that goes on and has an error waits for something.
-        if let (Some(error), false) = (&job.error, job.status.is_ended()) {
-            words.push_str(&format!(", waiting: {}", error.message));
+        if let Some(wait) = job.waiting.as_ref().and_then(waiting) {
+            words.push_str(&format!(", waiting: {wait}"));
         }
         match &self.bar {
             Some(bar) => {

@@ -1,7 +1,7 @@
 //! `GET /v1/jobs/{id}/events`: a job's changes as they happen, as server-sent events.
 //!
-//! One event at once with the job as it is, one for each change of status, stage or progress, and
-//! the end after the event that tells of it. An event's id says what it showed, so that a client
+//! One event at once with the job as it is, one for each change of status, stage, progress or
+//! of what is waited for, and the end after the event that tells of it. An event's id says what it showed, so that a client
 //! that comes back with `Last-Event-ID` gets nothing twice, whichever instance it comes to.
 //!
 //! Cost: one read of the ledger a second for each stream; streams are bounded.
@@ -27,7 +27,7 @@ use crate::http::places::{NoPlace, Place};
 use crate::http::refusals::problems;
 use crate::http::routes::Routes;
 use crate::http::{HttpState, Problem, api};
-use crate::job::{Code, Job, JobId, Status};
+use crate::job::{Code, Job, JobId, Status, Timestamp, WaitsFor};
 
 /// When a client that was cut off should come back.
 const RETRY: Duration = Duration::from_secs(2);
@@ -46,8 +46,8 @@ problems!(EventsProblems: Unauthorized, NotFound, InvalidJob, LedgerUnavailable,
 
 /// Follow a job
 ///
-/// Server-sent events: one at once with the job as it is, one for each change of status, stage or
-/// progress; the stream ends with the job.
+/// Server-sent events: one at once with the job as it is, one for each change of status, stage,
+/// progress or of what is waited for; the stream ends with the job.
 #[utoipa::path(
     get,
     path = "/v1/jobs/{id}/events",
@@ -80,7 +80,7 @@ async fn events(
         .get("last-event-id")
         .and_then(|value| value.to_str().ok())
         .map(str::to_owned);
-    if job.status.is_ended() && seen.as_deref() == Some(&mark_of(&job)) {
+    if job.status.is_ended() && seen.as_deref() == Some(&mark_of(&job, state.clock.now())) {
         // What a client takes as “do not come back”.
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
@@ -199,18 +199,18 @@ impl Follow {
     /// The job as it is now, if the client has not seen that.
     async fn show(&mut self) -> Option<Event> {
         let job = self.first.take()?;
-        let mark = mark_of(&job);
+        let mark = mark_of(&job, self.state.clock.now());
         if self.seen.as_deref() == Some(&mark) {
             return None;
         }
         // Signing links can cost remote calls: once, at the end.
         let view = match job.status {
             Status::Completed => JobView::with_links(&job, &self.caller, &self.state).await,
-            _ => Ok(JobView::without_links(&job)),
+            _ => Ok(JobView::without_links(&job, &self.state)),
         };
         let view = view.unwrap_or_else(|problem| {
             tracing::warn!(job = %job.id, reason = problem.log, "an event goes without links");
-            JobView::without_links(&job)
+            JobView::without_links(&job, &self.state)
         });
         self.over = job.status.is_ended();
         self.job = job;
@@ -228,11 +228,15 @@ impl Follow {
 }
 
 /// What an event shows, in a few letters: two states that read the same are the same event.
-fn mark_of(job: &Job) -> String {
+fn mark_of(job: &Job, now: Timestamp) -> String {
     let mut mark = format!("{}.{}", job.round, job.status.as_str());
     if let Some(stage) = job.stage {
         let _ = write!(mark, ".{}", stage.as_str());
     }
     let _ = write!(mark, ".{:.1}", job.progress.percent);
+    // A due job that nobody has come to yet is about to be worked on: that is no news.
+    if let Some(wait) = job.wait(now).filter(|wait| wait.what != WaitsFor::Worker) {
+        let _ = write!(mark, ".{}{}", wait.what.as_str(), wait.attempt);
+    }
     mark
 }

@@ -11,7 +11,7 @@ use crate::http::caller::Caller;
 use crate::http::{HttpState, Problem};
 use crate::job::{
     Code, Job, JobCredits, JobId, Output, Owner, Params, Party, Progress, Published, Source, Stage,
-    Status, Timestamp, Timings,
+    Status, Timestamp, Timings, WaitsFor,
 };
 
 /// The public form of a job.
@@ -34,6 +34,9 @@ pub struct JobView {
     /// Why it failed, or what it waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorView>,
+    /// What it waits for; absent where it is worked on, or has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<WaitingView>,
     pub credits: JobCredits,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<ResultView>,
@@ -57,6 +60,25 @@ pub struct ErrorView {
     pub party: Party,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stage: Option<Stage>,
+}
+
+/// What a job waits for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = JobWaiting)]
+pub struct WaitingView {
+    #[serde(rename = "for")]
+    pub what: WaitsFor,
+    /// The first of several waits in a row for the same.
+    pub since: Timestamp,
+    /// When somebody looks again; absent where that is as soon as a worker is free.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    /// The attempt that goes on, or comes next.
+    pub attempt: u32,
+    /// How many there are.
+    pub attempts: u32,
+    /// For a person.
+    pub reason: String,
 }
 
 /// The result of a completed job.
@@ -85,7 +107,7 @@ pub struct JobPage {
 impl JobView {
     /// The job without links: signing them can cost a remote call each.
     #[must_use]
-    pub fn without_links(job: &Job) -> Self {
+    pub(super) fn without_links(job: &Job, state: &HttpState) -> Self {
         // A result that is made but not settled is not published.
         let published = job
             .result
@@ -107,6 +129,14 @@ impl JobView {
                 message: error.message.clone(),
                 party: error.party,
                 stage: error.stage,
+            }),
+            waiting: job.wait(state.clock.now()).map(|wait| WaitingView {
+                what: wait.what,
+                since: wait.since,
+                until: wait.until,
+                attempt: wait.attempt,
+                attempts: state.settings.attempts,
+                reason: wait.reason.into_owned(),
             }),
             credits: job.credits.clone(),
             result: published.map(|result| ResultView {
@@ -132,7 +162,7 @@ impl JobView {
         caller: &Caller,
         state: &HttpState,
     ) -> Result<Self, Problem> {
-        let mut view = Self::without_links(job);
+        let mut view = Self::without_links(job, state);
         if let (Some(view), Some(published)) = (&mut view.result, &job.result) {
             let of = (caller, &job.id, published.video.as_str());
             let (now, ttl) = (state.clock.now(), state.settings.link_ttl);

@@ -31,7 +31,7 @@ const GIVEN: [&str; 9] = [
 ];
 
 /// What the holder of the lease writes.
-const OWNED: [&str; 25] = [
+const OWNED: [&str; 26] = [
     "schema_version",
     "status",
     "stage",
@@ -52,6 +52,7 @@ const OWNED: [&str; 25] = [
     "result_expired_at",
     "kept",
     "error",
+    "waiting",
     "credits",
     "timings",
     "heard",
@@ -62,7 +63,7 @@ const OWNED: [&str; 25] = [
 /// Written by anybody, never by the holder of the lease.
 pub(super) const CANCEL: &str = "cancel_requested";
 
-const JOB_MOMENTS: [&str; 17] = [
+const JOB_MOMENTS: [&str; 18] = [
     "created_at",
     "deadline_at",
     "updated_at",
@@ -77,6 +78,7 @@ const JOB_MOMENTS: [&str; 17] = [
     "intents.at",
     "intents.unknown_until",
     "error.at",
+    "waiting.since",
     "result_expired_at",
     "kept.results",
     "kept.generated",

@@ -67,10 +67,10 @@ async fn closed(context: &Context<'_>, job: &Job, error: ProviderError) -> Resul
     let pause = generate::growing(context, job.provider.closed_addresses).max(asked);
     let at = context.now();
     context.writer.record(&Change::AddressClosed { at }).await?;
-    Ok(Step::Wait {
-        until: context.after(pause),
-        reason: Some(Failure::new(Code::DownloadFailed, text).because(error)),
-    })
+    Ok(Step::wait(
+        context.after(pause),
+        Failure::new(Code::DownloadFailed, text).because(error),
+    ))
 }
 
 enum NotFetched {

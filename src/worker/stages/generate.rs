@@ -6,7 +6,7 @@ use super::super::context::Context;
 use super::super::failures::provider_said;
 use super::super::halt::{Halt, Step};
 use crate::clock::{elapsed, later};
-use crate::job::{Change, Code, Failure, Job, Progress, Stage, Timestamp};
+use crate::job::{Change, Code, Failure, Job, Progress, Stage, Timestamp, WaitsFor};
 use crate::provider::{Prediction, ProviderError};
 
 pub(super) async fn run(context: &Context<'_>, job: Job) -> Result<Step, Halt> {
@@ -20,10 +20,7 @@ pub(super) async fn run(context: &Context<'_>, job: Job) -> Result<Step, Halt> {
         && now < job.deadline_at
         && !called_back(context, &job, &id).await?
     {
-        return Ok(Step::Wait {
-            until: first,
-            reason: None,
-        });
+        return Ok(Step::wait_for(WaitsFor::Provider, first));
     }
     let asked = context
         .interruptible(context.awaited.during(
@@ -39,10 +36,10 @@ pub(super) async fn run(context: &Context<'_>, job: Job) -> Result<Step, Halt> {
         Prediction::Running => {
             context.writer.progress(progress(context, &job));
             context.writer.record(&Change::Polled).await?;
-            return Ok(Step::Wait {
-                until: context.after(pause(context, &job)),
-                reason: None,
-            });
+            return Ok(Step::wait_for(
+                WaitsFor::Provider,
+                context.after(pause(context, &job)),
+            ));
         }
         Prediction::Completed { output } => {
             context
@@ -102,10 +99,7 @@ async fn unanswered(context: &Context<'_>, job: &Job, error: ProviderError) -> R
     let change = Change::Unanswered { missing_since };
     context.writer.record(&change).await?;
     let until = context.after(pause(context, job).max(at_least));
-    Ok(Step::Wait {
-        until,
-        reason: Some(failure),
-    })
+    Ok(Step::wait(until, failure))
 }
 
 /// The provider says itself that it does not know the prediction. It was paid for: only when it
@@ -123,10 +117,10 @@ async fn missing(context: &Context<'_>, job: &Job, message: String) -> Result<St
     let missing_since = Some(since);
     let change = Change::Unanswered { missing_since };
     context.writer.record(&change).await?;
-    Ok(Step::Wait {
-        until: context.after(pause(context, job)).min(lost_at),
-        reason: Some(failure),
-    })
+    Ok(Step::wait(
+        context.after(pause(context, job)).min(lost_at),
+        failure,
+    ))
 }
 
 /// Polling before the model's usual time is a wasted request.

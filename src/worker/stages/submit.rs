@@ -15,7 +15,7 @@ use super::{credit, prepare};
 use crate::clock::elapsed;
 use crate::job::{
     Change, Code, CreditState, Failure, Intent, IntentState, Job, OrFailure as _, Progress,
-    ProviderInputs, Stage, Terms,
+    ProviderInputs, Stage, Terms, WaitsFor,
 };
 use crate::ledger::Callback;
 use crate::provider::{Model, Submission, SubmitError};
@@ -78,10 +78,10 @@ async fn paid_before(context: &Context<'_>, job: &Job) -> Result<Option<Step>, H
             );
             Some(submitted(context, intent.id, prediction_id).await?)
         }
-        Evidence::Unconfirmed(failure) => Some(Step::Wait {
-            until: context.after(context.settings().busy_pause),
-            reason: Some(failure),
-        }),
+        Evidence::Unconfirmed(failure) => Some(Step::wait(
+            context.after(context.settings().busy_pause),
+            failure,
+        )),
         Evidence::None => None,
     })
 }
@@ -140,10 +140,7 @@ async fn pay(context: &Context<'_>, inputs: &ProviderInputs) -> Result<Step, Hal
             .await?;
         return match stopped {
             Some(reason) => Err(Halt::Stopped(reason)),
-            None => Ok(Step::Wait {
-                until: context.now(),
-                reason: None,
-            }),
+            None => Ok(Step::wait_for(WaitsFor::Worker, context.now())),
         };
     }
     // Not interruptible: an answer that is on its way says what was paid for.
@@ -220,10 +217,7 @@ fn queue_up(context: &Context<'_>, wait: Duration) -> Step {
         Code::ProviderBusy,
         "The account at the provider makes as many videos as it may.",
     );
-    Step::Wait {
-        until: context.after(wait),
-        reason: Some(failure),
-    }
+    Step::wait(context.after(wait), failure)
 }
 
 async fn not_submitted(
@@ -314,10 +308,7 @@ async fn not_submitted(
             return Err(failure.because(message).into());
         }
     };
-    Ok(Step::Wait {
-        until: context.after(pause),
-        reason: Some(failure),
-    })
+    Ok(Step::wait(context.after(pause), failure))
 }
 
 const NO_ANSWER: &str =

@@ -6,7 +6,9 @@ use super::super::halt::{Halt, Step};
 use super::super::waste;
 use super::evidence::{Evidence, evidence};
 use crate::clock::later;
-use crate::job::{Change, Code, Disposition, Failure, Intent, IntentState, Job, Timestamp};
+use crate::job::{
+    Change, Code, Disposition, Failure, Intent, IntentState, Job, Timestamp, WaitsFor,
+};
 
 /// The provider has the job: recorded for as long as the fence is ours.
 pub(super) async fn submitted(
@@ -41,10 +43,10 @@ pub(super) async fn unknown(
             until,
         })
         .await?;
-    Ok(Step::Wait {
+    Ok(Step::wait(
         until,
-        reason: Some(Failure::new(Code::ProviderAnswerLost, doubt)),
-    })
+        Failure::new(Code::ProviderAnswerLost, doubt),
+    ))
 }
 
 /// The request itself, a lease in which another worker might still hold it, and grace for clocks:
@@ -100,7 +102,11 @@ pub(in crate::worker) async fn await_proof(context: &Context<'_>) -> Result<Opti
             until,
         })
         .await?;
-    let waited = Change::Waited { until, reason };
+    let waited = Change::Waited {
+        until,
+        reason,
+        what: WaitsFor::Answer,
+    };
     context.writer.record(&waited).await.map(Some)
 }
 
@@ -130,10 +136,7 @@ pub(super) async fn unresolved(
         Evidence::Unconfirmed(failure) => {
             // Somebody was called back: paying again before asking succeeds would be waste.
             let until = context.after(context.settings().busy_pause);
-            return Ok(Step::Wait {
-                until,
-                reason: Some(failure),
-            });
+            return Ok(Step::wait(until, failure));
         }
         Evidence::None => {}
     }
@@ -148,10 +151,7 @@ pub(super) async fn unresolved(
     let doubt = doubt(job);
     if context.now() < until {
         let failure = Failure::new(Code::ProviderAnswerLost, doubt);
-        return Ok(Step::Wait {
-            until,
-            reason: Some(failure),
-        });
+        return Ok(Step::wait(until, failure));
     }
     let job = waste::written_off(context, &intent).await?;
     let round = format!("{}-", job.round);
@@ -166,8 +166,5 @@ pub(super) async fn unresolved(
             .into());
     }
     // The fence names the next intent, so it belongs to the next visit.
-    Ok(Step::Wait {
-        until: context.now(),
-        reason: None,
-    })
+    Ok(Step::wait_for(WaitsFor::Worker, context.now()))
 }

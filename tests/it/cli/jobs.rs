@@ -1,11 +1,13 @@
 //! `filmlab jobs` against the real routes, and against a service that only listens.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::IntoResponse;
-use filmlab::job::{Code, JobError, Party, Status};
+use filmlab::clock::later;
+use filmlab::job::{Code, JobError, Party, Stage, Status};
 use serde_json::{Value, json};
 
 use super::{Place, Ran};
@@ -70,6 +72,57 @@ async fn jobs_are_listed_shown_and_cancelled() {
     refused.failed(65, "invalid_request");
     let usage = run(&server, &["list", "--status", "sleepy"]).await;
     assert_eq!(usage.status, Some(64), "{usage:?}");
+}
+
+#[tokio::test]
+async fn a_job_that_waits_says_for_what_wherever_it_is_shown() {
+    let app = App::new();
+    let server = format!("http://{}", app.serve().await);
+    let id = app.create().await;
+    app.change(&id, |job| {
+        job.status = Status::Processing;
+        job.stage = Some(Stage::Submit);
+        job.attempt_failed = true;
+        job.next_visit_at = Some(later(job.created_at, Duration::from_secs(7)));
+        job.error = Some(JobError {
+            code: Code::ProviderFailed,
+            message: "it broke".into(),
+            party: Party::Provider,
+            stage: None,
+            attempt: 1,
+            at: job.created_at,
+        });
+    });
+    let listed = run(&server, &["list"]).await.succeeded();
+    assert!(listed.out.contains("WAITS FOR"), "{listed:?}");
+    assert!(listed.out.contains("attempt"), "{listed:?}");
+    let shown = run(&server, &["show", id.as_str()]).await.succeeded();
+    for words in ["waits for", "attempt, since 20", "next look", "it broke"] {
+        assert!(shown.out.contains(words), "{words}: {shown:?}");
+    }
+    let json = run(&server, &["show", id.as_str(), "--json"]).await;
+    let json: Value = serde_json::from_str(&json.succeeded().out).unwrap();
+    let job = app.ledger.job(&id);
+    assert_eq!(
+        json["waiting"],
+        json!({
+            "for": "attempt",
+            "since": job.created_at,
+            "until": job.next_visit_at,
+            "attempt": 2,
+            "attempts": 3,
+            "reason": "it broke",
+        })
+    );
+    let watching = {
+        let id = id.clone();
+        tokio::spawn(async move { run(&server, &["watch", id.as_str()]).await })
+    };
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    app.change(&id, |job| job.status = Status::Cancelled);
+    let ran = watching.await.unwrap();
+    assert!(ran.err.contains("waiting: attempt 2 of 3 at "), "{ran:?}");
+    assert!(ran.err.contains(": it broke"), "{ran:?}");
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::body::BodyDataStream;
 use axum::http::{Method, Request, StatusCode};
 use filmlab::http::{EventPace, EventStreams, JobView};
-use filmlab::job::{JobId, Progress, Published, Stage, Status};
+use filmlab::job::{JobId, Progress, Published, Stage, Status, Waiting, WaitsFor};
 use futures::StreamExt as _;
 use http::HeaderMap;
 use tower::ServiceExt as _;
@@ -96,6 +96,37 @@ fn published() -> Published {
         duration_ms: 5,
         width: 4,
         height: 2,
+    }
+}
+
+#[tokio::test]
+async fn what_is_waited_for_is_a_change() {
+    let app = App::new();
+    let id = app.create().await;
+    let mut events = Events::open(&app, &id, None).await;
+    let first = events.event().await.unwrap().data.unwrap();
+    assert_eq!(first.waiting.unwrap().what, WaitsFor::Worker);
+    for (what, attempt) in [
+        (WaitsFor::Account, 1),
+        (WaitsFor::Breaker, 1),
+        (WaitsFor::Attempt, 2),
+    ] {
+        app.change(&id, |job| {
+            job.status = Status::Processing;
+            job.stage = Some(Stage::Submit);
+            job.attempt_failed = what == WaitsFor::Attempt;
+            job.waiting = Some(Waiting {
+                what,
+                since: job.created_at,
+                fence: job.lease.fence,
+            });
+        });
+        let shown = events.event().await.unwrap().data.unwrap().waiting.unwrap();
+        assert_eq!(
+            (shown.what, shown.attempt, shown.attempts),
+            (what, attempt, 3)
+        );
+        assert_eq!(shown.reason, what.about());
     }
 }
 

@@ -285,6 +285,7 @@ fn only_callbacks() -> HttpSettings {
         tasks_auth: TasksAuth::Closed,
         jobs_api: false,
         default_deadline: Duration::from_secs(7200),
+        attempts: 3,
         cancel_after_submit: CancelAfterSubmit::Capture,
         max_upload_bytes: 1,
         body_time: Duration::from_secs(5),

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use filmlab::job::notification::DeliveryState;
 use filmlab::job::{
-    Change, CreditState, Credits, EntryKind, JobId, Kind, Params, SCHEMA_VERSION, Status,
+    Change, CreditState, Credits, EntryKind, JobId, Kind, Params, SCHEMA_VERSION, Status, WaitsFor,
 };
 use filmlab::ledger::{
     Burial, Commit, Created, DuePlace, Held, JobQuery, LedgerError, PageToken, Tally,
@@ -45,6 +45,7 @@ pub(crate) async fn due_jobs_come_oldest_first(bench: &dyn Bench) {
     let wait = Change::Waited {
         until: at(25),
         reason: None,
+        what: WaitsFor::Account,
     };
     world.record(&job, &claim, &wait).await;
     let order = [("j2".into(), 1), ("j1".into(), 2), ("j3".into(), 1)];
@@ -84,6 +85,7 @@ pub(crate) async fn an_early_visit_is_replanned_once(bench: &dyn Bench) {
     let wait = Change::Waited {
         until: at(500),
         reason: None,
+        what: WaitsFor::Account,
     };
     let waiting = world.record(&job, &claim, &wait).await;
     let seen = waiting.wake.seq;

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use filmlab::job::notification::DeliveryState;
 use filmlab::job::{
     Change, Channel, CreditEntry, CreditState, Credits, EntryKind, Idempotency, Keeping, Progress,
-    Stage, Status,
+    Stage, Status, WaitsFor,
 };
 use filmlab::ledger::{Callback, Held, Settled, Settlement};
 use serde_json::{Value, json};
@@ -220,6 +220,7 @@ async fn walk(emulator: &Emulator, world: &World, seen: &mut BTreeMap<String, St
     let wait = Change::Waited {
         until: at(5),
         reason: full.error.clone(),
+        what: WaitsFor::Account,
     };
     let road = road();
     let before = [

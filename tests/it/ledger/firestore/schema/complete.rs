@@ -4,8 +4,8 @@ use filmlab::job::{
     CancelAfterSubmit, CharacterReplace, Code, CreditState, Credits, DurationMeaning, Extend,
     Fence, Generated, Intent, IntentState, Job, JobCredits, JobError, Kept, Lease, NativeWork,
     Notify, Output, Params, Party, Phase, Progress, ProviderInputs, ProviderState, Published,
-    Resolution, SCHEMA_VERSION, Source, SourceFacts, Stage, Status, Terms, Timings, Upscale, Wake,
-    WatermarkSpec,
+    Resolution, SCHEMA_VERSION, Source, SourceFacts, Stage, Status, Terms, Timings, Upscale,
+    Waiting, WaitsFor, Wake, WatermarkSpec,
 };
 
 use super::super::super::bench::at;
@@ -128,6 +128,11 @@ pub(super) fn job() -> Job {
             stage: Some(Stage::Submit),
             attempt: 1,
             at: at(1),
+        }),
+        waiting: Some(Waiting {
+            what: WaitsFor::Account,
+            since: at(1),
+            fence: Fence(1),
         }),
         credits: JobCredits {
             cost: Some(Credits(4)),
