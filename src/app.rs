@@ -3,6 +3,7 @@
 //! Architecture invariant: only this module names adapters.
 
 mod adapters;
+pub mod catalogue;
 mod descriptors;
 pub mod doctor;
 mod keys;
@@ -28,6 +29,7 @@ use crate::media;
 use crate::outgoing::WebFetcher;
 use crate::provider::Provider;
 use crate::provider::metered::Metered;
+use crate::provider::wavespeed::{CatalogueUse, WaveSpeed};
 use crate::queue::embedded::{EmbeddedQueue, Widths};
 use crate::staging::disk::Anchor;
 use crate::telemetry;
@@ -57,6 +59,8 @@ pub struct App {
     /// Files and folders of this machine that have to stay what they are.
     anchors: Vec<Anchor>,
     connections: ConnectionLimits,
+    /// Reads the provider's catalogue; absent where the settings want none of it.
+    catalogue: Option<WaveSpeed>,
 }
 
 impl App {
@@ -129,8 +133,16 @@ impl App {
             steady.start_after(at);
         }
         let webhook_secret_of_provider = signing_secret(config, &public_url, &key).await?;
-        let provider = wavespeed(config, &public_url, &key, webhook_secret_of_provider)?;
+        let provider = wavespeed(
+            config,
+            &public_url,
+            &key,
+            webhook_secret_of_provider,
+            &clock,
+        )?;
         let callbacks = Arc::new(provider.callbacks());
+        let reads_catalogue = config.provider.catalogue != CatalogueUse::Off;
+        let catalogue = reads_catalogue.then(|| provider.clone());
         let fetcher = WebFetcher::new(
             config.server.allow_loopback,
             FETCH_TIMEOUT,
@@ -189,6 +201,7 @@ impl App {
                 .collect::<std::io::Result<_>>()
                 .map_err(|error| invalid(&format!("the data folder: {error}")))?,
             connections: settings::connections(config, files),
+            catalogue,
         })
     }
 
@@ -213,6 +226,9 @@ impl App {
                 stop.clone(),
             ));
             background.spawn(clean(Arc::clone(&self.worker), stop.clone()));
+        }
+        if let Some(wavespeed) = self.catalogue {
+            background.spawn(catalogue::watch(wavespeed, stop.clone()));
         }
         background.close();
 

@@ -146,8 +146,7 @@ fn run(cli: Cli) -> Result<(), Exit> {
             }
             Command::Models(args) => {
                 let settings = settings(cli.config).map_err(Exit::Usage)?;
-                models::run(&args, &settings);
-                Ok(())
+                Ok(models::run(&args, &settings).await?)
             }
             Command::Doctor(args) => doctor::run(args, settings(cli.config)).await,
             Command::Process(args) => process::run(*args, settings(cli.config)).await,

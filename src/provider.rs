@@ -44,6 +44,9 @@ pub enum SubmitError {
     /// The model does not exist.
     #[error("unknown model: {message}")]
     UnknownModel { message: String },
+    /// The provider's own description of the model is another than the request: nothing was sent.
+    #[error("the model has changed: {message}")]
+    ModelChanged { message: String },
     /// Too many at once; nothing was taken.
     #[error("busy: {message}")]
     Busy {

@@ -2,7 +2,8 @@
 //!
 //! It listens on real HTTP, answers in the documented shapes, fetches its inputs, makes videos
 //! with our own media code on blocking threads, calls back, and can be told what to do wrong
-//! ([`Fault`]): by its handle, by its settings, or by `POST /sandbox/faults` while it runs.
+//! ([`Fault`]): by its handle, by its settings, or by `POST /sandbox/faults` while it runs. Its catalogue can move away from what
+//! it was ([`Drift`]), by the same three ways.
 //!
 //! It shares nothing with [`crate::provider::wavespeed`] on purpose: a misreading of the API in
 //! the client must not be answered by the same misreading here.
@@ -14,9 +15,11 @@ mod answers;
 mod catalog;
 mod config;
 mod connection;
+mod drift;
 mod faults;
 mod files;
 mod length;
+mod listing;
 mod maker;
 mod prices;
 mod routes;
@@ -33,6 +36,7 @@ use std::time::Duration;
 use url::Url;
 
 pub use config::SandboxConfig;
+pub use drift::{Drift, Drifts};
 pub use faults::{Fault, FaultName, FaultRule, Faults};
 pub use maker::{CopyMaker, Make, MakeError, Maker, MediaMaker, Task};
 pub use state::{DeliveryRecord, RequestRecord, SubmissionRecord, UploadRecord};
@@ -194,6 +198,11 @@ impl SandboxHandle {
     /// Replaces all rules.
     pub fn set_faults(&self, faults: Faults) {
         self.0.lock().faults = faults;
+    }
+
+    /// Replaces what the catalogue has moved by.
+    pub fn set_drifts(&self, drifts: Drifts) {
+        self.0.lock().drifts = drifts;
     }
 
     /// While held, no prediction shows as done.

@@ -1,12 +1,14 @@
 //! The provider's client, as the configuration wants it.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use url::Url;
 
 use super::keys;
 use super::settings::invalid;
+use crate::clock::{SharedClock, SystemClock};
 use crate::config::{Config, is_loopback};
 use crate::job::{Code, Failure};
 use crate::provider::wavespeed::{
@@ -20,6 +22,26 @@ pub(super) fn own_address(listening: SocketAddr) -> Result<Url, Failure> {
     format!("http://{listening}")
         .parse()
         .map_err(|error: url::ParseError| invalid(&error.to_string()))
+}
+
+/// Where callers would reach a service of these settings, for those that start none.
+pub(super) fn nowhere(config: &Config) -> Result<Url, Failure> {
+    match &config.server.public_url {
+        Some(url) => Ok(url.clone()),
+        None => own_address(config.server.listen),
+    }
+}
+
+fn machine() -> SharedClock {
+    Arc::new(SystemClock)
+}
+
+/// A client for a command beside a service: it asks, and is not called back.
+pub(super) fn asking(config: &Config) -> Result<WaveSpeed, Failure> {
+    // Signatures are checked by whoever is called back.
+    let mut config = config.clone();
+    config.provider.enforce_signature = false;
+    wavespeed(&config, &nowhere(&config)?, &[0; 32], None, &machine())
 }
 
 pub(super) fn api_key(config: &Config) -> Result<&Secret, Failure> {
@@ -40,7 +62,7 @@ pub(super) async fn signing_secret(
     }
     let mut asking = config.clone();
     asking.provider.enforce_signature = false;
-    let client = wavespeed(&asking, public_url, key, None)?;
+    let client = wavespeed(&asking, public_url, key, None, &machine())?;
     match tokio::time::timeout(SECRET_TIMEOUT, client.webhook_secret()).await {
         Ok(Ok(secret)) => Ok(Some(secret)),
         Ok(Err(error)) => Err(Failure::new(
@@ -59,11 +81,14 @@ pub(super) fn wavespeed(
     public_url: &Url,
     key: &[u8],
     webhook_secret: Option<Secret>,
+    clock: &SharedClock,
 ) -> Result<WaveSpeed, Failure> {
     let api_key = api_key(config)?;
     let mut wavespeed = WaveSpeedConfig::new(config.provider.base_url.clone(), api_key.clone());
     wavespeed.submit_timeout = config.provider.submit_timeout;
     wavespeed.models = config.provider.models.clone();
+    wavespeed.clock = Arc::clone(clock);
+    wavespeed.catalogue = config.provider.catalogue;
     wavespeed.least_rate = config.worker.least_rate;
     // A provider on this machine is the sandbox: its outputs lie here too.
     let local = is_loopback(&config.provider.base_url);

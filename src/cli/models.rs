@@ -8,26 +8,32 @@ use strum::IntoEnumIterator as _;
 
 use super::console::{Console, Stdio};
 use super::table::{table, text};
+use crate::app;
 use crate::config::Config;
-use crate::job::{DurationMeaning, Kind, Params, Resolution};
+use crate::job::{Code, DurationMeaning, Failure, Kind, Resolution};
 use crate::provider::Model;
-use crate::provider::wavespeed::{Listed, ModelTable};
+use crate::provider::wavespeed::{Comparison, Listed, ModelTable, PRICED_S, priced};
 
 #[derive(Debug, Clone, Args)]
 pub struct ModelsArgs {
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
+    /// Lay the table beside the provider's own catalogue. Ends with 70 where they differ.
+    #[arg(long)]
+    pub live: bool,
     /// Only the models of this kind.
     #[arg(long, value_name = "KIND")]
     pub kind: Option<Kind>,
 }
 
-/// Prices are told for a clip of so many seconds, and for as many new ones.
-const PRICED_S: u32 = 5;
-
-pub(super) fn run(args: &ModelsArgs, config: &Config) {
-    models(args, &config.provider.models, &Stdio);
+pub(super) async fn run(args: &ModelsArgs, config: &Config) -> Result<(), Failure> {
+    if !args.live {
+        models(args, &config.provider.models, &Stdio);
+        return Ok(());
+    }
+    let found = app::catalogue::live(config).await?;
+    live(args, &config.provider.models, found, &Stdio)
 }
 
 /// Prints the table.
@@ -54,6 +60,74 @@ pub fn models(args: &ModelsArgs, models: &ModelTable, console: &dyn Console) {
         ]);
     }
     console.say(&text(&rows));
+}
+
+/// Prints what the catalogue says of the table; fails where they differ.
+pub fn live(
+    args: &ModelsArgs,
+    models: &ModelTable,
+    mut found: Comparison,
+    console: &dyn Console,
+) -> Result<(), Failure> {
+    let wanted = |kind: Kind| args.kind.is_none_or(|only| only == kind);
+    found.models.retain(|one| wanted(one.kind));
+    found.unlisted.retain(|one| wanted(one.kind));
+    let differing = found.differing().count();
+    if args.json {
+        console.say(&json!(found).to_string());
+    } else {
+        beside(models, &found, console);
+    }
+    if differing == 0 {
+        return Ok(());
+    }
+    let message = format!(
+        "the provider's catalogue differs for {differing} of {} models",
+        found.models.len()
+    );
+    Err(Failure::new(Code::ModelChanged, message))
+}
+
+fn beside(models: &ModelTable, found: &Comparison, console: &dyn Console) {
+    let mut rows = table(&[
+        "KIND",
+        "MODEL",
+        "USED",
+        "US$ FOR 5 S",
+        "IN THE CATALOGUE",
+        "WHAT DIFFERS",
+    ]);
+    for one in &found.models {
+        let listed = models.listed(one.kind);
+        let row = listed.iter().find(|row| row.model.id == one.id);
+        let live = match one.price_unknown {
+            Some(why) => format!("price unknown: {why}"),
+            None => by_price(one.prices.iter().map(|(size, price)| (*size, *price))),
+        };
+        let used = if one.is_used { "yes" } else { "" };
+        rows.add_row([
+            one.kind.as_str().to_owned(),
+            one.id.clone(),
+            used.to_owned(),
+            row.map(|row| prices(&row.model)).unwrap_or_default(),
+            live,
+            one.told(),
+        ]);
+    }
+    console.say(&text(&rows));
+    if !found.unlisted.is_empty() {
+        let mut rows = table(&["KIND", "IN THE CATALOGUE, NOT IN THE TABLE"]);
+        for one in &found.unlisted {
+            rows.add_row([one.kind.as_str(), &one.id]);
+        }
+        console.say(&format!("\n{}", text(&rows)));
+    }
+    if found.skipped > 0 {
+        console.note(&format!(
+            "{} of the catalogue's entries could not be read",
+            found.skipped
+        ));
+    }
 }
 
 /// What a model takes and adds, in seconds.
@@ -93,36 +167,23 @@ pub fn sizes(model: &Model) -> String {
 /// where no page says.
 #[must_use]
 pub fn prices(model: &Model) -> String {
-    // Equal ones stand together.
+    let listed = model.resolutions.iter().filter_map(|size| {
+        let params = priced(model.kind, *size);
+        Some((*size, model.list_price(&params, f64::from(PRICED_S))?))
+    });
+    by_price(listed)
+}
+
+/// Equal ones stand together.
+fn by_price(prices: impl Iterator<Item = (Resolution, f64)>) -> String {
     let mut by_price: BTreeMap<String, Vec<&str>> = BTreeMap::new();
-    for size in &model.resolutions {
-        let params = asked(model.kind, *size);
-        if let Some(price) = model.list_price(&params, f64::from(PRICED_S)) {
-            let price = format!("{price:.3}");
-            by_price.entry(price).or_default().push(size.as_str());
-        }
+    for (size, price) in prices {
+        let sizes = by_price.entry(format!("{price:.3}")).or_default();
+        sizes.push(size.as_str());
     }
     let told = by_price.iter().map(|(price, sizes)| {
         let price = price.strip_suffix('0').unwrap_or(price);
         format!("{price} ({})", sizes.join(" "))
     });
     told.collect::<Vec<_>>().join(", ")
-}
-
-fn asked(kind: Kind, size: Resolution) -> Params {
-    use crate::job::kinds::{CharacterReplace, Extend, Upscale};
-    match kind {
-        Kind::CharacterReplace => Params::CharacterReplace(CharacterReplace {
-            prompt: None,
-            resolution: size,
-            seed: None,
-        }),
-        Kind::Extend => Params::Extend(Extend {
-            prompt: String::new(),
-            seconds: PRICED_S,
-            resolution: size,
-            seed: None,
-        }),
-        Kind::Upscale => Params::Upscale(Upscale { target: size }),
-    }
 }

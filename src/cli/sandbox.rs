@@ -11,7 +11,7 @@ use super::exit::{Exit, say};
 use super::signal::stop_signal;
 use crate::job::{Code, Failure};
 use crate::sandbox::{
-    CopyMaker, Fault, FaultRule, Faults, Maker, MediaMaker, Sandbox, SandboxConfig,
+    CopyMaker, Drift, Drifts, Fault, FaultRule, Faults, Maker, MediaMaker, Sandbox, SandboxConfig,
 };
 use crate::telemetry;
 
@@ -33,6 +33,10 @@ pub(super) struct SandboxArgs {
     /// A file with a list of such faults.
     #[arg(long, value_name = "FILE")]
     faults_file: Option<PathBuf>,
+    /// How its catalogue has moved, as JSON: '{"drift":"gone","model":"a/b"}'; may be repeated. More,
+    /// and while it runs, through POST /sandbox/drifts.
+    #[arg(long = "drift", value_name = "JSON", value_parser = drift)]
+    drifts: Vec<Drift>,
     /// Makes ids and chances repeatable.
     #[arg(long, value_name = "NUMBER")]
     seed: Option<u64>,
@@ -51,6 +55,10 @@ pub(super) struct SandboxArgs {
 }
 
 fn rule(text: &str) -> Result<FaultRule, String> {
+    serde_json::from_str(text).map_err(|error| error.to_string())
+}
+
+fn drift(text: &str) -> Result<Drift, String> {
     serde_json::from_str(text).map_err(|error| error.to_string())
 }
 
@@ -92,6 +100,7 @@ pub(super) async fn run(args: SandboxArgs) -> Result<(), Exit> {
         audio: args.audio,
         seed: args.seed,
         faults: Faults(faults),
+        drifts: Drifts(args.drifts),
         ..SandboxConfig::default()
     };
     let stopped =

@@ -8,7 +8,7 @@ use strum::{EnumIter, EnumString, IntoStaticStr};
 use url::Url;
 
 use super::reader::Reader;
-use crate::provider::wavespeed::{ModelOverrides, ModelTable};
+use crate::provider::wavespeed::{CatalogueUse, ModelOverrides, ModelTable};
 use crate::secret::Secret;
 use crate::worker::ProviderLimits;
 
@@ -33,6 +33,8 @@ pub struct Provider {
     /// Signs the provider's callbacks; where signatures are enforced and it is absent, the provider
     /// is asked for it at the start.
     pub webhook_secret: Option<Secret>,
+    /// What is done where the provider's catalogue says otherwise than the table.
+    pub catalogue: CatalogueUse,
     /// Who makes each kind: the documented defaults, and what the settings say otherwise.
     pub models: ModelTable,
 }
@@ -128,6 +130,7 @@ pub(super) fn provider(
         callbacks: r.get_or("provider.callbacks", reachable),
         enforce_signature: r.get_or("provider.enforce_signature", false),
         webhook_secret: r.get("provider.webhook_secret"),
+        catalogue: r.word("provider.catalogue", CatalogueUse::default()),
         models: models(r),
     };
     if provider.poll_min > provider.poll_max {

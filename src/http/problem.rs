@@ -295,6 +295,7 @@ pub fn status_of(code: Code) -> StatusCode {
         | Code::ProviderUnauthorized
         | Code::ProviderBalance
         | Code::ModelUnknown
+        | Code::ModelChanged
         | Code::EncoderFailed
         | Code::OutputUnwritable
         | Code::WorkerDied

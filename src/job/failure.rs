@@ -152,6 +152,7 @@ codes! {
     ProviderUnauthorized Service Wait "The provider does not accept our key.";
     ProviderBalance Service Wait "Our account at the provider has no funds.";
     ModelUnknown Service Abort "The provider does not know the configured model.";
+    ModelChanged Service Abort "The provider describes the model otherwise than filmlab does; nothing was paid for.";
 
     // What was made, found wrong by verification.
     Truncated Provider Retry "The video ends before it should.";

@@ -17,7 +17,11 @@ use crate::telemetry::metrics::provider_called;
 #[derive(Debug)]
 pub struct Metered<P>(pub P);
 
-fn counted<T>(call: &'static str, result: Result<T, ProviderError>) -> Result<T, ProviderError> {
+/// Counts a call; also one of an adapter's own, which the port does not have.
+pub fn counted<T>(
+    call: &'static str,
+    result: Result<T, ProviderError>,
+) -> Result<T, ProviderError> {
     provider_called(call, result.as_ref().err().map_or("ok", failure));
     result
 }
@@ -63,6 +67,7 @@ impl<P: Provider> Provider for Metered<P> {
             Err(SubmitError::Unauthorized { .. }) => "unauthorized",
             Err(SubmitError::NoFunds { .. }) => "no_funds",
             Err(SubmitError::UnknownModel { .. }) => "unknown_model",
+            Err(SubmitError::ModelChanged { .. }) => "model_changed",
             Err(SubmitError::Busy { .. }) => "busy",
             Err(SubmitError::NotSent { .. }) => "not_sent",
             Err(SubmitError::Redirected { .. }) => "redirected",

@@ -12,10 +12,12 @@
 mod answer;
 mod callback;
 mod calls;
+mod catalogue;
 mod client;
 mod config;
 mod download;
 mod invalid;
+mod listing;
 mod models;
 mod upload;
 mod wire;
@@ -24,6 +26,9 @@ pub use crate::retry::RetryLimits;
 pub use crate::secret::Secret;
 pub use callback::{CallbackConfig, Callbacks, SignatureCheck};
 pub use calls::WaveSpeed;
+pub use catalogue::{
+    Catalogue, CatalogueUse, Compared, Comparison, Difference, PRICED_S, Unlisted, compare, priced,
+};
 pub use config::WaveSpeedConfig;
 pub use invalid::InvalidConfig;
 pub use models::{Listed, ModelOverride, ModelOverrides, ModelTable};

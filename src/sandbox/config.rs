@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::drift::Drifts;
 use super::faults::Faults;
 
 /// Settings of a sandbox. The defaults suit one person on one machine.
@@ -39,6 +40,8 @@ pub struct SandboxConfig {
     /// Makes ids and chances repeatable.
     pub seed: Option<u64>,
     pub faults: Faults,
+    /// How its catalogue has moved.
+    pub drifts: Drifts,
 }
 
 impl Default for SandboxConfig {
@@ -59,6 +62,7 @@ impl Default for SandboxConfig {
             balance: 100.0,
             seed: None,
             faults: Faults::default(),
+            drifts: Drifts::default(),
         }
     }
 }

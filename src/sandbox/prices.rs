@@ -16,8 +16,8 @@ use super::state::State;
 use super::work;
 use crate::job::Kind;
 
-/// What is billed at least, and quoted where the inputs do not say how long the video is.
-const LEAST_S: f64 = 5.0;
+/// Quoted where the inputs do not say how long the video is.
+const UNTOLD_S: f64 = 5.0;
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Asked {
@@ -43,14 +43,19 @@ pub(super) async fn price(
             "Missing required parameter: model_id.",
         );
     };
-    let Some(model) = catalog::find(&id) else {
+    let (is_gone, factor) = {
+        let drifts = &state.lock().drifts;
+        (drifts.is_gone(&id), drifts.price_factor(&id))
+    };
+    let Some(model) = catalog::find(&id).filter(|_| !is_gone) else {
         return answers::not_found("model not found");
     };
-    let seconds = match model.kind {
-        Kind::Extend => asked.inputs["duration"].as_f64(),
-        Kind::CharacterReplace | Kind::Upscale => video_seconds(&state, &asked.inputs).await,
+    let seconds = if model.kind == Kind::Extend && !model.bills_source {
+        None
+    } else {
+        video_seconds(&state, &asked.inputs).await
     };
-    let price = model.price * seconds.unwrap_or(LEAST_S).max(LEAST_S);
+    let price = factor * model.price(&asked.inputs, seconds.unwrap_or(UNTOLD_S));
     // To a hundredth of a cent, as a bill would be.
     let price = (price * 10_000.0).round() / 10_000.0;
     answers::ok(&json!({

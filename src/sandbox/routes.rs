@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::answers::{self, busy, gateway, not_found, refusal};
 use super::faults::{FaultRule, Faults};
 use super::state::{RequestRecord, State, SubmissionRecord, prediction_folder, record, remove};
-use super::{catalog, files, prices, submit};
+use super::{files, listing, prices, submit};
 
 /// What a multipart form adds to the file in it.
 const FORM_MARGIN: usize = 64 * 1024;
@@ -30,7 +30,7 @@ pub(super) fn router(state: &Arc<State>) -> Router {
     let api = Router::new()
         .route("/balance", get(prices::balance))
         .route("/model/price", post(prices::price))
-        .route("/models", get(async || answers::ok(&catalog::listing())))
+        .route("/models", get(listing::models))
         .route("/webhook/secret", get(webhook_secret))
         .route("/predictions", post(history))
         .route("/predictions/delete", post(delete))
@@ -54,6 +54,12 @@ pub(super) fn router(state: &Arc<State>) -> Router {
         .route(
             "/sandbox/faults",
             get(faults).post(add_faults).delete(clear_faults),
+        )
+        .route(
+            "/sandbox/drifts",
+            get(listing::drifts)
+                .post(listing::add)
+                .delete(listing::clear),
         )
         .route("/sandbox/submissions", get(submissions))
         .fallback(async || not_found("not found"))

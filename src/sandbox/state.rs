@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 use url::Url;
 
 use super::config::SandboxConfig;
+use super::drift::Drifts;
 use super::faults::{Fault, Faults};
 use super::maker::Maker;
 use crate::clock::Timestamp;
@@ -207,6 +208,7 @@ pub(super) struct Inner {
     pub(super) predictions: BTreeMap<String, Prediction>,
     pub(super) uploads: BTreeMap<String, Upload>,
     pub(super) faults: Faults,
+    pub(super) drifts: Drifts,
     pub(super) rng: StdRng,
     pub(super) held: bool,
     pub(super) submissions: VecDeque<SubmissionRecord>,
@@ -282,6 +284,7 @@ impl State {
             predictions: BTreeMap::new(),
             uploads: BTreeMap::new(),
             faults: config.faults.clone(),
+            drifts: config.drifts.clone(),
             rng: config
                 .seed
                 .map_or_else(rand::make_rng, StdRng::seed_from_u64),

@@ -32,7 +32,8 @@ pub(super) async fn submit(
     Query(asked): Query<Asked>,
     body: Bytes,
 ) -> Response {
-    let Some(model) = catalog::find(&model) else {
+    let listed = |id: &&CatalogModel| !state.lock().drifts.is_gone(id.id);
+    let Some(model) = catalog::find(&model).filter(listed) else {
         return answers::not_found("model not found");
     };
     let Ok(body) = serde_json::from_slice::<Value>(&body) else {
@@ -116,6 +117,8 @@ fn take(
         return Err(Refused::Fault(fault));
     }
     model.check(&body).map_err(Refused::Parameter)?;
+    let moved = inner.drifts.check(model.id, &body);
+    moved.map_err(Refused::Parameter)?;
     if inner.running() >= state.config.max_running {
         return Err(Refused::Full);
     }

@@ -3,6 +3,7 @@
 mod credits;
 mod doctor;
 mod jobs;
+mod models;
 mod probe;
 mod process;
 mod refusals;

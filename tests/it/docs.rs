@@ -8,8 +8,11 @@ use filmlab::http::status_of;
 use filmlab::job::{Code, Kind, Party};
 use filmlab::media::{Limits, MediaCode};
 use filmlab::provider::wavespeed::ModelTable;
+use filmlab::sandbox::{Drift, Drifts, SandboxConfig};
 use filmlab::telemetry::metrics::METRICS;
 use strum::IntoEnumIterator as _;
+
+use crate::support::PROGRAM;
 
 const ERRORS_HEAD: &str = "\
 # Errors
@@ -110,12 +113,83 @@ fn the_metrics_page_lists_every_metric() {
     assert_exact("metrics.md", &page);
 }
 
-#[test]
-fn the_models_page_has_the_table_of_the_code() {
-    let (begin, end) = ("<!-- models -->\n", "<!-- /models -->");
+/// A page with the part between two marks made anew.
+fn with_part(page: &str, name: &str, part: &str) -> String {
+    let (begin, end) = (format!("<!-- {name} -->\n"), format!("<!-- /{name} -->"));
+    let (before, rest) = page.split_once(&begin).unwrap();
+    let (_, after) = rest.split_once(&end).unwrap();
+    format!("{before}{begin}{part}{end}{after}")
+}
+
+/// What the program prints of a catalogue that has drifted.
+async fn drifted_models() -> String {
+    let model = |id: &str| format!("wavespeed-ai/{id}");
+    let narrower = |id: &str, parameter: &str, choices, maximum| Drift::Narrower {
+        model: model(id),
+        parameter: parameter.into(),
+        choices,
+        minimum: None,
+        maximum,
+    };
+    let sizes = ["720p", "1080p", "2k"].map(serde_json::Value::from);
+    let drifts = vec![
+        Drift::Gone {
+            model: "alibaba/wan-2.6/video-extend".into(),
+        },
+        Drift::Dropped {
+            model: model("scail-2"),
+            parameter: "mode".into(),
+        },
+        Drift::Required {
+            model: model("wan-2.1/mocha"),
+            parameter: "mask".into(),
+        },
+        narrower(
+            "video-upscaler",
+            "target_resolution",
+            Some(sizes.into()),
+            None,
+        ),
+        narrower("minimax-h3/video-extend", "duration", None, Some(12)),
+        Drift::Price {
+            model: model("flashvsr"),
+            factor: 1.25,
+        },
+        Drift::Formula {
+            model: model("seedvr2/video"),
+            formula: "($rate := 0.02; $rate * 5)".into(),
+        },
+        Drift::New {
+            model: "acme/h4/video-extend".into(),
+            like: model("minimax-h3/video-extend"),
+        },
+    ];
+    let sandbox = crate::sandbox::start(SandboxConfig {
+        drifts: Drifts(drifts),
+        ..SandboxConfig::default()
+    })
+    .await;
+    let mut program = std::process::Command::new(PROGRAM);
+    program
+        .args(["models", "--live"])
+        .current_dir(std::env::temp_dir())
+        .env_clear()
+        .env("WAVESPEED_BASE_URL", sandbox.base_url().as_str())
+        .env("WAVESPEED_API_KEY", "sandbox");
+    let ran = tokio::task::spawn_blocking(move || program.output());
+    let ran = ran.await.unwrap().unwrap();
+    assert_eq!(ran.status.code(), Some(70), "{ran:?}");
+    let told = |bytes| String::from_utf8(bytes).unwrap();
+    format!(
+        "```\n$ filmlab models --live\n{}{}$ echo $?\n70\n```\n",
+        told(ran.stdout),
+        told(ran.stderr)
+    )
+}
+
+#[tokio::test]
+async fn the_models_page_has_what_the_program_prints() {
     let page = document("docs/providers.md");
-    let (before, rest) = page.split_once(begin).unwrap();
-    let (_, after) = rest.split_once(end).unwrap();
     let mut table =
         "| kind | model | takes | sizes | US$ for 5 s |\n|---|---|---|---|---|\n".to_owned();
     let models = ModelTable::default();
@@ -132,10 +206,9 @@ fn the_models_page_has_the_table_of_the_code() {
         )
         .unwrap();
     }
-    assert_exact(
-        "providers.md",
-        &format!("{before}{begin}{table}{end}{after}"),
-    );
+    let page = with_part(&page, "models", &table);
+    let page = with_part(&page, "live", &drifted_models().await);
+    assert_exact("providers.md", &page);
 }
 
 #[test]

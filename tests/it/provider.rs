@@ -1,5 +1,6 @@
 //! The WaveSpeed client, over real HTTP.
 
+mod catalogue;
 mod deletes;
 mod downloads;
 mod money;

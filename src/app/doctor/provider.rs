@@ -4,11 +4,11 @@ use strum::IntoEnumIterator as _;
 use url::Url;
 
 use super::finding::{Finding, Standing};
-use super::stores::nowhere;
-use crate::app::provider::{api_key, wavespeed};
+use crate::app;
+use crate::app::provider::{api_key, asking};
 use crate::config::Config;
 use crate::job::{Kind, Params, Party};
-use crate::provider::wavespeed::WaveSpeed;
+use crate::provider::wavespeed::{CatalogueUse, WaveSpeed};
 use crate::provider::{Provider as _, ProviderError, Submission};
 
 pub(super) async fn provider(config: &Config) -> Vec<Finding> {
@@ -16,12 +16,7 @@ pub(super) async fn provider(config: &Config) -> Vec<Finding> {
     if let Err(failure) = api_key(config) {
         return vec![Finding::service("provider", failure.message, KEY)];
     }
-    // Signatures are checked by whoever is called back.
-    let mut config = config.clone();
-    config.provider.enforce_signature = false;
-    let config = &config;
-    let built = nowhere(config).and_then(|url| wavespeed(config, &url, &[0; 32], None));
-    let wavespeed = match built {
+    let wavespeed = match asking(config) {
         Ok(wavespeed) => wavespeed,
         Err(failure) => return vec![Finding::service("provider", failure.message, KEY)],
     };
@@ -49,8 +44,32 @@ pub(super) async fn provider(config: &Config) -> Vec<Finding> {
     }];
     if findings[0].standing != Standing::Fail {
         findings.push(models(&wavespeed).await);
+        findings.push(catalogue(config, &wavespeed).await);
     }
     findings
+}
+
+/// What the provider says of its models itself. Nothing needs it, so that it fails no look.
+async fn catalogue(config: &Config, wavespeed: &WaveSpeed) -> Finding {
+    const NAME: &str = "catalogue";
+    if config.provider.catalogue == CatalogueUse::Off {
+        return Finding::ok(NAME, "not read: provider.catalogue is off");
+    }
+    match app::catalogue::compared(wavespeed).await {
+        Ok(comparison) if comparison.differing().next().is_none() => {
+            Finding::ok(NAME, comparison.summary())
+        }
+        Ok(comparison) => Finding::warn(
+            NAME,
+            comparison.summary(),
+            "see `filmlab models --live` and docs/providers.md",
+        ),
+        Err(error) => Finding::warn(
+            NAME,
+            format!("not read: {error}"),
+            "the table alone applies until the provider answers",
+        ),
+    }
 }
 
 /// A price is free to ask for, and only given for a model that is there.

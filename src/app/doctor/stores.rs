@@ -7,7 +7,7 @@ use url::Url;
 use super::finding::Finding;
 use crate::app::adapters::{self, Objects};
 use crate::app::keys;
-use crate::app::provider::own_address;
+use crate::app::provider::nowhere;
 use crate::clock::SharedClock;
 use crate::config::{self, Config};
 use crate::job::{Code, Failure, Kind};
@@ -87,14 +87,6 @@ async fn lists(ledger: &dyn Ledger) -> Option<Finding> {
         "ledger indexes",
         "jobs can be listed by owner, status and kind",
     ))
-}
-
-/// Nobody is called there: it stands for the address of a service that does not run.
-pub(super) fn nowhere(config: &Config) -> Result<Url, Failure> {
-    match &config.server.public_url {
-        Some(url) => Ok(url.clone()),
-        None => own_address(config.server.listen),
-    }
 }
 
 pub(super) async fn queue(config: &Config, clock: &SharedClock) -> Vec<Finding> {

@@ -237,6 +237,7 @@ mod tests {
             Err(SubmitError::NotSent { .. }) => "not sent",
             Err(SubmitError::Redirected { .. }) => "redirected",
             Err(SubmitError::Ambiguous { .. }) => "ambiguous",
+            Err(SubmitError::ModelChanged { .. }) => "model changed",
         }
     }
 

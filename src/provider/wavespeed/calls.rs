@@ -11,6 +11,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::callback::Callbacks;
+use super::catalogue::Watched;
 use super::config::WaveSpeedConfig;
 use super::invalid::InvalidConfig;
 use super::{answer, wire};
@@ -30,7 +31,7 @@ pub struct WaveSpeed {
     pub(super) authorization: HeaderValue,
     callbacks: Callbacks,
     /// Repeats what may be repeated; to the API only.
-    repeating: ClientWithMiddleware,
+    pub(super) repeating: ClientWithMiddleware,
     /// Repeats every request, POSTs too: for those that cost nothing and change nothing twice.
     free: ClientWithMiddleware,
     /// Sends once; to the API only.
@@ -39,6 +40,7 @@ pub struct WaveSpeed {
     pub(super) uploads: reqwest::Client,
     /// The same for downloads; repeats, and bounds the pause between two parts.
     pub(super) downloads: ClientWithMiddleware,
+    pub(super) catalogue: Arc<Watched>,
 }
 
 impl WaveSpeed {
@@ -133,6 +135,7 @@ impl WaveSpeed {
                 once,
                 uploads,
                 downloads: ClientBuilder::new(downloads).with(retry).build(),
+                catalogue: Arc::new(Watched::new(Arc::clone(&config.clock))),
                 config: Arc::new(config),
             }),
             (_, callbacks) => {
@@ -226,15 +229,22 @@ pub(super) async fn read_asked(response: reqwest::Response) -> Result<wire::Answ
 
 /// A body of at most [`MAX_ANSWER_BYTES`].
 pub(super) async fn read_bounded(response: reqwest::Response) -> Result<Vec<u8>, ProviderError> {
+    read_up_to(response, MAX_ANSWER_BYTES).await
+}
+
+pub(super) async fn read_up_to(
+    response: reqwest::Response,
+    most: usize,
+) -> Result<Vec<u8>, ProviderError> {
     let mut body = Vec::new();
     let mut parts = response.bytes_stream();
     while let Some(part) = parts.next().await {
         let part = part.map_err(|error| ProviderError::Unavailable {
             message: said(&error),
         })?;
-        if body.len() + part.len() > MAX_ANSWER_BYTES {
+        if body.len() + part.len() > most {
             return Err(ProviderError::Protocol {
-                message: format!("an answer of more than {MAX_ANSWER_BYTES} bytes"),
+                message: format!("an answer of more than {most} bytes"),
             });
         }
         body.extend_from_slice(&part);

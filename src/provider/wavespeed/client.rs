@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use http::header::AUTHORIZATION;
-use serde_json::json;
+use serde_json::{Value, json};
 use url::Url;
 
 use super::calls::{WaveSpeed, read_bounded, said};
+use super::catalogue::CatalogueUse;
 use super::download::download;
 use super::upload::upload;
 use super::{answer, wire};
@@ -26,6 +27,28 @@ const KEPT_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
 
 fn in_no_table(model: &str) -> String {
     format!("{model} is in no table here")
+}
+
+impl WaveSpeed {
+    /// Whether the provider's own catalogue describes such a request, as far as it is known here.
+    fn check_catalogue(&self, model: &str, body: &Value) -> Result<(), SubmitError> {
+        if self.config.catalogue == CatalogueUse::Off {
+            return Ok(());
+        }
+        let refused = self.catalogue.refuses(model, body).join("; ");
+        if refused.is_empty() {
+            return Ok(());
+        }
+        if self.config.catalogue == CatalogueUse::Enforce {
+            return Err(SubmitError::ModelChanged { message: refused });
+        }
+        tracing::warn!(
+            model,
+            refused,
+            "the provider's catalogue describes another request than the one that is sent"
+        );
+        Ok(())
+    }
 }
 
 #[async_trait]
@@ -51,6 +74,7 @@ impl Provider for WaveSpeed {
             let message = in_no_table(&submission.model);
             return Err(SubmitError::UnknownModel { message });
         };
+        self.check_catalogue(&submission.model, &body)?;
         let mut url = self.endpoint(&submission.model);
         if let Some(callback) = &submission.callback {
             url.query_pairs_mut()

@@ -1,11 +1,14 @@
 //! What the client is told once, at the start.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use url::Url;
 
 use super::callback::CallbackConfig;
+use super::catalogue::CatalogueUse;
 use super::models::ModelTable;
+use crate::clock::{SharedClock, SystemClock};
 use crate::outgoing::LeastRate;
 use crate::retry::RetryLimits;
 use crate::secret::Secret;
@@ -38,6 +41,10 @@ pub struct WaveSpeedConfig {
     /// sandbox, on a single machine.
     pub allow_loopback: bool,
     pub callback: CallbackConfig,
+    /// Whether a request has to be what the provider's own catalogue describes.
+    pub catalogue: CatalogueUse,
+    /// Tells how old the catalogue is.
+    pub clock: SharedClock,
 }
 
 impl WaveSpeedConfig {
@@ -59,6 +66,8 @@ impl WaveSpeedConfig {
             models: ModelTable::default(),
             allow_loopback: false,
             callback: CallbackConfig::default(),
+            catalogue: CatalogueUse::default(),
+            clock: Arc::new(SystemClock),
         }
     }
 }

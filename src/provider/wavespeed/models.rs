@@ -142,6 +142,14 @@ impl ModelTable {
             .collect()
     }
 
+    /// Whether there is a row for it, or the configuration names it.
+    pub(super) fn knows(&self, id: &str) -> bool {
+        known_row(id).is_some()
+            || [&self.character_replace, &self.extend, &self.upscale]
+                .iter()
+                .any(|entry| entry.model.id == id)
+    }
+
     fn entry(&self, kind: Kind) -> &Entry {
         match kind {
             Kind::CharacterReplace => &self.character_replace,

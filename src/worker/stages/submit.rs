@@ -260,6 +260,15 @@ async fn not_submitted(
                 .because(message)
                 .into());
         }
+        SubmitError::ModelChanged { message } => {
+            tracing::error!(
+                message,
+                "the provider's catalogue refuses what would be sent"
+            );
+            return Err(Failure::new(Code::ModelChanged, Code::ModelChanged.about())
+                .because(message)
+                .into());
+        }
         SubmitError::NotSent { message } => {
             return Err(
                 Failure::new(Code::ProviderUnavailable, Code::ProviderUnavailable.about())

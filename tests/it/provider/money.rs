@@ -21,6 +21,7 @@ fn kind(result: &Result<String, SubmitError>) -> &'static str {
         Err(SubmitError::Busy { .. }) => "busy",
         Err(SubmitError::NotSent { .. }) => "not sent",
         Err(SubmitError::Redirected { .. }) => "redirected",
+        Err(SubmitError::ModelChanged { .. }) => "model changed",
         Err(SubmitError::Ambiguous { .. }) => "ambiguous",
     }
 }

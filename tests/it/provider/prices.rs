@@ -31,17 +31,13 @@ async fn a_price_follows_the_inputs_and_nothing_is_made() {
 
     let mut longer = extend(video.clone());
     let price = wavespeed.price(&longer).await.expect("a price");
-    assert_eq!(
-        price,
-        quoted(0.5, false),
-        "five seconds are billed at least"
-    );
+    assert_eq!(price, quoted(0.16, false), "four seconds are added");
     if let filmlab::job::Params::Extend(params) = &mut longer.params {
         params.seconds = 10;
     }
     assert_eq!(
         wavespeed.price(&longer).await.expect("a price"),
-        quoted(1.0, false)
+        quoted(0.4, false)
     );
     // The clip is longer than what is billed at least.
     let whole = wavespeed.price(&upscale(video)).await.expect("a price");
@@ -49,7 +45,7 @@ async fn a_price_follows_the_inputs_and_nothing_is_made() {
         .price(&upscale(url("http://192.168.0.1/v.mp4")))
         .await
         .expect("a price");
-    assert_eq!(floor, quoted(0.05, true), "not even asked about");
+    assert_eq!(floor, quoted(0.025, true), "not even asked about");
     assert!(whole.amount > floor.amount && !whole.is_floor, "{whole:?}");
 
     assert!(sandbox.submissions().is_empty());

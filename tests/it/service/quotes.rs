@@ -32,7 +32,7 @@ async fn an_upload_is_quoted_by_its_length_and_nothing_is_made() {
     );
     assert_eq!(
         long["provider"],
-        json!({"price": 1.0, "currency": "USD", "is_floor": false, "list_price_usd": 0.4})
+        json!({"price": 0.4, "currency": "USD", "is_floor": false, "list_price_usd": 0.4})
     );
     let (status, refused) = quote(
         json!({"kind": "extend", "params": {"prompt": "on", "seconds": 30,
