@@ -10,6 +10,10 @@ from stores import bucket_target, find_bucket
 
 HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 ROOT = os.path.dirname(os.path.dirname(HERE))
+# What the image is made of: what the Dockerfile copies, and itself. build.ignore lets only these
+# through.
+INPUTS = ("Dockerfile", ".dockerignore", "Cargo.toml", "Cargo.lock", "rust-toolchain.toml", "build.rs", "build", "src",
+          "vendor", "distfiles", "LICENSE-MIT", "LICENSE-APACHE", "NOTICE", "scripts/vendor.sh")
 
 
 def revision():
@@ -23,9 +27,10 @@ def revision():
             raise Stop(f"git {shlex.join(args)}: {done.stderr.strip()}",
                        "run this from a checkout, or name an IMAGE in the settings")
         return done.stdout.strip()
-    if git("status", "--porcelain", "--untracked-files=no"):
-        raise Stop("the checkout has changes that are not committed, and an image is named after its commit",
-                   "commit them, or name an IMAGE in the settings")
+    changed = git("status", "--porcelain", "--", *INPUTS)
+    if changed:
+        raise Stop(f"an image is named after its commit, and this is not committed:\n{changed}",
+                   "commit it or take it away, or name an IMAGE in the settings")
     return git("rev-parse", "--short=12", "HEAD")
 
 
@@ -73,6 +78,7 @@ def image(cloud, settings, enabled):
             f"--substitutions=_IMAGE={name},_REVISION={tag}",
             f"--service-account=projects/{project}/serviceAccounts/{settings.account('build')}",
             f"--gcs-source-staging-dir=gs://{staging_bucket(settings)}/source",
+            f"--ignore-file={HERE}/build.ignore",
             "--suppress-logs",
         )
     return name

@@ -76,8 +76,8 @@ def wanted(settings, image, keys, url):
         "ports": [{"name": "http1", "containerPort": PORT}],
         "env": env,
         "resources": {"limits": {"cpu": settings["CPU"], "memory": settings["MEMORY"]}},
-        # Ready means that ledger, bucket and queue answer and can be written to: a revision that
-        # lacks a role gets no requests, and the roll-out fails instead of the jobs.
+        # Ready means that ledger and bucket can be written to, and that the queue's API answers: a
+        # revision that lacks a role gets no requests, and the roll-out fails instead of the jobs.
         "startupProbe": {"httpGet": {"path": "/readyz", "port": PORT},
                          "periodSeconds": 10, "timeoutSeconds": 8, "failureThreshold": 12},
         # Only whether the process lives: an outage of Google's is no reason to restart it.

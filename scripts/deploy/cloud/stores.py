@@ -60,8 +60,8 @@ def indexes(cloud, settings, there, file):
             fields = tuple((f["fieldPath"], f.get("order")) for f in row["fields"] if f["fieldPath"] != "__name__")
             found.add((group_of(row["name"]), row["queryScope"], fields))
         for row in cloud.look("firestore", "indexes", "fields", "list", which):
-            config = row.get("indexConfig", {})
-            if not config.get("indexes") and not config.get("usesAncestorConfig"):
+            config = row.get("indexConfig")
+            if config is not None and not config.get("indexes") and not config.get("usesAncestorConfig"):
                 exempt.add((group_of(row["name"]), last(row["name"])))
     for index in wanted["indexes"]:
         fields = tuple((field["fieldPath"], field["order"]) for field in index["fields"])

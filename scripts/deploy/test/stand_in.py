@@ -316,7 +316,9 @@ class Cloud:
     def firestore_indexes_fields_list(self, words, flags, stdin):
         base = self.database(flags)["name"]
         rows = [{"name": f"{base}/collectionGroups/__default__/fields/*",
-                 "indexConfig": {"indexes": [{"queryScope": "COLLECTION"}]}}]
+                 "indexConfig": {"indexes": [{"queryScope": "COLLECTION"}]}},
+                # A field that has only a time to live.
+                {"name": f"{base}/collectionGroups/jobs/fields/params", "ttlConfig": {"state": "ACTIVE"}}]
         return rows + [{"name": name, "indexConfig": {}} for name in self.state["fields"] if name.startswith(base + "/")]
 
     def firestore_indexes_fields_update(self, words, flags, stdin):
@@ -453,8 +455,9 @@ class Cloud:
     def builds_submit(self, words, flags, stdin):
         with open(flags["--config"], encoding="utf-8") as text:
             json.load(text)
-        if not os.path.exists(os.path.join(words[0], "Dockerfile")):
-            raise Refused("there is no Dockerfile")
+        for needed in (os.path.join(words[0], "Dockerfile"), flags["--ignore-file"]):
+            if not os.path.exists(needed):
+                raise Refused(f"there is no {needed}")
         given = dict(part.split("=", 1) for part in flags["--substitutions"].split(","))
         account = flags["--service-account"].rpartition("/")[2]
         repository = given["_IMAGE"].split("/")[2]

@@ -152,6 +152,56 @@ class Code(unittest.TestCase):
                 self.assertEqual(stores.breaks_retention(json.loads(block), stores.RETENTION), [], page)
 
 
+class Image(unittest.TestCase):
+    def test_a_build_gets_what_the_image_is_made_of_and_nothing_else(self):
+        import image
+        copied = set()
+        for line in re.findall(r"^COPY (?!--from)(.*)$", read("Dockerfile"), re.M):
+            copied.update(line.split()[:-1])
+        self.assertGreater(len(copied), 5)
+        self.assertLessEqual(copied, set(image.INPUTS) | {"vendor/ffmpeg/sources"})
+        ignored = [line for line in read("scripts", "deploy", "build.ignore").splitlines()
+                   if line and not line.startswith("#")]
+        let = {line[2:] for line in ignored if line.startswith("!/")} - {"scripts"}
+        self.assertEqual(let, set(image.INPUTS))
+        self.assertEqual((ignored[0], "/scripts/*" in ignored), ("/*", True))
+
+    def test_an_image_is_named_after_a_commit_that_holds_all_of_it(self):
+        import image
+        import tempfile
+        from unittest import mock
+
+        with tempfile.TemporaryDirectory() as folder, mock.patch.object(image, "ROOT", folder), \
+                mock.patch.dict(os.environ, {"FILMLAB_REVISION": ""}):
+
+            def git(*args):
+                subprocess.run(["git", "-C", folder, "-c", "user.name=x", "-c", "user.email=x@y", *args], check=True,
+                               capture_output=True)
+
+            def write(name):
+                os.makedirs(os.path.dirname(os.path.join(folder, name)) or folder, exist_ok=True)
+                with open(os.path.join(folder, name), "a", encoding="utf-8") as text:
+                    text.write("x")
+
+            with self.assertRaises(main.Stop):
+                image.revision()
+            git("init", "--quiet")
+            write("Dockerfile")
+            write("docs/a.md")
+            git("add", "--all")
+            git("commit", "--quiet", "--message=x")
+            self.assertRegex(image.revision(), r"^[0-9a-f]{12}$")
+            write("docs/a.md")
+            write("my-settings")
+            self.assertRegex(image.revision(), r"^[0-9a-f]{12}$")
+            for name in ("src/new.rs", "Dockerfile"):
+                write(name)
+                with self.assertRaisesRegex(main.Stop, name.split("/")[0]):
+                    image.revision()
+                git("add", "--all")
+                git("commit", "--quiet", "--message=x")
+
+
 class Documents(unittest.TestCase):
     def metrics(self):
         rows = re.findall(r"^\| `(filmlab_\w+)` \| (\w+) \| ([^|]*) \|", read("docs", "metrics.md"), re.M)
