@@ -10,7 +10,7 @@
 #   scripts/setup.sh corpus   also for `make corpus`: the ffmpeg program, Python
 #   scripts/setup.sh fuzz     also for `make fuzz`: the sanitizers' libraries
 #   scripts/setup.sh api      also for `make test-api`: Python, and schemathesis in target/
-#   scripts/setup.sh lint     also to lint: shellcheck, cargo-deny
+#   scripts/setup.sh lint     also to lint: shellcheck, cargo-deny, Python
 #
 # Exit codes: 0 ready; 64 wrong use; 69 something is missing that this script may
 # not install by itself (no root, no Rust, not Debian): what to do is printed.
@@ -42,7 +42,8 @@ case $purpose in
     # The version is that of `clang`, which builds with them.
     fuzz) packages+=("${vendor[@]}" ffmpeg libclang-rt-dev) ;;
     api) packages+=(python3 python3-venv) ;;
-    lint) packages+=(shellcheck) tools=("$deny") ;;
+    # Python and its YAML parser are for the tests of scripts/deploy.
+    lint) packages+=(shellcheck python3 python3-yaml) tools=("$deny") ;;
     *)
         echo "usage: scripts/setup.sh [build|fixtures|test|vendor|sanitize|corpus|fuzz|api|lint]" >&2
         exit 64

@@ -82,10 +82,11 @@ const METRICS_HEAD: &str = "\
 # Metrics
 
 `GET /metrics` answers in Prometheus' text format. If API tokens are configured, it needs a token
-without `owner` (an operator's token); without tokens it answers this machine only. Each process counts for itself; what is read
-from the ledger (`filmlab_jobs`, `filmlab_outbox`) is the same everywhere, so take its maximum, not
-its sum. Labels come from closed lists: there are no owners, job ids or addresses in them. This page
-is made from the code: `FILMLAB_BLESS=1 cargo nextest run --test it docs::` writes it anew.
+without `owner` (an operator's token). Without tokens it answers this machine only, and nobody if the
+service listens on more than loopback. Each process counts for itself; what is read from the ledger
+(`filmlab_jobs`, `filmlab_outbox`) is the same everywhere, so take its maximum, not its sum. Labels
+come from closed lists: there are no owners, job ids or addresses in them. This page is made from the
+code: `FILMLAB_BLESS=1 cargo nextest run --test it docs::` writes it anew.
 
 | name | kind | labels | meaning |
 |---|---|---|---|

@@ -13,8 +13,7 @@ import sys
 import tempfile
 import unittest
 
-from support import (DEPLOY, EXAMPLE, HERE, PROVIDER_KEY, ROOT, current, installed, made, read, run,
-                     stand_in, with_settings)
+from support import DEPLOY, EXAMPLE, HERE, PROVIDER_KEY, installed, made, run, stand_in, with_settings
 
 EVERYTHING = {"ALERT_EMAIL": "ops+alerts@example.com", "JOBS_API": "on", "FCM_PROJECT": "my-project",
               "POINT_IN_TIME_RECOVERY": "on", "FILMLAB_NOTIFY__WEBHOOK_URL": "https://app.example/hook"}
@@ -100,7 +99,10 @@ class Failures(unittest.TestCase):
                 self.assertIn("What to do:", stopped.said)
                 self.assertIn("it goes on from here", stopped.said)
                 self.assertEqual(cloud.changes, number, "nothing is done after a failure")
-                # What was printed last is what failed.
+                failed = made(cloud.calls)[-1]
+                if failed[0] == "gcloud":
+                    printed = re.sub(r" <\(.*\)$", "", stopped.commands[-1])
+                    self.assertEqual(printed, shlex.join(failed), "what was said last is what failed")
                 cloud.fail_at = None
                 before = len(cloud.calls)
                 ran = run(cloud, "apply", settings=settings)
@@ -193,9 +195,8 @@ class Plan(unittest.TestCase):
         self.assertEqual(plan.commands, apply.commands)
         self.assertEqual(plan.out.split("\n\n")[0], apply.out.split("\n\n")[0])
         done = [shlex.join(args) for args in made(cloud.calls)]
-        printed = [re.sub(r" <\(.*\)$", "", line).replace("http://", "").replace("POST ", "POST ", 1)
-                   for line in apply.commands]
-        printed = [re.sub(r"^(POST|PATCH) [^/]*", r"\1 ", line) for line in printed]
+        printed = [re.sub(r" <\(.*\)$", "", line) for line in apply.commands]
+        printed = [re.sub(r"^(POST|PATCH) http://[^/]*", r"\1 ", line) for line in printed]
         self.assertEqual(printed, done)
         return plan
 

@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 
 /// Every part there is. A name outside it in `FILMLAB_REQUIRE` is a mistake, and
 /// would otherwise demand nothing for ever. The last three belong to `make lint`.
-pub(crate) const PARTS: [&str; 11] = [
+pub(crate) const PARTS: [&str; 12] = [
     "fixtures",
     "ffmpeg",
     "zzuf",
@@ -34,6 +34,7 @@ pub(crate) const PARTS: [&str; 11] = [
     "advisories",
     "shellcheck",
     "schemathesis",
+    "deployment",
 ];
 
 /// Passes `found` on; if there is none, records the skip or, where it is
