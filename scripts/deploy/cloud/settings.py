@@ -49,6 +49,7 @@ SETTINGS = [
         "(default), or 4 to 63 of a–z, 0–9 and -",
     ),
     Setting("FIRESTORE_LOCATION", "", REGION + r"|nam5|nam7|eur3", "a region, or nam5, nam7, eur3"),
+    Setting("FIRESTORE_RULES", "auto", r"auto|replace|off", "auto, replace or off"),
     Setting("POINT_IN_TIME_RECOVERY", "off", SWITCH, "on or off"),
     Setting("QUEUE", "", r"[A-Za-z]([A-Za-z0-9-]{0,98}[A-Za-z0-9])?", "1 to 100 of A–Z, a–z, 0–9 and -"),
     Setting("DISPATCHES_PER_SECOND", "50", NUMBER, "1 to 500"),

@@ -39,12 +39,10 @@ def database(cloud, settings, enabled):
     if found.get("deleteProtectionState") != "DELETE_PROTECTION_ENABLED":
         cloud.change(f"protect the database {name} against deletion",
                      "firestore", "databases", "update", f"--database={name}", "--delete-protection")
-    if (found.get("pointInTimeRecoveryEnablement") == "POINT_IN_TIME_RECOVERY_ENABLED") != recovery:
-        cloud.change(
-            f"point-in-time recovery of the database {name}: {settings['POINT_IN_TIME_RECOVERY']}",
-            "firestore", "databases", "update", f"--database={name}",
-            "--enable-pitr" if recovery else "--no-enable-pitr",
-        )
+    # Never switched off: the database may be an app's too, and somebody switched it on.
+    if recovery and found.get("pointInTimeRecoveryEnablement") != "POINT_IN_TIME_RECOVERY_ENABLED":
+        cloud.change(f"point-in-time recovery of the database {name}",
+                     "firestore", "databases", "update", f"--database={name}", "--enable-pitr")
     return True
 
 
@@ -91,8 +89,18 @@ def group_of(name):
     return re.search(r"/collectionGroups/([^/]+)/", name).group(1)
 
 
+# The name of our file in a set of rules: by it we know our own from an app's.
+OURS = "filmlab.rules"
+
+
 def rules(cloud, settings, enabled, there, file):
-    """What firestore.rules says. gcloud has no command for it, so Google's API is called."""
+    """What firestore.rules says. gcloud has no command for it, so Google's API is called.
+
+    A database has one set of rules. If it has an app's, ours would take the app's rights away, so
+    they are left alone unless the settings say `replace`.
+    """
+    if settings["FIRESTORE_RULES"] == "off":
+        return
     with open(file, encoding="utf-8") as text:
         wanted = text.read()
     project = settings["PROJECT"]
@@ -109,6 +117,10 @@ def rules(cloud, settings, enabled, there, file):
             files = ruleset.get("source", {}).get("files", [])
             if len(files) == 1 and files[0].get("content") == wanted:
                 return
+            if settings["FIRESTORE_RULES"] == "auto" and [row.get("name") for row in files] != [OURS]:
+                cloud.say("    note: the database has rules of somebody else, which stay. Put those of firestore.rules"
+                          " into them, and set FIRESTORE_RULES=off; or set it to replace")
+                return
     cloud.said("rules of who may read what in Firestore (firestore.rules)",
                f"POST {RULES}/v1/projects/{project}/rulesets")
     cloud.said("put these rules into force",
@@ -117,7 +129,7 @@ def rules(cloud, settings, enabled, there, file):
     if not cloud.apply:
         return
     token = token or cloud.token()
-    body = {"source": {"files": [{"name": "firestore.rules", "content": wanted}]}}
+    body = {"source": {"files": [{"name": OURS, "content": wanted}]}}
     made = call(project, token, "POST", f"/v1/projects/{project}/rulesets", body)
     body = {"name": f"projects/{project}/releases/{release}", "rulesetName": made["name"]}
     if found is None:
@@ -244,7 +256,10 @@ def bucket(cloud, settings, enabled, files):
                 "storage", "buckets", "update", f"gs://{name}",
                 f"--soft-delete-duration={soft}d" if soft else "--clear-soft-delete",
             )
-    if found is None or found.get("lifecycle", {"rule": []}).get("rule") != wanted["rule"]:
+    before = (found or {}).get("lifecycle", {}).get("rule", [])
+    if before != wanted["rule"]:
+        for rule in before:
+            cloud.say(f"    was: {json.dumps(rule)}")
         cloud.change(f"life cycle of {name}: parts of broken uploads go after {wanted['rule'][0]['condition']['age']} days",
                      "storage", "buckets", "update", f"gs://{name}", f"--lifecycle-file={file}")
     worker = member(settings.account("worker"))

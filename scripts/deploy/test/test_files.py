@@ -262,6 +262,15 @@ class Documents(unittest.TestCase):
         run(cloud, "apply", settings=with_settings(METRICS="off"))
         self.assertEqual(len(cloud.state["alerts"]), 4)
 
+    def test_silence_is_an_alert_only_if_the_sweep_breaks_it(self):
+        import watch
+        for schedule, often in (("* * * * *", True), ("*/5 * * * *", True), ("*/30 * * * *", True),
+                                ("*/45 * * * *", False), ("0 * * * *", False), ("* 8-18 * * *", False)):
+            self.assertEqual(watch.twice_an_hour(schedule), often, schedule)
+        for schedule, there in (("*/5 * * * *", True), ("0 * * * *", False)):
+            cloud = installed(SWEEP_SCHEDULE=schedule)
+            self.assertEqual("absent(filmlab_build_info" in json.dumps(cloud.state["alerts"]), there)
+
     def test_gcloud_itself_takes_the_documents(self):
         python, root = self.bundled()
         cloud = installed()

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import unittest
 
+import support
 from support import DEPLOY, EXAMPLE, HERE, PROVIDER_KEY, installed, made, run, stand_in, with_settings
 
 EVERYTHING = {"ALERT_EMAIL": "ops+alerts@example.com", "JOBS_API": "on", "FCM_PROJECT": "my-project",
@@ -243,6 +244,7 @@ class Plan(unittest.TestCase):
         self.assertIn("filmlab: FILMLAB_LOG__FILTER: debug → –", plan.out)
         self.assertIn("queue filmlab: maxAttempts", plan.out)
         self.assertIn("life cycle of my-project-filmlab", plan.out)
+        self.assertIn('was: {"action": {"type": "Delete"}', plan.out)
 
 
 class Service(unittest.TestCase):
@@ -282,6 +284,30 @@ class Service(unittest.TestCase):
         self.assertEqual(ran.status, 1)
         self.assertIn("https://filmlab-else.a.run.app", ran.said)
         self.assertIn("PUBLIC_URL", ran.said)
+
+    def test_an_apps_own_rules_and_recovery_stay(self):
+        theirs = {"name": "projects/my-project/rulesets/theirs",
+                  "source": {"files": [{"name": "firestore.rules", "content": "rules of an app"}]}}
+        release = "projects/my-project/releases/cloud.firestore"
+        for mode, kept in (("auto", True), ("off", True), ("replace", False)):
+            cloud = installed()
+            cloud.state["rulesets"].append(theirs)
+            cloud.state["releases"][release] = theirs["name"]
+            cloud.state["databases"]["(default)"]["pointInTimeRecoveryEnablement"] = "POINT_IN_TIME_RECOVERY_ENABLED"
+            ran = run(cloud, "apply", settings=with_settings(FIRESTORE_RULES=mode))
+            self.assertEqual(ran.status, 0)
+            self.assertEqual(cloud.state["releases"][release] == theirs["name"], kept, mode)
+            self.assertEqual("rules of somebody else" in ran.out, mode == "auto")
+            self.assertEqual(made(cloud.calls) == [], kept, mode)
+
+    def test_an_earlier_version_of_our_rules_is_renewed(self):
+        cloud = installed()
+        cloud.state["rulesets"][-1]["source"]["files"][0]["content"] = "an earlier version"
+        run(cloud, "apply")
+        self.assertEqual([args[0] for args in made(cloud.calls)], ["POST", "PATCH"])
+        cloud.calls.clear()
+        run(cloud, "apply")
+        self.assertEqual(made(cloud.calls), [])
 
     def test_push_stops_until_the_image_is_there(self):
         settings = with_settings(BUILD="push")
@@ -459,12 +485,27 @@ class Program(unittest.TestCase):
         self.assertIn("PROJECT must be", ran.stderr)
         self.assertIn("MEMORY must be", ran.stderr)
 
-    def test_apply_up_to_what_only_the_real_service_can_do(self):
-        self.script("secret", "filmlab-provider-key", stdin="wk-given")
-        ran = self.script("apply", settings=with_settings(METRICS="off"))
-        # Firebase Rules are not gcloud's: no server stands in for them here.
-        self.assertEqual(ran.returncode, 1)
-        self.assertIn("firebaserules.googleapis.com", ran.stderr)
+    def test_from_nothing_to_an_installation_and_back(self):
+        # Firebase Rules are asked over the network; the program keeps its own state of everything else.
+        rules = stand_in.Cloud()
+        rules.state["enabled"] = ["firebaserules.googleapis.com"]
+        support.current = rules
+        env = {"FILMLAB_DEPLOY_RULES_ENDPOINT": support.endpoint, "FILMLAB_DEPLOY_PAUSE": "0"}
+        settings = with_settings(METRICS="off")
+        self.assertEqual(self.script("secret", "filmlab-provider-key", stdin="wk-given").returncode, 0)
+        ran = self.script("apply", settings=settings, **env)
+        self.assertEqual((ran.returncode, ran.stderr), (0, ""))
+        self.assertIn("The service is at https://filmlab-123456789012.europe-west1.run.app", ran.stdout)
+        self.assertEqual(len(rules.state["releases"]), 1)
+        again = self.script("plan", settings=settings, **env)
+        self.assertIn("Nothing to change.", again.stdout)
+        kept = self.script("destroy", stdin="no\n", settings=settings, **env)
+        self.assertEqual(kept.returncode, 1)
+        gone = self.script("destroy", stdin="my-project\n", settings=settings, **env)
+        self.assertEqual((gone.returncode, gone.stderr), (0, ""))
+        with open(f"{self.folder}/state", encoding="utf-8") as text:
+            state = json.load(text)["state"]
+        self.assertEqual((state["services"], state["secrets"], list(state["buckets"])), ({}, {}, ["my-project-filmlab"]))
 
     def test_a_project_that_is_not_there(self):
         ran = self.script("plan", settings=with_settings(PROJECT="another-project"))
