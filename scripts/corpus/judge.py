@@ -304,6 +304,10 @@ class Judge:
         return next((s for s in source.audio if sound_is_taken(s)), None)
 
     def _hold(self, row: Row, way: str, report: dict, source: Source, out: str):
+        if not source.format:
+            # A later FFmpeg than that of the programs reads it: there is nothing to hold it against.
+            row.says = "[ffprobe cannot open it: not compared]"
+            return
         differences = {}
         stream = self._stream(report["source"], source)
         found, _ = self.reference.streams(out)
