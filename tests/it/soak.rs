@@ -16,7 +16,7 @@ mod run;
 use std::path::PathBuf;
 
 use crate::support::require;
-use mutants::{Mutant, Role, SEEDS};
+use mutants::{Mutant, SEEDS};
 
 /// What one file may take. An hour of work would be stopped by limits and deadline
 /// in the product; here a 2 s clip is given this long, in a debug build on a busy
@@ -28,9 +28,7 @@ const MOST_MIB: u64 = 1024;
 
 fn tools() -> Option<PathBuf> {
     require::ffmpeg()?;
-    for seed in SEEDS.iter().filter(|seed| seed.role == Role::Video) {
-        require::fixture(seed.name)?;
-    }
+    mutants::seeds()?;
     require::program("zzuf", "zzuf")
 }
 

@@ -261,3 +261,21 @@ fn all_frames_of_an_amr_packet_are_heard() {
     let gaps = log.matches("silence_start").count();
     assert!(gaps <= 2, "{gaps} gaps");
 }
+
+#[test]
+fn codecs_of_old_programs_come_out_whole() {
+    let source = plain();
+    for (name, options) in OLDER {
+        let main = fixture(name, &format!("-i {} {options}", source.display()));
+        let out = fresh("out.mp4");
+        let report = run(&encoding(&main), &out);
+        let report = report.unwrap_or_else(|error| panic!("{name}: {error:?}"));
+        // One that MPEG-1's decoder holds back comes at the end.
+        assert_eq!(frame_count(&out), frame_count(&source), "{name}");
+        assert!((seconds(&out, "v") - 4.0).abs() < 0.05, "{name}");
+        assert!((seconds(&out, "a") - 4.0).abs() < 0.12, "{name}");
+        assert!(report.source.audio.is_some(), "{name}");
+        let alike = ssim(&source, &out, "null");
+        assert!(alike > 0.9, "{name}: {alike}");
+    }
+}

@@ -94,6 +94,18 @@ pub(crate) fn fixture(name: &str, arguments: &str) -> PathBuf {
     path
 }
 
+/// What `ffmpeg` is told so that a clip gets codecs that are taken and that no fixture has.
+pub(crate) const OLDER: [(&str, &str); 5] = [
+    ("latm.ts", "-c:v copy -c:a aac -mpegts_flags latm"),
+    ("mpeg1.mpg", "-c:v mpeg1video -q:v 4 -c:a mp2"),
+    ("flv1.flv", "-c:v flv1 -q:v 4 -c:a libmp3lame -ar 44100"),
+    ("msmpeg4v2.avi", "-c:v msmpeg4v2 -q:v 4 -c:a adpcm_ms"),
+    (
+        "ima.mov",
+        "-c:v mjpeg -q:v 4 -pix_fmt yuvj420p -c:a adpcm_ima_qt",
+    ),
+];
+
 /// 640×360, 25 fps, 4 s, H.264 with B-frames, stereo AAC, index first.
 pub(crate) fn plain() -> PathBuf {
     fixture(

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::media::support::OLDER;
 use crate::support::require;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,24 +13,37 @@ pub(super) enum Role {
     Picture,
 }
 
-/// A file that is damaged. Every container and every picture format is there.
+/// A file that is damaged. Every container, codec and picture format is there.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Seed {
+    /// Of the fixture, below `fixtures/generated`.
     pub name: &'static str,
     pub role: Role,
+    /// How `ffmpeg` makes it, where it is no fixture.
+    made: Option<&'static str>,
 }
 
 const fn video(name: &'static str) -> Seed {
     Seed {
         name,
         role: Role::Video,
+        made: None,
     }
 }
 
-const fn picture(name: &'static str) -> Seed {
+const fn older((name, options): (&'static str, &'static str)) -> Seed {
+    Seed {
+        name,
+        role: Role::Video,
+        made: Some(options),
+    }
+}
+
+const fn picture(name: &'static str, options: &'static str) -> Seed {
     Seed {
         name,
         role: Role::Picture,
+        made: Some(options),
     }
 }
 
@@ -52,9 +66,31 @@ pub(super) const SEEDS: &[Seed] = &[
     video("resolution-change.ts"),
     video("start-offset.ts"),
     video("animation.gif"),
-    picture("soak.png"),
-    picture("soak.jpg"),
-    picture("soak.webp"),
+    video("cases/flv-h264-aac.flv"),
+    video("cases/ps-mpeg2.mpg"),
+    video("cases/ts-mpeg2.ts"),
+    video("cases/3gp-h263.3gp"),
+    video("cases/avi-dv-pcm.avi"),
+    video("cases/avi-divx3.avi"),
+    video("cases/mov-dnxhr-pcm.mov"),
+    video("cases/3gp-amr-nb.3gp"),
+    video("cases/3gp-amr-wb.3gp"),
+    video("cases/mov-alac.mov"),
+    video("cases/m2ts-lpcm.m2ts"),
+    video("cases/avi-mjpeg-adpcm.avi"),
+    video("cases/ts-dts.ts"),
+    video("cases/mkv-truehd.mkv"),
+    older(OLDER[0]),
+    older(OLDER[1]),
+    older(OLDER[2]),
+    older(OLDER[3]),
+    older(OLDER[4]),
+    picture("soak.png", "-vf scale=160:-2 -c:v png"),
+    picture(
+        "soak.jpg",
+        "-vf scale=160:-2 -c:v mjpeg -q:v 3 -pix_fmt yuvj420p",
+    ),
+    picture("soak.webp", "-vf scale=160:-2 -c:v libwebp -quality 80"),
 ];
 
 /// How a file is damaged.
@@ -154,7 +190,8 @@ impl Mutant {
         };
         let Variant { ratio, number, .. } = self.variant;
         let extension = self.seed.name.rsplit('.').next().unwrap_or_default();
-        format!("{}_{part}_r{ratio}_s{number}.{extension}", self.seed.name)
+        let name = self.seed.name.trim_start_matches("cases/");
+        format!("{name}_{part}_r{ratio}_s{number}.{extension}")
     }
 
     fn arguments(&self, length: u64) -> Vec<String> {
@@ -198,15 +235,15 @@ impl Mutant {
 
 /// Where the files are that are damaged.
 pub(super) struct Seeds {
-    pictures: PathBuf,
+    made: PathBuf,
     generated: PathBuf,
 }
 
 impl Seeds {
     pub(super) fn path(&self, seed: Seed) -> PathBuf {
-        match seed.role {
-            Role::Video => self.generated.join(seed.name),
-            Role::Picture => self.pictures.join(seed.name),
+        match seed.made {
+            None => self.generated.join(seed.name),
+            Some(_) => self.made.join(seed.name),
         }
     }
 
@@ -216,25 +253,26 @@ impl Seeds {
     }
 }
 
-/// The fixtures, and the logo in each picture format.
+/// The fixtures, a clip in codecs that none of them has, and the logo in each picture format.
 pub(super) fn seeds() -> Option<Seeds> {
-    let mut generated = PathBuf::new();
-    for seed in SEEDS.iter().filter(|seed| seed.role == Role::Video) {
-        generated = require::fixture(seed.name)?.parent()?.to_path_buf();
-    }
+    let clip = require::fixture("tiny.mp4")?;
     let logo = require::fixture("logo.png")?;
-    let pictures = crate::media::support::directory().join("soak-pictures");
-    std::fs::create_dir_all(&pictures).unwrap();
-    for (name, options) in [
-        ("soak.png", "-c:v png"),
-        ("soak.jpg", "-c:v mjpeg -q:v 3 -pix_fmt yuvj420p"),
-        ("soak.webp", "-c:v libwebp -quality 80"),
-    ] {
-        convert(&logo, options, &pictures.join(name));
+    let made = crate::media::support::directory().join("soak-seeds");
+    std::fs::create_dir_all(&made).unwrap();
+    for seed in SEEDS {
+        let Some(options) = seed.made else {
+            require::fixture(seed.name)?;
+            continue;
+        };
+        let from = match seed.role {
+            Role::Video => &clip,
+            Role::Picture => &logo,
+        };
+        convert(from, options, &made.join(seed.name));
     }
     Some(Seeds {
-        pictures,
-        generated,
+        made,
+        generated: clip.parent()?.to_path_buf(),
     })
 }
 
@@ -245,7 +283,6 @@ fn convert(from: &Path, options: &str, to: &Path) {
     let status = Command::new("ffmpeg")
         .args(["-v", "error", "-nostdin", "-y", "-i"])
         .arg(from)
-        .args(["-vf", "scale=160:-2"])
         .args(options.split_whitespace())
         .args([
             "-map_metadata",
