@@ -49,12 +49,10 @@ impl Color {
     /// What players assume when the file says nothing: HD is BT.709, the rest
     /// BT.601. Written down in the output, so nobody has to guess again.
     pub(crate) fn resolved(self, height: u32) -> Self {
-        let unknown = |value: i32| matches!(value, UNSPECIFIED | 3) || value < 0;
         let guess = if height >= 720 { BT709 } else { SMPTE170M };
         let matrix = match self.matrix {
-            RGB => guess,
-            known if unknown(known) => guess,
-            known => known,
+            known @ (BT709 | 4..=14) => known,
+            _ => guess,
         };
         let follow = match matrix {
             BT2020NC | BT2020C => BT2020NC,
@@ -62,24 +60,36 @@ impl Color {
             SMPTE170M => SMPTE170M,
             _ => BT709,
         };
+        let known = self.for_filters();
         Self {
-            primaries: if unknown(self.primaries) || self.primaries == 0 {
-                follow
-            } else {
-                self.primaries
+            primaries: match known.primaries {
+                UNSPECIFIED => follow,
+                said => said,
             },
             // BT.2020 SDR uses code point 14; 5 as a transfer would mean gamma 2.8.
-            transfer: if unknown(self.transfer) || self.transfer == 0 {
-                match follow {
+            transfer: match known.transfer {
+                UNSPECIFIED => match follow {
                     BT2020NC => 14,
                     BT470BG | SMPTE170M => SMPTE170M,
                     other => other,
-                }
-            } else {
-                self.transfer
+                },
+                said => said,
             },
             matrix,
             range: LIMITED,
+        }
+    }
+
+    /// What filters may be told. Files write numbers that mean nothing, or matrices that no filter
+    /// converts from (YCgCo, ICtCp): newer ones refuse such frames, older ones let them pass. With
+    /// nothing said both let them pass, and the result is tagged as the file was.
+    pub(crate) fn for_filters(self) -> Self {
+        let or_unspecified = |value: i32, known: bool| if known { value } else { UNSPECIFIED };
+        Self {
+            primaries: or_unspecified(self.primaries, matches!(self.primaries, 1 | 4..=12 | 22)),
+            transfer: or_unspecified(self.transfer, matches!(self.transfer, 1 | 4..=18)),
+            matrix: or_unspecified(self.matrix, matches!(self.matrix, RGB | 1 | 4..=7 | 9)),
+            range: self.range,
         }
     }
 

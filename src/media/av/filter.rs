@@ -188,8 +188,9 @@ impl Graph {
             check(code, "av_buffersrc_parameters_set")?;
         }
         // FFmpeg 7 negotiates colour too; older versions do not know the options.
-        let _ = set(context, c"colorspace", matrix_name(source.color.matrix));
-        let _ = set(context, c"range", range_name(source.color.range));
+        let color = source.color.for_filters();
+        let _ = set(context, c"colorspace", matrix_name(color.matrix));
+        let _ = set(context, c"range", range_name(color.range));
         self.initialise(context).map(Entry)
     }
 
@@ -265,7 +266,13 @@ impl Graph {
 
     /// Moves a frame into a source, leaving it empty; `None` ends the source.
     pub(crate) fn push(&mut self, source: Entry, frame: Option<&mut Frame>) -> Result<(), AvError> {
-        let pointer = frame.map_or(std::ptr::null_mut(), |frame| frame.as_ptr());
+        let pointer = frame.map_or(std::ptr::null_mut(), |frame| {
+            // As the source was told; sound has no colours.
+            if frame.width() > 0 {
+                frame.set_color(frame.color().for_filters());
+            }
+            frame.as_ptr()
+        });
         // SAFETY: a source of this graph; the frame is exclusively borrowed
         // and emptied by the call, so no slice of it can be alive.
         let code = unsafe { ffi::av_buffersrc_add_frame_flags(self.context(source.0), pointer, 0) };

@@ -1,6 +1,6 @@
 //! One pass: what comes out is what was planned.
 
-use filmlab::media::{AudioPlan, Event, VideoPlan};
+use filmlab::media::{AudioPlan, Event, PosterTo, VideoPlan};
 
 use super::support::*;
 
@@ -276,6 +276,52 @@ fn colour_tags_are_carried_and_guessed_tags_are_written_down() {
         ffprobe(&out, "v", tags),
         ["tv", "smpte170m", "smpte170m", "smpte170m"]
     );
+}
+
+#[test]
+fn colours_that_no_filter_knows_are_no_fault_of_ours() {
+    let h264 = "-c:v libx264 -preset ultrafast -pix_fmt yuv420p -bsf:v h264_metadata";
+    let av1 = "-c:v libaom-av1 -cpu-used 8 -usage realtime -pix_fmt yuv420p -bsf:v av1_metadata";
+    for (name, codec, colors, tag) in [
+        ("ycgco.mp4", h264, "matrix_coefficients=8", Some("ycgco")),
+        ("ictcp.mp4", h264, "matrix_coefficients=14", Some("ictcp")),
+        (
+            "constant.mp4",
+            h264,
+            "matrix_coefficients=10",
+            Some("bt2020c"),
+        ),
+        // Numbers that mean nothing are guessed, as those of files that say nothing.
+        (
+            "reserved.mp4",
+            h264,
+            "matrix_coefficients=200",
+            Some("smpte170m"),
+        ),
+        (
+            "reserved.mkv",
+            av1,
+            "color_primaries=3:transfer_characteristics=3",
+            None,
+        ),
+    ] {
+        let source = "-f lavfi -i testsrc2=size=162x90:rate=25:duration=0.4 -vf setrange=tv";
+        let main = fixture(name, &format!("{source} {codec}={colors}"));
+        // Scaled, so that it goes through filters, and with a poster.
+        let mut render = encoding(&main);
+        render.profile.video.max_height = Some(60);
+        render.poster = Some(PosterTo::Report);
+        let out = fresh("out.mp4");
+        let report = run(&render, &out).unwrap_or_else(|error| panic!("{name}: {error:?}"));
+        assert_eq!(frame_count(&out), 10, "{name}");
+        assert!(report.poster.is_some(), "{name}");
+        if let Some(tag) = tag {
+            let found = ffprobe(&out, "v", "stream=color_space");
+            assert_eq!(found, [tag], "{name}");
+        }
+        let [r, g, b] = mean_rgb(&out, 0.2, (0, 0, 100, 56));
+        assert!(r + g + b > 60.0, "{name}: {r} {g} {b}");
+    }
 }
 
 #[test]
