@@ -28,6 +28,7 @@ mod probe;
 mod profile;
 mod ratio;
 mod render;
+mod sizes;
 mod sniff;
 pub mod synth;
 mod verify;

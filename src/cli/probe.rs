@@ -137,6 +137,9 @@ fn video_line(video: &VideoInfo) -> String {
             video.display_width, video.display_height
         ));
     }
+    if let Some([width, height]) = video.begins_with {
+        parts.push(format!("begins with {width}×{height}"));
+    }
     if video.rotation != 0 {
         parts.push(format!("turned by {}°", video.rotation));
     }

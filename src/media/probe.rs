@@ -3,12 +3,13 @@
 mod describe;
 mod info;
 mod layout;
+mod look;
 mod measure;
 mod pace;
 mod sniff;
 mod tracks;
 
-pub(crate) use describe::{display_size, frame_rate};
+pub(crate) use describe::{display_size, frame_rate, nominal_rate};
 pub use info::{AudioInfo, ColorInfo, ContainerInfo, OtherStreams, Probe, UnusedAudio, VideoInfo};
 pub(crate) use layout::{Crop, Ending, PictureLength};
 pub use tracks::AudioTrack;
@@ -19,6 +20,8 @@ use std::sync::Arc;
 
 use self::describe::{Described, describe, is_mp4_family};
 use self::layout::{Layout, TrackKind};
+use self::look::Look;
+use self::measure::Until;
 use self::pace::Pace;
 use super::av::{self, Demuxer, Kind, OpenError, OpenOptions, StreamInfo};
 use super::error::{MediaCode, MediaError};
@@ -28,9 +31,10 @@ use super::ratio::{Ratio, Time};
 
 /// Reads a container's headers and says what is in it.
 ///
-/// Reads at most `limits.probe_size` bytes beyond the index, decodes no more
-/// than libav needs to learn the streams' parameters. A file that does not say how long it
-/// is, as browsers record them, is read to its end.
+/// Reads at most twice `limits.probe_size` bytes beyond the index, and decodes no more than libav
+/// needs to learn the streams' parameters and a look at the key frames needs to learn whether
+/// another size is shown longer than the first. A file that does not say how long it is, as
+/// browsers record them, is read to its end.
 ///
 /// # Errors
 /// `empty_file`, `input_unreadable`, `not_a_video`, `unsupported_format`,
@@ -39,8 +43,7 @@ use super::ratio::{Ratio, Time};
 pub fn probe(input: &dyn Input, limits: &Limits, cancel: &Cancel) -> Result<Probe, MediaError> {
     super::shielded(|| {
         let guard = Guard::new(cancel, limits);
-        let opened = open(input, limits, &guard)?;
-        described(opened, input, limits, &guard)
+        described(input, &Choice::default(), limits, &guard)
     })
 }
 
@@ -56,35 +59,53 @@ pub fn probe_track(
 ) -> Result<Probe, MediaError> {
     super::shielded(|| {
         let guard = Guard::new(cancel, limits);
-        let opened = open_as("open", input, &Choice::of(track), limits, &guard)?;
-        described(opened, input, limits, &guard)
+        described(input, &Choice::of(track), limits, &guard)
     })
 }
 
-/// The description of a file; its length is measured where the file does not say it.
+/// The description of a file: what its headers say, and what only its packets tell.
 fn described(
-    mut opened: Opened,
     input: &dyn Input,
+    choice: &Choice,
     limits: &Limits,
-    guard: &Guard,
+    guard: &Arc<Guard>,
 ) -> Result<Probe, MediaError> {
-    if opened.probe.container.duration_ms > 0 {
-        return Ok(opened.probe);
-    }
-    let explained = |error: MediaError| error.at("open").with_log();
-    let rate = frame_rate(&opened.video).as_f64();
-    let step = if rate > 0.0 { 1000.0 / rate } else { 0.0 };
+    let mut opened = open_as("open", input, choice, limits, guard)?;
+    let claimed_ms = opened.probe.container.duration_ms;
+    let mut look = Look::of(&opened.demuxer, &opened.video, limits);
+    let until = match claimed_ms {
+        0 => Until::LongerThan(limits.max_duration_ms),
+        _ if look.is_none() => return Ok(opened.probe),
+        _ => Until::Bytes(limits.probe_size),
+    };
     let measured = measure::measure(
         &mut opened.demuxer,
         &opened.video,
         opened.audio.as_ref(),
-        Time::from_millis(step.round() as i64),
-        limits.max_duration_ms,
+        until,
+        look.as_mut(),
         guard,
     )
-    .map_err(|error| explained(open_error(error, &input.describe(), guard)))?;
-    measured.write(&mut opened.probe);
-    check_limits(&opened.probe, &opened.video, limits).map_err(explained)?;
+    .map_err(|error| {
+        open_error(error, &input.describe(), guard)
+            .at("open")
+            .with_log()
+    })?;
+    let claimed = Time::from_millis(i64::try_from(claimed_ms).unwrap_or(i64::MAX));
+    let longest = look.and_then(|look| look.longest(claimed.ticks(opened.video.time_base)));
+    let first = (opened.video.width, opened.video.height);
+    if let Some(size) = longest.filter(|size| *size != first) {
+        let choice = Choice {
+            size: Some(size),
+            ..choice.clone()
+        };
+        opened = open_as("open", input, &choice, limits, guard)?;
+    }
+    if claimed_ms == 0 {
+        measured.write(&mut opened.probe);
+        check_limits(&opened.probe, &opened.video, limits)
+            .map_err(|error| error.at("open").with_log())?;
+    }
     Ok(opened.probe)
 }
 

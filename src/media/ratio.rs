@@ -29,6 +29,11 @@ impl Ratio {
         }
     }
 
+    /// Of a frame rate: how long one frame is shown, in ticks of a time base; one at least.
+    pub(crate) fn frame(self, base: Self) -> i64 {
+        rescale(1, self.inverse(), base).max(1)
+    }
+
     pub(crate) fn inverse(self) -> Self {
         Self::new(self.den, self.num)
     }
@@ -203,6 +208,15 @@ mod tests {
         assert_eq!(start.ticks(Ratio::MICROS), 83_417);
         assert_eq!(Time::from_millis(-3).ticks(Ratio::new(1, 90_000)), -270);
         assert_eq!(Time::from_millis(-3).millis(), 0);
+    }
+
+    #[test]
+    fn a_frame_lasts_a_tick_at_least() {
+        let (ntsc, base) = (Ratio::new(30_000, 1001), Ratio::new(1, 90_000));
+        assert_eq!(ntsc.frame(base), 3003);
+        assert_eq!(ntsc.frame(Ratio::MILLIS), 33);
+        assert_eq!(Ratio::new(240, 1).frame(Ratio::new(1, 25)), 1);
+        assert_eq!(Ratio::new(0, 0).frame(base), 1);
     }
 
     #[test]

@@ -17,7 +17,6 @@ mod report;
 mod seam;
 mod setback;
 mod sink;
-mod sizes;
 mod sound;
 mod survey;
 mod track;

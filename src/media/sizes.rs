@@ -8,7 +8,7 @@
 /// must not fill the memory.
 const MOST: usize = 64;
 
-pub(super) type Size = (u32, u32);
+pub(crate) type Size = (u32, u32);
 
 /// How long each size is shown, in ticks of the stream.
 #[derive(Clone, Debug, Default)]
@@ -20,12 +20,12 @@ pub(crate) struct Sizes {
 
 impl Sizes {
     /// A picture of this size comes next.
-    pub(super) fn begin(&mut self, size: Size) {
+    pub(crate) fn begin(&mut self, size: Size) {
         self.current = Some(size);
     }
 
     /// The picture that came last was shown so long.
-    pub(super) fn shown(&mut self, time: i64) {
+    pub(crate) fn shown(&mut self, time: i64) {
         let Some(size) = self.current else { return };
         let time = time.max(0);
         match self.shown.iter().position(|(known, _)| *known == size) {
@@ -36,13 +36,13 @@ impl Sizes {
     }
 
     /// The one shown longest; of equals the first.
-    pub(super) fn longest(&self) -> Option<Size> {
+    pub(crate) fn longest(&self) -> Option<Size> {
         let longest = self.shown.iter().rev().max_by_key(|(_, time)| *time);
         longest.map(|(size, _)| *size)
     }
 
     /// Whether another size than this one has been shown longer so far.
-    pub(super) fn overtake(&self, size: Size) -> bool {
+    pub(crate) fn overtake(&self, size: Size) -> bool {
         let of = |wanted: Size| {
             let found = self.shown.iter().find(|(known, _)| *known == wanted);
             found.map_or(0, |(_, time)| *time)

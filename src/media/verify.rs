@@ -29,10 +29,10 @@ use super::error::{MediaCode, MediaError};
 use super::input::Input;
 use super::limits::{Cancel, Guard, Limits};
 use super::probe::{
-    AudioTrack, Choice, Opened, PictureLength, UnusedAudio, frame_rate, open_as, open_at,
+    AudioTrack, Choice, Opened, PictureLength, UnusedAudio, nominal_rate, open_as, open_at,
     open_error, unreadable,
 };
-use super::ratio::{Time, rescale, to_millis};
+use super::ratio::{Time, to_millis};
 
 /// Reads a file to its end and compares it with what is expected.
 ///
@@ -188,7 +188,7 @@ fn read_through(
     let mut wanted = vec![video.index];
     wanted.extend(audio.as_ref().map(|audio| audio.index));
     opened.demuxer.keep_only(&wanted);
-    let nominal = rescale(1, frame_rate(&video).inverse(), video.time_base).max(1);
+    let nominal = nominal_rate(&video).frame(video.time_base);
     let begins = opened.begins();
     let mut read = Read {
         last: i64::MIN,

@@ -286,11 +286,6 @@ impl Demuxer {
             .map(|duration| Time::of(duration, Ratio::MICROS))
     }
 
-    pub(crate) fn bit_rate(&self) -> u64 {
-        // SAFETY: see `context`.
-        u64::try_from(unsafe { (*self.context()).bit_rate }).unwrap_or(0)
-    }
-
     /// A value of the container's metadata; what is no UTF-8 in it is replaced.
     pub(crate) fn metadata(&self, key: &str) -> Option<String> {
         let key = CString::new(key).ok()?;

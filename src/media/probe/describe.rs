@@ -67,11 +67,9 @@ pub(super) fn describe(from: Described<'_>) -> Probe {
             (end - stream.begins().unwrap_or(begins)).millis()
         })
     };
-    // libav's own is reckoned from what it takes for the length.
-    let bit_rate = match duration_ms {
-        0 => demuxer.bit_rate(),
-        ms => u64::try_from(u128::from(from.bytes) * 8000 / u128::from(ms)).unwrap_or(u64::MAX),
-    };
+    // libav's own is reckoned from what it takes for the length: where a header claims hours, that
+    // is next to nothing, and the result would be held to it.
+    let bit_rate = rate_of(from.bytes, duration_ms);
     let several = other.audio > 0;
     Probe {
         container: ContainerInfo {
@@ -104,6 +102,12 @@ pub(super) fn describe(from: Described<'_>) -> Probe {
         other,
         unused_audio: from.unused_audio,
     }
+}
+
+/// Bits a second; 0 where it is not known how long the file is.
+pub(super) fn rate_of(bytes: u64, duration_ms: u64) -> u64 {
+    let rate = (u128::from(bytes) * 8000).checked_div(u128::from(duration_ms));
+    rate.map_or(0, |rate| u64::try_from(rate).unwrap_or(u64::MAX))
 }
 
 /// Where a stream ends on the container's clock, as far as the file says.
@@ -215,6 +219,15 @@ pub(crate) fn frame_rate(video: &StreamInfo) -> Ratio {
         video.average_rate
     } else {
         video.real_rate
+    }
+}
+
+/// The rate that a frame's length is reckoned by where the frame does not say it itself: the
+/// file's, or the most usual one where that says nothing either.
+pub(crate) fn nominal_rate(video: &StreamInfo) -> Ratio {
+    match frame_rate(video) {
+        rate if rate.is_valid() => rate,
+        _ => Ratio::new(25, 1),
     }
 }
 

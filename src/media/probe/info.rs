@@ -72,7 +72,8 @@ pub struct VideoInfo {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crop: Option<[u32; 4]>,
     /// Width and height it begins with, where it changes in mid-stream and another size, that
-    /// above, is shown longer. Known only after its pictures were looked at.
+    /// above, is shown longer: by a look at the first key frames before anything is decided, by
+    /// all frames in the report of a render.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub begins_with: Option<[u32; 2]>,
     /// Clockwise degrees to turn for display: 0, 90, 180 or 270.

@@ -131,7 +131,8 @@ pub(super) fn run(
     }
     guard.check()?;
     let faststart = sink.finish()?;
-    let frame_ms = (1000.0 / fps).ceil() as u64;
+    // Both lengths are rounded to a millisecond.
+    let frame_ms = rate.frame(Ratio::MILLIS).unsigned_abs() + 1;
     counts.add(video.counts);
     Ok(Outcome {
         color,

@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use super::pass::Reader;
-use super::sizes::{Size, Sizes};
-use super::video::{nominal_rate, open_decoder};
+use super::video::open_decoder;
 use crate::media::av::{Decoder, Frame, Packet, Received};
 use crate::media::error::{MediaError, memory};
 use crate::media::input::Input;
 use crate::media::limits::{Guard, Limits};
-use crate::media::probe::{Choice, open_as};
-use crate::media::ratio::rescale;
+use crate::media::probe::{Choice, nominal_rate, open_as};
+use crate::media::sizes::{Size, Sizes};
 
 /// Decodes a video to its end to learn which size is shown longest; `None` if nothing decodes.
 ///
@@ -25,7 +24,7 @@ pub(super) fn longest(
     let mut opened = open_as("open", input, choice, limits, guard)?;
     let stream = opened.video.clone();
     opened.demuxer.keep_only(&[stream.index]);
-    let nominal = rescale(1, nominal_rate(&opened).inverse(), stream.time_base).max(1);
+    let nominal = nominal_rate(&stream).frame(stream.time_base);
     let mut survey = Survey {
         decoder: open_decoder(&opened, threads, limits)?,
         frame: Frame::new().map_err(memory)?,

@@ -8,14 +8,14 @@ use super::graph::{VideoGraph, VideoSpec};
 use super::marks::Marks;
 use super::poster::PosterPicker;
 use super::sink::{Draft, Sink};
-use super::sizes::Sizes;
 use crate::media::av::{
     AvError, Decoder, DecoderOptions, Encoder, Frame, Packet, Received, X264Settings, decoder_name,
 };
 use crate::media::error::{MediaCode, MediaError, memory};
 use crate::media::limits::Limits;
-use crate::media::probe::{Opened, frame_rate, memory_limit};
+use crate::media::probe::{Opened, memory_limit, nominal_rate};
 use crate::media::ratio::{Ratio, rescale, to_millis};
+use crate::media::sizes::Sizes;
 use crate::media::verify::Watch;
 
 /// What was wrong with the input, counted.
@@ -99,7 +99,7 @@ impl VideoLane {
     ) -> Result<Self, MediaError> {
         let stream = &input.video;
         let decoder = open_decoder(input, spec.threads, limits)?;
-        let input_rate = nominal_rate(input);
+        let input_rate = nominal_rate(&input.video);
         let rate = spec.fps.unwrap_or(input_rate);
         let time_base = spec.fps.map_or(stream.time_base, Ratio::inverse);
         let encoder = Encoder::x264(&X264Settings {
@@ -159,7 +159,7 @@ impl VideoLane {
         self.alpha_decoder = alpha_decoder(input);
         self.alpha = None;
         self.input_base = input.video.time_base;
-        self.input_rate = nominal_rate(input);
+        self.input_rate = nominal_rate(&input.video);
         self.offset = input.video_begins().ticks(self.input_base);
         self.spec = spec;
         self.graph = None;
@@ -247,14 +247,14 @@ impl VideoLane {
             self.counts.bad_packets += 1;
         }
         self.drain_decoder(sink)?;
-        let nominal = rescale(1, self.input_rate.inverse(), self.input_base).max(1);
+        let nominal = self.input_rate.frame(self.input_base);
         let last = match self.last_duration {
             0 => nominal,
             shown => shown,
         };
         // A cap on the rate would leave out an only picture that is shorter than its frames.
         let least = match self.spec.fps {
-            Some(cap) if self.pending.is_none() => rescale(1, cap.inverse(), self.input_base) + 1,
+            Some(cap) if self.pending.is_none() => cap.frame(self.input_base) + 1,
             _ => 0,
         };
         let last = last.max(least);
@@ -290,7 +290,7 @@ impl VideoLane {
     /// One frame at the nominal rate, in the encoder's time base.
     pub(crate) fn frame_duration(&self) -> i64 {
         let rate = self.spec.fps.unwrap_or(self.input_rate);
-        rescale(1, rate.inverse(), self.encoder_base).max(1)
+        rate.frame(self.encoder_base)
     }
 
     pub(crate) fn encoder_base(&self) -> Ratio {
@@ -311,7 +311,7 @@ impl VideoLane {
     /// End of what has been decoded, in milliseconds from the start.
     pub(crate) fn reached_ms(&self) -> u64 {
         self.last_input.map_or(0, |pts| {
-            let nominal = rescale(1, self.input_rate.inverse(), self.input_base);
+            let nominal = self.input_rate.frame(self.input_base);
             to_millis(
                 pts.saturating_add(self.last_duration.max(nominal)),
                 self.input_base,
@@ -356,7 +356,7 @@ impl VideoLane {
                 format!("more than {} frames", self.limits.max_frames),
             ));
         }
-        let nominal = rescale(1, self.input_rate.inverse(), self.input_base).max(1);
+        let nominal = self.input_rate.frame(self.input_base);
         let stamp = self.frame.best_effort();
         let duration = stamp
             .and_then(|pts| self.packet_durations.remove(&pts))
@@ -556,14 +556,6 @@ fn alpha_decoder(input: &Opened) -> Option<&'static str> {
     matches!(codec, "vp8" | "vp9")
         .then(|| decoder_name(codec))
         .flatten()
-}
-
-/// The input's rate, or the most usual one where it does not say.
-pub(super) fn nominal_rate(input: &Opened) -> Ratio {
-    match frame_rate(&input.video) {
-        rate if rate.is_valid() => rate,
-        _ => Ratio::new(25, 1),
-    }
 }
 
 fn filter_error(error: AvError) -> MediaError {

@@ -4,7 +4,8 @@
 use std::path::PathBuf;
 
 use filmlab::media::{
-    AudioPlan, AudioTrack, Cancel, FileInput, Limits, MediaCode, MediaError, Report, probe,
+    AudioPlan, AudioTrack, Cancel, FileInput, Limits, MediaCode, MediaError, Report, VideoPlan,
+    probe,
 };
 
 use super::support::*;
@@ -168,6 +169,15 @@ fn a_length_that_is_not_written_is_measured() {
         };
         let refused = probe(&FileInput::new(&file), &short, &Cancel::new()).unwrap_err();
         assert_eq!(refused.code, MediaCode::TooLong, "{name}: {refused}");
+        // Of a length that is not known there is no rate to hold the result to.
+        assert!(found.container.bit_rate > 10_000, "{name}");
+        let report = run(&encoding(&file), &fresh("out.mp4")).unwrap();
+        let claimed = report.source.container.duration_ms;
+        assert!(claimed == 0 || claimed.abs_diff(whole) <= 120, "{name}");
+        let VideoPlan::Encode { max_rate, .. } = report.plan.video else {
+            panic!("{name}: {:?}", report.plan.video);
+        };
+        assert_eq!(max_rate.is_none(), claimed == 0, "{name}: {max_rate:?}");
     }
 }
 

@@ -1,8 +1,8 @@
 //! A picture that changes its size in mid-stream: recorded calls begin small and grow.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use filmlab::media::{Event, VideoPlan};
+use filmlab::media::{self, Cancel, Event, FileInput, Limits, Probe, VideoPlan};
 
 use super::support::{
     encoding, ffmpeg, ffprobe, fixture, frame_count, fresh, job, mean_rgb, run, run_events,
@@ -67,7 +67,52 @@ fn the_size_shown_longest_is_taken_whatever_the_codec() {
         let video = report.source.video.unwrap();
         assert_eq!(video.begins_with, Some([160, 90]), "{codec}");
         assert_eq!((video.display_width, video.display_height), (320, 180));
+        // Before anything is paid it is known too.
+        let told = probed(&main, &Limits::default()).video.unwrap();
+        assert_eq!(told.begins_with, Some([160, 90]), "{codec}");
+        assert_eq!((told.display_width, told.display_height), (320, 180));
     }
+}
+
+fn probed(file: &Path, limits: &Limits) -> Probe {
+    media::probe(&FileInput::new(file), limits, &Cancel::new()).unwrap()
+}
+
+#[test]
+fn a_probe_tells_the_size_shown_longest_within_its_bounds() {
+    let vp8 = "-c:v libvpx -deadline realtime -b:v 1M -g 25";
+    let size = |file: &Path, limits: &Limits| {
+        let video = probed(file, limits).video.unwrap();
+        (video.width, video.begins_with)
+    };
+    let usual = Limits::default();
+    // Not the size that it ends with, but that of most of it.
+    let back = grown("webm", vp8, &[(LARGE, 60), (SMALL, 30)]);
+    assert_eq!(size(&back, &usual), (320, None));
+    let late = grown("webm", vp8, &[(SMALL, 50), (LARGE, 75)]);
+    assert_eq!(size(&late, &usual), (320, Some([160, 90])));
+    // As a browser records it: nobody wrote down how long it is, so all of it is read.
+    let live = fresh("live.webm");
+    ffmpeg(
+        &format!("-i {} -c copy -live 1", late.display()),
+        &[live.to_str().unwrap()],
+    );
+    let told = probed(&live, &usual);
+    assert_eq!(told.container.duration_ms, 5000);
+    assert_eq!(told.video.unwrap().begins_with, Some([160, 90]));
+    // What lies behind the bound is not looked at, and the size it begins with is told.
+    let bounded = Limits {
+        probe_size: 4096,
+        ..Limits::default()
+    };
+    assert_eq!(size(&late, &bounded), (160, None));
+    // Where the look ends in the larger size, that is taken to go on to the end.
+    let long = grown("webm", vp8, &[(SMALL, 50), (LARGE, 25), (LARGE, 50)]);
+    let within = Limits {
+        probe_size: std::fs::metadata(&long).unwrap().len() * 6 / 10,
+        ..Limits::default()
+    };
+    assert_eq!(size(&long, &within), (320, Some([160, 90])));
 }
 
 #[test]
