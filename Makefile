@@ -86,7 +86,7 @@ test-vendor: ## what touches media, with the FFmpeg of `make vendor`
 	@scripts/fixtures.sh
 	@scripts/check.sh test-vendor
 
-soak: ## 1,260 damaged files and 200 videos in a row, with both builds of FFmpeg
+soak: ## 2,400 damaged files and 200 videos in a row, with both builds of FFmpeg
 	@scripts/setup.sh test
 	@scripts/setup.sh vendor
 	@scripts/fixtures.sh
