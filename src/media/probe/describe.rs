@@ -172,11 +172,11 @@ fn describe_video(
     });
     let (display_width, display_height) =
         display_size(shown_width, shown_height, video.sample_aspect, rotation);
-    // Matroska and MPEG-TS say nothing per stream: what is left of the whole.
-    let bit_rate = if video.bit_rate > 0 {
-        video.bit_rate
-    } else {
-        total_rate.saturating_sub(audio.map_or(0, |audio| audio.bit_rate))
+    // Matroska and MPEG-TS say nothing per stream: what is left of the whole. Of a length that is
+    // not known libav's rate of a stream is as wrong as that of the whole.
+    let bit_rate = match video.bit_rate {
+        said if said > 0 && total_rate > 0 => said,
+        _ => total_rate.saturating_sub(audio.map_or(0, |audio| audio.bit_rate)),
     };
     VideoInfo {
         codec: video.codec.clone(),

@@ -115,12 +115,17 @@ impl<'a> Job<'a> {
     }
 }
 
+/// Bytes a second of a recording that hardly moves, with speech: 16 kbit/s.
+const SLOWEST: f64 = 2000.0;
+
 /// Bytes reserved for the index, from what the headers promise.
 pub(crate) fn reserve_for(main: &Opened, source: Option<&Opened>) -> u64 {
     let count = |opened: &Opened| {
-        // A file that does not say how long it is gets room for ten minutes.
-        let seconds = match opened.probe.container.duration_ms {
-            0 => 600.0,
+        let container = &opened.probe.container;
+        // A file that does not say how long it is gets room for what its bytes may hold, ten
+        // minutes at most.
+        let seconds = match container.duration_ms {
+            0 => (container.bytes as f64 / SLOWEST).min(600.0),
             ms => ms as f64 / 1000.0,
         };
         let average = opened.probe.video.as_ref().map_or(0.0, |video| video.fps);

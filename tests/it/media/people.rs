@@ -178,6 +178,10 @@ fn a_length_that_is_not_written_is_measured() {
             panic!("{name}: {:?}", report.plan.video);
         };
         assert_eq!(max_rate.is_none(), claimed == 0, "{name}: {max_rate:?}");
+        // Nor is there room for an index of ten minutes, which such a clip does not need.
+        let source = std::fs::metadata(&file).unwrap().len();
+        assert!(report.faststart, "{name}");
+        assert!(report.bytes < source + 400_000, "{name}: {}", report.bytes);
     }
 }
 
