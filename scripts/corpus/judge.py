@@ -395,12 +395,14 @@ class Judge:
     def _size(self, report: dict, ours: Picture, theirs: Picture, stream: dict) -> dict:
         said = report["source"]["video"]
         width, height, shape = theirs.size
+        shapes = {shape, ratio(stream.get("sample_aspect_ratio"))}
         if said.get("crop"):
-            # Older programs do not apply the container's.
+            # Older programs do not apply the container's; its display size is that of what is left.
             width, height = said["crop"][2:]
+            shapes = {ratio(said.get("sample_aspect_ratio"))}
         turned = turn(stream) % 180 == 90
         possible = []
-        for pixel in {shape, ratio(stream.get("sample_aspect_ratio"))}:
+        for pixel in shapes:
             square = abs(pixel - 1) < 0.005
             wide, high = (width if square else width * pixel), height
             if turned:

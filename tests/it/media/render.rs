@@ -309,7 +309,7 @@ fn colours_that_no_filter_knows_are_no_fault_of_ours() {
         let main = fixture(name, &format!("{source} {codec}={colors}"));
         // Scaled, so that it goes through filters, and with a poster.
         let mut render = encoding(&main);
-        render.profile.video.max_height = Some(60);
+        render.profile.video.max_height = Some(64);
         render.poster = Some(PosterTo::Report);
         let out = fresh("out.mp4");
         let report = run(&render, &out).unwrap_or_else(|error| panic!("{name}: {error:?}"));
