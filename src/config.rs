@@ -169,7 +169,7 @@ fn read(r: &mut Reader, env: &HashMap<String, String>) -> Option<Config> {
     let worker = worker::worker(r);
     worker::check_budget(r, &worker, &queue);
     if let Some(provider) = &provider {
-        worker::check_submissions(r, &worker, provider.max_resubmissions);
+        worker::check_submissions(r, &worker, provider);
     }
     let credits = worker::credits(r);
     let watermark = picture::watermark(r);

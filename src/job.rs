@@ -18,6 +18,7 @@ pub mod lease;
 pub mod native;
 mod new_job;
 pub mod notification;
+mod passed_over;
 mod phase;
 pub mod progress;
 mod record;
@@ -45,6 +46,7 @@ pub use kinds::{CharacterReplace, Extend, Fault, Kind, Params, Resolution, Upsca
 pub use lease::Claim;
 pub use new_job::{Idempotency, NewJob};
 pub use notification::{Event, Notification};
+pub use passed_over::{PassedFor, PassedOver};
 pub use phase::{MAX_CRASHES, NativeWork, Phase};
 pub use progress::Progress;
 pub use record::{

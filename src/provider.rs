@@ -148,6 +148,25 @@ pub enum Prediction {
     },
 }
 
+impl Prediction {
+    /// Whether the provider may have taken money for it: all but ends that it says it gives the
+    /// money back for. `docs/providers.md` has the sources.
+    #[must_use]
+    pub fn may_be_charged(&self) -> bool {
+        match self {
+            // “Failed requests are refunded automatically.”
+            Self::Failed { .. } | Self::Rejected { .. } | Self::InputUnreachable { .. } => false,
+            // Nothing is said of refusals by moderation, of what was ended from outside, and of
+            // what says that it succeeded.
+            Self::Running
+            | Self::Completed { .. }
+            | Self::NoOutput
+            | Self::ContentRefused { .. }
+            | Self::Gone { .. } => true,
+        }
+    }
+}
+
 /// What a prediction is, for confirming a callback.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PredictionInfo {
@@ -203,6 +222,15 @@ pub type Download = BoxStream<'static, Result<Bytes, ProviderError>>;
 pub trait Provider: Debug + Send + Sync {
     /// The model that makes this kind.
     fn model(&self, kind: Kind) -> &Model;
+    /// Those that are asked where it does not, in their order.
+    fn fallbacks(&self, kind: Kind) -> &[Model];
+
+    /// The one of that name, or the kind's own.
+    fn model_named(&self, kind: Kind, id: Option<&str>) -> &Model {
+        let named = self.fallbacks(kind).iter();
+        let named = named.into_iter().find(|model| id == Some(&*model.id));
+        named.unwrap_or_else(|| self.model(kind))
+    }
 
     /// Puts bytes where the provider can read them. Repeatable.
     async fn upload(&self, body: &dyn UploadBody, content_type: &str)

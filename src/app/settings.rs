@@ -29,6 +29,8 @@ pub(super) fn worker(config: &Config) -> Settings {
         places: places(config),
         pauses: Pauses::default(),
         max_resubmissions: config.provider.max_resubmissions,
+        fallback_after: config.provider.fallback_after,
+        fallback_after_refusal: config.provider.fallback_after_refusal,
         busy_pause: config.provider.busy_pause,
         provider_limits: config.provider.limits,
         low_balance: config.provider.low_balance,

@@ -145,6 +145,7 @@ async fn jobs(args: &DemoArgs, address: SocketAddr) -> Result<Vec<JobView>, Fail
             target: (kind == Kind::Upscale).then(|| "1080p".to_owned()),
             seed: None,
             params: Vec::new(),
+            max_price: None,
             profile: None,
             server: format!("http://{address}")
                 .parse()

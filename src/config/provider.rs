@@ -23,6 +23,10 @@ pub struct Provider {
     /// How long the provider has to say that it does not know a prediction.
     pub lost_after: Duration,
     pub max_resubmissions: u32,
+    /// How long a model is waited for before the next one is asked; absent: to the deadline.
+    pub fallback_after: Option<Duration>,
+    /// Whether the next model is asked where moderation refused the content.
+    pub fallback_after_refusal: bool,
     /// What the account may do; absent: whatever the provider says itself.
     pub limits: Option<ProviderLimits>,
     /// US dollars in the account below which the log and `doctor` warn.
@@ -125,6 +129,8 @@ pub(super) fn provider(
         busy_pause: r.duration("provider.busy_pause", secs(30)),
         lost_after: r.duration("provider.lost_after", secs(5 * 60)),
         max_resubmissions: r.get_or("provider.max_resubmissions", 1),
+        fallback_after: fallback_after(r),
+        fallback_after_refusal: r.get_or("provider.fallback_after_refusal", false),
         limits: limits(r, local),
         low_balance: r.get("provider.low_balance"),
         callbacks: r.get_or("provider.callbacks", reachable),
@@ -146,6 +152,16 @@ pub(super) fn provider(
         r.fault("provider.low_balance", "must be a number of US dollars");
     }
     Some(provider)
+}
+
+fn fallback_after(r: &mut Reader) -> Option<Duration> {
+    let key = "provider.fallback_after";
+    r.get::<String>(key)?;
+    let after = r.duration(key, Duration::ZERO);
+    if after.is_zero() {
+        r.fault(key, "must be longer than 0");
+    }
+    Some(after)
 }
 
 /// Whether an address is on this machine: what is there is the sandbox.

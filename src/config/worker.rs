@@ -4,8 +4,11 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use strum::IntoEnumIterator as _;
+
 use super::cloud::Queue;
 use super::memory;
+use super::provider::Provider;
 use super::reader::Reader;
 use crate::job::attempt::Attempts;
 use crate::job::credits::{CancelAfterSubmit, CreditsMode, Price};
@@ -139,16 +142,22 @@ fn places(r: &mut Reader, key: &str, usual: NonZeroU32) -> NonZeroU32 {
 }
 
 /// Whether the submissions that a round may make are as many as a job remembers.
-pub(super) fn check_submissions(r: &mut Reader, worker: &Worker, max_resubmissions: u32) {
-    let most = worker.attempts.max().saturating_add(max_resubmissions);
+pub(super) fn check_submissions(r: &mut Reader, worker: &Worker, provider: &Provider) {
+    let fallbacks = Kind::iter().map(|kind| provider.models.fallbacks(kind).len());
+    let fallbacks = fallbacks.max().and_then(|most| u32::try_from(most).ok());
+    let most = worker
+        .attempts
+        .max()
+        .saturating_add(provider.max_resubmissions)
+        .saturating_add(fallbacks.unwrap_or_default());
     if usize::try_from(most).is_ok_and(|most| most <= MAX_SUBMISSIONS) {
         return;
     }
     r.fault(
         "worker.attempts",
         format!(
-            "and provider.max_resubmissions must be {MAX_SUBMISSIONS} together at most, found {most}: \
-             a job remembers no more submissions of one round"
+            "and provider.max_resubmissions must be {MAX_SUBMISSIONS} together at most, with the \
+             longest provider.models.KIND.fallback, found {most}: a job remembers no more submissions of one round"
         ),
     );
 }

@@ -139,6 +139,7 @@ async fn create(
         output: wanted.output,
         notify: wanted.notify,
         cost: None,
+        max_price: wanted.max_price,
         cancel_after_submit: Some(state.settings.cancel_after_submit),
         deadline_at: later(now, deadline),
         created_at: now,

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     CreditState, Credits, Generated, Intent, IntentState, Job, JobError, MAX_INTENTS, NativeWork,
-    Progress, ProviderInputs, Published, Stage, Status, Timestamp, WaitsFor,
+    PassedOver, Progress, ProviderInputs, Published, Stage, Status, Timestamp, WaitsFor,
 };
 
 /// One owner write. Applied in the ledger, behind the fence.
@@ -28,6 +28,8 @@ pub enum Change {
     IntentUnknown { intent: String, until: Timestamp },
     /// Waited long enough: a second submission is allowed, this one may have been paid.
     IntentWasted { intent: String },
+    /// The round asks this model no more, and goes on to the next one.
+    PassedOver(PassedOver),
     /// A visit was made for the callback of this submission.
     Heard { intent: String },
     /// Asked the provider; it is not done.
@@ -128,13 +130,15 @@ impl Change {
     /// read back.
     #[must_use]
     pub fn is_repeatable(&self) -> bool {
-        matches!(
-            self,
+        match self {
             Self::Submitted { .. }
-                | Self::IntentRefused { .. }
-                | Self::IntentUnknown { .. }
-                | Self::IntentWasted { .. }
-        )
+            | Self::IntentRefused { .. }
+            | Self::IntentUnknown { .. }
+            | Self::IntentWasted { .. }
+            | Self::PassedOver(_) => true,
+            Self::Many(changes) => changes.iter().all(Self::is_repeatable),
+            _ => false,
+        }
     }
 
     fn apply_to(&self, job: &mut Job, now: Timestamp) -> Result<(), IllegalChange> {
@@ -148,7 +152,8 @@ impl Change {
             | Self::Submitted { .. }
             | Self::IntentRefused { .. }
             | Self::IntentUnknown { .. }
-            | Self::IntentWasted { .. } => self.apply_to_intents(job)?,
+            | Self::IntentWasted { .. }
+            | Self::PassedOver(_) => self.apply_to_intents(job)?,
             Self::Heard { intent } => job.heard = Some(intent.clone()),
             Self::Polled => {
                 job.provider.polls = job.provider.polls.saturating_add(1);
@@ -250,6 +255,7 @@ impl Change {
                     .retain(|known| known.state != IntentState::Refused);
                 let free = job.stage == Some(Stage::Submit)
                     && job.current_intent().is_none()
+                    && !job.has_passed_over(&intent.model)
                     && job.intents.len() < MAX_INTENTS;
                 require(job, free, self)?;
                 job.intents.push(intent.clone());
@@ -266,6 +272,8 @@ impl Change {
                 if let Some(intent) = job.intents.iter_mut().find(|i| i.id == *intent) {
                     intent.prediction_id = Some(prediction_id.clone());
                     intent.unknown_until = None;
+                    // It may be of an earlier round, or proven late.
+                    job.provider.model = Some(intent.model.clone());
                 }
                 job.provider.prediction_id = Some(prediction_id.clone());
                 job.provider.submitted_at = Some(*at);
@@ -281,6 +289,16 @@ impl Change {
                 require(job, known, self)?;
                 if let Some(intent) = job.intents.iter_mut().find(|i| i.id == *intent) {
                     intent.unknown_until = Some(*until);
+                }
+            }
+            Self::PassedOver(over) => {
+                // Nothing of what went before is paid for, or may be.
+                let is_over = job.stage == Some(Stage::Submit)
+                    && job.current_intent().is_none()
+                    && !job.may_have_wasted();
+                require(job, is_over, self)?;
+                if !job.has_passed_over(&over.model) {
+                    job.passed_over.push(over.clone());
                 }
             }
             Self::IntentWasted { intent } => {
@@ -396,6 +414,7 @@ pub(super) mod tests {
             },
             output: Output::default(),
             notify: Notify::default(),
+            max_price: None,
             cost: None,
             cancel_after_submit: None,
             deadline_at: at(7200),

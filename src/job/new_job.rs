@@ -24,6 +24,8 @@ pub struct NewJob {
     pub output: Output,
     pub notify: Notify,
     pub cost: Option<Credits>,
+    /// US dollars that a submission may cost.
+    pub max_price: Option<f64>,
     /// What a cancellation costs once the provider is paid; absent: what the operator says of
     /// jobs that do not say it.
     pub cancel_after_submit: Option<CancelAfterSubmit>,
@@ -50,6 +52,7 @@ impl NewJob {
             && self.source == job.source
             && self.output == job.output
             && self.notify == job.notify
+            && self.max_price == job.max_price
             && (self.cost.is_none() || self.cost == job.credits.cost)
     }
 
@@ -80,8 +83,10 @@ impl NewJob {
             },
             next_visit_at: Some(self.created_at),
             deadline_at: self.deadline_at,
+            max_price: self.max_price,
             provider: ProviderState::default(),
             intents: Vec::new(),
+            passed_over: Vec::new(),
             generated: None,
             result: None,
             result_expired_at: None,

@@ -131,6 +131,8 @@ impl Notification {
                     "kind": job.params.kind(),
                     "round": job.round,
                     "status": job.status,
+                    "model": job.provider.model,
+                    "passed_over": job.passed_over,
                     "result": job.result,
                     "error": job.error,
                     "credits": job.credits,

@@ -12,6 +12,7 @@ use super::failure::{Code, Party};
 use super::ids::{Fence, JobId, MediaRef, Owner};
 use super::intent::{Intent, IntentState, ProviderState, is_zero};
 use super::kinds::Params;
+use super::passed_over::PassedOver;
 use super::phase::NativeWork;
 use super::progress::Progress;
 use super::status::{Stage, Status};
@@ -76,12 +77,18 @@ pub struct Job {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_visit_at: Option<Timestamp>,
     pub deadline_at: Timestamp,
+    /// US dollars that a submission may cost by the price list; absent: whatever it costs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_price: Option<f64>,
 
     #[serde(default)]
     pub provider: ProviderState,
     /// Every decision to pay, oldest first; bounded by [`MAX_INTENTS`](super::intent::MAX_INTENTS).
     #[serde(default)]
     pub intents: Vec<Intent>,
+    /// Models that this round asks no more, oldest first; no more than there are to choose from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub passed_over: Vec<PassedOver>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generated: Option<Generated>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -290,6 +297,21 @@ impl Job {
         self.intents.iter().any(|intent| {
             intent.id.starts_with(&this_round) && intent.state == IntentState::Accepted
         })
+    }
+
+    /// Whether this round asks a model no more.
+    #[must_use]
+    pub fn has_passed_over(&self, model: &str) -> bool {
+        self.passed_over.iter().any(|over| over.model == model)
+    }
+
+    /// Whether a submission of this round was given up that may have been paid for.
+    #[must_use]
+    pub fn may_have_wasted(&self) -> bool {
+        let this_round = format!("{}-", self.round);
+        self.intents
+            .iter()
+            .any(|intent| intent.id.starts_with(&this_round) && intent.state == IntentState::Wasted)
     }
 
     /// Where this claim's objects of the given folder go. The fence in the name keeps a worker

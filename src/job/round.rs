@@ -86,6 +86,8 @@ impl Job {
         self.progress = Progress::within(stage, 0.0);
         self.error = None;
         self.waiting = None;
+        // Another round decides anew.
+        self.passed_over.clear();
         self.cancel_requested = false;
         self.completed_at = None;
         // A cancellation that was paid for has paid for the prediction that this round goes on

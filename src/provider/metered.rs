@@ -46,6 +46,10 @@ impl<P: Provider> Provider for Metered<P> {
         self.0.model(kind)
     }
 
+    fn fallbacks(&self, kind: Kind) -> &[Model] {
+        self.0.fallbacks(kind)
+    }
+
     async fn upload(
         &self,
         body: &dyn UploadBody,

@@ -30,6 +30,10 @@ pub struct Settings {
     pub pauses: Pauses,
     /// Second submissions allowed where the first one's answer never came.
     pub max_resubmissions: u32,
+    /// How long a model is waited for before the next one is asked; absent: to the deadline.
+    pub fallback_after: Option<Duration>,
+    /// Whether the next model is asked where moderation refused the content.
+    pub fallback_after_refusal: bool,
     /// Pause before asking again when the provider is busy, or does not take our key.
     pub busy_pause: Duration,
     /// What the account at the provider may do; absent: whatever it says itself.

@@ -3,6 +3,7 @@
 mod copy;
 mod credit;
 mod evidence;
+mod fallback;
 mod fetch;
 mod generate;
 mod mark;

@@ -2,7 +2,7 @@
 
 pub(crate) mod bench;
 pub(crate) mod contract;
-mod faults;
+pub(crate) mod faults;
 mod firestore;
 pub(crate) mod sqlite;
 

@@ -10,6 +10,7 @@ mod crash;
 mod credits;
 mod deadlines;
 mod fairness;
+mod fallbacks;
 mod faults;
 mod flaky;
 mod holding;

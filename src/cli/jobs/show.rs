@@ -64,6 +64,11 @@ pub(super) fn job(job: &JobView) -> String {
         ("deadline", moment(job.deadline_at)),
         ("time", times(job)),
     ];
+    rows.extend(job.model.clone().map(|model| ("model", model)));
+    rows.extend(job.passed_over.iter().map(|over| {
+        let (model, why, reason) = (&over.model, over.why.as_str(), &over.reason);
+        ("passed over", format!("{model} ({why}): {reason}"))
+    }));
     if let Some(cost) = job.credits.cost {
         rows.push(("cost", format!("{cost} credits")));
     }

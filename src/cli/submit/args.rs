@@ -39,6 +39,9 @@ pub struct SubmitArgs {
     /// The output profile.
     #[arg(long)]
     pub profile: Option<String>,
+    /// US dollars that the provider may be paid at most.
+    #[arg(long, value_name = "DOLLARS")]
+    pub max_price: Option<f64>,
     /// Where the service is.
     #[arg(
         long,

@@ -30,6 +30,9 @@ pub(super) async fn body(
     if let Some(profile) = &args.profile {
         body["output"] = json!({"profile": profile});
     }
+    if let Some(price) = args.max_price {
+        body["max_price"] = price.into();
+    }
     Ok(body)
 }
 

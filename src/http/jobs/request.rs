@@ -23,11 +23,15 @@ pub(in crate::http) struct Wanted {
     pub(in crate::http) output: Output,
     pub(in crate::http) notify: Notify,
     pub(in crate::http) deadline: Option<Duration>,
+    pub(in crate::http) max_price: Option<f64>,
 }
 
 /// A job shorter than this could not even be polled; one longer than a day outlives its uploads
 /// at the provider.
 pub(super) const DEADLINE_S: std::ops::RangeInclusive<u64> = 10..=86_400;
+
+/// US dollars: no video costs as much.
+pub(super) const MOST_PRICE: f64 = 10_000.0;
 
 /// A day: no video is longer.
 pub(super) const MOST_MILLIS: u64 = 86_400_000;
@@ -55,6 +59,7 @@ pub(in crate::http) fn read(
         "output",
         "notify",
         "deadline_s",
+        "max_price",
     ];
     let Some(body) = reader.object(Some(body), "", &known) else {
         return Err(vec![Fault::new("body", "must be an object")]);
@@ -71,6 +76,7 @@ pub(in crate::http) fn read(
         .map(|owner| output(&mut reader, body, owner, state));
     let notify = notify(&mut reader, body, state);
     let deadline = deadline(&mut reader, body);
+    let max_price = max_price(&mut reader, body);
     match (owner, params, source, output) {
         (Some(owner), Some(params), Some(source), Some(output)) if reader.faults.is_empty() => {
             Ok(Wanted {
@@ -80,6 +86,7 @@ pub(in crate::http) fn read(
                 output,
                 notify,
                 deadline,
+                max_price,
             })
         }
         _ => Err(reader.faults),
@@ -347,6 +354,18 @@ fn deadline(reader: &mut Reader, body: &Object) -> Option<Duration> {
         reader.fault("deadline_s".into(), message);
     }
     seconds.map(Duration::from_secs)
+}
+
+fn max_price(reader: &mut Reader, body: &Object) -> Option<f64> {
+    let value = get(body, "max_price")?;
+    let price = value
+        .as_f64()
+        .filter(|price| (0.0..=MOST_PRICE).contains(price));
+    if price.is_none() {
+        let message = format!("must be a number of US dollars from 0 to {MOST_PRICE}");
+        reader.fault("max_price".into(), message);
+    }
+    price
 }
 
 /// What another round is asked for with: its deadline.

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use strum::IntoEnumIterator as _;
 
-use super::request::{DEADLINE_S, MOST_MILLIS};
+use super::request::{DEADLINE_S, MOST_MILLIS, MOST_PRICE};
 use super::shape;
 use crate::http::HttpSettings;
 use crate::job::kinds::{
@@ -88,6 +88,7 @@ fn new_job_of(kind: Kind) -> Value {
             "output": optional(reference("NewOutput")),
             "notify": optional(reference("NewNotify")),
             "deadline_s": deadline(),
+            "max_price": max_price(),
         },
     })
 }
@@ -99,6 +100,16 @@ fn deadline() -> Value {
         "maximum": DEADLINE_S.end(),
         "description": "Seconds from now after which the job fails if it has not ended. Default: \
                         `server.default_deadline`, two hours.",
+    }))
+}
+
+fn max_price() -> Value {
+    optional(json!({
+        "type": "number",
+        "minimum": 0,
+        "maximum": MOST_PRICE,
+        "description": "US dollars that the provider may be paid by its price list. A model that \
+                        costs more, or has no listed price, is not asked.",
     }))
 }
 

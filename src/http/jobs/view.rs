@@ -1,4 +1,4 @@
-//! A job as its owner sees it: nothing of leases, tasks, the provider's names or our objects.
+//! A job as its owner sees it: nothing of leases, tasks, the provider's ids or our objects.
 
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ use crate::clock::later;
 use crate::http::caller::Caller;
 use crate::http::{HttpState, Problem};
 use crate::job::{
-    Code, Job, JobCredits, JobId, Output, Owner, Params, Party, Progress, Published, Source, Stage,
-    Status, Timestamp, Timings, WaitsFor,
+    Code, Job, JobCredits, JobId, Output, Owner, Params, Party, PassedOver, Progress, Published,
+    Source, Stage, Status, Timestamp, Timings, WaitsFor,
 };
 
 /// The public form of a job.
@@ -37,6 +37,15 @@ pub struct JobView {
     /// What it waits for; absent where it is worked on, or has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting: Option<WaitingView>,
+    /// The model that was asked last; of a completed job the one that made the result.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Models that this round asks no more, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub passed_over: Vec<PassedOver>,
+    /// US dollars that a submission may cost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_price: Option<f64>,
     pub credits: JobCredits,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<ResultView>,
@@ -138,6 +147,9 @@ impl JobView {
                 attempts: state.settings.attempts,
                 reason: wait.reason.into_owned(),
             }),
+            model: job.provider.model.clone(),
+            passed_over: job.passed_over.clone(),
+            max_price: job.max_price,
             credits: job.credits.clone(),
             result: published.map(|result| ResultView {
                 links: None,

@@ -18,7 +18,7 @@ use super::writes::{Only, update};
 use crate::job::{Account, CreditEntry, Job, JobId, Notification, Timestamp};
 
 /// What the creator of a job writes, and nobody after.
-const GIVEN: [&str; 9] = [
+const GIVEN: [&str; 10] = [
     "id",
     "owner",
     "kind",
@@ -27,11 +27,12 @@ const GIVEN: [&str; 9] = [
     "output",
     "notify",
     "deadline_at",
+    "max_price",
     "created_at",
 ];
 
 /// What the holder of the lease writes.
-const OWNED: [&str; 26] = [
+const OWNED: [&str; 27] = [
     "schema_version",
     "status",
     "stage",
@@ -47,6 +48,7 @@ const OWNED: [&str; 26] = [
     "next_visit_at",
     "provider",
     "intents",
+    "passed_over",
     "generated",
     "result",
     "result_expired_at",
@@ -63,7 +65,7 @@ const OWNED: [&str; 26] = [
 /// Written by anybody, never by the holder of the lease.
 pub(super) const CANCEL: &str = "cancel_requested";
 
-const JOB_MOMENTS: [&str; 18] = [
+const JOB_MOMENTS: [&str; 19] = [
     "created_at",
     "deadline_at",
     "updated_at",
@@ -77,6 +79,7 @@ const JOB_MOMENTS: [&str; 18] = [
     "provider.inputs.expires_at",
     "intents.at",
     "intents.unknown_until",
+    "passed_over.at",
     "error.at",
     "waiting.since",
     "result_expired_at",

@@ -57,6 +57,10 @@ impl Provider for WaveSpeed {
         self.config.models.model(kind)
     }
 
+    fn fallbacks(&self, kind: Kind) -> &[Model] {
+        self.config.models.fallbacks(kind)
+    }
+
     async fn upload(
         &self,
         body: &dyn UploadBody,

@@ -11,6 +11,7 @@
 //! ```
 
 mod entry;
+mod fallback;
 mod known;
 
 use std::collections::BTreeMap;
@@ -31,6 +32,8 @@ pub struct ModelTable {
     character_replace: Entry,
     extend: Entry,
     upscale: Entry,
+    /// Documented rows only: what a fallback would do with somebody's money has to be known.
+    fallbacks: BTreeMap<Kind, Vec<Model>>,
 }
 
 /// A model, for whoever has to choose one.
@@ -59,6 +62,8 @@ pub struct ModelOverrides {
 #[serde(default, deny_unknown_fields)]
 pub struct ModelOverride {
     pub id: Option<String>,
+    /// Models to ask where this one does not make the video, in their order.
+    pub fallback: Vec<String>,
     /// Shortest source, in seconds.
     pub min_source_s: Option<f64>,
     /// Longest source, in seconds.
@@ -92,6 +97,7 @@ impl Default for ModelTable {
             character_replace: default_entry(Kind::CharacterReplace),
             extend: default_entry(Kind::Extend),
             upscale: default_entry(Kind::Upscale),
+            fallbacks: BTreeMap::new(),
         }
     }
 }
@@ -101,14 +107,22 @@ impl TryFrom<ModelOverrides> for ModelTable {
 
     fn try_from(overrides: ModelOverrides) -> Result<Self, InvalidConfig> {
         let mut faults = Vec::new();
+        let mut fallbacks = BTreeMap::new();
         let mut entry = |kind: Kind, given: Option<ModelOverride>| match given {
-            Some(given) => overridden(kind, given, &mut faults),
+            Some(given) => {
+                let names = given.fallback.clone();
+                let entry = overridden(kind, given, &mut faults);
+                let models = fallback::models(kind, &entry.model.id, &names, &mut faults);
+                fallbacks.insert(kind, models);
+                entry
+            }
             None => default_entry(kind),
         };
         let table = Self {
             character_replace: entry(Kind::CharacterReplace, overrides.character_replace),
             extend: entry(Kind::Extend, overrides.extend),
             upscale: entry(Kind::Upscale, overrides.upscale),
+            fallbacks,
         };
         if faults.is_empty() {
             Ok(table)
@@ -123,6 +137,12 @@ impl ModelTable {
     #[must_use]
     pub fn model(&self, kind: Kind) -> &Model {
         &self.entry(kind).model
+    }
+
+    /// The models that are asked where the kind's own makes no video, in their order.
+    #[must_use]
+    pub fn fallbacks(&self, kind: Kind) -> &[Model] {
+        self.fallbacks.get(&kind).map_or(&[], Vec::as_slice)
     }
 
     /// Every model that may be named for a kind: the one that is used first, then the others.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::super::context::Context;
 use super::super::failures::provider_said;
 use super::super::halt::{Halt, Step};
+use super::fallback;
 use crate::clock::{elapsed, later};
 use crate::job::{Change, Code, Failure, Job, Progress, Stage, Timestamp, WaitsFor};
 use crate::provider::{Prediction, ProviderError};
@@ -32,6 +33,17 @@ pub(super) async fn run(context: &Context<'_>, job: Job) -> Result<Step, Halt> {
         Ok(info) => info.state,
         Err(error) => return unanswered(context, &job, error).await,
     };
+    if let Some(over) = fallback::ended(context, &job, &prediction) {
+        tracing::warn!(
+            model = over.model,
+            why = over.why.as_str(),
+            "on to the next model"
+        );
+        let changes = vec![Change::PredictionLost, Change::PassedOver(over)];
+        context.writer.record(&Change::Many(changes)).await?;
+        // The fence names the next intent, so it belongs to the next visit.
+        return Ok(Step::wait_for(WaitsFor::Worker, context.now()));
+    }
     let failure = match prediction {
         Prediction::Running => {
             context.writer.progress(progress(context, &job));
@@ -138,7 +150,8 @@ fn usual_time(context: &Context<'_>, job: &Job) -> Duration {
         .inputs
         .as_ref()
         .map_or(0.0, |inputs| inputs.facts.duration_ms as f64 / 1000.0);
-    let model = context.services.provider.model(job.params.kind());
+    let (kind, asked) = (job.params.kind(), job.provider.model.as_deref());
+    let model = context.services.provider.model_named(kind, asked);
     model.usual_time(job.params.billed_seconds(source_s))
 }
 

@@ -141,7 +141,8 @@ pub(super) fn of(
 ) -> Result<Recipe, MediaError> {
     let joins = match &job.params {
         Params::Extend(extend) => {
-            let returns = context.services.provider.model(job.params.kind()).returns;
+            let (kind, asked) = (job.params.kind(), job.provider.model.as_deref());
+            let returns = context.services.provider.model_named(kind, asked).returns;
             let added_ms = u64::from(extend.seconds) * 1000;
             joins(returns, facts.duration_ms, added_ms, generated.duration_ms)?
         }

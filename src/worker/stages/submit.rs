@@ -11,7 +11,7 @@ use super::super::limiter::Turn;
 use super::super::patience::Patience;
 use super::evidence::{Evidence, evidence};
 use super::unanswered::{submitted, unknown, unresolved};
-use super::{credit, prepare};
+use super::{credit, fallback, prepare};
 use crate::clock::elapsed;
 use crate::job::{
     Change, Code, CreditState, Failure, Intent, IntentState, Job, OrFailure as _, Progress,
@@ -87,8 +87,8 @@ async fn paid_before(context: &Context<'_>, job: &Job) -> Result<Option<Step>, H
 }
 
 async fn pay(context: &Context<'_>, inputs: &ProviderInputs) -> Result<Step, Halt> {
+    let model = fallback::choose(context, &inputs.facts).await?;
     let job = context.writer.job().await;
-    let model = context.services.provider.model(job.params.kind());
     let id = format!("{}-{}", job.round, job.lease.fence);
     let source_s = inputs.facts.duration_ms as f64 / 1000.0;
     let terms = terms(&job, model, source_s);
@@ -106,10 +106,8 @@ async fn pay(context: &Context<'_>, inputs: &ProviderInputs) -> Result<Step, Hal
     };
     let slot = match context.worker.admit().await? {
         Turn::Now(slot) => slot,
-        Turn::Full => {
-            return Ok(queue_up(context, context.settings().busy_pause));
-        }
-        Turn::Later(wait) => return Ok(queue_up(context, wait)),
+        Turn::Full => return queue_up(context, &job, context.settings().busy_pause).await,
+        Turn::Later(wait) => return queue_up(context, &job, wait).await,
     };
     if let Some(reason) = context.stop.reason() {
         return Err(Halt::Stopped(reason));
@@ -150,7 +148,7 @@ async fn pay(context: &Context<'_>, inputs: &ProviderInputs) -> Result<Step, Hal
             slot.recorded();
             Ok(step)
         }
-        Err(error) => not_submitted(context, intent, error).await,
+        Err(error) => not_submitted(context, &job, intent, error).await,
     }
 }
 
@@ -212,16 +210,21 @@ async fn leave_proof(context: &Context<'_>, job: &Job, intent: String, predictio
 }
 
 /// Waits for a place at the provider: nothing was asked, and no attempt is used.
-fn queue_up(context: &Context<'_>, wait: Duration) -> Step {
+async fn queue_up(context: &Context<'_>, job: &Job, wait: Duration) -> Result<Step, Halt> {
+    if let Some(over) = fallback::waited(context, job, WaitsFor::Account) {
+        context.writer.record(&Change::PassedOver(over)).await?;
+        return Ok(Step::wait_for(WaitsFor::Worker, context.now()));
+    }
     let failure = Failure::new(
         Code::ProviderBusy,
         "The account at the provider makes as many videos as it may.",
     );
-    Step::wait(context.after(wait), failure)
+    Ok(Step::wait(context.after(wait), failure))
 }
 
 async fn not_submitted(
     context: &Context<'_>,
+    job: &Job,
     intent: Intent,
     error: SubmitError,
 ) -> Result<Step, Halt> {
@@ -237,10 +240,15 @@ async fn not_submitted(
         };
         return unknown(context, &intent, doubt).await;
     }
-    context
-        .writer
-        .insist(&Change::IntentRefused { intent: intent.id })
-        .await?;
+    let over = fallback::refused(context, job, &intent.model, &error);
+    let end = Change::IntentRefused { intent: intent.id };
+    if let Some(over) = over {
+        tracing::warn!(model = over.model, why = over.why.as_str(), %error, "on to the next model");
+        let changes = vec![end, Change::PassedOver(over)];
+        context.writer.insist(&Change::Many(changes)).await?;
+        return Ok(Step::wait_for(WaitsFor::Worker, context.now()));
+    }
+    context.writer.insist(&end).await?;
     let busy_pause = context.settings().busy_pause;
     let (failure, pause) = match error {
         SubmitError::Rejected { message, words } => {

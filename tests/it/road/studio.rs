@@ -3,12 +3,15 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use filmlab::clock::{Clock as _, ManualClock};
-use filmlab::job::{DurationMeaning, JobId, Kind, Resolution, Stage, Timestamp};
+use filmlab::job::{
+    DurationMeaning, Intent, IntentState, JobId, Kind, Resolution, Stage, Timestamp,
+};
+use filmlab::ledger::Ledger;
 use filmlab::provider::{
     CallbackError, CallbackGate, Download, Model, Prediction, PredictionInfo, Price, Provider,
     ProviderError, Returns, Submission, SubmitError, UploadBody,
@@ -52,6 +55,10 @@ pub(crate) struct Studio {
     pub(super) balance: Mutex<f64>,
     output: PathBuf,
     models: [Model; 4],
+    /// Of a character replacement.
+    fallbacks: OnceLock<Vec<Model>>,
+    /// Where it is looked up, before anything is taken, what the ledger has of the job by then.
+    pub(super) witness: OnceLock<Arc<dyn Ledger>>,
     /// Extensions come back as the new part only.
     pub(super) segments: AtomicBool,
     clock: ManualClock,
@@ -101,9 +108,52 @@ impl Studio {
                     ..model(Kind::Extend)
                 },
             ],
+            fallbacks: OnceLock::new(),
+            witness: OnceLock::new(),
             segments: AtomicBool::new(false),
             clock,
             callbacks,
+        }
+    }
+
+    /// Names models to ask after the first, each with what it costs a second at 720p.
+    pub(super) fn falls_back_to(&self, models: &[(&str, f64)]) {
+        let models = models.iter().map(|(id, usd)| Model {
+            id: (*id).to_owned(),
+            usd_per_second: [(Resolution::P720, *usd)].into(),
+            ..self.models[Kind::CharacterReplace as usize].clone()
+        });
+        self.fallbacks.set(models.collect()).unwrap();
+    }
+
+    /// The models that were paid, in order.
+    pub(super) fn paid(&self) -> Vec<String> {
+        let submissions = self.submissions.lock().unwrap();
+        submissions.iter().map(|paid| paid.model.clone()).collect()
+    }
+
+    /// A model is paid only where the ledger says that those before it are over, unpaid.
+    async fn look_up(&self, submission: &Submission) {
+        let Some(ledger) = self.witness.get() else {
+            return;
+        };
+        let callback = submission.callback.as_ref().unwrap();
+        let mut path = callback.path_segments().unwrap();
+        let (id, intent) = (path.next().unwrap(), path.next().unwrap());
+        let job = ledger.read(&id.parse().unwrap()).await.unwrap().unwrap();
+        let asked = job.current_intent().unwrap();
+        assert_eq!((&*asked.id, &asked.model), (intent, &submission.model));
+        let own = std::iter::once(self.model(Kind::CharacterReplace));
+        for before in own.chain(self.fallbacks(Kind::CharacterReplace)) {
+            if before.id == submission.model {
+                return;
+            }
+            assert!(job.has_passed_over(&before.id), "{job:#?}");
+            let is_over = |known: &&Intent| known.model == before.id;
+            for known in job.intents.iter().filter(is_over) {
+                let ended = matches!(known.state, IntentState::Failed | IntentState::Refused);
+                assert!(ended, "{known:?}");
+            }
         }
     }
 
@@ -137,6 +187,12 @@ impl Provider for Studio {
         }
     }
 
+    fn fallbacks(&self, kind: Kind) -> &[Model] {
+        let known = self.fallbacks.get();
+        let known = known.filter(|_| kind == Kind::CharacterReplace);
+        known.map_or(&[], Vec::as_slice)
+    }
+
     async fn upload(
         &self,
         body: &dyn UploadBody,
@@ -156,6 +212,7 @@ impl Provider for Studio {
     }
 
     async fn submit(&self, submission: &Submission) -> Result<String, SubmitError> {
+        self.look_up(submission).await;
         let answer = self
             .script
             .lock()

@@ -443,3 +443,49 @@ fn requests_of_the_release_before_are_repeated_as_they_were() {
         assert_eq!(table.body(&submission), Some(wanted), "{id}");
     }
 }
+
+#[test]
+fn fallbacks_are_checked_like_the_model_itself() {
+    let table = |ids: &[&str]| {
+        ModelTable::try_from(ModelOverrides {
+            extend: Some(ModelOverride {
+                fallback: ids.iter().map(|&id| id.to_owned()).collect(),
+                ..ModelOverride::default()
+            }),
+            ..ModelOverrides::default()
+        })
+    };
+    let good = [
+        "wavespeed-ai/ltx-2.3/video-extend",
+        "alibaba/wan-2.6/video-extend",
+    ];
+    let models = table(&good).expect("known ones");
+    let ids: Vec<_> = models
+        .fallbacks(Kind::Extend)
+        .iter()
+        .map(|model| model.id.clone())
+        .collect();
+    assert_eq!(ids, good);
+    assert_eq!(models.fallbacks(Kind::Upscale), []);
+    let own = models.model(Kind::Extend).id.clone();
+    for (ids, about) in [
+        (vec![own.as_str()], "twice"),
+        (vec![good[0], good[0]], "twice"),
+        (vec!["nobody/knows/this"], "not in the table"),
+        (vec!["wavespeed-ai/flashvsr"], "makes upscale"),
+        (
+            vec!["runwayml/upscale-v1"],
+            "use wavespeed-ai/video-upscaler-pro",
+        ),
+        (vec!["google/veo3.1/video-extend"], "continues only"),
+        (vec![good[0], good[1], "a/b", "c/d", "e/f"], "at most 4"),
+    ] {
+        let faults = table(&ids).expect_err(about).faults;
+        assert_eq!(faults[0].field, "models.extend.fallback");
+        let told: Vec<_> = faults.iter().map(|fault| fault.message.as_str()).collect();
+        assert!(
+            told.iter().any(|told| told.contains(about)),
+            "{about}: {told:?}"
+        );
+    }
+}

@@ -198,6 +198,7 @@ async fn walk(emulator: &Emulator, world: &World, seen: &mut BTreeMap<String, St
         new.source = full.source.clone();
         new.output = full.output.clone();
         new.notify = full.notify.clone();
+        new.max_price = full.max_price;
         new.idempotency = (n == 0).then(|| Idempotency {
             key: "k".into(),
             request_sha256: "x".into(),
@@ -225,6 +226,7 @@ async fn walk(emulator: &Emulator, world: &World, seen: &mut BTreeMap<String, St
     let road = road();
     let before = [
         Change::InputsReady(Box::new(inputs)),
+        Change::PassedOver(full.passed_over[0].clone()),
         road[0].clone(),
         unknown,
         wait,

@@ -3,9 +3,9 @@
 use filmlab::job::{
     CancelAfterSubmit, CharacterReplace, Code, CreditState, Credits, DurationMeaning, Extend,
     Fence, Generated, Intent, IntentState, Job, JobCredits, JobError, Kept, Lease, NativeWork,
-    Notify, Output, Params, Party, Phase, Progress, ProviderInputs, ProviderState, Published,
-    Resolution, SCHEMA_VERSION, Source, SourceFacts, Stage, Status, Terms, Timings, Upscale,
-    Waiting, WaitsFor, Wake, WatermarkSpec,
+    Notify, Output, Params, Party, PassedFor, PassedOver, Phase, Progress, ProviderInputs,
+    ProviderState, Published, Resolution, SCHEMA_VERSION, Source, SourceFacts, Stage, Status,
+    Terms, Timings, Upscale, Waiting, WaitsFor, Wake, WatermarkSpec,
 };
 
 use super::super::super::bench::at;
@@ -97,6 +97,7 @@ pub(super) fn job() -> Job {
         },
         next_visit_at: Some(at(61)),
         deadline_at: at(7200),
+        max_price: Some(0.5),
         provider: provider(),
         intents: vec![Intent {
             id: "1-1".into(),
@@ -110,6 +111,12 @@ pub(super) fn job() -> Job {
                 duration: DurationMeaning::Whole,
                 usd: Some(0.5),
             }),
+        }],
+        passed_over: vec![PassedOver {
+            model: "m0".into(),
+            why: PassedFor::Refused,
+            reason: "x".into(),
+            at: at(1),
         }],
         generated: Some(Generated {
             object: "work/g.mp4".into(),
