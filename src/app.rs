@@ -9,6 +9,7 @@ pub mod doctor;
 mod keys;
 mod provider;
 mod settings;
+mod signing;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -59,6 +60,8 @@ pub struct App {
     /// Files and folders of this machine that have to stay what they are.
     anchors: Vec<Anchor>,
     connections: ConnectionLimits,
+    /// Asks the provider in the background.
+    provider: WaveSpeed,
     /// Reads the provider's catalogue; absent where the settings want none of it.
     catalogue: Option<WaveSpeed>,
 }
@@ -141,6 +144,7 @@ impl App {
             &clock,
         )?;
         let callbacks = Arc::new(provider.callbacks());
+        let in_background = provider.clone();
         let reads_catalogue = config.provider.catalogue != CatalogueUse::Off;
         let catalogue = reads_catalogue.then(|| provider.clone());
         let fetcher = WebFetcher::new(
@@ -202,6 +206,7 @@ impl App {
                 .map_err(|error| invalid(&format!("the data folder: {error}")))?,
             connections: settings::connections(config, files),
             catalogue,
+            provider: in_background,
         })
     }
 
@@ -227,6 +232,8 @@ impl App {
             ));
             background.spawn(clean(Arc::clone(&self.worker), stop.clone()));
         }
+        let callbacks = self.provider.callbacks();
+        background.spawn(signing::learn(self.provider, callbacks, stop.clone()));
         if let Some(wavespeed) = self.catalogue {
             background.spawn(catalogue::watch(wavespeed, stop.clone()));
         }

@@ -425,6 +425,8 @@ pub trait Ledger: Debug + Send + Sync {
     async fn mark(&self, name: &str, now: Timestamp) -> Result<()>;
     /// Removes a mark; one that is not there is no error.
     async fn unmark(&self, name: &str) -> Result<()>;
+    /// Names of marks, a few hundred at most.
+    async fn marks(&self) -> Result<Vec<String>>;
     /// Removes marks made at `before` or earlier, a few hundred at most: whoever made them died.
     async fn unmark_old(&self, before: Timestamp) -> Result<()>;
 }

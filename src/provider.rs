@@ -15,6 +15,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::{BoxStream, StreamExt as _};
+use strum::IntoEnumIterator as _;
 use tokio_util::io::ReaderStream;
 use url::Url;
 
@@ -264,6 +265,69 @@ pub trait Provider: Debug + Send + Sync {
     async fn ping(&self) -> Result<(), ProviderError>;
 }
 
+/// How the provider's signature on a callback stands: by which form of the secret it was made, or
+/// why it says nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumIter, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum Signature {
+    /// The text behind `whsec_`, as documented.
+    Stripped,
+    /// The whole text.
+    Whole,
+    /// What the text behind `whsec_` is the base64 of.
+    Decoded,
+    /// No secret is known here yet.
+    NoSecret,
+    /// A header is missing or cannot be read.
+    Missing,
+    /// Too old or too new.
+    Stale,
+    /// No form of the secret makes it.
+    Wrong,
+}
+
+impl Signature {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+
+    /// Whether the secret made it.
+    #[must_use]
+    pub fn is_valid(self) -> bool {
+        matches!(self, Self::Stripped | Self::Whole | Self::Decoded)
+    }
+
+    /// Name of a mark that says that such a one came in: one of [`SIGNATURE_MARKS`] for each form,
+    /// chosen by the job, so that marks are as many as callbacks while these are few.
+    #[must_use]
+    pub fn mark(self, job: &JobId) -> String {
+        let sum = job.as_str().bytes().fold(0_u32, |sum, byte| {
+            sum.wrapping_mul(31).wrapping_add(u32::from(byte))
+        });
+        format!("{MARK}{}-{}", self.as_str(), sum % SIGNATURE_MARKS)
+    }
+
+    /// What a mark of that name says.
+    #[must_use]
+    pub fn of_mark(name: &str) -> Option<Self> {
+        let (form, number) = name.strip_prefix(MARK)?.rsplit_once('-')?;
+        number.parse::<u32>().ok()?;
+        Self::iter().find(|one| one.as_str() == form)
+    }
+}
+
+/// Marks that one form of signatures leaves at most.
+pub const SIGNATURE_MARKS: u32 = 40;
+const MARK: &str = "signature-";
+
+/// What a callback says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Called {
+    pub prediction_id: String,
+    pub signature: Signature,
+}
+
 /// Why a callback was not believed.
 #[derive(Debug, thiserror::Error)]
 pub enum CallbackError {
@@ -271,8 +335,8 @@ pub enum CallbackError {
     #[error("the callback's token is missing or wrong")]
     Token,
     /// The provider's signature is missing, stale or wrong, and checking it is enforced.
-    #[error("the callback's signature is not acceptable: {0}")]
-    Signature(String),
+    #[error("the callback's signature is not acceptable: {}", .0.as_str())]
+    Signature(Signature),
     #[error("the callback cannot be understood: {0}")]
     Body(String),
 }
@@ -285,7 +349,7 @@ pub trait CallbackGate: Debug + Send + Sync {
     /// Whether the token is the one of our address. It stands in the query, so a stranger is
     /// turned away before a byte of its body is read.
     fn admits(&self, job: &JobId, intent: &str, token: Option<&str>) -> bool;
-    /// Checks token and, by setting, signature; gives the id of the prediction it speaks of.
+    /// Checks token and, by setting, signature; gives the prediction it speaks of.
     fn read(
         &self,
         job: &JobId,
@@ -294,5 +358,5 @@ pub trait CallbackGate: Debug + Send + Sync {
         headers: &http::HeaderMap,
         body: &[u8],
         now: Timestamp,
-    ) -> Result<String, CallbackError>;
+    ) -> Result<Called, CallbackError>;
 }

@@ -4,6 +4,7 @@
 //! runs out of time. On a machine that never ran a service, its files are tried in a folder that
 //! goes away too.
 
+mod callbacks;
 mod finding;
 mod provider;
 mod stores;
@@ -17,6 +18,7 @@ use crate::clock::SharedClock;
 use crate::config::Config;
 use crate::media;
 use crate::outgoing;
+use callbacks::callbacks;
 pub use finding::{Finding, Standing};
 use provider::provider;
 use stores::{TIMEOUT, key, ledger, queue, storage};
@@ -49,6 +51,7 @@ pub async fn examine(config: &Config, clock: &SharedClock) -> Vec<Finding> {
     findings.extend(queue);
     findings.extend(storage);
     findings.extend(provider);
+    findings.extend(timed("callbacks", callbacks(config)).await);
     findings.extend(timed("notify", notify(config, clock)).await);
     findings
 }

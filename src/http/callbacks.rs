@@ -12,10 +12,11 @@ use utoipa_axum::routes;
 use super::refusals::problems;
 use super::routes::Routes;
 use super::{HttpState, Problem, api};
-use crate::job::{Code, JobId};
+use crate::job::{Code, JobId, Timestamp};
 use crate::ledger::Callback;
-use crate::provider::CallbackError;
+use crate::provider::{CallbackError, Called, Signature};
 use crate::queue::{Task, Why};
+use crate::telemetry::metrics;
 
 /// A prediction with its outputs is a few kilobytes; one with inputs in it may be far more.
 const MAX_BYTES: usize = 1024 * 1024;
@@ -67,10 +68,13 @@ async fn called_back(
     let headers = request.headers().clone();
     let body = api::body(request, &state, MAX_BYTES).await?;
     let now = state.clock.now();
-    let prediction_id = state
+    let read = state
         .callbacks
-        .read(&job, &intent, token.as_deref(), &headers, &body, now)
-        .map_err(refused)?;
+        .read(&job, &intent, token.as_deref(), &headers, &body, now);
+    if let Ok(Called { signature, .. }) | Err(CallbackError::Signature(signature)) = &read {
+        signed(&state, &job, *signature, now).await;
+    }
+    let prediction_id = read.map_err(refused)?.prediction_id;
     let Some(recorded) = state.ledger.read(&job).await? else {
         return Err(Problem::new(Code::NotFound));
     };
@@ -91,6 +95,16 @@ async fn called_back(
         state.queue.schedule(&task, now).await?;
     }
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Counts how the signature stands, and leaves a mark of it for `filmlab doctor`, which is another
+/// process.
+async fn signed(state: &HttpState, job: &JobId, signature: Signature, now: Timestamp) {
+    metrics::called_back(signature.as_str());
+    let mark = signature.mark(job);
+    if let Err(error) = state.ledger.mark(&mark, now).await {
+        tracing::debug!(%error, mark, "no mark of a callback's signature was left");
+    }
 }
 
 fn token(query: &str) -> Option<String> {

@@ -335,6 +335,10 @@ impl Ledger for FirestoreLedger {
         marks::unmark(&self.store, name).await
     }
 
+    async fn marks(&self) -> Result<Vec<String>> {
+        marks::marks(&self.store).await
+    }
+
     async fn unmark_old(&self, before: Timestamp) -> Result<()> {
         marks::unmark_old(&self.store, before).await
     }

@@ -371,6 +371,10 @@ impl Ledger for SqliteLedger {
             .await
     }
 
+    async fn marks(&self) -> Result<Vec<String>> {
+        self.database.write(marks::marks).await
+    }
+
     async fn unmark_old(&self, before: Timestamp) -> Result<()> {
         self.database
             .write(move |tx| marks::unmark_old(tx, before))

@@ -41,6 +41,7 @@ const JOBS_ENDED: &str = "filmlab_jobs_ended_total";
 const VISITS: &str = "filmlab_visits_total";
 const STAGE_SECONDS: &str = "filmlab_stage_seconds";
 const PROVIDER_CALLS: &str = "filmlab_provider_calls_total";
+const CALLBACKS: &str = "filmlab_callbacks_total";
 const WASTED: &str = "filmlab_submissions_wasted_total";
 const PROVIDER_BALANCE: &str = "filmlab_provider_balance_usd";
 const MEDIA_SLOTS: &str = "filmlab_media_slots_in_use";
@@ -84,6 +85,14 @@ pub const METRICS: &[Metric] = &[
         "counter",
         &["call", "outcome"],
         "Calls of the provider, repeats counted as one, by what came of them.",
+    ),
+    metric(
+        CALLBACKS,
+        "counter",
+        &["signature"],
+        "Callbacks with our token, by how the provider's signature stands: made by the secret without \
+         its prefix (`stripped`), with it (`whole`) or by what it is the base64 of (`decoded`); or \
+         `no_secret`, `missing`, `stale`, `wrong`.",
     ),
     metric(
         WASTED,
@@ -236,6 +245,10 @@ pub(crate) fn stage_took(kind: &'static str, stage: &'static str, time: Duration
 
 pub(crate) fn provider_called(call: &'static str, outcome: &'static str) {
     counter!(PROVIDER_CALLS, "call" => call, "outcome" => outcome).increment(1);
+}
+
+pub(crate) fn called_back(signature: &'static str) {
+    counter!(CALLBACKS, "signature" => signature).increment(1);
 }
 
 pub(crate) fn submission_wasted(kind: &'static str) {

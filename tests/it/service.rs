@@ -14,6 +14,7 @@ mod models;
 mod quarantine;
 mod quotes;
 mod segments;
+mod signatures;
 mod stops;
 #[cfg(target_os = "linux")]
 mod stuck;

@@ -1,4 +1,5 @@
-//! Marks: documents that are written to see whether anything can be.
+//! Marks: documents that are written to see whether anything can be, or that something happened
+//! lately.
 
 use super::super::Result;
 use super::paths::{DocumentPath, MARKS};
@@ -8,6 +9,8 @@ use super::writes::{Only, delete, update};
 use crate::clock::whole_micros;
 use crate::job::Timestamp;
 
+/// Marks that are listed.
+const MOST: usize = 500;
 /// Marks removed at once: those of processes that died within a day are fewer.
 const OLD: usize = 200;
 
@@ -24,6 +27,15 @@ pub(super) async fn unmark(store: &Store, name: &str) -> Result<()> {
     let place = DocumentPath::mark(store.root(), name);
     let commit = store.commit(vec![delete(&place, Only::Always)]).await;
     commit.map(drop)
+}
+
+/// The newest ones.
+pub(super) async fn marks(store: &Store) -> Result<Vec<String>> {
+    let scan = Scan {
+        newest_first: true,
+        ..Scan::over(MARKS, "at")
+    };
+    store.scan(scan, MOST, |found| Some(found.id)).await
 }
 
 pub(super) async fn unmark_old(store: &Store, before: Timestamp) -> Result<()> {

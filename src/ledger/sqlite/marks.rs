@@ -1,10 +1,13 @@
-//! Marks: rows that are written to see whether anything can be.
+//! Marks: rows that are written to see whether anything can be, or that something happened lately.
 
 use rusqlite::{Transaction, params};
 
 use super::super::Result;
 use super::rows::micros;
 use crate::job::Timestamp;
+
+/// Marks that are listed.
+const MOST: u32 = 500;
 
 /// Made where it is missing and no step of the schema: nothing depends on it, so an older program
 /// still opens the file.
@@ -23,6 +26,14 @@ pub(super) fn unmark(tx: &Transaction<'_>, name: &str) -> Result<()> {
     tx.execute_batch(TABLE)?;
     tx.execute("DELETE FROM marks WHERE name = ?1", [name])?;
     Ok(())
+}
+
+/// The newest ones.
+pub(super) fn marks(tx: &Transaction<'_>) -> Result<Vec<String>> {
+    tx.execute_batch(TABLE)?;
+    let mut found = tx.prepare_cached("SELECT name FROM marks ORDER BY at DESC LIMIT ?1")?;
+    let names = found.query_map([MOST], |row| row.get(0))?;
+    Ok(names.collect::<std::result::Result<_, _>>()?)
 }
 
 pub(super) fn unmark_old(tx: &Transaction<'_>, before: Timestamp) -> Result<()> {

@@ -2,8 +2,13 @@
 //!
 //! Our own token in the address is what makes a callback count. WaveSpeed's signature is checked
 //! too, but by default only noted: the sample vectors in its documentation do not verify under the
-//! scheme it describes, so the scheme is unproven.
+//! scheme it describes, so the scheme is unproven. Which form of the secret makes the signatures is
+//! therefore found out: all that clients have been seen to use are tried.
 
+use std::sync::{Arc, OnceLock};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use http::HeaderMap;
 use serde::Deserialize;
@@ -13,11 +18,13 @@ use url::Url;
 use super::invalid::InvalidConfig;
 use super::wire::{self, Answer};
 use crate::job::{Fault, JobId, Timestamp};
-use crate::provider::{CallbackError, CallbackGate};
+use crate::provider::{CallbackError, CallbackGate, Called, Signature};
 use crate::secret::Secret;
 
 /// Older or later than this, a signature is stale (WaveSpeed's documentation on webhooks).
 const SIGNATURE_WINDOW_S: u64 = 300;
+/// More than stand side by side while a secret is being changed.
+const MAX_SIGNATURES: usize = 8;
 /// A callback is a prediction with its inputs: a few KiB. Larger bodies are not parsed.
 const MAX_BODY_BYTES: usize = 1024 * 1024;
 
@@ -51,7 +58,33 @@ pub struct Callbacks {
     public_url: Option<Url>,
     token: Hmac<Sha256>,
     signature: SignatureCheck,
-    signer: Option<Hmac<Sha256>>,
+    /// Learnt later where the settings do not have it; the same for all copies.
+    signers: Arc<OnceLock<Signers>>,
+}
+
+/// The secret in each form that may be the key. Whoever has one of them has the secret, so that to
+/// take any is no weaker than to take one.
+type Signers = Vec<(Signature, Hmac<Sha256>)>;
+
+const PREFIX: &str = "whsec_";
+
+fn signers(secret: &Secret) -> Signers {
+    let whole = secret.expose();
+    let stripped = whole.strip_prefix(PREFIX).unwrap_or(whole);
+    let decoded = STANDARD.decode(stripped).unwrap_or_default();
+    let forms = [
+        (Signature::Stripped, stripped.as_bytes()),
+        (Signature::Whole, whole.as_bytes()),
+        (Signature::Decoded, decoded.as_slice()),
+    ];
+    forms
+        .into_iter()
+        // Without a prefix the first two are one; an empty key is one that everybody has.
+        .filter(|(form, key)| {
+            !key.is_empty() && (*form != Signature::Whole || whole.starts_with(PREFIX))
+        })
+        .filter_map(|(form, key)| Some((form, Hmac::new_from_slice(key).ok()?)))
+        .collect()
 }
 
 impl std::fmt::Debug for Callbacks {
@@ -89,26 +122,33 @@ impl Callbacks {
                 "is needed where the signature is enforced",
             );
         }
-        // HMAC takes keys of any length, so neither of these two fails in fact.
-        let token = Hmac::new_from_slice(config.secret.expose().as_bytes());
-        // The part after the prefix is used as it stands, not decoded.
-        let signer = webhook_secret.map(|secret| {
-            let text = secret.expose();
-            Hmac::new_from_slice(text.strip_prefix("whsec_").unwrap_or(text).as_bytes())
-        });
-        match (token, signer.transpose()) {
-            (Ok(token), Ok(signer)) if faults.is_empty() => Ok(Self {
+        let known = webhook_secret.map(signers);
+        // HMAC takes keys of any length, so this does not fail in fact.
+        match Hmac::new_from_slice(config.secret.expose().as_bytes()) {
+            Ok(token) if faults.is_empty() => Ok(Self {
                 public_url: config.public_url.clone(),
                 token,
                 signature: config.signature,
-                signer,
+                signers: Arc::new(known.map_or_else(OnceLock::new, OnceLock::from)),
             }),
-            (Ok(_), Ok(_)) => Err(InvalidConfig { faults }),
-            _ => {
+            Ok(_) => Err(InvalidConfig { faults }),
+            Err(_) => {
                 faults.push(Fault::new("callback.secret", "cannot be used as a key"));
                 Err(InvalidConfig { faults })
             }
         }
+    }
+
+    /// Whether callbacks come in here whose signatures nothing is known to check with.
+    #[must_use]
+    pub fn lacks_secret(&self) -> bool {
+        self.public_url.is_some() && self.signers.get().is_none()
+    }
+
+    /// Takes the provider's secret where none was known.
+    pub fn learn(&self, secret: &Secret) {
+        // One that is known already stays.
+        let _ = self.signers.set(signers(secret));
     }
 
     /// The token's computation, fed. A job id holds no slash, so the pair is unambiguous.
@@ -120,43 +160,41 @@ impl Callbacks {
         mac
     }
 
-    fn check_signature(
-        &self,
-        headers: &HeaderMap,
-        body: &[u8],
-        now: Timestamp,
-    ) -> Result<(), String> {
-        let signer = self.signer.as_ref().ok_or("no secret is configured")?;
-        let header = |name: &str| {
-            headers
-                .get(name)
-                .and_then(|value| value.to_str().ok())
-                .ok_or_else(|| format!("{name} is missing"))
+    fn signature_of(&self, headers: &HeaderMap, body: &[u8], now: Timestamp) -> Signature {
+        let Some(signers) = self.signers.get() else {
+            return Signature::NoSecret;
         };
-        let id = header("webhook-id")?;
-        let at = header("webhook-timestamp")?;
-        let signatures = header("webhook-signature")?;
-        let seconds: i64 = at.parse().map_err(|_| "the timestamp is no number")?;
+        let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let (Some(id), Some(at), Some(signatures)) = (
+            header("webhook-id"),
+            header("webhook-timestamp"),
+            header("webhook-signature"),
+        ) else {
+            return Signature::Missing;
+        };
+        let Ok(seconds) = at.parse::<i64>() else {
+            return Signature::Missing;
+        };
         if now.as_second().abs_diff(seconds) > SIGNATURE_WINDOW_S {
-            return Err("the timestamp is too old or too new".into());
+            return Signature::Stale;
         }
-        let mut mac = signer.clone();
-        mac.update(id.as_bytes());
-        mac.update(b".");
-        mac.update(at.as_bytes());
-        mac.update(b".");
-        mac.update(body);
         // Several signatures may stand side by side while a secret is being changed.
-        let right = signatures
+        let digests: Vec<_> = signatures
             .split_whitespace()
             .filter_map(|part| part.strip_prefix("v3,"))
             .filter_map(|digits| hex::decode(digits).ok())
-            .any(|digest| mac.clone().verify_slice(&digest).is_ok());
-        if right {
-            Ok(())
-        } else {
-            Err("the signature is wrong".into())
-        }
+            .take(MAX_SIGNATURES)
+            .collect();
+        let made = signers.iter().find(|(_, signer)| {
+            let mut mac = signer.clone();
+            for part in [id.as_bytes(), b".", at.as_bytes(), b".", body] {
+                mac.update(part);
+            }
+            digests
+                .iter()
+                .any(|digest| mac.clone().verify_slice(digest).is_ok())
+        });
+        made.map_or(Signature::Wrong, |(form, _)| *form)
     }
 }
 
@@ -192,16 +230,17 @@ impl CallbackGate for Callbacks {
         headers: &HeaderMap,
         body: &[u8],
         now: Timestamp,
-    ) -> Result<String, CallbackError> {
+    ) -> Result<Called, CallbackError> {
         if !self.admits(job, intent, token) {
             return Err(CallbackError::Token);
         }
-        if let Err(reason) = self.check_signature(headers, body, now) {
-            match self.signature {
-                SignatureCheck::Enforce => return Err(CallbackError::Signature(reason)),
-                SignatureCheck::Log => {
-                    tracing::info!(%job, intent, reason, "callback without a valid signature");
-                }
+        let signature = self.signature_of(headers, body, now);
+        match self.signature {
+            _ if signature.is_valid() => {}
+            SignatureCheck::Enforce => return Err(CallbackError::Signature(signature)),
+            SignatureCheck::Log => {
+                let reason = signature.as_str();
+                tracing::info!(%job, intent, reason, "callback without a valid signature");
             }
         }
         if body.len() > MAX_BODY_BYTES {
@@ -212,7 +251,10 @@ impl CallbackGate for Callbacks {
             .data["id"]
             .as_str()
             .filter(|id| wire::is_prediction_id(id))
-            .map(ToOwned::to_owned)
+            .map(|id| Called {
+                prediction_id: id.to_owned(),
+                signature,
+            })
             .ok_or_else(|| CallbackError::Body("it names no prediction".into()))
     }
 }

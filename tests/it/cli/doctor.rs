@@ -1,6 +1,10 @@
 //! `filmlab doctor`: everything that a service needs, and nothing left behind.
 
-use filmlab::sandbox::{SandboxConfig, SandboxHandle};
+use filmlab::clock::{Clock as _, SystemClock};
+use filmlab::ledger::Ledger as _;
+use filmlab::ledger::sqlite::SqliteLedger;
+use filmlab::provider::Signature;
+use filmlab::sandbox::{Drift, Drifts, SandboxConfig, SandboxHandle};
 use serde_json::Value;
 
 use super::{Place, Ran};
@@ -114,6 +118,82 @@ async fn what_is_wrong_is_named_with_who_can_mend_it() {
         ("fail", Some(70))
     );
     assert_eq!(place.entries(), ["data", "filmlab.toml"]);
+}
+
+/// What a service has left in the ledger says whether signatures can be enforced.
+#[tokio::test]
+async fn signatures_are_said_to_be_safe_to_enforce_once_enough_of_one_form_were_seen() {
+    let sandbox = start(SandboxConfig::default()).await;
+    type Seen = &'static [(Signature, usize)];
+    let cases: [(Seen, &str, &str); 6] = [
+        (&[], "no signature seen", "not safe yet"),
+        (&[(Signature::Stripped, 3)], " stripped", "not safe yet"),
+        (&[(Signature::Whole, 100)], " whole", "is safe"),
+        // Before the secret was known.
+        (
+            &[(Signature::NoSecret, 100), (Signature::Decoded, 100)],
+            " decoded",
+            "is safe",
+        ),
+        (
+            &[(Signature::Stripped, 100), (Signature::Wrong, 1)],
+            "1 wrong",
+            "not safe yet",
+        ),
+        (
+            &[(Signature::Stripped, 100), (Signature::Whole, 100)],
+            " whole",
+            "not safe yet",
+        ),
+    ];
+    for (seen, told, verdict) in cases {
+        let place = Place::new();
+        std::fs::create_dir(place.path("data")).unwrap();
+        let ledger = SqliteLedger::open(place.path("data/filmlab.sqlite")).unwrap();
+        let now = SystemClock.now();
+        for (signature, jobs) in seen {
+            for number in 0..*jobs {
+                let job = format!("job-{number}").parse().unwrap();
+                ledger.mark(&signature.mark(&job), now).await.unwrap();
+            }
+        }
+        drop(ledger);
+        let data = "[data]\ndir = \"data\"";
+        let (_, ran) = doctor(&sandbox, place, "sandbox", data).await;
+        let found: Value = serde_json::from_str(&ran.out).unwrap();
+        let findings = found["findings"].as_array().unwrap();
+        let finding = findings.iter().find(|one| one["name"] == "callbacks");
+        let message = finding.unwrap()["message"].as_str().unwrap();
+        assert!(
+            message.contains(told) && message.contains(verdict),
+            "{seen:?}: {message}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_catalogue_that_differs_is_told_and_fails_nothing() {
+    for (drift, told) in [
+        (
+            Drift::Gone {
+                model: "wavespeed-ai/ltx-2/video-extend".into(),
+            },
+            "differs for 1 of 26 models (none that is used here)",
+        ),
+        (Drift::Malformed, "not read"),
+    ] {
+        let sandbox = start(SandboxConfig {
+            drifts: Drifts(vec![drift]),
+            ..SandboxConfig::default()
+        })
+        .await;
+        let (_, ran) = doctor(&sandbox, Place::new(), "sandbox", "").await;
+        assert_eq!(of(&standing(&ran), "catalogue"), "warn");
+        assert!(ran.out.contains(told), "{ran:?}");
+        assert!(!ran.err.contains("catalogue"), "{ran:?}");
+        let (_, ran) = doctor(&sandbox, Place::new(), "sandbox", "catalogue = \"off\"").await;
+        assert_eq!(of(&standing(&ran), "catalogue"), "ok");
+    }
 }
 
 #[tokio::test]

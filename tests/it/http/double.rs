@@ -19,7 +19,7 @@ use filmlab::ledger::{
     Burial, Callback, CancelRequest, Claimed, Commit, Created, Deleted, Due, DueNotice, DuePlace,
     Held, JobQuery, KeptSince, Ledger, LedgerError, Result, Retried, Settled, Settlement, Tally,
 };
-use filmlab::provider::{CallbackError, CallbackGate};
+use filmlab::provider::{CallbackError, CallbackGate, Called, Signature};
 use filmlab::queue::{Queue, QueueError, Scheduled, Task};
 use filmlab::worker::{Cleaned, OutboxVisit, Quote, QuoteError, QuoteRequest, Swept, Visit};
 use url::Url;
@@ -260,6 +260,9 @@ impl Ledger for MemoryLedger {
     async fn unmark(&self, _: &str) -> Result<()> {
         Ok(())
     }
+    async fn marks(&self) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
     async fn unmark_old(&self, _: Timestamp) -> Result<()> {
         Ok(())
     }
@@ -442,16 +445,20 @@ impl CallbackGate for Callbacks {
         headers: &HeaderMap,
         body: &[u8],
         _: Timestamp,
-    ) -> std::result::Result<String, CallbackError> {
+    ) -> std::result::Result<Called, CallbackError> {
         if !self.admits(job, intent, token) {
             return Err(CallbackError::Token);
         }
         if headers.contains_key("x-bad-signature") {
-            return Err(CallbackError::Signature("stale".into()));
+            return Err(CallbackError::Signature(Signature::Stale));
         }
         String::from_utf8(body.to_vec())
             .ok()
             .filter(|id| !id.is_empty())
+            .map(|prediction_id| Called {
+                prediction_id,
+                signature: Signature::Whole,
+            })
             .ok_or_else(|| CallbackError::Body("no id".into()))
     }
 }

@@ -5,9 +5,11 @@ use std::time::Duration;
 use filmlab::job::{JobId, Kind, Timestamp};
 use filmlab::provider::wavespeed::{CallbackConfig, Callbacks, Secret, SignatureCheck, WaveSpeed};
 use filmlab::provider::{
-    CallbackError, CallbackGate, Prediction, Provider, ProviderError, Submission,
+    CallbackError, CallbackGate, Prediction, Provider, ProviderError, SIGNATURE_MARKS, Signature,
+    Submission,
 };
 use filmlab::sandbox::{Fault, FaultRule, SandboxConfig, SandboxHandle};
+use hmac::{Hmac, KeyInit, Mac};
 use http::HeaderMap;
 use url::Url;
 
@@ -258,10 +260,14 @@ fn a_callback_needs_our_token() {
         )
     };
     let body = br#"{"id":"abc","status":"completed"}"#;
-    assert_eq!(read("j1", "1-a", Some(&token), body).expect("ours"), "abc");
+    let called = read("j1", "1-a", Some(&token), body).expect("ours");
+    assert_eq!(called.prediction_id, "abc");
+    assert_eq!(called.signature, Signature::NoSecret);
     let enveloped = br#"{"code":200,"data":{"id":"abc"}}"#;
     assert_eq!(
-        read("j1", "1-a", Some(&token), enveloped).expect("ours"),
+        read("j1", "1-a", Some(&token), enveloped)
+            .expect("ours")
+            .prediction_id,
         "abc"
     );
 
@@ -308,42 +314,50 @@ fn without_a_public_address_nothing_is_asked_for_or_believed() {
 
 #[test]
 fn a_signature_is_checked_where_that_is_enforced() {
-    use hmac::{Hmac, KeyInit, Mac};
+    use Signature::{Decoded, Missing, Stale, Stripped, Whole, Wrong};
     let body = br#"{"id":"abc"}"#;
     let at = 1_758_798_328_i64;
-    let sign = |key: &str, at: i64| {
-        let mut mac = Hmac::<sha2::Sha256>::new_from_slice(key.as_bytes()).expect("a key");
+    let sign = |key: &[u8], at: i64| {
+        let mut mac = Hmac::<sha2::Sha256>::new_from_slice(key).expect("a key");
         mac.update(format!("abc.{at}.").as_bytes());
         mac.update(body);
         hex::encode(mac.finalize().into_bytes())
     };
-    let right = format!("v3,{}", sign("hush", at));
-    let other = format!("v3,{} {right}", sign("old", at));
+    let right = format!("v3,{}", sign(b"aHVzaA==", at));
+    let other = format!("v3,{} {right}", sign(b"old", at));
+    let many = format!("{}{right}", format!("v3,{} ", sign(b"old", at)).repeat(8));
     let table = [
-        (Some(right.clone()), at, true),
-        (Some(other), at, true),
-        (Some(right.clone()), at + 300, true),
-        (Some(right.clone()), at - 300, true),
-        (Some(right.clone()), at + 301, false),
-        (Some(right.clone()), at - 301, false),
-        (Some(format!("v3,{}", sign("whsec_hush", at))), at, false),
-        (Some(format!("v2,{}", sign("hush", at))), at, false),
-        (Some(sign("hush", at)), at, false),
-        (Some("v3,".into()), at, false),
-        (Some(format!("v3,{}", sign("hush", at + 1))), at, false),
-        (None, at, false),
+        (Some(right.clone()), at, Stripped),
+        (Some(other), at, Stripped),
+        (Some(many), at, Wrong),
+        (Some(right.clone()), at + 300, Stripped),
+        (Some(right.clone()), at - 300, Stripped),
+        (Some(right.clone()), at + 301, Stale),
+        (Some(right.clone()), at - 301, Stale),
+        (
+            Some(format!("v3,{}", sign(b"whsec_aHVzaA==", at))),
+            at,
+            Whole,
+        ),
+        (Some(format!("v3,{}", sign(b"hush", at))), at, Decoded),
+        (Some(format!("v3,{}", sign(b"", at))), at, Wrong),
+        (Some(format!("v2,{}", sign(b"aHVzaA==", at))), at, Wrong),
+        (Some(sign(b"aHVzaA==", at)), at, Wrong),
+        (Some("v3,".into()), at, Wrong),
+        (Some(format!("v3,{}", sign(b"aHVzaA==", at + 1))), at, Wrong),
+        (None, at, Missing),
     ];
-    for (signature, now, good) in table {
+    for (signature, now, expected) in table {
         let mut headers = HeaderMap::new();
         headers.insert("webhook-id", "abc".parse().expect("value"));
         headers.insert("webhook-timestamp", at.into());
         if let Some(signature) = &signature {
             headers.insert("webhook-signature", signature.parse().expect("value"));
         }
-        for (check, secret, expected) in [
-            (SignatureCheck::Enforce, Some("whsec_hush"), good),
-            (SignatureCheck::Log, Some("whsec_hush"), true),
-            (SignatureCheck::Log, None, true),
+        for (check, secret) in [
+            (SignatureCheck::Enforce, Some("whsec_aHVzaA==")),
+            (SignatureCheck::Log, Some("whsec_aHVzaA==")),
+            (SignatureCheck::Log, None),
         ] {
             let gate = callbacks(check, secret);
             let token = token_of(&gate.address(&job("j1"), "1").expect("address"));
@@ -355,11 +369,24 @@ fn a_signature_is_checked_where_that_is_enforced() {
                 body,
                 Timestamp::from_second(now).expect("time"),
             );
-            assert_eq!(
-                result.is_ok(),
-                expected,
-                "{check:?} {signature:?} {now}: {result:?}"
-            );
+            let enforced = check == SignatureCheck::Enforce;
+            let found = match result {
+                Ok(called) => {
+                    assert!(called.signature.is_valid() || !enforced, "{called:?}");
+                    called.signature
+                }
+                Err(CallbackError::Signature(found)) if enforced => {
+                    assert!(!found.is_valid(), "{found:?}");
+                    found
+                }
+                Err(error) => panic!("{error:?}"),
+            };
+            let expected = if secret.is_none() {
+                Signature::NoSecret
+            } else {
+                expected
+            };
+            assert_eq!(found, expected, "{check:?} {signature:?} {now}");
         }
     }
     let unusable = Callbacks::new(&CallbackConfig {
@@ -367,6 +394,63 @@ fn a_signature_is_checked_where_that_is_enforced() {
         ..CallbackConfig::default()
     });
     assert!(unusable.is_err(), "nothing to enforce it with");
+}
+
+/// A secret that is no base64, or has no prefix, has fewer forms; one that is learnt later counts
+/// for every copy of the gate, and the first one stays.
+#[test]
+fn a_secret_may_be_learnt_later() {
+    let body = br#"{"id":"abc"}"#;
+    let signed = |gate: &Callbacks, key: &[u8]| {
+        let mut mac = Hmac::<sha2::Sha256>::new_from_slice(key).expect("a key");
+        mac.update(b"abc.0.");
+        mac.update(body);
+        let digest = hex::encode(mac.finalize().into_bytes());
+        let mut headers = HeaderMap::new();
+        headers.insert("webhook-id", "abc".parse().expect("value"));
+        headers.insert("webhook-timestamp", 0_i64.into());
+        let value = format!("v3,{digest}").parse().expect("value");
+        headers.insert("webhook-signature", value);
+        let token = token_of(&gate.address(&job("j1"), "1").expect("address"));
+        let now = Timestamp::UNIX_EPOCH;
+        let read = gate.read(&job("j1"), "1", Some(&token), &headers, body, now);
+        read.expect("ours").signature
+    };
+    let gate = callbacks(SignatureCheck::Log, None);
+    let copy = gate.clone();
+    assert!(gate.lacks_secret());
+    assert_eq!(signed(&gate, b"no base64!"), Signature::NoSecret);
+    gate.learn(&Secret::new("whsec_no base64!"));
+    gate.learn(&Secret::new("other"));
+    assert!(!copy.lacks_secret());
+    assert_eq!(signed(&copy, b"no base64!"), Signature::Stripped);
+    assert_eq!(signed(&copy, b"whsec_no base64!"), Signature::Whole);
+    assert_eq!(signed(&copy, b"other"), Signature::Wrong);
+    let plain = callbacks(SignatureCheck::Log, Some("plain"));
+    assert_eq!(signed(&plain, b"plain"), Signature::Stripped);
+}
+
+/// Marks that say how signatures stand: few for each form, told apart from all others.
+#[test]
+fn a_mark_says_which_signature_came_in() {
+    let mut names = std::collections::BTreeSet::new();
+    for number in 0..1000 {
+        for signature in [Signature::Stripped, Signature::NoSecret] {
+            let name = signature.mark(&job(&format!("job-{number}")));
+            assert_eq!(Signature::of_mark(&name), Some(signature), "{name}");
+            names.insert(name);
+        }
+    }
+    assert_eq!(names.len(), 2 * SIGNATURE_MARKS as usize);
+    for name in [
+        "",
+        "doctor-01",
+        "signature-",
+        "signature-odd-1",
+        "signature-whole-x",
+    ] {
+        assert_eq!(Signature::of_mark(name), None, "{name}");
+    }
 }
 
 #[tokio::test]
@@ -392,7 +476,7 @@ async fn the_sandbox_calls_back_in_a_way_the_gate_believes() {
     let (path, headers, body) = received.recv().await.expect("called back");
     assert_eq!(path, "/webhooks/wavespeed/j1/1-a");
     let read = gate.read(&job("j1"), "1-a", Some(&token), &headers, &body, now());
-    assert_eq!(read.expect("believed"), id);
+    assert_eq!(read.expect("believed").prediction_id, id);
 
     // Answer lost: the callback is how the prediction is found again.
     sandbox.add_fault(FaultRule::once(Fault::AnswerLost));
@@ -400,7 +484,8 @@ async fn the_sandbox_calls_back_in_a_way_the_gate_believes() {
     let (_, headers, body) = received.recv().await.expect("called back");
     let found = gate
         .read(&job("j1"), "1-a", Some(&token), &headers, &body, now())
-        .expect("believed");
+        .expect("believed")
+        .prediction_id;
     assert_eq!(found, sandbox.submissions()[1].prediction_id);
     assert_eq!(
         wavespeed.prediction(&found).await.expect("known").model,

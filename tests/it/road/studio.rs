@@ -13,8 +13,8 @@ use filmlab::job::{
 };
 use filmlab::ledger::Ledger;
 use filmlab::provider::{
-    CallbackError, CallbackGate, Download, Model, Prediction, PredictionInfo, Price, Provider,
-    ProviderError, Returns, Submission, SubmitError, UploadBody,
+    CallbackError, CallbackGate, Called, Download, Model, Prediction, PredictionInfo, Price,
+    Provider, ProviderError, Returns, Submission, SubmitError, UploadBody,
 };
 use futures::{StreamExt as _, TryStreamExt as _};
 use url::Url;
@@ -317,7 +317,7 @@ impl CallbackGate for Studio {
         _headers: &http::HeaderMap,
         _body: &[u8],
         _now: Timestamp,
-    ) -> Result<String, CallbackError> {
+    ) -> Result<Called, CallbackError> {
         Err(CallbackError::Token)
     }
 }

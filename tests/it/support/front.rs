@@ -117,6 +117,7 @@ impl<F: Front> Ledger for Fronted<F> {
     }
     async fn mark(&self, name: &str, now: Timestamp) -> Result<()> { self.go(Call::Read, self.inner.mark(name, now)).await }
     async fn unmark(&self, name: &str) -> Result<()> { self.go(Call::Read, self.inner.unmark(name)).await }
+    async fn marks(&self) -> Result<Vec<String>> { self.go(Call::Read, self.inner.marks()).await }
     async fn unmark_old(&self, before: Timestamp) -> Result<()> { self.go(Call::Read, self.inner.unmark_old(before)).await }
     async fn request_cancel(&self, id: &JobId, now: Timestamp) -> Result<CancelRequest> {
         self.go(Call::Write, self.inner.request_cancel(id, now)).await

@@ -309,9 +309,12 @@ pub(crate) async fn marks_are_made_and_removed(bench: &dyn Bench) {
     for name in ["w-1", "w-2", "w-1"] {
         ledger.mark(name, at(9)).await.unwrap();
     }
+    assert_eq!(ledger.marks().await.unwrap().len(), 2);
     ledger.unmark("w-2").await.unwrap();
     ledger.unmark("w-2").await.unwrap();
+    assert_eq!(ledger.marks().await.unwrap(), ["w-1"]);
     ledger.unmark_old(at(10)).await.unwrap();
+    assert!(ledger.marks().await.unwrap().is_empty());
     ledger.unmark_old(at(10)).await.unwrap();
     ledger.mark("w-1", at(20)).await.unwrap();
 }
