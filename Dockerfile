@@ -20,15 +20,17 @@ COPY build build
 COPY scripts/vendor.sh scripts/vendor.sh
 RUN mkdir -p src tests/it \
     && echo 'fn main() {}' > src/main.rs && : > src/lib.rs && : > tests/it/main.rs \
-    && scripts/vendor.sh cargo build --locked --release \
+    && scripts/vendor.sh cargo build --locked --release --no-default-features \
     && rm -rf src tests
 COPY src src
 # Cargo.toml names the tests; the image needs none of them.
 RUN mkdir -p tests/it && : > tests/it/main.rs
 ARG FILMLAB_REVISION=unknown
 ENV FILMLAB_REVISION=$FILMLAB_REVISION
-# Newer than what the layer above built from the empty sources.
-RUN find src -exec touch {} + && scripts/vendor.sh cargo build --locked --release --bin filmlab
+# Newer than what the layer above built from the empty sources. Without the sandbox and the
+# demo, which are for whoever tries filmlab out.
+RUN find src -exec touch {} + && \
+    scripts/vendor.sh cargo build --locked --release --no-default-features --bin filmlab
 
 FROM docker.io/library/debian:bookworm-slim
 # The bundle alone, not the folder of single files beside it: it is read once instead

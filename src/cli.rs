@@ -4,6 +4,7 @@ mod args;
 mod client;
 pub mod console;
 pub mod credits;
+#[cfg(feature = "sandbox")]
 mod demo;
 mod doctor;
 mod exit;
@@ -12,6 +13,7 @@ pub mod jobs;
 pub mod models;
 mod probe;
 mod process;
+#[cfg(feature = "sandbox")]
 mod sandbox;
 mod serve;
 mod server;
@@ -63,8 +65,10 @@ enum Command {
     /// Say what a video file holds.
     Probe(probe::ProbeArgs),
     /// Run a stand-in for the WaveSpeed API that really makes videos.
+    #[cfg(feature = "sandbox")]
     Sandbox(sandbox::SandboxArgs),
     /// Show one job of each kind, from request to result, on this machine.
+    #[cfg(feature = "sandbox")]
     Demo(demo::DemoArgs),
     /// Be the child process that works on one file: started by `serve`, and by nobody else.
     #[command(name = quarantine::COMMAND, hide = true)]
@@ -117,11 +121,9 @@ fn further_faults(cli: Cli, left_out: &[String]) -> Vec<String> {
         | Command::Credits(_)
         | Command::Models(_)
         | Command::Doctor(_) => settings.err().unwrap_or_default(),
-        Command::Submit(_)
-        | Command::Jobs(_)
-        | Command::Sandbox(_)
-        | Command::Demo(_)
-        | Command::Media(_) => Vec::new(),
+        Command::Submit(_) | Command::Jobs(_) | Command::Media(_) => Vec::new(),
+        #[cfg(feature = "sandbox")]
+        Command::Sandbox(_) | Command::Demo(_) => Vec::new(),
     }
 }
 
@@ -151,7 +153,9 @@ fn run(cli: Cli) -> Result<(), Exit> {
             Command::Doctor(args) => doctor::run(args, settings(cli.config)).await,
             Command::Process(args) => process::run(*args, settings(cli.config)).await,
             Command::Probe(args) => probe::run(args, settings(cli.config)).await,
+            #[cfg(feature = "sandbox")]
             Command::Sandbox(args) => sandbox::run(args).await,
+            #[cfg(feature = "sandbox")]
             Command::Demo(args) => demo::run(args).await,
             // Answered before there was a runtime.
             Command::Media(_) => Ok(()),

@@ -4,8 +4,10 @@
 //! no generic read-modify-write and no version token: the fence in the [`Claim`] guards owner
 //! writes, must-not-exist guards entries, and everything else is an increment.
 
+pub mod backend;
 pub mod firestore;
-mod reading;
+pub mod reading;
+mod rules;
 pub mod sqlite;
 
 use std::fmt::Debug;

@@ -23,6 +23,7 @@ pub mod provider;
 pub mod quarantine;
 pub mod queue;
 pub mod retry;
+#[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod secret;
 mod sqlite;

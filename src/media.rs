@@ -30,6 +30,7 @@ mod ratio;
 mod render;
 mod sizes;
 mod sniff;
+#[cfg(feature = "sandbox")]
 pub mod synth;
 mod verify;
 mod watermark;

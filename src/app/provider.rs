@@ -46,7 +46,14 @@ pub(super) fn asking(config: &Config) -> Result<WaveSpeed, Failure> {
 
 pub(super) fn api_key(config: &Config) -> Result<&Secret, Failure> {
     config.provider.api_key.as_ref().ok_or_else(|| {
-        invalid("provider.api_key: is required; set WAVESPEED_API_KEY, or try the sandbox with `filmlab demo`")
+        let demo = if cfg!(feature = "sandbox") {
+            ", or try the sandbox with `filmlab demo`"
+        } else {
+            ""
+        };
+        invalid(&format!(
+            "provider.api_key: is required; set WAVESPEED_API_KEY{demo}"
+        ))
     })
 }
 

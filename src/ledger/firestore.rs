@@ -11,15 +11,14 @@
 //! Architecture invariant: no Firestore type leaves `ledger::firestore`.
 
 mod accounts;
-mod creation;
+mod callbacks;
+mod commit;
 mod documents;
 mod marks;
 mod outbox;
-mod owner;
 mod paths;
 mod planning;
-mod retention;
-mod rounds;
+mod seen;
 mod store;
 mod unreadable;
 mod values;
@@ -35,15 +34,12 @@ use gcloud_sdk::google_cloud_auth::credentials::{
 };
 use gcloud_sdk::google_cloud_auth::errors::CredentialsError;
 
-use super::{
-    Burial, Callback, CancelRequest, Claimed, Commit, Created, Deleted, Due, DueNotice, DuePlace,
-    Held, JobQuery, KeptSince, Ledger, LedgerError, Result, Retried, Settled, Settlement, Tally,
-};
-use crate::job::{
-    Account, Change, Claim, CreditEntry, Credits, Job, JobId, Keeping, NewJob, Notification, Owner,
-    Progress, Timestamp, notification::DeliveryState,
-};
-use store::Store;
+use super::backend::{Backend, Committed, Damaged, KeyRecord, Loaded, Record, Write};
+use super::{Callback, Due, DueNotice, DuePlace, JobQuery, KeptSince, LedgerError, Result, Tally};
+use crate::job::{Account, CreditEntry, Job, JobId, Keeping, Notification, Owner, Timestamp};
+use paths::DocumentPath;
+pub use seen::Seen;
+use store::{Found, Store};
 
 /// Which database, and how long to wait for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -141,76 +137,84 @@ impl CredentialsProvider for EmulatorOwner {
     }
 }
 
+/// What `read` makes of a document, with the document.
+fn loaded<T>(
+    found: Option<Found>,
+    read: impl FnOnce(&Found) -> Result<T>,
+) -> Result<Option<Loaded<T, Seen>>> {
+    let Some(found) = found else { return Ok(None) };
+    Ok(Some(Loaded {
+        record: read(&found)?,
+        seen: Seen::Document(found),
+    }))
+}
+
 #[async_trait]
-impl Ledger for FirestoreLedger {
-    async fn create(&self, new: NewJob) -> Result<Created> {
-        creation::create(&self.store, new).await
+impl Backend for FirestoreLedger {
+    type Seen = Seen;
+
+    async fn job(&self, id: &JobId) -> Result<Option<Loaded<Box<Job>, Seen>>> {
+        let place = DocumentPath::job(self.store.root(), id);
+        let found = self.store.get(&place).await?;
+        loaded(found, |found| documents::job(found).map(Box::new))
     }
 
-    async fn read(&self, id: &JobId) -> Result<Option<Job>> {
-        Ok(owner::load(&self.store, id).await?.map(|read| read.job))
+    async fn notice(&self, id: &str) -> Result<Option<Loaded<Box<Notification>, Seen>>> {
+        let place = DocumentPath::notice(self.store.root(), id);
+        let found = self.store.get(&place).await?;
+        loaded(found, |found| documents::notice(found).map(Box::new))
     }
 
-    async fn list(&self, query: &JobQuery) -> Result<Vec<Job>> {
+    async fn account_of(&self, owner: &Owner) -> Result<Option<Loaded<Account, Seen>>> {
+        let place = DocumentPath::user(self.store.root(), owner);
+        loaded(self.store.get(&place).await?, documents::account)
+    }
+
+    async fn key(&self, owner: &Owner, key: &str) -> Result<Option<Loaded<KeyRecord, Seen>>> {
+        let place = DocumentPath::idempotency(self.store.root(), owner, key);
+        loaded(self.store.get(&place).await?, |found| {
+            let kept = values::object(&found.fields);
+            let text = |name: &str| kept.get(name).and_then(|value| value.as_str());
+            Ok(KeyRecord {
+                request_sha256: text("request_sha256").unwrap_or_default().to_owned(),
+                job: text("job").and_then(|id| id.parse().ok()),
+            })
+        })
+    }
+
+    async fn has_callback(&self, job: &JobId, intent: &str) -> Result<bool> {
+        let place = DocumentPath::callback(self.store.root(), job, intent);
+        self.store.has(&place).await
+    }
+
+    async fn entry_written(&self, owner: &Owner, entry: &str) -> Result<Option<Timestamp>> {
+        accounts::written(&self.store, owner, entry).await
+    }
+
+    async fn damaged(&self, record: &Record) -> Result<Option<Damaged<Seen>>> {
+        match record {
+            Record::Job(id) => unreadable::damaged_job(&self.store, id).await,
+            Record::Notice(id) => unreadable::damaged_notice(&self.store, id).await,
+        }
+    }
+
+    async fn commit(&self, writes: Vec<Write<Seen>>) -> Result<Committed> {
+        commit::all(&self.store, writes).await
+    }
+
+    async fn remove(&self, job: Loaded<Box<Job>, Seen>) -> Result<Committed> {
+        commit::remove(&self.store, &job).await
+    }
+
+    async fn jobs(&self, query: &JobQuery) -> Result<Vec<Job>> {
         planning::list(&self.store, query).await
     }
 
-    async fn count(&self, what: Tally, most: u32) -> Result<u32> {
+    async fn tally(&self, what: Tally, most: u32) -> Result<u32> {
         planning::count(&self.store, what, most).await
     }
 
-    async fn claim(
-        &self,
-        id: &JobId,
-        holder: &str,
-        now: Timestamp,
-        ttl: Duration,
-    ) -> Result<Claimed> {
-        owner::claim(&self.store, id, holder, now, ttl).await
-    }
-
-    async fn renew(
-        &self,
-        id: &JobId,
-        claim: &Claim,
-        progress: Option<&Progress>,
-        now: Timestamp,
-        ttl: Duration,
-    ) -> Result<Commit> {
-        owner::renew(&self.store, id, claim, progress, now, ttl).await
-    }
-
-    async fn record(
-        &self,
-        id: &JobId,
-        claim: &Claim,
-        change: &Change,
-        now: Timestamp,
-    ) -> Result<Commit> {
-        owner::record(&self.store, id, claim, change, now).await
-    }
-
-    async fn hold(
-        &self,
-        id: &JobId,
-        claim: &Claim,
-        amount: Credits,
-        now: Timestamp,
-    ) -> Result<Held> {
-        owner::hold(&self.store, id, claim, amount, now).await
-    }
-
-    async fn settle(
-        &self,
-        id: &JobId,
-        claim: &Claim,
-        settlement: &Settlement,
-        now: Timestamp,
-    ) -> Result<Settled> {
-        owner::settle(&self.store, id, claim, settlement, now).await
-    }
-
-    async fn due(
+    async fn jobs_due(
         &self,
         before: Timestamp,
         after: Option<&DuePlace>,
@@ -219,75 +223,7 @@ impl Ledger for FirestoreLedger {
         planning::due(&self.store, before, after, limit).await
     }
 
-    async fn rewake(&self, id: &JobId, seen: u64, now: Timestamp) -> Result<Option<u64>> {
-        planning::rewake(&self.store, id, seen, now).await
-    }
-
-    async fn replan(&self, id: &JobId, seen: u64) -> Result<Option<u64>> {
-        planning::replan(&self.store, id, seen).await
-    }
-
-    async fn bury(&self, id: &JobId, now: Timestamp, patience: Duration) -> Result<Burial> {
-        unreadable::bury(&self.store, id, now, patience).await
-    }
-
-    async fn bury_notice(&self, id: &str, now: Timestamp, patience: Duration) -> Result<Burial> {
-        unreadable::bury_notice(&self.store, id, now, patience).await
-    }
-
-    async fn request_cancel(&self, id: &JobId, _now: Timestamp) -> Result<CancelRequest> {
-        creation::request_cancel(&self.store, id).await
-    }
-
-    async fn retry(
-        &self,
-        id: &JobId,
-        round: u32,
-        now: Timestamp,
-        deadline_at: Timestamp,
-    ) -> Result<Retried> {
-        rounds::retry(&self.store, id, round, now, deadline_at).await
-    }
-
-    async fn delete(&self, id: &JobId, round: u32) -> Result<Deleted> {
-        rounds::delete(&self.store, id, round).await
-    }
-
-    async fn kept(
-        &self,
-        what: Keeping,
-        before: Timestamp,
-        after: Option<&KeptSince>,
-        limit: u32,
-    ) -> Result<Vec<KeptSince>> {
-        retention::kept(&self.store, what, before, after, limit).await
-    }
-
-    async fn forget(&self, id: &JobId, what: Keeping, round: u32, now: Timestamp) -> Result<bool> {
-        retention::forget(&self.store, id, what, round, now).await
-    }
-
-    async fn record_callback(&self, id: &JobId, callback: &Callback) -> Result<bool> {
-        creation::record_callback(&self.store, id, callback).await
-    }
-
-    async fn callbacks(&self, id: &JobId) -> Result<Vec<Callback>> {
-        creation::callbacks(&self.store, id).await
-    }
-
-    async fn notification(&self, id: &str) -> Result<Option<Notification>> {
-        outbox::load(&self.store, id).await
-    }
-
-    async fn notifications(&self, id: &JobId) -> Result<Vec<Notification>> {
-        outbox::of_job(&self.store, id).await
-    }
-
-    async fn replay(&self, id: &str, now: Timestamp) -> Result<Option<Notification>> {
-        outbox::replay(&self.store, id, now).await
-    }
-
-    async fn due_notifications(
+    async fn notices_due(
         &self,
         before: Timestamp,
         after: Option<&DuePlace>,
@@ -296,54 +232,53 @@ impl Ledger for FirestoreLedger {
         outbox::due(&self.store, before, after, limit).await
     }
 
-    async fn replan_notice(
+    async fn jobs_kept(
         &self,
-        id: &str,
-        seen: u32,
-        at: Option<Timestamp>,
-    ) -> Result<Option<Notification>> {
-        outbox::replan(&self.store, id, seen, at).await
+        what: Keeping,
+        before: Timestamp,
+        after: Option<&KeptSince>,
+        limit: u32,
+    ) -> Result<Vec<KeptSince>> {
+        planning::kept(&self.store, what, before, after, limit).await
     }
 
-    async fn record_delivery(
-        &self,
-        id: &str,
-        state: DeliveryState,
-        next_at: Option<Timestamp>,
-        error: Option<&str>,
-    ) -> Result<()> {
-        outbox::record_delivery(&self.store, id, state, next_at, error).await
+    async fn notices_of(&self, job: &JobId) -> Result<Vec<Notification>> {
+        outbox::of_job(&self.store, job).await
     }
 
-    async fn account(&self, owner: &Owner) -> Result<Option<Account>> {
-        accounts::load(&self.store, owner).await
+    async fn callbacks_of(&self, job: &JobId) -> Result<Vec<Callback>> {
+        callbacks::of_job(&self.store, job).await
     }
 
-    async fn grant(&self, owner: &Owner, entry: &CreditEntry) -> Result<bool> {
-        accounts::grant(&self.store, owner, entry).await
-    }
-
-    async fn entries(&self, owner: &Owner, limit: u32) -> Result<Vec<CreditEntry>> {
+    async fn entries_on(&self, owner: &Owner, limit: u32) -> Result<Vec<CreditEntry>> {
         accounts::entries(&self.store, owner, limit).await
     }
 
-    async fn mark(&self, name: &str, now: Timestamp) -> Result<()> {
+    async fn entries_of(&self, owner: &Owner, job: &JobId) -> Result<Vec<CreditEntry>> {
+        accounts::of_job(&self.store, owner, job).await
+    }
+
+    async fn did_native_work(&self, process: &str, _now: Timestamp) -> Result<bool> {
+        planning::did_native_work(&self.store, process).await
+    }
+
+    async fn write_mark(&self, name: &str, now: Timestamp) -> Result<()> {
         marks::mark(&self.store, name, now).await
     }
 
-    async fn unmark(&self, name: &str) -> Result<()> {
+    async fn remove_mark(&self, name: &str) -> Result<()> {
         marks::unmark(&self.store, name).await
     }
 
-    async fn marks(&self) -> Result<Vec<String>> {
+    async fn mark_names(&self) -> Result<Vec<String>> {
         marks::marks(&self.store).await
     }
 
-    async fn unmark_old(&self, before: Timestamp) -> Result<()> {
+    async fn remove_marks(&self, before: Timestamp) -> Result<()> {
         marks::unmark_old(&self.store, before).await
     }
 
-    async fn ping(&self) -> Result<()> {
+    async fn answers(&self) -> Result<()> {
         self.store.ping().await
     }
 }

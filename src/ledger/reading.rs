@@ -31,7 +31,7 @@ fn is_word<T: serde::de::DeserializeOwned>(word: &str) -> bool {
 
 /// The error for a document that was refused for `reason`. `document` is absent where it is no
 /// JSON object at all.
-pub(super) fn refused(id: &str, document: Option<&Value>, reason: impl Display) -> LedgerError {
+pub fn refused(id: &str, document: Option<&Value>, reason: impl Display) -> LedgerError {
     let reason = reason.to_string();
     let (id, newer) = (
         id.to_owned(),
@@ -64,7 +64,7 @@ fn is_newer(document: &Value, reason: &str) -> bool {
 }
 
 /// Whether a notice's state is one that ends it. Of a notice that cannot be read, too.
-pub(super) fn is_final(state: &str) -> bool {
+pub fn is_final(state: &str) -> bool {
     DeliveryState::from_str(state).is_ok_and(|state| state != DeliveryState::Pending)
 }
 

@@ -2,36 +2,31 @@
 //!
 //! A job is one row: its document as JSON, which only the holder of the lease writes, and beside
 //! it the columns that queries need and the one that others write. Cost of an owner write: one
-//! transaction with one synced append to the write-ahead log.
+//! read, and one transaction with one synced append to the write-ahead log.
 //!
 //! Architecture invariant: nothing outside `ledger::sqlite` knows a table.
 
 mod accounts;
+mod commit;
 mod creation;
 mod marks;
 mod outbox;
-mod owner;
 mod planning;
-mod retention;
-mod rounds;
 mod rows;
 mod schema;
+mod seen;
 mod unreadable;
 
 use std::path::Path;
-use std::time::Duration;
 
 use async_trait::async_trait;
+use rusqlite::Connection;
 
-use super::{
-    Burial, Callback, CancelRequest, Claimed, Commit, Created, Deleted, Due, DueNotice, DuePlace,
-    Held, JobQuery, KeptSince, Ledger, LedgerError, Result, Retried, Settled, Settlement, Tally,
-};
-use crate::job::{
-    Account, Change, Claim, CreditEntry, Credits, Job, JobId, Keeping, NewJob, Notification, Owner,
-    Progress, Timestamp, notification::DeliveryState,
-};
+use super::backend::{Backend, Committed, Damaged, KeyRecord, Loaded, Record, Write};
+use super::{Callback, Due, DueNotice, DuePlace, JobQuery, KeptSince, LedgerError, Result, Tally};
+use crate::job::{Account, CreditEntry, Job, JobId, Keeping, Notification, Owner, Timestamp};
 use crate::sqlite::{Database, DatabaseError, Durability};
+pub use seen::Seen;
 
 /// Jobs, credits and notices in a SQLite file. Several processes may open the same one.
 #[derive(Debug, Clone)]
@@ -88,167 +83,124 @@ impl From<rusqlite::Error> for LedgerError {
     }
 }
 
+impl SqliteLedger {
+    async fn reads<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.database.read(read).await
+    }
+}
+
 #[async_trait]
-impl Ledger for SqliteLedger {
-    async fn create(&self, new: NewJob) -> Result<Created> {
-        let max_waiting = self.max_waiting;
-        self.database
-            .write(move |tx| creation::create(tx, new, max_waiting))
-            .await
-    }
+impl Backend for SqliteLedger {
+    type Seen = Seen;
 
-    async fn read(&self, id: &JobId) -> Result<Option<Job>> {
+    async fn job(&self, id: &JobId) -> Result<Option<Loaded<Box<Job>, Seen>>> {
         let id = id.clone();
-        self.database.read(move |db| rows::load(db, &id)).await
+        let found = self.reads(move |db| rows::load(db, &id)).await?;
+        Ok(found.map(|(job, seen)| Loaded {
+            record: Box::new(job),
+            seen: Seen::Job(seen),
+        }))
     }
 
-    async fn list(&self, query: &JobQuery) -> Result<Vec<Job>> {
+    async fn notice(&self, id: &str) -> Result<Option<Loaded<Box<Notification>, Seen>>> {
+        let id = id.to_owned();
+        let found = self.reads(move |db| outbox::load(db, &id)).await?;
+        Ok(found.map(|(notice, doc)| Loaded {
+            record: Box::new(notice),
+            seen: Seen::Notice(doc),
+        }))
+    }
+
+    async fn account_of(&self, owner: &Owner) -> Result<Option<Loaded<Account, Seen>>> {
+        let owner = owner.clone();
+        let found = self.reads(move |db| accounts::load(db, &owner)).await?;
+        Ok(found.map(|record| Loaded {
+            record,
+            seen: Seen::Account(record),
+        }))
+    }
+
+    async fn key(&self, owner: &Owner, key: &str) -> Result<Option<Loaded<KeyRecord, Seen>>> {
+        let (owner, key) = (owner.clone(), key.to_owned());
+        let found = self
+            .reads(move |db| creation::key(db, &owner, &key))
+            .await?;
+        Ok(found.map(|record| Loaded {
+            record,
+            seen: Seen::Key,
+        }))
+    }
+
+    async fn has_callback(&self, job: &JobId, intent: &str) -> Result<bool> {
+        let (job, intent) = (job.clone(), intent.to_owned());
+        self.reads(move |db| creation::has_callback(db, &job, &intent))
+            .await
+    }
+
+    async fn entry_written(&self, owner: &Owner, entry: &str) -> Result<Option<Timestamp>> {
+        let (owner, entry) = (owner.clone(), entry.to_owned());
+        self.reads(move |db| accounts::written(db, &owner, &entry))
+            .await
+    }
+
+    async fn damaged(&self, record: &Record) -> Result<Option<Damaged<Seen>>> {
+        let record = record.clone();
+        self.reads(move |db| match &record {
+            Record::Job(id) => unreadable::damaged_job(db, id),
+            Record::Notice(id) => unreadable::damaged_notice(db, id),
+        })
+        .await
+    }
+
+    async fn commit(&self, writes: Vec<Write<Seen>>) -> Result<Committed> {
+        let max_waiting = self.max_waiting;
+        let ended = self
+            .database
+            .write(move |tx| commit::all(tx, &writes, max_waiting))
+            .await;
+        commit::outcome(ended)
+    }
+
+    async fn remove(&self, job: Loaded<Box<Job>, Seen>) -> Result<Committed> {
+        let ended = self.database.write(move |tx| commit::remove(tx, &job));
+        commit::outcome(ended.await)
+    }
+
+    async fn jobs(&self, query: &JobQuery) -> Result<Vec<Job>> {
         let query = query.clone();
-        self.database
-            .read(move |db| planning::list(db, &query))
-            .await
+        self.reads(move |db| planning::list(db, &query)).await
     }
 
-    async fn count(&self, what: Tally, most: u32) -> Result<u32> {
-        self.database
-            .read(move |db| planning::count(db, what, most))
-            .await
+    async fn tally(&self, what: Tally, most: u32) -> Result<u32> {
+        self.reads(move |db| planning::count(db, what, most)).await
     }
 
-    async fn claim(
-        &self,
-        id: &JobId,
-        holder: &str,
-        now: Timestamp,
-        ttl: Duration,
-    ) -> Result<Claimed> {
-        let (id, holder) = (id.clone(), holder.to_owned());
-        self.database
-            .write(move |tx| owner::claim(tx, &id, &holder, now, ttl))
-            .await
-    }
-
-    async fn renew(
-        &self,
-        id: &JobId,
-        claim: &Claim,
-        progress: Option<&Progress>,
-        now: Timestamp,
-        ttl: Duration,
-    ) -> Result<Commit> {
-        let (id, claim, progress) = (id.clone(), claim.clone(), progress.cloned());
-        self.database
-            .write(move |tx| owner::renew(tx, &id, &claim, progress.as_ref(), now, ttl))
-            .await
-    }
-
-    async fn record(
-        &self,
-        id: &JobId,
-        claim: &Claim,
-        change: &Change,
-        now: Timestamp,
-    ) -> Result<Commit> {
-        let (id, claim, change) = (id.clone(), claim.clone(), change.clone());
-        self.database
-            .write(move |tx| owner::record(tx, &id, &claim, &change, now))
-            .await
-    }
-
-    async fn hold(
-        &self,
-        id: &JobId,
-        claim: &Claim,
-        amount: Credits,
-        now: Timestamp,
-    ) -> Result<Held> {
-        let (id, claim) = (id.clone(), claim.clone());
-        self.database
-            .write(move |tx| owner::hold(tx, &id, &claim, amount, now))
-            .await
-    }
-
-    async fn settle(
-        &self,
-        id: &JobId,
-        claim: &Claim,
-        settlement: &Settlement,
-        now: Timestamp,
-    ) -> Result<Settled> {
-        let (id, claim, settlement) = (id.clone(), claim.clone(), settlement.clone());
-        self.database
-            .write(move |tx| owner::settle(tx, &id, &claim, &settlement, now))
-            .await
-    }
-
-    async fn due(
+    async fn jobs_due(
         &self,
         before: Timestamp,
         after: Option<&DuePlace>,
         limit: u32,
     ) -> Result<Vec<Due>> {
         let after = after.cloned();
-        self.database
-            .read(move |db| planning::due(db, before, after.as_ref(), limit))
+        self.reads(move |db| planning::due(db, before, after.as_ref(), limit))
             .await
     }
 
-    async fn rewake(&self, id: &JobId, seen: u64, now: Timestamp) -> Result<Option<u64>> {
-        let id = id.clone();
-        self.database
-            .write(move |tx| planning::rewake(tx, &id, seen, now))
-            .await
-    }
-
-    async fn replan(&self, id: &JobId, seen: u64) -> Result<Option<u64>> {
-        let id = id.clone();
-        self.database
-            .write(move |tx| planning::replan(tx, &id, seen))
-            .await
-    }
-
-    async fn bury(&self, id: &JobId, now: Timestamp, patience: Duration) -> Result<Burial> {
-        let id = id.clone();
-        self.database
-            .write(move |tx| unreadable::bury(tx, &id, now, patience))
-            .await
-    }
-
-    async fn bury_notice(&self, id: &str, now: Timestamp, patience: Duration) -> Result<Burial> {
-        let id = id.to_owned();
-        self.database
-            .write(move |tx| unreadable::bury_notice(tx, &id, now, patience))
-            .await
-    }
-
-    async fn request_cancel(&self, id: &JobId, now: Timestamp) -> Result<CancelRequest> {
-        let id = id.clone();
-        self.database
-            .write(move |tx| creation::request_cancel(tx, &id, now))
-            .await
-    }
-
-    async fn retry(
+    async fn notices_due(
         &self,
-        id: &JobId,
-        round: u32,
-        now: Timestamp,
-        deadline_at: Timestamp,
-    ) -> Result<Retried> {
-        let (id, max_waiting) = (id.clone(), self.max_waiting);
-        self.database
-            .write(move |tx| rounds::retry(tx, &id, round, now, deadline_at, max_waiting))
+        before: Timestamp,
+        after: Option<&DuePlace>,
+        limit: u32,
+    ) -> Result<Vec<DueNotice>> {
+        let after = after.cloned();
+        self.reads(move |db| outbox::due(db, before, after.as_ref(), limit))
             .await
     }
 
-    async fn delete(&self, id: &JobId, round: u32) -> Result<Deleted> {
-        let id = id.clone();
-        self.database
-            .write(move |tx| rounds::delete(tx, &id, round))
-            .await
-    }
-
-    async fn kept(
+    async fn jobs_kept(
         &self,
         what: Keeping,
         before: Timestamp,
@@ -256,143 +208,73 @@ impl Ledger for SqliteLedger {
         limit: u32,
     ) -> Result<Vec<KeptSince>> {
         let after = after.cloned();
-        self.database
-            .read(move |db| retention::kept(db, what, before, after.as_ref(), limit))
+        self.reads(move |db| planning::kept(db, what, before, after.as_ref(), limit))
             .await
     }
 
-    async fn forget(&self, id: &JobId, what: Keeping, round: u32, now: Timestamp) -> Result<bool> {
-        let id = id.clone();
-        self.database
-            .write(move |tx| retention::forget(tx, &id, what, round, now))
-            .await
+    async fn notices_of(&self, job: &JobId) -> Result<Vec<Notification>> {
+        let job = job.clone();
+        self.reads(move |db| outbox::of_job(db, &job)).await
     }
 
-    async fn record_callback(&self, id: &JobId, callback: &Callback) -> Result<bool> {
-        let (id, callback) = (id.clone(), callback.clone());
-        self.database
-            .write(move |tx| creation::record_callback(tx, &id, &callback))
-            .await
+    async fn callbacks_of(&self, job: &JobId) -> Result<Vec<Callback>> {
+        let job = job.clone();
+        self.reads(move |db| creation::callbacks(db, &job)).await
     }
 
-    async fn callbacks(&self, id: &JobId) -> Result<Vec<Callback>> {
-        let id = id.clone();
-        self.database
-            .read(move |db| creation::callbacks(db, &id))
-            .await
-    }
-
-    async fn notification(&self, id: &str) -> Result<Option<Notification>> {
-        let id = id.to_owned();
-        self.database.read(move |db| outbox::load(db, &id)).await
-    }
-
-    async fn notifications(&self, id: &JobId) -> Result<Vec<Notification>> {
-        let id = id.clone();
-        self.database.read(move |db| outbox::of_job(db, &id)).await
-    }
-
-    async fn replay(&self, id: &str, now: Timestamp) -> Result<Option<Notification>> {
-        let id = id.to_owned();
-        self.database
-            .write(move |tx| outbox::replay(tx, &id, now))
-            .await
-    }
-
-    async fn due_notifications(
-        &self,
-        before: Timestamp,
-        after: Option<&DuePlace>,
-        limit: u32,
-    ) -> Result<Vec<DueNotice>> {
-        let after = after.cloned();
-        self.database
-            .read(move |db| outbox::due(db, before, after.as_ref(), limit))
-            .await
-    }
-
-    async fn replan_notice(
-        &self,
-        id: &str,
-        seen: u32,
-        at: Option<Timestamp>,
-    ) -> Result<Option<Notification>> {
-        let id = id.to_owned();
-        self.database
-            .write(move |tx| outbox::replan(tx, &id, seen, at))
-            .await
-    }
-
-    async fn record_delivery(
-        &self,
-        id: &str,
-        state: DeliveryState,
-        next_at: Option<Timestamp>,
-        error: Option<&str>,
-    ) -> Result<()> {
-        let (id, error) = (id.to_owned(), error.map(str::to_owned));
-        self.database
-            .write(move |tx| outbox::record_delivery(tx, &id, state, next_at, error))
-            .await
-    }
-
-    async fn account(&self, owner: &Owner) -> Result<Option<Account>> {
+    async fn entries_on(&self, owner: &Owner, limit: u32) -> Result<Vec<CreditEntry>> {
         let owner = owner.clone();
-        self.database
-            .read(move |db| accounts::load(db, &owner))
+        self.reads(move |db| accounts::entries(db, &owner, limit))
             .await
     }
 
-    async fn grant(&self, owner: &Owner, entry: &CreditEntry) -> Result<bool> {
-        let (owner, entry) = (owner.clone(), entry.clone());
-        self.database
-            .write(move |tx| accounts::grant(tx, &owner, &entry))
+    async fn entries_of(&self, owner: &Owner, job: &JobId) -> Result<Vec<CreditEntry>> {
+        let (owner, job) = (owner.clone(), job.clone());
+        self.reads(move |db| accounts::of_job(db, &owner, &job))
             .await
     }
 
-    async fn entries(&self, owner: &Owner, limit: u32) -> Result<Vec<CreditEntry>> {
-        let owner = owner.clone();
-        self.database
-            .read(move |db| accounts::entries(db, &owner, limit))
+    async fn did_native_work(&self, process: &str, now: Timestamp) -> Result<bool> {
+        let process = process.to_owned();
+        self.reads(move |db| planning::did_native_work(db, &process, now))
             .await
     }
 
-    async fn mark(&self, name: &str, now: Timestamp) -> Result<()> {
+    async fn newest_write(&self) -> Result<Option<Timestamp>> {
+        self.reads(planning::last_written).await
+    }
+
+    async fn write_mark(&self, name: &str, now: Timestamp) -> Result<()> {
         let name = name.to_owned();
         self.database
             .write(move |tx| marks::mark(tx, &name, now))
             .await
     }
 
-    async fn unmark(&self, name: &str) -> Result<()> {
+    async fn remove_mark(&self, name: &str) -> Result<()> {
         let name = name.to_owned();
         self.database
             .write(move |tx| marks::unmark(tx, &name))
             .await
     }
 
-    async fn marks(&self) -> Result<Vec<String>> {
+    async fn mark_names(&self) -> Result<Vec<String>> {
         self.database.write(marks::marks).await
     }
 
-    async fn unmark_old(&self, before: Timestamp) -> Result<()> {
+    async fn remove_marks(&self, before: Timestamp) -> Result<()> {
         self.database
             .write(move |tx| marks::unmark_old(tx, before))
             .await
     }
 
-    async fn last_written(&self) -> Result<Option<Timestamp>> {
-        self.database.read(planning::last_written).await
-    }
-
-    async fn ping(&self) -> Result<()> {
-        self.database
-            .read(|db| {
-                // Reads the file, which a constant would not.
-                db.prepare_cached("SELECT 1 FROM jobs LIMIT 1")?
-                    .exists([])?;
-                Ok(())
-            })
-            .await
+    async fn answers(&self) -> Result<()> {
+        self.reads(|db| {
+            // Reads the file, which a constant would not.
+            db.prepare_cached("SELECT 1 FROM jobs LIMIT 1")?
+                .exists([])?;
+            Ok(())
+        })
+        .await
     }
 }

@@ -24,12 +24,17 @@ mod transcode;
 mod video;
 
 use self::open::Job;
-pub(crate) use graph::{Overlay, VideoSpec};
-pub(crate) use open::reserve_for;
-pub(crate) use pass::{AHEAD, Pass, sound_lane};
-pub(crate) use sink::Draft;
-pub(crate) use transcode::spec_for;
-pub(crate) use video::{EncodeSettings, VideoLane};
+/// The parts that `synth` puts together in its own way.
+#[cfg(feature = "sandbox")]
+pub(crate) mod parts {
+    pub(crate) use super::graph::{Overlay, VideoSpec};
+    pub(crate) use super::open::reserve_for;
+    pub(crate) use super::pass::{AHEAD, Pass, sound_lane};
+    pub(crate) use super::setback::Setback;
+    pub(crate) use super::sink::Draft;
+    pub(crate) use super::transcode::spec_for;
+    pub(crate) use super::video::{EncodeSettings, VideoLane};
+}
 
 use self::outcome::Outcome;
 pub use order::{PosterTo, Render};

@@ -19,10 +19,11 @@ use super::output::{FileOutput, Output};
 use super::plan::{AudioFrom, AudioPlan, Force, Plan, PlanRequest, VideoPlan, nearest_even, plan};
 use super::probe::{Opened, open};
 use super::profile::Profile;
-use super::render::{
-    AHEAD, Damage, Draft, EncodeSettings, Overlay, Pass, Report, Setback, Timings, VideoLane,
-    VideoSpec, reserve_for, sound_lane, spec_for,
+use super::render::parts::{
+    AHEAD, Draft, EncodeSettings, Overlay, Pass, Setback, VideoLane, VideoSpec, reserve_for,
+    sound_lane, spec_for,
 };
+use super::render::{Damage, Report, Timings};
 use super::verify::{Expectation, verify_guarded};
 use super::{logo, picture};
 

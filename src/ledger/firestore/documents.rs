@@ -62,6 +62,17 @@ const OWNED: [&str; 27] = [
     "completed_at",
 ];
 
+/// What changes of a notice on its way.
+const DELIVERED: [&str; 7] = [
+    "state",
+    "deliveries",
+    "replays",
+    "replayed_after",
+    "wake",
+    "next_at",
+    "last_error",
+];
+
 /// Written by anybody, never by the holder of the lease.
 pub(super) const CANCEL: &str = "cancel_requested";
 
@@ -166,6 +177,22 @@ pub(super) fn change(
     after: &Job,
 ) -> Result<Write> {
     Ok(difference(found, before, after)?.into_write(place, Only::If(found.version)))
+}
+
+/// The same for a notice.
+pub(super) fn change_notice(
+    place: &DocumentPath,
+    found: &Found,
+    before: &Notification,
+    after: &Notification,
+) -> Result<Write> {
+    let (before, after) = (of_notice(before)?, of_notice(after)?);
+    let mut difference = Difference::default();
+    for name in DELIVERED {
+        let states = (found.fields.get(name), before.get(name), after.get(name));
+        difference.note(&[name], states);
+    }
+    Ok(difference.into_write(place, Only::If(found.version)))
 }
 
 fn difference(found: &Found, before: &Job, after: &Job) -> Result<Difference> {

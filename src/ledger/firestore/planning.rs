@@ -1,14 +1,12 @@
 //! Who has to be looked at, and what there is.
 
-use super::super::{Due, DuePlace, JobQuery, Result, Tally};
+use super::super::{Due, DuePlace, JobQuery, KeptSince, Result, Tally};
 use super::documents;
-use super::owner::load;
 use super::paths::{DocumentPath, JOBS, OUTBOX};
-use super::store::{Committed, Scan, Store, Tries};
+use super::store::{Scan, Store};
 use super::values;
-use crate::clock::whole_micros;
 use crate::job::notification::DeliveryState;
-use crate::job::{Job, JobId, Kind, Owner, Stage, Status, Timestamp};
+use crate::job::{Job, Keeping, Kind, Owner, Stage, Status, Timestamp};
 
 pub(super) async fn list(store: &Store, query: &JobQuery) -> Result<Vec<Job>> {
     let after = query.after.as_ref().map(|token| {
@@ -87,48 +85,37 @@ pub(super) async fn due(
         .await
 }
 
-pub(super) async fn rewake(
+pub(super) async fn kept(
     store: &Store,
-    id: &JobId,
-    seen: u64,
-    now: Timestamp,
-) -> Result<Option<u64>> {
-    let now = whole_micros(now);
-    let mut tries = Tries::default();
-    loop {
-        let Some(read) = load(store, id).await? else {
-            return Ok(None);
-        };
-        let mut job = read.job.clone();
-        if job.wake.seq != seen || job.next_visit_at.is_none_or(|at| at > now) {
-            return Ok(None);
-        }
-        // Not an owner's write: the revision stays, and so does the lease of somebody who died.
-        job.wake.seq = seen.saturating_add(1);
-        job.wake.at = Some(now);
-        job.next_visit_at = Some(now);
-        if store.commit(vec![read.to(&job)?]).await? == Committed::Done {
-            return Ok(Some(job.wake.seq));
-        }
-        tries.again().await?;
-    }
+    what: Keeping,
+    before: Timestamp,
+    after: Option<&KeptSince>,
+    limit: u32,
+) -> Result<Vec<KeptSince>> {
+    let (order, fields): (_, &[&str]) = match what {
+        Keeping::Results => ("kept.results", &["kept.results"]),
+        Keeping::Generated => ("kept.generated", &["kept.generated"]),
+    };
+    let scan = Scan {
+        at_most: Some(values::moment(before)),
+        fields: Some(fields),
+        after: after.map(|after| {
+            let name = DocumentPath::job(store.root(), &after.id).name();
+            (values::moment(after.since), name)
+        }),
+        ..Scan::over(JOBS, order)
+    };
+    store
+        .scan(scan, limit as usize, |found| {
+            Some(KeptSince {
+                since: found.moment(order)?,
+                id: documents::job_id(&found)?,
+            })
+        })
+        .await
 }
 
-pub(super) async fn replan(store: &Store, id: &JobId, seen: u64) -> Result<Option<u64>> {
-    let mut tries = Tries::default();
-    loop {
-        let Some(read) = load(store, id).await? else {
-            return Ok(None);
-        };
-        let mut job = read.job.clone();
-        if job.wake.seq != seen || job.next_visit_at.is_none() {
-            return Ok(None);
-        }
-        // Not an owner's write either.
-        job.wake.seq = seen.saturating_add(1);
-        if store.commit(vec![read.to(&job)?]).await? == Committed::Done {
-            return Ok(Some(job.wake.seq));
-        }
-        tries.again().await?;
-    }
+pub(super) async fn did_native_work(store: &Store, process: &str) -> Result<bool> {
+    let named = vec![("native.process", values::text(process))];
+    Ok(store.count(JOBS, named, 1).await? > 0)
 }

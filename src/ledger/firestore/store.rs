@@ -17,6 +17,7 @@ use gcloud_sdk::google_cloud_auth::errors::CredentialsError;
 use gcloud_sdk::tonic::{Code, ConnectError, Request, Status};
 use rand::RngExt as _;
 
+use super::super::backend::Committed;
 use super::super::{LedgerError, Result};
 use super::paths::{DocumentPath, JOBS, id_of};
 use super::values::{self, Fields};
@@ -47,7 +48,7 @@ impl fmt::Debug for Store {
 
 /// A document as read.
 #[derive(Debug, Clone)]
-pub(super) struct Found {
+pub struct Found {
     /// The last part of its name, decoded.
     pub(super) id: String,
     pub(super) fields: Fields,
@@ -63,14 +64,6 @@ impl Found {
             _ => None,
         }
     }
-}
-
-/// What became of a commit that was answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Committed {
-    Done,
-    /// A condition did not hold, or somebody else wrote at this moment: nothing was written.
-    Conflict,
 }
 
 /// A query over one collection, in the order of one field and then of the document's name.
@@ -406,33 +399,6 @@ fn unavailable(status: &Status) -> LedgerError {
 
 pub(super) fn unreadable(error: &FirestoreError) -> LedgerError {
     LedgerError::Unavailable(error.to_string())
-}
-
-/// Paces writers that want the same document.
-#[derive(Debug, Default)]
-pub(super) struct Tries(u32);
-
-impl Tries {
-    /// Well above what any number of our own instances cause; past it something else is wrong.
-    const MOST: u32 = 60;
-
-    /// Whether a try failed before.
-    pub(super) fn begun(&self) -> bool {
-        self.0 > 0
-    }
-
-    /// Waits a moment of chance before another try; fails once there were too many.
-    pub(super) async fn again(&mut self) -> Result<()> {
-        self.0 += 1;
-        if self.0 > Self::MOST {
-            return Err(LedgerError::Unavailable(
-                "too many others write to the same document".into(),
-            ));
-        }
-        let most = Duration::from_millis(10 << self.0.min(5));
-        tokio::time::sleep(jittered(most)).await;
-        Ok(())
-    }
 }
 
 /// From nothing up to `most`.

@@ -19,12 +19,6 @@ pub(super) fn load(db: &Connection, owner: &Owner) -> Result<Option<Account>> {
     Ok(found)
 }
 
-pub(super) fn knows(db: &Connection, owner: &Owner, entry: &str) -> Result<bool> {
-    Ok(db
-        .prepare_cached("SELECT 1 FROM credit_entries WHERE owner = ?1 AND id = ?2")?
-        .exists([owner.as_str(), entry])?)
-}
-
 /// All entries of a job's rounds on that account.
 pub(super) fn of_job(db: &Connection, owner: &Owner, job: &JobId) -> Result<Vec<CreditEntry>> {
     // Ids of jobs hold neither ':' nor ';'.
@@ -39,27 +33,13 @@ pub(super) fn of_job(db: &Connection, owner: &Owner, job: &JobId) -> Result<Vec<
     Ok(found)
 }
 
-/// The entry under a name that is free for a job made at `created_at`; `None` if it was written
-/// for this very job, and its credits have moved. One that is older than the job is of an
-/// earlier job under the same id.
-pub(super) fn fresh(
-    db: &Connection,
-    owner: &Owner,
-    entry: CreditEntry,
-    created_at: Timestamp,
-) -> Result<Option<CreditEntry>> {
-    let written: Option<i64> = db
+/// When the entry of that name was written.
+pub(super) fn written(db: &Connection, owner: &Owner, entry: &str) -> Result<Option<Timestamp>> {
+    let at: Option<i64> = db
         .prepare_cached("SELECT at FROM credit_entries WHERE owner = ?1 AND id = ?2")?
-        .query_row([owner.as_str(), &entry.id], |row| row.get(0))
+        .query_row([owner.as_str(), entry], |row| row.get(0))
         .optional()?;
-    match written.map(moment) {
-        None => Ok(Some(entry)),
-        Some(at) if at >= created_at => Ok(None),
-        Some(_) => {
-            let entry = entry.of_job_made_anew(created_at);
-            Ok((!knows(db, owner, &entry.id)?).then_some(entry))
-        }
-    }
+    Ok(at.map(moment))
 }
 
 /// Moves what the entry says, and writes it down. The account must exist.
@@ -85,16 +65,13 @@ pub(super) fn add(tx: &Transaction<'_>, owner: &Owner, entry: &CreditEntry) -> R
     Ok(())
 }
 
-pub(super) fn grant(tx: &Transaction<'_>, owner: &Owner, entry: &CreditEntry) -> Result<bool> {
-    if knows(tx, owner, &entry.id)? {
-        return Ok(false);
-    }
+/// Opens the account if it is missing.
+pub(super) fn open(tx: &Transaction<'_>, owner: &Owner) -> Result<()> {
     tx.prepare_cached(
         "INSERT OR IGNORE INTO accounts (owner, credits, credits_held) VALUES (?1, 0, 0)",
     )?
     .execute([owner.as_str()])?;
-    add(tx, owner, entry)?;
-    Ok(true)
+    Ok(())
 }
 
 pub(super) fn entries(db: &Connection, owner: &Owner, limit: u32) -> Result<Vec<CreditEntry>> {

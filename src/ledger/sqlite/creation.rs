@@ -1,114 +1,68 @@
-//! What others write: new jobs, cancellations, callbacks.
+//! Keys that stand for requests, and callbacks.
 
 use rusqlite::{Connection, OptionalExtension as _, Transaction};
 
-use super::super::{Callback, CancelRequest, Created, LedgerError, MOST_CALLBACKS, Result};
-use super::rows::{insert, load, micros, moment};
-use crate::clock::whole_micros;
-use crate::job::{Idempotency, Job, JobId, NewJob, Timestamp};
+use super::super::backend::KeyRecord;
+use super::super::{Callback, LedgerError, MOST_CALLBACKS, Result};
+use super::rows::{micros, moment};
+use crate::job::{Idempotency, Job, JobId, Owner};
 
-pub(super) fn create(
-    tx: &Transaction<'_>,
-    mut new: NewJob,
-    max_waiting: Option<u32>,
-) -> Result<Created> {
-    if let Some(asked) = &new.idempotency {
-        let known = tx
-            .prepare_cached(
-                "SELECT request_sha256, job FROM idempotency WHERE owner = ?1 AND key = ?2",
-            )?
-            .query_row([new.owner.as_str(), &asked.key], |row| {
-                Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
-            })
-            .optional()?;
-        if let Some((request_sha256, job)) = known {
-            if request_sha256 != asked.request_sha256 {
-                return Ok(Created::KeyReused);
-            }
-            let id = job.parse().map_err(|error| LedgerError::Malformed {
-                id: job,
-                reason: format!("{error}"),
-            })?;
-            // The reference keeps the job in place as long as its key.
-            if let Some(job) = load(tx, &id)? {
-                return Ok(Created::Existing(Box::new(job)));
-            }
-        }
-    }
-    if let Some(job) = load(tx, &new.id)? {
-        return Ok(if new.asks_for(&job) {
-            remember(tx, new.idempotency.as_ref(), &job)?;
-            Created::Existing(Box::new(job))
-        } else {
-            Created::IdTaken
-        });
-    }
-    admit(tx, max_waiting)?;
-    new.created_at = whole_micros(new.created_at);
-    new.deadline_at = whole_micros(new.deadline_at);
-    let idempotency = new.idempotency.take();
-    let job = new.into_job();
-    insert(tx, &job)?;
-    remember(tx, idempotency.as_ref(), &job)?;
-    Ok(Created::New(Box::new(job)))
-}
-
-fn remember(tx: &Transaction<'_>, key: Option<&Idempotency>, job: &Job) -> Result<()> {
-    if let Some(Idempotency {
-        key,
-        request_sha256,
-    }) = key
-    {
-        tx.prepare_cached(
-            "INSERT INTO idempotency (owner, key, request_sha256, job) VALUES (?1, ?2, ?3, ?4)",
+pub(super) fn key(db: &Connection, owner: &Owner, key: &str) -> Result<Option<KeyRecord>> {
+    let known = db
+        .prepare_cached(
+            "SELECT request_sha256, job FROM idempotency WHERE owner = ?1 AND key = ?2",
         )?
-        .execute([job.owner.as_str(), key, request_sha256, job.id.as_str()])?;
-    }
-    Ok(())
+        .query_row([owner.as_str(), key], |row| {
+            Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
+        })
+        .optional()?;
+    let Some((request_sha256, job)) = known else {
+        return Ok(None);
+    };
+    let job = job.parse().map_err(|error| LedgerError::Malformed {
+        id: job,
+        reason: format!("{error}"),
+    })?;
+    Ok(Some(KeyRecord {
+        request_sha256,
+        job: Some(job),
+    }))
 }
 
-/// Refuses one more job that has not ended where there are as many as may be.
+/// Whether the key was free. A key goes with its job: there is none of a job that is gone.
+pub(super) fn remember(tx: &Transaction<'_>, asked: &Idempotency, job: &Job) -> Result<bool> {
+    let written = tx
+        .prepare_cached(
+            "INSERT OR IGNORE INTO idempotency (owner, key, request_sha256, job)
+             VALUES (?1, ?2, ?3, ?4)",
+        )?
+        .execute([
+            job.owner.as_str(),
+            &asked.key,
+            &asked.request_sha256,
+            job.id.as_str(),
+        ])?;
+    Ok(written == 1)
+}
+
+/// Fails where more jobs have not ended than may wait.
 pub(super) fn admit(tx: &Transaction<'_>, max_waiting: Option<u32>) -> Result<()> {
-    if let Some(max) = max_waiting {
-        let waiting = waiting(tx, max)?;
-        if waiting >= max {
-            return Err(LedgerError::Full { waiting });
-        }
-    }
-    Ok(())
-}
-
-/// How many jobs have not ended, counted up to `max`.
-fn waiting(tx: &Transaction<'_>, max: u32) -> Result<u32> {
-    let counted = tx
+    let Some(max) = max_waiting else {
+        return Ok(());
+    };
+    let waiting: u32 = tx
         .prepare_cached(
             "SELECT count(*) FROM
                  (SELECT 1 FROM jobs WHERE next_visit_at IS NOT NULL LIMIT ?1)",
         )?
-        .query_row([max], |row| row.get(0))?;
-    Ok(counted)
+        .query_row([max.saturating_add(1)], |row| row.get(0))?;
+    if waiting > max {
+        return Err(LedgerError::Full { waiting: max });
+    }
+    Ok(())
 }
 
-pub(super) fn request_cancel(
-    tx: &Transaction<'_>,
-    id: &JobId,
-    now: Timestamp,
-) -> Result<CancelRequest> {
-    let Some(mut job) = load(tx, id)? else {
-        return Ok(CancelRequest::NotFound);
-    };
-    if job.status.is_ended() {
-        return Ok(CancelRequest::Ended(Box::new(job)));
-    }
-    if !job.cancel_requested {
-        tx.prepare_cached("UPDATE jobs SET cancel_requested_at = ?2 WHERE id = ?1")?
-            .execute((id.as_str(), micros(now)))?;
-        job.cancel_requested = true;
-    }
-    Ok(CancelRequest::Noted(Box::new(job)))
-}
-
-pub(super) fn record_callback(
+pub(super) fn insert_callback(
     tx: &Transaction<'_>,
     id: &JobId,
     callback: &Callback,
@@ -125,6 +79,12 @@ pub(super) fn record_callback(
             micros(callback.received_at),
         ))?;
     Ok(written == 1)
+}
+
+pub(super) fn has_callback(db: &Connection, id: &JobId, intent: &str) -> Result<bool> {
+    Ok(db
+        .prepare_cached("SELECT 1 FROM callbacks WHERE job = ?1 AND intent = ?2")?
+        .exists([id.as_str(), intent])?)
 }
 
 pub(super) fn callbacks(db: &Connection, id: &JobId) -> Result<Vec<Callback>> {

@@ -2,17 +2,19 @@
 
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
+use super::super::rules::outbox::keep_newest;
 use super::super::{DueNotice, DuePlace, LedgerError, MOST_NOTICES, Result, reading};
 use super::rows::{bounds, micros, moment, parsed};
-use crate::clock::whole_micros;
-use crate::job::{JobId, Notification, Timestamp, notification::DeliveryState};
+use crate::job::{JobId, Notification, Timestamp};
 
-pub(super) fn load(db: &Connection, id: &str) -> Result<Option<Notification>> {
+/// The notice, and its document.
+pub(super) fn load(db: &Connection, id: &str) -> Result<Option<(Notification, String)>> {
     let doc = db
         .prepare_cached("SELECT doc FROM outbox WHERE id = ?1")?
         .query_row([id], |row| row.get::<_, String>(0))
         .optional()?;
-    doc.map(|doc| notice(id, &doc)).transpose()
+    let Some(doc) = doc else { return Ok(None) };
+    Ok(Some((notice(id, &doc)?, doc)))
 }
 
 fn notice(id: &str, doc: &str) -> Result<Notification> {
@@ -21,21 +23,6 @@ fn notice(id: &str, doc: &str) -> Result<Notification> {
         Some(newer) => Err(newer),
         None => Ok(notice),
     }
-}
-
-/// Writes the notice, once: one that is there already stays, and is given back.
-pub(super) fn create(tx: &Transaction<'_>, notice: Notification) -> Result<Notification> {
-    if let Some(there) = load(tx, &notice.id)? {
-        return Ok(there);
-    }
-    tx.prepare_cached("INSERT INTO outbox (id, state, next_at, doc) VALUES (?1, ?2, ?3, ?4)")?
-        .execute(params![
-            notice.id,
-            <&'static str>::from(notice.state),
-            notice.next_at.map(micros),
-            document(&notice)?,
-        ])?;
-    Ok(notice)
 }
 
 pub(super) fn due(
@@ -62,46 +49,15 @@ pub(super) fn due(
     Ok(found)
 }
 
-pub(super) fn replan(
-    tx: &Transaction<'_>,
-    id: &str,
-    seen: u32,
-    at: Option<Timestamp>,
-) -> Result<Option<Notification>> {
-    let Some(mut notice) = load(tx, id)? else {
-        return Ok(None);
-    };
-    if !notice.replan(seen, at.map(whole_micros)) {
-        return Ok(None);
-    }
-    store(tx, &notice)?;
-    Ok(Some(notice))
+/// Whether there is a notice of that id, readable or not.
+pub(super) fn has(db: &Connection, id: &str) -> Result<bool> {
+    Ok(db
+        .prepare_cached("SELECT 1 FROM outbox WHERE id = ?1")?
+        .exists([id])?)
 }
 
-pub(super) fn record_delivery(
-    tx: &Transaction<'_>,
-    id: &str,
-    state: DeliveryState,
-    next_at: Option<Timestamp>,
-    error: Option<String>,
-) -> Result<()> {
-    let Some(mut notice) = load(tx, id)? else {
-        return Ok(());
-    };
-    if notice.state == DeliveryState::Delivered {
-        return Ok(());
-    }
-    notice.state = state;
-    notice.deliveries = notice.deliveries.saturating_add(1);
-    notice.next_at = next_at
-        .filter(|_| state == DeliveryState::Pending)
-        .map(whole_micros);
-    notice.last_error = error;
-    store(tx, &notice)
-}
-
-fn store(tx: &Transaction<'_>, notice: &Notification) -> Result<()> {
-    tx.prepare_cached("UPDATE outbox SET state = ?2, next_at = ?3, doc = ?4 WHERE id = ?1")?
+pub(super) fn insert(tx: &Transaction<'_>, notice: &Notification) -> Result<()> {
+    tx.prepare_cached("INSERT INTO outbox (id, state, next_at, doc) VALUES (?1, ?2, ?3, ?4)")?
         .execute(params![
             notice.id,
             <&'static str>::from(notice.state),
@@ -111,17 +67,20 @@ fn store(tx: &Transaction<'_>, notice: &Notification) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn replay(
-    tx: &Transaction<'_>,
-    id: &str,
-    now: Timestamp,
-) -> Result<Option<Notification>> {
-    let Some(mut notice) = load(tx, id)? else {
-        return Ok(None);
-    };
-    notice.replay(whole_micros(now));
-    store(tx, &notice)?;
-    Ok(Some(notice))
+/// Writes the notice over the one whose document is `seen`; whether that is still there.
+pub(super) fn store(tx: &Transaction<'_>, notice: &Notification, seen: &str) -> Result<bool> {
+    let written = tx
+        .prepare_cached(
+            "UPDATE outbox SET state = ?2, next_at = ?3, doc = ?4 WHERE id = ?1 AND doc = ?5",
+        )?
+        .execute(params![
+            notice.id,
+            <&'static str>::from(notice.state),
+            notice.next_at.map(micros),
+            document(notice)?,
+            seen,
+        ])?;
+    Ok(written == 1)
 }
 
 /// Every id of a job's notices lies between these two: ids of jobs hold neither ':' nor ';'.
@@ -146,15 +105,7 @@ pub(super) fn of_job(db: &Connection, job: &JobId) -> Result<Vec<Notification>> 
             keep_newest(&mut found);
         }
     }
-    keep_newest(&mut found);
     Ok(found)
-}
-
-/// Sorts by round, and leaves out the oldest ones of too many.
-fn keep_newest(notices: &mut Vec<Notification>) {
-    notices.sort_by_key(Notification::round);
-    let old = notices.len().saturating_sub(MOST_NOTICES);
-    notices.drain(..old);
 }
 
 pub(super) fn delete_of_job(tx: &Transaction<'_>, job: &JobId) -> Result<()> {

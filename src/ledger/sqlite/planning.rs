@@ -1,21 +1,17 @@
 //! Who has to be looked at, and what there is.
 
-use rusqlite::{Connection, ToSql, Transaction, params};
+use rusqlite::{Connection, ToSql, params};
 use serde_json::Value;
 
-use super::super::{Due, DuePlace, JobQuery, LedgerError, Result, Tally};
-use super::rows::{COLUMNS, bounds, job_in, load, micros, moment, store};
-use super::unreadable;
-use crate::clock::whole_micros;
-use crate::job::{Job, JobId, Kind, Owner, Status, Timestamp};
+use super::super::{Due, DuePlace, JobQuery, KeptSince, LedgerError, Result, Tally};
+use super::rows::{COLUMNS, bounds, job_in, micros, moment};
+use crate::job::{Job, Keeping, Kind, Owner, Status, Timestamp};
 
 /// Jobs made before this are not looked at for what a process died of, once they have ended.
 const REMEMBERED_US: i64 = 24 * 3600 * 1_000_000;
 
-/// Whether some job's native work was, or is, in this process: what else it held when it ended
-/// did not end it. Asked after a death only, and without reading documents as such: some may be
-/// none.
-pub(super) fn died_in_native_work(db: &Connection, process: &str, now: Timestamp) -> Result<bool> {
+/// Without reading documents as such: some may be none.
+pub(super) fn did_native_work(db: &Connection, process: &str, now: Timestamp) -> Result<bool> {
     let since = micros(now).saturating_sub(REMEMBERED_US);
     // Quotes inside of a JSON text are escaped: nobody's words look like this.
     let says = format!("\"process\":{}", Value::from(process));
@@ -130,6 +126,47 @@ pub(super) fn due(
     Ok(found)
 }
 
+pub(super) fn kept(
+    db: &Connection,
+    what: Keeping,
+    before: Timestamp,
+    after: Option<&KeptSince>,
+    limit: u32,
+) -> Result<Vec<KeptSince>> {
+    let query = match what {
+        Keeping::Results => {
+            "SELECT kept_results, id FROM jobs
+             WHERE kept_results <= ?1 AND (kept_results, id) > (?2, ?3)
+             ORDER BY kept_results, id"
+        }
+        Keeping::Generated => {
+            "SELECT kept_generated, id FROM jobs
+             WHERE kept_generated <= ?1 AND (kept_generated, id) > (?2, ?3)
+             ORDER BY kept_generated, id"
+        }
+    };
+    let mut query = db.prepare_cached(query)?;
+    let (since, id) = after.map_or((i64::MIN, ""), |after| {
+        (micros(after.since), after.id.as_str())
+    });
+    let mut rows = query.query(params![micros(before), since, id])?;
+    let mut found = Vec::new();
+    // Unusable ids do not count: a list that is shorter than asked for has ended.
+    while found.len() < limit as usize
+        && let Some(row) = rows.next()?
+    {
+        let id: String = row.get(1)?;
+        match id.parse() {
+            Ok(id) => found.push(KeptSince {
+                since: moment(row.get(0)?),
+                id,
+            }),
+            Err(error) => tracing::error!(job = id, %error, "files are kept for an unusable id"),
+        }
+    }
+    Ok(found)
+}
+
 pub(super) fn last_written(db: &Connection) -> Result<Option<Timestamp>> {
     // As texts they are in order to the second.
     let latest: Option<String> = db
@@ -139,39 +176,4 @@ pub(super) fn last_written(db: &Connection) -> Result<Option<Timestamp>> {
         )?
         .query_row([], |row| row.get(0))?;
     Ok(latest.and_then(|text| text.parse().ok()))
-}
-
-pub(super) fn rewake(
-    tx: &Transaction<'_>,
-    id: &JobId,
-    seen: u64,
-    now: Timestamp,
-) -> Result<Option<u64>> {
-    let now = whole_micros(now);
-    let Some(mut job) = load(tx, id)? else {
-        return Ok(None);
-    };
-    if job.wake.seq != seen || job.next_visit_at.is_none_or(|at| at > now) {
-        return Ok(None);
-    }
-    // Not an owner's write: the revision stays, and so does the lease of somebody who died.
-    job.wake.seq = seen.saturating_add(1);
-    job.wake.at = Some(now);
-    job.next_visit_at = Some(now);
-    store(tx, &job)?;
-    unreadable::forget(tx, &unreadable::job(id))?;
-    Ok(Some(job.wake.seq))
-}
-
-pub(super) fn replan(tx: &Transaction<'_>, id: &JobId, seen: u64) -> Result<Option<u64>> {
-    let Some(mut job) = load(tx, id)? else {
-        return Ok(None);
-    };
-    if job.wake.seq != seen || job.next_visit_at.is_none() {
-        return Ok(None);
-    }
-    // Not an owner's write either.
-    job.wake.seq = seen.saturating_add(1);
-    store(tx, &job)?;
-    Ok(Some(job.wake.seq))
 }

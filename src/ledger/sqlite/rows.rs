@@ -5,7 +5,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::super::{DuePlace, LedgerError, Result, reading};
-use crate::job::{Claim, Job, JobId, Timestamp};
+use super::seen::JobSeen;
+use crate::job::{Job, JobId, Timestamp};
 
 /// The columns that [`job_in`] reads, in its order.
 pub(super) const COLUMNS: &str = "id, doc, cancel_requested_at IS NOT NULL";
@@ -25,19 +26,19 @@ pub(super) fn bounds(before: Timestamp, after: Option<&DuePlace>) -> (i64, i64, 
     (micros(before), at, id)
 }
 
-pub(super) fn load(db: &Connection, id: &JobId) -> Result<Option<Job>> {
+pub(super) fn load(db: &Connection, id: &JobId) -> Result<Option<(Job, JobSeen)>> {
     db.prepare_cached(&format!("SELECT {COLUMNS} FROM jobs WHERE id = ?1"))?
-        .query_row([id.as_str()], |row| Ok(job_in(row)))
+        .query_row([id.as_str()], |row| {
+            Ok(job_in(row).and_then(|job| {
+                let seen = JobSeen {
+                    doc: row.get(1)?,
+                    cancel_requested: job.cancel_requested,
+                };
+                Ok((job, seen))
+            }))
+        })
         .optional()?
         .transpose()
-}
-
-/// The job, if it is still this claim's. Only another claim makes it one of a newer revision.
-pub(super) fn load_held(db: &Connection, id: &JobId, claim: &Claim) -> Result<Option<Job>> {
-    match load(db, id) {
-        Err(LedgerError::Newer { .. }) => Ok(None),
-        found => Ok(found?.filter(|job| claim.holds(job))),
-    }
 }
 
 pub(super) fn job_in(row: &Row<'_>) -> Result<Job> {
@@ -86,24 +87,58 @@ pub(super) fn insert(tx: &Transaction<'_>, job: &Job) -> Result<()> {
     Ok(())
 }
 
-/// Writes the owner's part, and leaves alone what others write.
-pub(super) fn store(tx: &Transaction<'_>, job: &Job) -> Result<()> {
-    tx.prepare_cached(
-        "UPDATE jobs
-         SET status = :status, next_visit_at = :next_visit_at, wake_seq = :wake_seq,
-             kept_results = :kept_results, kept_generated = :kept_generated, doc = :doc
-         WHERE id = :id",
-    )?
-    .execute(named_params! {
-        ":id": job.id.as_str(),
-        ":status": job.status.as_str(),
-        ":next_visit_at": job.next_visit_at.map(micros),
-        ":wake_seq": seq_column(job.wake.seq),
-        ":kept_results": job.kept.results.map(micros),
-        ":kept_generated": job.kept.generated.map(micros),
-        ":doc": document(job)?,
-    })?;
+/// Writes the owner's part, and leaves alone what others write; whether the row was still as it
+/// was seen.
+pub(super) fn store(tx: &Transaction<'_>, job: &Job, seen: &JobSeen) -> Result<bool> {
+    let written = tx
+        .prepare_cached(
+            "UPDATE jobs
+             SET status = :status, next_visit_at = :next_visit_at, wake_seq = :wake_seq,
+                 kept_results = :kept_results, kept_generated = :kept_generated, doc = :doc
+             WHERE id = :id AND doc = :seen AND (cancel_requested_at IS NOT NULL) = :cancel",
+        )?
+        .execute(named_params! {
+            ":id": job.id.as_str(),
+            ":status": job.status.as_str(),
+            ":next_visit_at": job.next_visit_at.map(micros),
+            ":wake_seq": seq_column(job.wake.seq),
+            ":kept_results": job.kept.results.map(micros),
+            ":kept_generated": job.kept.generated.map(micros),
+            ":doc": document(job)?,
+            ":seen": seen.doc,
+            ":cancel": seen.cancel_requested,
+        })?;
+    Ok(written == 1)
+}
+
+/// Notes that somebody wants the job to end; whether the row was still as it was seen.
+pub(super) fn ask_to_cancel(
+    tx: &Transaction<'_>,
+    id: &JobId,
+    seen: &JobSeen,
+    now: Timestamp,
+) -> Result<bool> {
+    let written = tx
+        .prepare_cached(
+            "UPDATE jobs SET cancel_requested_at = ?2
+             WHERE id = ?1 AND doc = ?3 AND cancel_requested_at IS NULL",
+        )?
+        .execute((id.as_str(), micros(now), &seen.doc))?;
+    Ok(written == 1)
+}
+
+/// Forgets the request: it was for a round that is over.
+pub(super) fn forget_cancel(tx: &Transaction<'_>, id: &JobId) -> Result<()> {
+    tx.prepare_cached("UPDATE jobs SET cancel_requested_at = NULL WHERE id = ?1")?
+        .execute([id.as_str()])?;
     Ok(())
+}
+
+/// Whether there is a job of that id, readable or not.
+pub(super) fn has(db: &Connection, id: &JobId) -> Result<bool> {
+    Ok(db
+        .prepare_cached("SELECT 1 FROM jobs WHERE id = ?1")?
+        .exists([id.as_str()])?)
 }
 
 fn document(job: &Job) -> Result<String> {

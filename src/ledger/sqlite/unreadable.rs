@@ -1,19 +1,16 @@
-//! Records that cannot be read: watched for a while, then ended, with what stood there kept.
+//! Records that cannot be read, and what is kept of them.
 
-use std::time::Duration;
-
-use rusqlite::{OptionalExtension as _, Row, Transaction, params};
+use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 use serde_json::{Map, Value, json};
 use strum::IntoEnumIterator as _;
 
-use super::super::{Burial, LedgerError, Result, reading};
+use super::super::backend::{Damaged, Record};
+use super::super::{LedgerError, Result, reading};
+use super::outbox;
 use super::rows::{load, micros, moment};
-use super::{accounts, outbox};
-use crate::clock::{elapsed, whole_micros};
+use super::seen::Seen;
 use crate::job::notification::DeliveryState;
-use crate::job::{
-    Code, CreditEntry, CreditState, Credits, JobError, JobId, Owner, Status, Timestamp,
-};
+use crate::job::{CreditState, JobError, JobId, Status, Timestamp};
 
 /// The name of a job's record in the table.
 pub(super) fn job(id: &JobId) -> String {
@@ -43,19 +40,14 @@ pub(super) fn delete_of_job(tx: &Transaction<'_>, id: &JobId) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn bury(
-    tx: &Transaction<'_>,
-    id: &JobId,
-    now: Timestamp,
-    patience: Duration,
-) -> Result<Burial> {
-    let now = whole_micros(now);
-    match load(tx, id) {
-        Ok(_) => return Ok(Burial::NothingToDo),
+/// A damaged job: its document as it stands.
+pub(super) fn damaged_job(db: &Connection, id: &JobId) -> Result<Option<Damaged<Seen>>> {
+    match load(db, id) {
+        Ok(_) => return Ok(None),
         Err(LedgerError::Malformed { .. }) => {}
         Err(error) => return Err(error),
     }
-    let found = tx
+    let found = db
         .prepare_cached("SELECT CAST(doc AS BLOB), status, owner FROM jobs WHERE id = ?1")?
         .query_row([id.as_str()], |row| {
             Ok((
@@ -66,133 +58,139 @@ pub(super) fn bury(
         })
         .optional()?;
     let Some((doc, status, owner)) = found else {
-        return Ok(Burial::NothingToDo);
+        return Ok(None);
     };
-    if Status::iter().any(|known| known.is_ended() && known.as_str() == status) {
-        return Ok(Burial::NothingToDo);
-    }
-    let record = job(id);
-    if let Watched::Since(since) = watch(tx, &record, &doc, now, patience)? {
-        return Ok(Burial::Noted { since });
-    }
-    // The column was written with the job, whatever became of the document.
-    let released = match owner.parse() {
-        Ok(owner) => release(tx, id, &owner, now)?,
-        Err(_) => None,
-    };
-    let buried = Value::Object(buried(&doc, released, now));
-    tx.prepare_cached("UPDATE jobs SET status = ?2, next_visit_at = NULL, doc = ?3 WHERE id = ?1")?
-        .execute(params![
-            id.as_str(),
-            Status::Failed.as_str(),
-            buried.to_string()
-        ])?;
-    Ok(Burial::Done { released })
+    Ok(Some(Damaged {
+        record: Record::Job(id.clone()),
+        // The column was written with the job, whatever became of the document.
+        owner: owner.parse().ok(),
+        is_over: Status::iter().any(|known| known.is_ended() && known.as_str() == status),
+        since: since(db, &job(id), &doc)?,
+        seen: Seen::Damaged(doc),
+    }))
 }
 
-pub(super) fn bury_notice(
-    tx: &Transaction<'_>,
-    id: &str,
-    now: Timestamp,
-    patience: Duration,
-) -> Result<Burial> {
-    let now = whole_micros(now);
-    match outbox::load(tx, id) {
-        Ok(_) => return Ok(Burial::NothingToDo),
+pub(super) fn damaged_notice(db: &Connection, id: &str) -> Result<Option<Damaged<Seen>>> {
+    match outbox::load(db, id) {
+        Ok(_) => return Ok(None),
         Err(LedgerError::Malformed { .. }) => {}
         Err(error) => return Err(error),
     }
-    let found = tx
+    let found = db
         .prepare_cached("SELECT CAST(doc AS BLOB), state FROM outbox WHERE id = ?1")?
         .query_row([id], |row| {
             Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, String>(1)?))
         })
         .optional()?;
     let Some((doc, state)) = found else {
-        return Ok(Burial::NothingToDo);
+        return Ok(None);
     };
-    if reading::is_final(&state) {
-        return Ok(Burial::NothingToDo);
-    }
-    if let Watched::Since(since) = watch(tx, &notice(id), &doc, now, patience)? {
-        return Ok(Burial::Noted { since });
-    }
-    tx.prepare_cached("UPDATE outbox SET state = ?2, next_at = NULL WHERE id = ?1")?
-        .execute([id, DeliveryState::Undeliverable.into()])?;
-    Ok(Burial::Done { released: None })
+    Ok(Some(Damaged {
+        record: Record::Notice(id.to_owned()),
+        owner: None,
+        is_over: reading::is_final(&state),
+        since: since(db, &notice(id), &doc)?,
+        seen: Seen::Damaged(doc),
+    }))
 }
 
-enum Watched {
-    /// Not for long enough.
-    Since(Timestamp),
-    /// For long enough: it is to be buried, and its document is kept.
-    Enough,
-}
-
-/// Notes the document as it stands, or finds it noted. One that has changed begins anew.
-fn watch(
-    tx: &Transaction<'_>,
-    record: &str,
-    doc: &[u8],
-    now: Timestamp,
-    patience: Duration,
-) -> Result<Watched> {
-    let noted = tx
+/// Since when the document has been noted as it stands.
+fn since(db: &Connection, record: &str, doc: &[u8]) -> Result<Option<Timestamp>> {
+    let noted: Option<i64> = db
         .prepare_cached(
             "SELECT since FROM unreadable WHERE record = ?1 AND doc = ?2 AND buried_at IS NULL",
         )?
-        .query_row(params![record, doc], |row: &Row<'_>| row.get(0))
-        .optional()?
-        .map(moment);
-    let Some(since) = noted else {
-        forget(tx, record)?;
-        tx.prepare_cached(
-            "INSERT OR REPLACE INTO unreadable (record, since, doc) VALUES (?1, ?2, ?3)",
-        )?
-        .execute(params![record, micros(now), doc])?;
-        return Ok(Watched::Since(now));
+        .query_row(params![record, doc], |row| row.get(0))
+        .optional()?;
+    Ok(noted.map(moment))
+}
+
+fn name(record: &Record) -> String {
+    match record {
+        Record::Job(id) => job(id),
+        Record::Notice(id) => notice(id),
+    }
+}
+
+/// Whether the document still stands as it was seen.
+fn stands(tx: &Transaction<'_>, record: &Record, doc: &[u8]) -> Result<bool> {
+    let (query, id) = match record {
+        Record::Job(id) => (
+            "SELECT 1 FROM jobs WHERE id = ?1 AND CAST(doc AS BLOB) = ?2",
+            id.as_str(),
+        ),
+        Record::Notice(id) => (
+            "SELECT 1 FROM outbox WHERE id = ?1 AND CAST(doc AS BLOB) = ?2",
+            id.as_str(),
+        ),
     };
-    if elapsed(since, now) < patience {
-        return Ok(Watched::Since(since));
+    Ok(tx.prepare_cached(query)?.exists(params![id, doc])?)
+}
+
+/// Notes the document as it stands; whether it still does. One that has changed begins anew.
+pub(super) fn watch(
+    tx: &Transaction<'_>,
+    record: &Record,
+    doc: &[u8],
+    now: Timestamp,
+) -> Result<bool> {
+    if !stands(tx, record, doc)? {
+        return Ok(false);
+    }
+    let name = name(record);
+    forget(tx, &name)?;
+    tx.prepare_cached(
+        "INSERT OR REPLACE INTO unreadable (record, since, doc) VALUES (?1, ?2, ?3)",
+    )?
+    .execute(params![name, micros(now), doc])?;
+    Ok(true)
+}
+
+/// Ends the record and keeps its document; whether it still stood as it was seen.
+pub(super) fn bury(
+    tx: &Transaction<'_>,
+    record: &Record,
+    doc: &[u8],
+    now: Timestamp,
+    error: &JobError,
+    released: bool,
+) -> Result<bool> {
+    if !stands(tx, record, doc)? {
+        return Ok(false);
     }
     tx.prepare_cached(
         "UPDATE unreadable SET buried_at = ?2 WHERE record = ?1 AND buried_at IS NULL",
     )?
-    .execute(params![record, micros(now)])?;
-    Ok(Watched::Enough)
-}
-
-/// Gives back what the job's entries still hold.
-fn release(
-    tx: &Transaction<'_>,
-    id: &JobId,
-    owner: &Owner,
-    now: Timestamp,
-) -> Result<Option<Credits>> {
-    let Some(entry) = CreditEntry::release_of(&accounts::of_job(tx, owner, id)?, now) else {
-        return Ok(None);
-    };
-    accounts::add(tx, owner, &entry)?;
-    Ok(Some(entry.amount))
+    .execute(params![name(record), micros(now)])?;
+    match record {
+        Record::Job(id) => {
+            let buried = Value::Object(buried(doc, error, released, now));
+            tx.prepare_cached(
+                "UPDATE jobs SET status = ?2, next_visit_at = NULL, doc = ?3 WHERE id = ?1",
+            )?
+            .execute(params![
+                id.as_str(),
+                Status::Failed.as_str(),
+                buried.to_string()
+            ])?;
+        }
+        Record::Notice(id) => {
+            tx.prepare_cached("UPDATE outbox SET state = ?2, next_at = NULL WHERE id = ?1")?
+                .execute([id.as_str(), DeliveryState::Undeliverable.into()])?;
+        }
+    }
+    Ok(true)
 }
 
 /// The document with the end of a failed job written into it. What is not a JSON object at all
 /// is kept as the text `unreadable`.
-fn buried(doc: &[u8], released: Option<Credits>, now: Timestamp) -> Map<String, Value> {
+fn buried(doc: &[u8], error: &JobError, released: bool, now: Timestamp) -> Map<String, Value> {
     let mut fields = match serde_json::from_slice(doc) {
         Ok(Value::Object(fields)) => fields,
         _ => Map::from_iter([(
             "unreadable".to_owned(),
             Value::String(String::from_utf8_lossy(doc).into_owned()),
         )]),
-    };
-    let error = JobError {
-        code: Code::InvalidJob,
-        message: Code::InvalidJob.about().to_owned(),
-        party: Code::InvalidJob.party(),
-        stage: None,
-        attempt: 1,
-        at: now,
     };
     fields.insert("status".into(), json!(Status::Failed));
     fields.insert("error".into(), json!(error));
@@ -204,9 +202,7 @@ fn buried(doc: &[u8], released: Option<Credits>, now: Timestamp) -> Map<String, 
         lease.remove("expires_at");
     }
     // Mended by hand, the job must not move them a second time.
-    if released.is_some()
-        && let Some(Value::Object(credits)) = fields.get_mut("credits")
-    {
+    if released && let Some(Value::Object(credits)) = fields.get_mut("credits") {
         credits.insert("state".into(), json!(CreditState::Released));
     }
     fields

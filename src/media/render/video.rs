@@ -298,12 +298,14 @@ impl VideoLane {
     }
 
     /// Ends holding frames back; gives the last one, which is not written.
+    #[cfg(feature = "sandbox")]
     pub(crate) fn release(&mut self) -> Option<Frame> {
         self.hold = false;
         self.pending.take()
     }
 
     /// The last frame that left the graph and its time, for continuing after it.
+    #[cfg(feature = "sandbox")]
     pub(crate) fn last_frame(&self) -> Option<&Frame> {
         self.pending.as_ref()
     }

@@ -295,7 +295,7 @@ mod tests {
             ("src/ledger.rs", "pub mod sqlite; use crate::job::Job;"),
             (
                 "src/ledger/sqlite.rs",
-                "use super::Ledger; use crate::{job::Job, clock::Clock};",
+                "use super::Ledger; use crate::{job::Job, sqlite::Database};",
             ),
             (
                 "src/worker/stages/submit.rs",

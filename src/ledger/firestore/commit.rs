@@ -1,0 +1,168 @@
+//! Writes, as one commit.
+
+use gcloud_sdk::google::firestore::v1::Write as Sent;
+
+use super::super::backend::{Balance, Committed, Loaded, Write};
+use super::super::{LedgerError, Result};
+use super::documents::{self, CANCEL, Difference};
+use super::paths::{CALLBACKS, DocumentPath, JOBS, OUTBOX};
+use super::seen::Seen;
+use super::store::{Found, NAME, Scan, Store};
+use super::values::{self, Fields};
+use super::writes::{Only, create, delete, delete_named, update};
+use super::{accounts, callbacks, outbox, unreadable};
+use crate::job::{Idempotency, Job};
+
+pub(super) async fn all(store: &Store, writes: Vec<Write<Seen>>) -> Result<Committed> {
+    let mut sent = Vec::new();
+    for write in writes {
+        one(store, &write, &mut sent)?;
+    }
+    store.commit(sent).await
+}
+
+fn one(store: &Store, write: &Write<Seen>, sent: &mut Vec<Sent>) -> Result<()> {
+    let root = store.root();
+    match write {
+        Write::CreateJob(job) => {
+            let place = DocumentPath::job(root, &job.id);
+            sent.push(create(&place, documents::of_job(job)?));
+        }
+        Write::ChangeJob { before, after } => {
+            let place = DocumentPath::job(root, &after.id);
+            let found = document(&before.seen)?;
+            sent.push(documents::change(&place, found, &before.record, after)?);
+        }
+        Write::NewRound { before, after } => {
+            let place = DocumentPath::job(root, &after.id);
+            let found = document(&before.seen)?;
+            sent.push(documents::new_round(&place, found, &before.record, after)?);
+        }
+        Write::AskToCancel { job, seen, .. } => {
+            let mut change = Difference::default();
+            change.set(&[CANCEL], values::truth(true));
+            let only = Only::If(document(seen)?.version);
+            sent.push(change.into_write(&DocumentPath::job(root, job), only));
+        }
+        Write::Remember {
+            key,
+            job,
+            instead_of,
+        } => {
+            let only = match instead_of {
+                Some(seen) => Only::If(document(seen)?.version),
+                None => Only::IfAbsent,
+            };
+            sent.push(remember(store, key, job, only));
+        }
+        Write::CreateCallback { job, callback } => {
+            let place = DocumentPath::callback(root, job, &callback.intent);
+            sent.push(create(&place, callbacks::fields(callback)));
+        }
+        Write::CreateNotice(notice) => {
+            let place = DocumentPath::notice(root, &notice.id);
+            sent.push(create(&place, documents::of_notice(notice)?));
+        }
+        Write::ChangeNotice { before, after } => {
+            let place = DocumentPath::notice(root, &after.id);
+            let found = document(&before.seen)?;
+            let change = documents::change_notice(&place, found, &before.record, after);
+            sent.push(change?);
+        }
+        Write::Move { owner, entry, on } => {
+            let only = match on {
+                Balance::Any => Only::Always,
+                Balance::There => Only::IfPresent,
+                Balance::As(seen) => Only::If(document(seen)?.version),
+            };
+            sent.extend(accounts::moves(store, owner, entry, only)?);
+        }
+        Write::Watch { damaged, now } => {
+            let Seen::Damaged(found, note) = &damaged.seen else {
+                return Err(strange());
+            };
+            sent.push(note.watch(found, *now));
+        }
+        Write::Bury {
+            damaged,
+            since,
+            now,
+            error,
+            released,
+        } => {
+            let Seen::Damaged(found, note) = &damaged.seen else {
+                return Err(strange());
+            };
+            let of = (found, note);
+            let burial =
+                unreadable::burial(store, &damaged.record, of, (*since, *now), error, *released);
+            sent.extend(burial?);
+        }
+    }
+    Ok(())
+}
+
+fn document(seen: &Seen) -> Result<&Found> {
+    match seen {
+        Seen::Document(found) => Ok(found),
+        Seen::Damaged(..) => Err(strange()),
+    }
+}
+
+/// A defect of ours: rules pass on what was read, as it was read.
+fn strange() -> LedgerError {
+    LedgerError::Unavailable("a write was given the state of another record".into())
+}
+
+/// The record that makes the key stand for this request.
+fn remember(store: &Store, asked: &Idempotency, job: &Job, only: Only) -> Sent {
+    let place = DocumentPath::idempotency(store.root(), &job.owner, &asked.key);
+    let fields = Fields::from([
+        ("owner".into(), values::text(job.owner.as_str())),
+        ("key".into(), values::text(&asked.key)),
+        ("request_sha256".into(), values::text(&asked.request_sha256)),
+        ("job".into(), values::text(job.id.as_str())),
+        ("created_at".into(), values::moment(job.created_at)),
+    ]);
+    let mask = fields.keys().cloned().collect();
+    update(&place, fields, mask, only)
+}
+
+/// Writes beside the job's own in one commit.
+const WITH_THE_JOB: usize = 400;
+
+/// The job, its callbacks and its notices go in one commit, which takes 500 writes. Where there
+/// are more, the first ones go before: the job is still there, and a deletion that breaks off is
+/// repeated.
+pub(super) async fn remove(store: &Store, job: &Loaded<Box<Job>, Seen>) -> Result<Committed> {
+    let id = &job.record.id;
+    let place = DocumentPath::job(store.root(), id);
+    let callbacks = Scan {
+        under: Some(&place),
+        fields: Some(&["intent"]),
+        ..Scan::over(CALLBACKS, NAME)
+    };
+    let callbacks = store.scan(callbacks, usize::MAX, |found| Some(found.name));
+    let notices = outbox::documents_of(store, id, |found| Some((found.id, found.name)));
+    let (callbacks, notices) = tokio::try_join!(callbacks, notices)?;
+    let mut others: Vec<Sent> = callbacks
+        .into_iter()
+        .map(|name| delete_named(name, Only::Always))
+        .collect();
+    for (notice, name) in notices {
+        others.push(unreadable::removal(store, OUTBOX, &notice));
+        others.push(delete_named(name, Only::Always));
+    }
+    while others.len() > WITH_THE_JOB {
+        let first = others.drain(..WITH_THE_JOB).collect();
+        if store.commit(first).await? == Committed::Conflict {
+            return Ok(Committed::Conflict);
+        }
+    }
+    let mut writes = vec![
+        delete(&place, Only::If(document(&job.seen)?.version)),
+        unreadable::removal(store, JOBS, id.as_str()),
+    ];
+    writes.append(&mut others);
+    store.commit(writes).await
+}

@@ -1,0 +1,173 @@
+//! Writes, as one transaction.
+
+use rusqlite::Transaction;
+
+use super::super::backend::{Balance, Committed, Loaded, Write};
+use super::super::{LedgerError, Result};
+use super::seen::Seen;
+use super::{accounts, creation, outbox, rows, unreadable};
+use crate::job::{CreditEntry, Job, Owner};
+use crate::sqlite::DatabaseError;
+
+/// Why a transaction is undone.
+#[derive(Debug)]
+pub(super) enum Undone {
+    /// Something was not as a write asks for.
+    Conflict,
+    Failed(LedgerError),
+}
+
+impl From<LedgerError> for Undone {
+    fn from(error: LedgerError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<rusqlite::Error> for Undone {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl From<DatabaseError> for Undone {
+    fn from(error: DatabaseError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// What the end of a transaction means.
+pub(super) fn outcome(ended: std::result::Result<(), Undone>) -> Result<Committed> {
+    match ended {
+        Ok(()) => Ok(Committed::Done),
+        Err(Undone::Conflict) => Ok(Committed::Conflict),
+        Err(Undone::Failed(error)) => Err(error),
+    }
+}
+
+pub(super) fn all(
+    tx: &Transaction<'_>,
+    writes: &[Write<Seen>],
+    max_waiting: Option<u32>,
+) -> std::result::Result<(), Undone> {
+    let mut brings_work = false;
+    for write in writes {
+        if !one(tx, write)? {
+            return Err(Undone::Conflict);
+        }
+        brings_work |= matches!(write, Write::CreateJob(_) | Write::NewRound { .. });
+    }
+    // Last: a request that was made before is told so, however many wait.
+    if brings_work {
+        creation::admit(tx, max_waiting)?;
+    }
+    Ok(())
+}
+
+/// Whether everything was as the write asks for.
+fn one(tx: &Transaction<'_>, write: &Write<Seen>) -> Result<bool> {
+    match write {
+        Write::CreateJob(job) => {
+            let is_free = !rows::has(tx, &job.id)?;
+            if is_free {
+                rows::insert(tx, job)?;
+            }
+            Ok(is_free)
+        }
+        Write::ChangeJob { before, after } => change(tx, before, after),
+        Write::NewRound { before, after } => {
+            let done = change(tx, before, after)?;
+            rows::forget_cancel(tx, &after.id)?;
+            Ok(done)
+        }
+        Write::AskToCancel { job, seen, now } => match seen {
+            Seen::Job(seen) => rows::ask_to_cancel(tx, job, seen, *now),
+            _ => Ok(false),
+        },
+        Write::Remember { key, job, .. } => creation::remember(tx, key, job),
+        Write::CreateCallback { job, callback } => creation::insert_callback(tx, job, callback),
+        Write::CreateNotice(notice) => {
+            let is_free = !outbox::has(tx, &notice.id)?;
+            if is_free {
+                outbox::insert(tx, notice)?;
+            }
+            Ok(is_free)
+        }
+        Write::ChangeNotice { before, after } => match &before.seen {
+            Seen::Notice(seen) => outbox::store(tx, after, seen),
+            _ => Ok(false),
+        },
+        Write::Move { owner, entry, on } => move_credits(tx, owner, entry, on),
+        Write::Watch { damaged, now } => match &damaged.seen {
+            Seen::Damaged(doc) => unreadable::watch(tx, &damaged.record, doc, *now),
+            _ => Ok(false),
+        },
+        Write::Bury {
+            damaged,
+            now,
+            error,
+            released,
+            ..
+        } => match &damaged.seen {
+            Seen::Damaged(doc) => {
+                unreadable::bury(tx, &damaged.record, doc, *now, error, *released)
+            }
+            _ => Ok(false),
+        },
+    }
+}
+
+fn change(tx: &Transaction<'_>, before: &Loaded<Box<Job>, Seen>, after: &Job) -> Result<bool> {
+    let Seen::Job(seen) = &before.seen else {
+        return Ok(false);
+    };
+    // What is written by us can be read: it is watched no more.
+    unreadable::forget(tx, &unreadable::job(&after.id))?;
+    rows::store(tx, after, seen)
+}
+
+fn move_credits(
+    tx: &Transaction<'_>,
+    owner: &Owner,
+    entry: &CreditEntry,
+    on: &Balance<Seen>,
+) -> Result<bool> {
+    if accounts::written(tx, owner, &entry.id)?.is_some() {
+        return Ok(false);
+    }
+    if matches!(on, Balance::Any) {
+        accounts::open(tx, owner)?;
+    }
+    let Some(there) = accounts::load(tx, owner)? else {
+        return Ok(false);
+    };
+    if let Balance::As(seen) = on
+        && !matches!(seen, Seen::Account(seen) if *seen == there)
+    {
+        return Ok(false);
+    }
+    accounts::add(tx, owner, entry)?;
+    Ok(true)
+}
+
+/// Removes a job as it was seen, and what belongs to it.
+pub(super) fn remove(
+    tx: &Transaction<'_>,
+    job: &Loaded<Box<Job>, Seen>,
+) -> std::result::Result<(), Undone> {
+    let (id, Seen::Job(seen)) = (&job.record.id, &job.seen) else {
+        return Err(Undone::Conflict);
+    };
+    if rows::load(tx, id)?.is_none_or(|(_, there)| there != *seen) {
+        return Err(Undone::Conflict);
+    }
+    outbox::delete_of_job(tx, id)?;
+    unreadable::delete_of_job(tx, id)?;
+    for statement in [
+        "DELETE FROM callbacks WHERE job = ?1",
+        "DELETE FROM idempotency WHERE job = ?1",
+        "DELETE FROM jobs WHERE id = ?1",
+    ] {
+        tx.prepare_cached(statement)?.execute([id.as_str()])?;
+    }
+    Ok(())
+}
