@@ -13,7 +13,7 @@ pub(crate) use describe::{display_size, frame_rate, nominal_rate};
 pub use info::{AudioInfo, ColorInfo, ContainerInfo, OtherStreams, Probe, UnusedAudio, VideoInfo};
 pub(crate) use layout::{Crop, Ending, PictureLength};
 pub use tracks::AudioTrack;
-pub(crate) use tracks::Choice;
+pub(crate) use tracks::{Choice, HIGHEST_SAMPLE_RATE};
 
 use std::io::{self, Read};
 use std::sync::Arc;

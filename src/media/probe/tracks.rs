@@ -195,6 +195,10 @@ pub(super) fn sound(
     }
 }
 
+/// Samples a second: twice what the fastest converters for sound give. What claims more is damaged,
+/// and no resampler has the memory for it.
+pub(crate) const HIGHEST_SAMPLE_RATE: u32 = 768_000;
+
 /// Why nothing can be made of a stream, whatever comes on it.
 pub(super) fn unusable(
     stream: &StreamInfo,
@@ -202,6 +206,10 @@ pub(super) fn unusable(
 ) -> Option<MediaError> {
     let message = if encrypted(stream) {
         "it is encrypted (protected by DRM)".to_owned()
+    } else if stream.sample_rate > HIGHEST_SAMPLE_RATE {
+        let message = format!("its sound claims {} samples a second", stream.sample_rate);
+        let error = MediaError::new(MediaCode::DamagedMedia, message);
+        return Some(error.on_stream(stream.index));
     } else if av::decoder_name(&stream.codec).is_some() {
         return None;
     } else if stream.codec != "unknown" {

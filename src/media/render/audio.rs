@@ -2,7 +2,7 @@
 
 use crate::media::av::{
     AacSettings, AvError, Decoder, DecoderOptions, Demuxer, Entry, Exit, Frame, Graph, StreamInfo,
-    decoder_name,
+    channel, decoder_name,
 };
 use crate::media::error::{MediaCode, MediaError};
 use crate::media::ratio::Ratio;
@@ -64,6 +64,21 @@ pub(super) fn resampler(
     let sink = graph.audio_sink(format)?;
     graph.configure()?;
     Ok((graph, source, sink))
+}
+
+/// Samples beyond this are noise that a damaged frame was decoded to, 120 dB above full scale: the
+/// encoder refuses what it makes of them.
+const LOUDEST: f32 = 1e6;
+
+/// Whether planar floats are all samples of a sound.
+pub(super) fn is_sound(frame: &Frame) -> bool {
+    let mut channels = (0..).map_while(|index| channel(frame, index));
+    channels.all(|samples| samples.iter().copied().all(is_sample))
+}
+
+pub(super) fn is_sample(value: f32) -> bool {
+    // What is no number is not below anything.
+    value.abs() < LOUDEST
 }
 
 pub(super) fn encode_error(error: AvError) -> MediaError {

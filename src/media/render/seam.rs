@@ -1,7 +1,7 @@
 //! Sound across a seam: two sources one after the other, one track, placed by the
 //! sample.
 
-use super::audio::{encode_error, open_decoder, resampler};
+use super::audio::{encode_error, is_sample, open_decoder, resampler};
 use super::sink::{Draft, Sink};
 use super::video::Counts;
 use crate::media::av::{
@@ -245,7 +245,8 @@ impl SeamLane {
         }
         for (index, row) in self.waiting.iter_mut().enumerate() {
             let samples = channel(block, index).unwrap_or_default();
-            row.extend_from_slice(samples.get(skip..).unwrap_or_default());
+            let samples = samples.get(skip..).unwrap_or_default().iter();
+            row.extend(samples.map(|&sample| if is_sample(sample) { sample } else { 0.0 }));
         }
     }
 

@@ -1,6 +1,6 @@
 //! Sound: copied, resampled, put back, absent.
 
-use filmlab::media::{AudioFrom, AudioPlan};
+use filmlab::media::{AudioFrom, AudioPlan, MediaCode};
 
 use super::support::*;
 
@@ -201,4 +201,51 @@ fn level(path: &std::path::Path, from: f64) -> f64 {
     );
     let mean = log.split("mean_volume:").nth(1).unwrap();
     mean.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+/// Floats may be anything in a damaged file, and an encoder takes only numbers.
+#[test]
+fn samples_that_are_no_numbers_become_silence() {
+    for (name, value) in [("nan.mov", "0/0"), ("inf.mov", "1/0"), ("huge.mov", "1e30")] {
+        let main = fixture(
+            name,
+            &format!(
+                "-f lavfi -i testsrc2=size=320x240:rate=25:duration=2 \
+                 -f lavfi -i aevalsrc=exprs=if(between(t\\,1\\,1.05)\\,{value}\\,0.3*sin(2*PI*440*t)):s=48000:d=2 \
+                 -c:v libx264 -pix_fmt yuv420p -c:a pcm_f32le"
+            ),
+        );
+        let out = fresh("out.mp4");
+        let report = run(&job(&main), &out).unwrap();
+        assert!(report.damage.bad_frames > 0, "{name}: {:?}", report.damage);
+        assert!((seconds(&out, "a") - 2.0).abs() < 0.06, "{name}");
+    }
+}
+
+/// A rate that no converter has is damage of the file, and no work for a resampler.
+#[test]
+fn a_rate_that_nobody_samples_with_is_the_files_fault() {
+    let main = fixture(
+        "alac.mov",
+        "-f lavfi -i testsrc2=size=320x240:rate=25:duration=1 \
+         -f lavfi -i sine=frequency=440:sample_rate=48000:duration=1 \
+         -c:v libx264 -pix_fmt yuv420p -c:a alac",
+    );
+    let mut bytes = std::fs::read(main).unwrap();
+    // The rate in ALAC's own description stands 28 bytes behind the name of its box.
+    let description = bytes.windows(4).rposition(|name| name == b"alac").unwrap();
+    let rate = description + 28;
+    assert_eq!(bytes[rate..rate + 4], 48_000u32.to_be_bytes());
+    bytes[rate] = 0x40;
+    let forged = fresh("forged.mov");
+    std::fs::write(&forged, bytes).unwrap();
+    let refused = run(&job(&forged), &fresh("out.mp4")).unwrap_err();
+    // Some builds refuse it while they open the file.
+    assert!(
+        matches!(
+            refused.code,
+            MediaCode::DamagedMedia | MediaCode::Truncated | MediaCode::UnsupportedFormat
+        ),
+        "{refused}"
+    );
 }
