@@ -48,12 +48,11 @@ pub fn models(args: &ModelsArgs, models: &ModelTable, console: &dyn Console) {
     }
     let mut rows = table(&["KIND", "MODEL", "USED", "TAKES", "SIZES", "US$ FOR 5 S"]);
     for one in &listed {
-        let used = if one.is_used { "yes" } else { "" };
         let model = &one.model;
         rows.add_row([
             model.kind.as_str().to_owned(),
             model.id.clone(),
-            used.to_owned(),
+            one.told_use(),
             limits(model),
             sizes(model),
             prices(model),
@@ -104,11 +103,10 @@ fn beside(models: &ModelTable, found: &Comparison, console: &dyn Console) {
             Some(why) => format!("price unknown: {why}"),
             None => by_price(one.prices.iter().map(|(size, price)| (*size, *price))),
         };
-        let used = if one.is_used { "yes" } else { "" };
         rows.add_row([
             one.kind.as_str().to_owned(),
             one.id.clone(),
-            used.to_owned(),
+            row.map(Listed::told_use).unwrap_or_default(),
             row.map(|row| prices(&row.model)).unwrap_or_default(),
             live,
             one.told(),

@@ -135,10 +135,10 @@ mod tests {
         waited(&mut job, WaitsFor::Account, Some(Code::ProviderBusy), 41);
         assert_eq!(job.wait(at(42)).unwrap().since, at(10));
         claim(&mut job, 80);
-        waited(&mut job, WaitsFor::Breaker, None, 81);
+        waited(&mut job, WaitsFor::Operator, None, 81);
         let other = job.wait(at(82)).unwrap();
-        assert_eq!((other.what, other.since), (WaitsFor::Breaker, at(81)));
-        assert_eq!(other.reason, WaitsFor::Breaker.about());
+        assert_eq!((other.what, other.since), (WaitsFor::Operator, at(81)));
+        assert_eq!(other.reason, WaitsFor::Operator.about());
     }
 
     #[test]
@@ -206,7 +206,7 @@ mod tests {
     #[test]
     fn a_word_that_another_release_left_behind_is_void() {
         let mut job = claimed();
-        waited(&mut job, WaitsFor::Breaker, None, 10);
+        waited(&mut job, WaitsFor::Operator, None, 10);
         // It claimed and waited in its own way, and kept what it did not know.
         job.lease.fence = job.lease.fence.next();
         job.error = Some(error(Code::ProviderBusy, 20));
@@ -218,9 +218,9 @@ mod tests {
     #[test]
     fn a_word_of_a_later_release_is_overlooked() {
         let mut job = claimed();
-        waited(&mut job, WaitsFor::Breaker, None, 10);
+        waited(&mut job, WaitsFor::Operator, None, 10);
         let mut document = serde_json::to_value(&job).unwrap();
-        assert_eq!(document["waiting"]["for"], "breaker");
+        assert_eq!(document["waiting"]["for"], "operator");
         let again: Job = serde_json::from_value(document.clone()).unwrap();
         assert_eq!(again.waiting, job.waiting);
         document["waiting"]["for"] = "full_moon".into();

@@ -43,8 +43,23 @@ pub struct Listed {
     pub model: Model,
     /// Whether it makes its kind here.
     pub is_used: bool,
+    /// Its place among the ones that are asked where that one makes no video, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<usize>,
     /// What a request to it has.
     pub parameters: Vec<String>,
+}
+
+impl Listed {
+    /// How it is used here, for people; empty where it is not.
+    #[must_use]
+    pub fn told_use(&self) -> String {
+        match self.fallback {
+            _ if self.is_used => "yes".to_owned(),
+            Some(place) => format!("fallback {place}"),
+            None => String::new(),
+        }
+    }
 }
 
 /// What the configuration says about the models. What is left out is as documented for the named
@@ -156,10 +171,16 @@ impl ModelTable {
         entries
             .map(|(entry, is_used)| Listed {
                 parameters: entry.parameters(),
+                fallback: self.fallback_place(kind, &entry.model.id),
                 model: entry.model,
                 is_used,
             })
             .collect()
+    }
+
+    fn fallback_place(&self, kind: Kind, id: &str) -> Option<usize> {
+        let mut fallbacks = self.fallbacks(kind).iter();
+        Some(fallbacks.position(|model| model.id == id)? + 1)
     }
 
     /// Whether there is a row for it, or the configuration names it.

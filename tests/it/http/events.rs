@@ -108,7 +108,7 @@ async fn what_is_waited_for_is_a_change() {
     assert_eq!(first.waiting.unwrap().what, WaitsFor::Worker);
     for (what, attempt) in [
         (WaitsFor::Account, 1),
-        (WaitsFor::Breaker, 1),
+        (WaitsFor::Operator, 1),
         (WaitsFor::Attempt, 2),
     ] {
         app.change(&id, |job| {

@@ -42,7 +42,7 @@ pub struct Comparison {
 pub struct Compared {
     pub kind: Kind,
     pub id: String,
-    /// Whether it makes its kind here.
+    /// Whether it makes its kind here, or is asked where the one that does makes no video.
     pub is_used: bool,
     pub differences: Vec<Difference>,
     /// US dollars for five seconds by the catalogue's formula.
@@ -159,7 +159,7 @@ pub fn compare(table: &ModelTable, catalogue: &Catalogue) -> Comparison {
             let mut compared = Compared {
                 kind: listed.model.kind,
                 id: listed.model.id.clone(),
-                is_used: listed.is_used,
+                is_used: listed.is_used || listed.fallback.is_some(),
                 differences: Vec::new(),
                 prices: BTreeMap::new(),
                 price_unknown: None,
