@@ -557,11 +557,11 @@ async fn the_view_shows_results_and_hides_the_works() {
     let id = app.create().await;
     let secrets = |job: &mut filmlab::job::Job| {
         job.provider.prediction_id = Some("secret-prediction".into());
-        job.provider.model = Some("secret-model".into());
+        job.provider.model = Some("made/by".into());
         job.lease.holder = Some("secret-holder".into());
         job.intents.push(filmlab::job::Intent {
             id: "1-1".into(),
-            model: "secret-model".into(),
+            model: "made/by".into(),
             at: job.created_at,
             state: IntentState::Accepted,
             prediction_id: Some("secret-prediction".into()),
@@ -601,6 +601,7 @@ async fn the_view_shows_results_and_hides_the_works() {
     let view = answer.json();
     assert_eq!(view["credits"]["cost"], 12);
     assert_eq!(view["timings"]["stages_ms"]["generate"], 900);
+    assert_eq!(view["model"], "made/by");
     let result = &view["result"];
     assert_eq!(
         (&result["width"], &result["bytes"]),
