@@ -94,7 +94,7 @@ fn the_table_says_which_model_is_asked_next() {
     let place = Place::new();
     let text = "[provider.models.upscale]\nfallback = [\"wavespeed-ai/flashvsr\", \"bytedance/video-upscaler\"]\n";
     std::fs::write(place.path("filmlab.toml"), text).unwrap();
-    let ran = place.run(&["models", "--kind", "upscale"]);
+    let ran = place.run(["models", "--kind", "upscale"]);
     let line = |id: &str| ran.out.lines().find(|line| line.contains(id)).unwrap();
     assert!(
         line("wavespeed-ai/video-upscaler ").contains(" yes "),
@@ -108,7 +108,7 @@ fn the_table_says_which_model_is_asked_next() {
         line("bytedance/video-upscaler").contains(" fallback 2 "),
         "{ran:?}"
     );
-    let ran = place.run(&["models", "--kind", "upscale", "--json"]);
+    let ran = place.run(["models", "--kind", "upscale", "--json"]);
     let told: Value = serde_json::from_str(&ran.out).unwrap();
     let places: Vec<_> = told["models"]
         .as_array()
