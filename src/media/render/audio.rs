@@ -1,10 +1,12 @@
 //! Opening what decodes, resamples and encodes sound.
 
+use super::video::Counts;
 use crate::media::av::{
     AacSettings, AvError, Decoder, DecoderOptions, Demuxer, Entry, Exit, Frame, Graph, StreamInfo,
     channel, decoder_name,
 };
-use crate::media::error::{MediaCode, MediaError};
+use crate::media::error::{MediaCode, MediaError, memory};
+use crate::media::probe::HIGHEST_SAMPLE_RATE;
 use crate::media::ratio::Ratio;
 
 /// Opens the decoder of a stream of sound.
@@ -70,15 +72,24 @@ pub(super) fn resampler(
 /// encoder refuses what it makes of them.
 const LOUDEST: f32 = 1e6;
 
-/// Whether planar floats are all samples of a sound.
-pub(super) fn is_sound(frame: &Frame) -> bool {
-    let mut channels = (0..).map_while(|index| channel(frame, index));
-    channels.all(|samples| samples.iter().copied().all(is_sample))
+/// Whether a resampler can be made for a decoded frame: damage may claim any rate.
+pub(super) fn can_be_resampled(frame: &Frame) -> bool {
+    frame.sample_rate().unsigned_abs() <= HIGHEST_SAMPLE_RATE
 }
 
-pub(super) fn is_sample(value: f32) -> bool {
+/// Makes silence of planar floats that are no sound, and counts them as damage.
+pub(super) fn hush(samples: &mut Frame, counts: &mut Counts) -> Result<(), MediaError> {
+    let mut channels = (0..).map_while(|index| channel(samples, index));
     // What is no number is not below anything.
-    value.abs() < LOUDEST
+    let is_sound = channels.all(|channel| channel.iter().all(|sample| sample.abs() < LOUDEST));
+    if !is_sound {
+        counts.bad_frames += 1;
+        let silence = samples.silence(samples.samples()).map_err(memory)?;
+        let pts = samples.pts();
+        *samples = silence;
+        samples.set_pts(pts.unwrap_or(0));
+    }
+    Ok(())
 }
 
 pub(super) fn encode_error(error: AvError) -> MediaError {

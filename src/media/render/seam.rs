@@ -1,7 +1,7 @@
 //! Sound across a seam: two sources one after the other, one track, placed by the
 //! sample.
 
-use super::audio::{encode_error, is_sample, open_decoder, resampler};
+use super::audio::{can_be_resampled, encode_error, hush, open_decoder, resampler};
 use super::sink::{Draft, Sink};
 use super::video::Counts;
 use crate::media::av::{
@@ -175,6 +175,10 @@ impl SeamLane {
             return Ok(());
         };
         self.counts.decoded += 1;
+        if !can_be_resampled(&part.frame) {
+            self.counts.bad_frames += 1;
+            return Ok(());
+        }
         self.heard = self.heard || is_heard(&part.frame);
         let rate = Ratio::new(1, part.frame.sample_rate().max(1));
         let length = rescale(i64::from(part.frame.samples()), rate, part.base);
@@ -216,6 +220,7 @@ impl SeamLane {
         let base = graph.time_base(exit);
         let mut samples = Frame::new().map_err(memory)?;
         while graph.pull(exit, &mut samples).map_err(encode_error)? == Received::Item {
+            hush(&mut samples, &mut self.counts)?;
             self.place(&samples, base);
         }
         if let Some(part) = self.part.as_mut().filter(|_| !end) {
@@ -245,8 +250,7 @@ impl SeamLane {
         }
         for (index, row) in self.waiting.iter_mut().enumerate() {
             let samples = channel(block, index).unwrap_or_default();
-            let samples = samples.get(skip..).unwrap_or_default().iter();
-            row.extend(samples.map(|&sample| if is_sample(sample) { sample } else { 0.0 }));
+            row.extend_from_slice(samples.get(skip..).unwrap_or_default());
         }
     }
 

@@ -1,6 +1,6 @@
 //! The sound's way: copied, or decoder → resampler → AAC → file.
 
-use super::audio::{encode_error, is_sound, open_decoder, resampler};
+use super::audio::{can_be_resampled, encode_error, hush, open_decoder, resampler};
 use super::seam::SeamLane;
 use super::sink::{Draft, Sink};
 use super::video::Counts;
@@ -9,7 +9,6 @@ use crate::media::av::{
     StreamInfo,
 };
 use crate::media::error::{MediaError, memory};
-use crate::media::probe::HIGHEST_SAMPLE_RATE;
 use crate::media::ratio::{Ratio, Time, rescale};
 use crate::media::verify::is_heard;
 
@@ -215,11 +214,11 @@ impl EncodeLane {
 
     fn decoded(&mut self, sink: &mut Sink) -> Result<(), MediaError> {
         self.counts.decoded += 1;
-        let rate = self.frame.sample_rate().max(1);
-        if rate.unsigned_abs() > HIGHEST_SAMPLE_RATE {
+        if !can_be_resampled(&self.frame) {
             self.counts.bad_frames += 1;
             return Ok(());
         }
+        let rate = self.frame.sample_rate().max(1);
         let length = rescale(
             i64::from(self.frame.samples()),
             Ratio::new(1, rate),
@@ -306,11 +305,8 @@ impl EncodeLane {
         let base = graph.time_base(exit);
         let mut samples = Frame::new().map_err(memory)?;
         while graph.pull(exit, &mut samples).map_err(encode_error)? == Received::Item {
+            hush(&mut samples, &mut self.counts)?;
             let pts = samples.pts().unwrap_or(0);
-            if !is_sound(&samples) {
-                self.counts.bad_frames += 1;
-                samples = samples.silence(samples.samples()).map_err(memory)?;
-            }
             samples.set_pts(rescale(pts, base, self.encoder.time_base()));
             self.encoder.send(Some(&samples)).map_err(encode_error)?;
             self.drain_encoder(sink)?;

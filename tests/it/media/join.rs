@@ -355,3 +355,17 @@ fn the_poster_and_a_cap_work_on_the_whole() {
     let (low, high) = (tone(&out, 440.0).unwrap(), tone(&out, 2000.0).unwrap());
     assert!(close(low.1, 2.0) && close(high.0, 2.0), "{low:?} {high:?}");
 }
+
+#[test]
+fn samples_that_are_no_numbers_are_silent_before_the_seam_too() {
+    let before = fixture(
+        "join-nan.mov",
+        &format!(
+            "-f lavfi -i {RED} \
+             -f lavfi -i aevalsrc=exprs=if(between(t\\,1\\,1.05)\\,0/0\\,0.3*sin(2*PI*440*t)):s=48000:d=2 \
+             -c:v libx264 -preset veryfast -pix_fmt yuv420p -c:a pcm_f32le"
+        ),
+    );
+    let (_, report) = joined(&before, &blue(true));
+    assert!(report.damage.bad_frames > 0, "{:?}", report.damage);
+}
