@@ -81,8 +81,11 @@ pub enum Write<S> {
     AskToCancel { job: JobId, seen: S, now: Timestamp },
     /// The key stands for that job: in place of a record that was read, or where there is none.
     Remember {
+        owner: Owner,
         key: Idempotency,
-        job: Box<Job>,
+        job: JobId,
+        /// When the job was made.
+        created_at: Timestamp,
         instead_of: Option<S>,
     },
     /// A callback that must not be there yet.

@@ -11,7 +11,7 @@ use super::store::{Found, NAME, Scan, Store};
 use super::values::{self, Fields};
 use super::writes::{Only, create, delete, delete_named, update};
 use super::{accounts, callbacks, outbox, unreadable};
-use crate::job::{Idempotency, Job};
+use crate::job::Job;
 
 pub(super) async fn all(store: &Store, writes: Vec<Write<Seen>>) -> Result<Committed> {
     let mut sent = Vec::new();
@@ -45,15 +45,26 @@ fn one(store: &Store, write: &Write<Seen>, sent: &mut Vec<Sent>) -> Result<()> {
             sent.push(change.into_write(&DocumentPath::job(root, job), only));
         }
         Write::Remember {
+            owner,
             key,
             job,
+            created_at,
             instead_of,
         } => {
             let only = match instead_of {
                 Some(seen) => Only::If(document(seen)?.version),
                 None => Only::IfAbsent,
             };
-            sent.push(remember(store, key, job, only));
+            let place = DocumentPath::idempotency(root, owner, &key.key);
+            let fields = Fields::from([
+                ("owner".into(), values::text(owner.as_str())),
+                ("key".into(), values::text(&key.key)),
+                ("request_sha256".into(), values::text(&key.request_sha256)),
+                ("job".into(), values::text(job.as_str())),
+                ("created_at".into(), values::moment(*created_at)),
+            ]);
+            let mask = fields.keys().cloned().collect();
+            sent.push(update(&place, fields, mask, only));
         }
         Write::CreateCallback { job, callback } => {
             let place = DocumentPath::callback(root, job, &callback.intent);
@@ -112,20 +123,6 @@ fn document(seen: &Seen) -> Result<&Found> {
 /// A defect of ours: rules pass on what was read, as it was read.
 fn strange() -> LedgerError {
     LedgerError::Unavailable("a write was given the state of another record".into())
-}
-
-/// The record that makes the key stand for this request.
-fn remember(store: &Store, asked: &Idempotency, job: &Job, only: Only) -> Sent {
-    let place = DocumentPath::idempotency(store.root(), &job.owner, &asked.key);
-    let fields = Fields::from([
-        ("owner".into(), values::text(job.owner.as_str())),
-        ("key".into(), values::text(&asked.key)),
-        ("request_sha256".into(), values::text(&asked.request_sha256)),
-        ("job".into(), values::text(job.id.as_str())),
-        ("created_at".into(), values::moment(job.created_at)),
-    ]);
-    let mask = fields.keys().cloned().collect();
-    update(&place, fields, mask, only)
 }
 
 /// Writes beside the job's own in one commit.

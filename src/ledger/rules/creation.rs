@@ -75,8 +75,10 @@ async fn known<B: Backend>(backend: &B, new: &NewJob) -> Result<Known<B::Seen>> 
 /// The record that makes the key stand for this request.
 fn remember<S>(key: Option<&Idempotency>, job: &Job, instead_of: Option<S>) -> Option<Write<S>> {
     Some(Write::Remember {
+        owner: job.owner.clone(),
         key: key?.clone(),
-        job: Box::new(job.clone()),
+        job: job.id.clone(),
+        created_at: job.created_at,
         instead_of,
     })
 }

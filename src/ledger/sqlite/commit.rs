@@ -83,7 +83,9 @@ fn one(tx: &Transaction<'_>, write: &Write<Seen>) -> Result<bool> {
             Seen::Job(seen) => rows::ask_to_cancel(tx, job, seen, *now),
             _ => Ok(false),
         },
-        Write::Remember { key, job, .. } => creation::remember(tx, key, job),
+        Write::Remember {
+            owner, key, job, ..
+        } => creation::remember(tx, owner, key, job),
         Write::CreateCallback { job, callback } => creation::insert_callback(tx, job, callback),
         Write::CreateNotice(notice) => {
             let is_free = !outbox::has(tx, &notice.id)?;
@@ -120,8 +122,10 @@ fn change(tx: &Transaction<'_>, before: &Loaded<Box<Job>, Seen>, after: &Job) ->
     let Seen::Job(seen) = &before.seen else {
         return Ok(false);
     };
-    // What is written by us can be read: it is watched no more.
-    unreadable::forget(tx, &unreadable::job(&after.id))?;
+    // Woken anew it was readable: it is watched no more.
+    if after.wake.seq != before.record.wake.seq {
+        unreadable::forget(tx, &unreadable::job(&after.id))?;
+    }
     rows::store(tx, after, seen)
 }
 

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension as _, Transaction};
 use super::super::backend::KeyRecord;
 use super::super::{Callback, LedgerError, MOST_CALLBACKS, Result};
 use super::rows::{micros, moment};
-use crate::job::{Idempotency, Job, JobId, Owner};
+use crate::job::{Idempotency, JobId, Owner};
 
 pub(super) fn key(db: &Connection, owner: &Owner, key: &str) -> Result<Option<KeyRecord>> {
     let known = db
@@ -30,17 +30,22 @@ pub(super) fn key(db: &Connection, owner: &Owner, key: &str) -> Result<Option<Ke
 }
 
 /// Whether the key was free. A key goes with its job: there is none of a job that is gone.
-pub(super) fn remember(tx: &Transaction<'_>, asked: &Idempotency, job: &Job) -> Result<bool> {
+pub(super) fn remember(
+    tx: &Transaction<'_>,
+    owner: &Owner,
+    asked: &Idempotency,
+    job: &JobId,
+) -> Result<bool> {
     let written = tx
         .prepare_cached(
             "INSERT OR IGNORE INTO idempotency (owner, key, request_sha256, job)
              VALUES (?1, ?2, ?3, ?4)",
         )?
         .execute([
-            job.owner.as_str(),
+            owner.as_str(),
             &asked.key,
             &asked.request_sha256,
-            job.id.as_str(),
+            job.as_str(),
         ])?;
     Ok(written == 1)
 }

@@ -125,10 +125,10 @@ impl State {
                 self.put(true, after.id.as_str(), json!(after), Some(before.seen))
             }
             Write::AskToCancel { job, seen, .. } => self.change(true, job.as_str(), seen, &json!({"cancel_requested": true})),
-            Write::Remember { key, job, instead_of } => {
-                let record = KeyRecord { request_sha256: key.request_sha256, job: Some(job.id.clone()) };
+            Write::Remember { owner, key, job, instead_of, .. } => {
+                let record = KeyRecord { request_sha256: key.request_sha256, job: Some(job) };
                 let version = self.next();
-                let there = self.keys.insert((job.owner.to_string(), key.key), (record, version));
+                let there = self.keys.insert((owner.to_string(), key.key), (record, version));
                 there.map(|(_, seen)| seen) == instead_of
             }
             Write::CreateCallback { job, callback } => {
