@@ -45,7 +45,7 @@ demo: ## one job of each kind on a real clip, from request to result, in var/dem
 	@cargo build --locked --profile $(PROFILE)
 	@$(FILMLAB) demo
 
-test: ## format, clippy, docs, all tests; ends with what was skipped
+test: ## format, clippy, docs, all tests, what the pages show; ends with what was skipped
 	@scripts/setup.sh test
 	@scripts/fixtures.sh
 	@scripts/check.sh test
@@ -109,7 +109,7 @@ fuzz: ## coverage-guided fuzzing of the media core, with libFuzzer (MINUTES=10 F
 	@scripts/fixtures.sh
 	@MINUTES=$(MINUTES) FLAGS='$(FLAGS)' scripts/fuzz.sh $(TARGET)
 
-lint: ## format, clippy, licences and sources of dependencies, shell scripts, the deployment's script
+lint: ## format, clippy, licences and sources of dependencies, shell scripts, the deployment's script, links and spelling
 	@scripts/setup.sh lint
 	@scripts/check.sh lint
 

@@ -2,7 +2,7 @@
 # Runs the checks of `make test`, `make lint` and the like, all of them
 # even if one fails, then prints the time of each, and what was skipped for want of something.
 #
-#   scripts/check.sh test     format, clippy, docs, doc tests, tests
+#   scripts/check.sh test     format, clippy, docs, doc tests, tests, what the pages show
 #   scripts/check.sh test-cloud   the tests of the cloud deployment alone
 #   scripts/check.sh test-api     the HTTP contract, with schemathesis
 #   scripts/check.sh test-vendor  what touches media, with the FFmpeg of vendor/ffmpeg
@@ -13,7 +13,7 @@
 #   scripts/check.sh upgrade-fixtures  writes fixtures/upgrade for this revision
 #   scripts/check.sh sanitize     media under valgrind, with the FFmpeg of vendor/ffmpeg
 #   scripts/check.sh corpus       both builds against ffprobe and ffmpeg, with the videos of DIR
-#   scripts/check.sh lint     format, clippy, dependencies, shell scripts, the deployment's script
+#   scripts/check.sh lint     format, clippy, dependencies, shell scripts, the deployment's script, pages
 #
 # FILMLAB_REQUIRE: comma list of parts whose absence is a failure, not a skip
 # (tests/it/support/require.rs knows them all; the ones of lint are looked at here).
@@ -232,6 +232,31 @@ deployment() {
         skip deployment "a test of the deployment" "$reason"
     done < <(sed -n "s/.* skipped ['\"]\(.*\)['\"]$/\1/p" "$log" | sort -u)
 }
+# Links, names of files, blocks of the pages; then the checks themselves.
+pages() {
+    local log=$tmp/pages.txt outcome=0 place
+    python3 -B scripts/docs/check.py >"$log" || outcome=1
+    grep -v '^not run: ' "$log"
+    while read -r place; do
+        skip pages "a block of a page" "$place does not say whether it runs here, see docs/testing.md"
+    done < <(sed -n 's/^not run: //p' "$log")
+    if ! python3 -B -m unittest discover --start-directory scripts/docs/test >"$log" 2>&1; then
+        cat "$log"
+        outcome=1
+    fi
+    return "$outcome"
+}
+# What the pages show, run with the program that the tests have built.
+examples() {
+    local program
+    for program in python3 curl; do
+        if ! command -v "$program" >/dev/null; then
+            skip examples "what the pages show" "no $program: apt-get install $program"
+            return 0
+        fi
+    done
+    python3 -B scripts/docs/examples.py "${CARGO_TARGET_DIR:-target}/debug/filmlab"
+}
 advisories() { cargo deny --locked check --disable-fetch advisories; }
 
 case ${1:-} in
@@ -241,6 +266,7 @@ case ${1:-} in
         step docs docs
         step doc-tests doc_tests
         step tests tests
+        step examples examples
         ;;
     test-api)
         step api api
@@ -293,6 +319,16 @@ case ${1:-} in
             skip shellcheck "shell scripts" "no shellcheck: apt-get install shellcheck"
         fi
         step deployment deployment
+        if command -v python3 >/dev/null; then
+            step pages pages
+        else
+            skip pages "links and blocks of the pages" "no Python: apt-get install python3"
+        fi
+        if command -v codespell >/dev/null; then
+            step spelling codespell
+        else
+            skip spelling "spelling" "no codespell: apt-get install codespell"
+        fi
         ;;
     *)
         echo "usage: scripts/check.sh test|test-cloud|test-api|test-vendor|soak|sanitize|chaos|strangers|chaos-upgrade|upgrade-fixtures|corpus|lint" >&2

@@ -4,13 +4,13 @@
 #
 #   scripts/setup.sh          to build and run (what `make demo` needs)
 #   scripts/setup.sh fixtures also to make fixtures: the ffmpeg program
-#   scripts/setup.sh test     also to test: the ffmpeg program, zzuf, cargo-nextest
+#   scripts/setup.sh test     also to test: the ffmpeg program, zzuf, Python, curl, cargo-nextest
 #   scripts/setup.sh vendor   also for the static FFmpeg of vendor/ffmpeg
 #   scripts/setup.sh sanitize the same and valgrind
 #   scripts/setup.sh corpus   also for `make corpus`: the ffmpeg program, Python
 #   scripts/setup.sh fuzz     also for `make fuzz`: the sanitizers' libraries
 #   scripts/setup.sh api      also for `make test-api`: Python, and schemathesis in target/
-#   scripts/setup.sh lint     also to lint: shellcheck, cargo-deny, Python
+#   scripts/setup.sh lint     also to lint: shellcheck, codespell, cargo-deny, Python
 #
 # Exit codes: 0 ready; 64 wrong use; 69 something is missing that this script may
 # not install by itself (no root, no Rust, not Debian): what to do is printed.
@@ -35,7 +35,8 @@ tools=()
 case $purpose in
     build) ;;
     fixtures) packages+=(ffmpeg) ;;
-    test) packages+=(ffmpeg zzuf) tools=("$nextest") ;;
+    # Python and curl run what the pages show.
+    test) packages+=(ffmpeg zzuf python3 curl) tools=("$nextest") ;;
     vendor) packages+=("${vendor[@]}") ;;
     sanitize) packages+=("${vendor[@]}" valgrind) ;;
     corpus) packages+=(ffmpeg python3) ;;
@@ -43,7 +44,7 @@ case $purpose in
     fuzz) packages+=("${vendor[@]}" ffmpeg libclang-rt-dev) ;;
     api) packages+=(python3 python3-venv) ;;
     # Python and its YAML parser are for the tests of scripts/deploy.
-    lint) packages+=(shellcheck python3 python3-yaml) tools=("$deny") ;;
+    lint) packages+=(shellcheck codespell python3 python3-yaml) tools=("$deny") ;;
     *)
         echo "usage: scripts/setup.sh [build|fixtures|test|vendor|sanitize|corpus|fuzz|api|lint]" >&2
         exit 64
