@@ -342,7 +342,7 @@ class Docs(unittest.TestCase):
     def test_every_gcloud_command_of_the_docs_is_one(self):
         cloud = stand_in.Cloud()
         count = 0
-        for page in ("docs/deploy.md", "docs/operations.md", "README.md", "scripts/deploy/settings.example"):
+        for page in ("docs/deploy.md", "docs/operations.md", "docs/upgrade.md", "README.md", "scripts/deploy/settings.example"):
             text = read(*page.split("/"))
             blocks = re.findall(r"```sh\n(.*?)```", text, re.S)
             lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
