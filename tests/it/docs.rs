@@ -17,17 +17,21 @@ use crate::support::PROGRAM;
 const ERRORS_HEAD: &str = "\
 # Errors
 
-Every failure has a stable code. It stands in `error.code` of a job, in `code` of a problem+json
-answer, and before the message that a command prints on standard error. This page is made from
+Every failure has a stable code. You find it in `error.code` of a job, in `code` of a problem+json
+answer, and in front of the message that a command prints on standard error. This page is made from
 the code: `FILMLAB_BLESS=1 cargo nextest run --test it docs::` writes it anew.
 
-**Party** says who can mend it, and which exit status a command ends with: caller 65, provider 69,
-service 70 (after `sysexits.h`; wrong flags or settings end with 64). A code that is about a media
-file names the caller when the file came from there, and the provider when it was generated.
+**Party** says who can fix it: the `caller`, the `provider` or the `service`, which means its operator. A
+command ends with status 65 for the caller, 69 for the provider and 70 for the service (after
+`sysexits.h`; wrong flags or settings end with 64). If a code is about a media file, the party is the
+caller if the file came from there, and the provider if it was generated.
 
-**What happens** is the usual course: `retry` – the next attempt, after a pause, three in all;
-`abort` – the job fails at once; `wait` – no attempt is used, up to the job's deadline;
-`reconcile` – look before doing it again.
+**What happens** is the usual course:
+
+- `retry`: the next attempt comes after a pause, three in all.
+- `abort`: the job fails at once.
+- `wait`: the job waits, up to its deadline, and uses no attempt.
+- `reconcile`: filmlab finds out what happened before it does the same again.
 
 ";
 
