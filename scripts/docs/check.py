@@ -4,8 +4,9 @@
   - each link to a file or a heading leads somewhere, and docs/README.md leads to every page;
   - each file and each `make` target that a page names is there;
   - each block of shell parses (`bash -n`), each JSON, TOML and Python block too;
-A block of shell of which nobody said whether it runs here (`<!-- run -->`, `<!-- cloud -->`,
-`<!-- elsewhere: WHERE -->` on the line before it) is told as "not run: PLACE", and is no fault.
+Two things are told and are no fault: a block of shell of which nobody said whether it runs here
+(`<!-- run -->`, `<!-- cloud -->`, `<!-- elsewhere: WHERE -->` on the line before it) as
+"not run: PLACE", and a setting without a row in docs/settings.md as "no row: NAME".
 
   scripts/docs/check.py [ROOT]
 
@@ -126,6 +127,30 @@ def parsed(text):
         return json.loads("{" + text.strip().rstrip(",") + "}")
 
 
+# Where src/config asks for a setting: r.get("worker.lease"), places(r, "worker.quotes").
+ASKED = re.compile(r'(?:\br\.\w+(?:::<[^>]+>+)?\(|\(\s*r,|\bKEY: &str =)\s*"([a-z_]+(?:\.[a-z_]+)+)"')
+
+
+def settings_in_code(root):
+    """The names of settings that stand in the code as they are; some are put together there."""
+    folder, names = os.path.join(root, "src", "config"), set()
+    files = [folder + ".rs"] if os.path.isdir(folder) else []
+    files += [os.path.join(folder, name) for name in sorted(os.listdir(folder))] if files else []
+    for path in files:
+        with open(path, encoding="utf-8") as file:
+            names.update(ASKED.findall(file.read().split("#[cfg(test)]")[0]))
+    return names
+
+
+def unlisted(root, pages):
+    """Settings without a row in docs/settings.md; those of [limits] have theirs in docs/media.md."""
+    page = next((page for page in pages if page.name == "docs/settings.md"), None)
+    listed = set(re.findall(r"^\| `([\w.]+)`", "\n".join(page.lines), re.MULTILINE)) if page else set()
+    for name in sorted(settings_in_code(root) - listed):
+        if not name.startswith("limits."):
+            yield name
+
+
 def unmarked(pages):
     """Shell blocks of which nobody said whether they run here."""
     for block in (block for page in pages for block in page.blocks):
@@ -150,6 +175,8 @@ def main():
     pages = markdown.pages(root)
     for place in unmarked(pages):
         print(f"not run: {place}")
+    for name in unlisted(root, pages):
+        print(f"no row: {name}")
     if not found:
         links = sum(len(list(page.links())) for page in pages)
         blocks = sum(len(page.blocks) for page in pages)

@@ -29,11 +29,15 @@ import urllib.request
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, HERE)
+import check
 import pages as markdown
 
-SECTIONS = ("server", "data", "ledger", "queue", "storage", "cloud", "provider", "worker", "limits",
-            "verify", "credits", "retention", "notify", "links", "log", "watermark", "encoding")
+SECTIONS = sorted({name.split(".")[0] for name in check.settings_in_code(ROOT)})
 SETTING = re.compile(r"^(%s)\.([A-Za-z_]\w*(?:\.\w+)*)(?: = .*)?$" % "|".join(SECTIONS))
+# Without these the settings of a cloud are not read.
+GIVEN = {"ledger.backend": "firestore", "queue.backend": "cloud_tasks", "storage.backend": "gcs"}
+# Tables with names of somebody's own.
+TABLES = {"credits.prices"}
 # Fields of a stored job that are named like a setting's section.
 FIELD = {"credits.cost", "credits.state", "notify.webhook", "notify.fcm_token"}
 SECRET = "whsec_" + base64.b64encode(b"a key for the pages' examples").decode()
@@ -98,7 +102,9 @@ def wrong_settings(binary, pages):
             for section, names in sorted(tables.items()):
                 # A table cannot be a value as well.
                 inner = {other.split(".")[1] for other in tables if other.startswith(section + ".")}
-                rows = "".join(f'{name} = "?"\n' for name in sorted(names - inner))
+                inner.update(name for name in names if f"{section}.{name}" in TABLES)
+                rows = "".join(f'{name} = "{GIVEN.get(f"{section}.{name}", "?")}"\n'
+                               for name in sorted(names - inner))
                 file.write(f"[{section}]\n{rows}")
         ran = told(binary, "--config", path, "doctor", env={})
     unknown = set(re.findall(r"^filmlab: (\S+): is not a setting", ran.stderr, re.MULTILINE))
