@@ -445,18 +445,21 @@ fn rules(case: &[Fault]) -> String {
 const HEAD: &str = "\
 # Faults
 
-What becomes of a job under each fault that the [sandbox](../README.md#with-a-real-key) can make,
-for each kind of job. Every row was run: a worker and the service's routes against the sandbox,
-over HTTP, with credits held first (`credits.mode = \"hold\"`), three attempts, one resubmission and
-a deadline of two hours on a clock that the test moves. In every run the credit entries add up to
-the account, nothing stays held, only a completed job costs credits, and one notice is delivered.
-`FILMLAB_BLESS=1 cargo nextest run --test it road::table` writes this page anew.
+This page shows what becomes of a job under each fault that the
+[sandbox](../README.md#with-a-real-key) can make. Every row was run: a worker and the service's routes
+against the sandbox, over HTTP. Credits were held first (`credits.mode = \"hold\"`). There were three
+attempts, one resubmission and a deadline of two hours, on a clock that the test moves. In every run the
+credit entries add up to the account, nothing stays held, only a completed job costs credits, and one
+notice is delivered. `FILMLAB_BLESS=1 cargo nextest run --test it road::table` writes this page anew.
 
-**Paid** counts the submissions that the provider took, **waste** those of our intents that were
-given up without ever learning whether they were taken. A fault strikes **always** (at every
-submission, run for each kind) or **once** (at the first one, run for `character_replace`). A row
-holds for all kinds unless it names some. N stands for a figure that was measured. Signatures of
-callbacks are logged, not enforced, as by default. Codes are explained in [errors.md](errors.md).
+- **strikes**: `always` means at every submission; it was run for each kind. `once` means at the first
+  submission; it was run for `character_replace`. A row holds for all kinds unless it names some.
+- **paid** counts the submissions that the provider took.
+- **waste** counts the intents that were given up without knowing whether they were taken.
+- **N** stands for a number that was measured.
+
+Signatures of callbacks are logged and not enforced, as by default. [errors.md](errors.md) explains the
+codes.
 
 ";
 
