@@ -180,21 +180,24 @@ class Help:
     def flags(self, names):
         return set(re.findall(r"(?<![\w-])(-{1,2}[A-Za-z][\w-]*)", self.of(names)))
 
+    def with_value(self, names):
+        """The flags after which a value comes."""
+        found = re.findall(r"(?:(-\w), )?(--[\w-]+) <", self.of(names))
+        return {flag for pair in found for flag in pair if flag}
+
     def fault(self, given):
-        names, rest, options = (), list(given), []
-        while rest:
-            word = rest.pop(0)
+        names, words = (), iter(given)
+        for word in words:
             if word.startswith("-"):
-                options.append(word.split("=")[0])
+                # A flag belongs to the command that stands before it.
+                if word.split("=")[0] not in self.flags(names) and word != "--":
+                    return f"filmlab {' '.join(names)} has no flag {word}"
+                if word in self.with_value(names):
+                    next(words, None)
             elif word in self.commands(names):
                 names += (word,)
-            elif self.commands(names) and word.islower() and not options:
+            elif self.commands(names) and word.islower():
                 return f"filmlab {' '.join(names)} has no command {word}"
-        # What is hidden in the help, such as a command for filmlab itself, has none.
-        known = self.flags(names) | self.flags(())
-        for option in options:
-            if option not in known and option != "--":
-                return f"filmlab {' '.join(names)} has no flag {option}"
         return None
 
 
