@@ -84,15 +84,15 @@ pub const METRICS: &[Metric] = &[
         PROVIDER_CALLS,
         "counter",
         &["call", "outcome"],
-        "Calls of the provider, repeats counted as one, by what came of them.",
+        "Calls of the provider by outcome; a call and its repeats count as one.",
     ),
     metric(
         CALLBACKS,
         "counter",
         &["signature"],
-        "Callbacks with our token, by how the provider's signature stands: made by the secret without \
-         its prefix (`stripped`), with it (`whole`) or by what it is the base64 of (`decoded`); or \
-         `no_secret`, `missing`, `stale`, `wrong`.",
+        "Callbacks with filmlab's own token, by the provider's signature. Its key was the \
+         secret without its prefix (`stripped`), with it (`whole`) or decoded from base64 \
+         (`decoded`); otherwise `no_secret`, `missing`, `stale`, `wrong`.",
     ),
     metric(
         WASTED,
@@ -122,30 +122,32 @@ pub const METRICS: &[Metric] = &[
         MEDIA_CPU,
         "histogram",
         &[],
-        "CPU of the thread that a piece of media work ran on; codec threads of its own are not in \
-         it. Of a child process: all of it, beside the thread that serves it.",
+        "CPU of the thread that ran a piece of media work, without codec threads. If a child \
+         process did the work: all its CPU, and that of the thread that serves it.",
     ),
     metric(
         MEDIA_CRASHES,
         "counter",
         &["phase"],
-        "Child processes that died of a file, by what they did with it; `source` counts quotes too.",
+        "Child processes that a file crashed, by what they did with the file; `source` counts \
+         quotes too.",
     ),
     metric(
         NOT_SWEPT,
         "counter",
         &["what", "outcome"],
-        "Overdue items that were not planned anew (`what`: `job`, `notice`, or the `list` of \
-         either), by why not: a call `failed`, the record is `unreadable` and watched, was ended \
-         for it (`buried`), or is of a newer release (`left_alone`). Counted again by each sweep, \
-         and by visits that meet such a job.",
+        "Overdue items that a sweep did not plan again (`what`: `job`, `notice`, or the `list` \
+         of either), by reason: a call `failed`, the record is damaged and watched \
+         (`unreadable`), it was ended for that (`buried`), or a newer release wrote it \
+         (`left_alone`). Each sweep counts them again, and so does each visit that meets such a \
+         job.",
     ),
     metric(
         CLOCK_JUMPS,
         "counter",
         &["found"],
-        "Jumps of the clock: `machine` where it was set while the service ran, `start` where it \
-         was behind what is on record, `witness` where it differed from Google's.",
+        "Jumps of the clock: it was set while the service ran (`machine`), it was behind what \
+         is on record (`start`), or it differed from Google's (`witness`).",
     ),
     metric(
         JOBS,
@@ -165,8 +167,8 @@ pub const METRICS: &[Metric] = &[
         CLEANED,
         "counter",
         &["what"],
-        "What cleanings deleted: jobs' `leftovers`, `results` and `generated` files, and \
-         `sources`; `failed` is what could not be deleted or looked at, each time anew.",
+        "What cleanings deleted: `leftovers` of jobs, `results`, `generated` files and \
+         `sources`. `failed` counts what could not be deleted or looked at, each time again.",
     ),
 ];
 
