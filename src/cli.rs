@@ -2,6 +2,7 @@
 
 mod args;
 mod client;
+mod completions;
 pub mod console;
 pub mod credits;
 #[cfg(feature = "sandbox")]
@@ -10,6 +11,7 @@ mod doctor;
 mod exit;
 mod figures;
 pub mod jobs;
+mod man;
 pub mod models;
 mod probe;
 mod process;
@@ -26,7 +28,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::config::{Config, Sources};
 use crate::job::{Code, Failure, Phase};
@@ -70,6 +72,10 @@ enum Command {
     /// Show one job of each kind, from request to result, on this machine.
     #[cfg(feature = "sandbox")]
     Demo(demo::DemoArgs),
+    /// Print the script that lets a shell complete filmlab's command line.
+    Completions(completions::CompletionsArgs),
+    /// Print filmlab's manual page, or write the pages of all commands.
+    Man(man::ManArgs),
     /// Be the child process that works on one file: started by `serve`, and by nobody else.
     #[command(name = quarantine::COMMAND, hide = true)]
     Media(MediaArgs),
@@ -108,7 +114,35 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     if let Command::Media(args) = &cli.command {
         return quarantine::run_child(args.phase);
     }
+    // These two are about the command line alone.
+    match &cli.command {
+        Command::Completions(args) => {
+            say(&completions::script(args, &mut shown()));
+            return ExitCode::SUCCESS;
+        }
+        Command::Man(args) => return told(man::run(args, shown()).map_err(Exit::from)),
+        _ => {}
+    }
     told(run(cli))
+}
+
+/// The command line without what nobody may start: generators of completions do not heed `hide`.
+fn shown() -> clap::Command {
+    let whole = Cli::command();
+    let mut shown = clap::Command::new("filmlab")
+        .version(version())
+        .propagate_version(true)
+        .args(whole.get_arguments().cloned())
+        .subcommands(
+            whole
+                .get_subcommands()
+                .filter(|command| !command.is_hide_set())
+                .cloned(),
+        );
+    if let Some(about) = whole.get_about() {
+        shown = shown.about(about.clone());
+    }
+    shown
 }
 
 /// What else is wrong with a command line of which the parser took `left_out` out.
@@ -121,7 +155,11 @@ fn further_faults(cli: Cli, left_out: &[String]) -> Vec<String> {
         | Command::Credits(_)
         | Command::Models(_)
         | Command::Doctor(_) => settings.err().unwrap_or_default(),
-        Command::Submit(_) | Command::Jobs(_) | Command::Media(_) => Vec::new(),
+        Command::Submit(_)
+        | Command::Jobs(_)
+        | Command::Completions(_)
+        | Command::Man(_)
+        | Command::Media(_) => Vec::new(),
         #[cfg(feature = "sandbox")]
         Command::Sandbox(_) | Command::Demo(_) => Vec::new(),
     }
@@ -158,7 +196,7 @@ fn run(cli: Cli) -> Result<(), Exit> {
             #[cfg(feature = "sandbox")]
             Command::Demo(args) => demo::run(args).await,
             // Answered before there was a runtime.
-            Command::Media(_) => Ok(()),
+            Command::Completions(_) | Command::Man(_) | Command::Media(_) => Ok(()),
         }
     });
     // Dropping it would wait for every blocking thread, also for one that never comes back.

@@ -5,6 +5,7 @@
 //! goes away too.
 
 mod callbacks;
+pub mod cloud;
 mod finding;
 mod provider;
 mod stores;
@@ -19,6 +20,7 @@ use crate::config::Config;
 use crate::media;
 use crate::outgoing;
 use callbacks::callbacks;
+pub use cloud::{examine_cloud, is_cloud};
 pub use finding::{Finding, Standing};
 use provider::provider;
 use stores::{TIMEOUT, key, ledger, queue, storage};

@@ -4,6 +4,7 @@
 //! idempotency key, so repeating it is safe too.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -15,6 +16,7 @@ use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
 use url::Url;
 
+use crate::config::is_loopback;
 use crate::http::JobView;
 use crate::job::{Code, Failure, Fault, JobId};
 use crate::worker::Quote;
@@ -49,9 +51,9 @@ pub(crate) enum ClientError {
 
 impl ClientError {
     /// For what no problem of the service's gives a code.
-    pub(crate) fn unavailable(message: impl Into<String>) -> Self {
+    pub(crate) fn unavailable(code: Code, message: impl Into<String>) -> Self {
         Self::Unavailable {
-            code: Code::Internal,
+            code,
             message: message.into(),
         }
     }
@@ -103,6 +105,8 @@ pub(crate) struct Client {
     http: reqwest::Client,
     base: Url,
     token: Option<String>,
+    /// Whether anything has answered yet.
+    met: AtomicBool,
 }
 
 impl Client {
@@ -116,7 +120,12 @@ impl Client {
             .connect_timeout(CONNECT_TIMEOUT)
             .build()
             .map_err(|error| Failure::new(Code::Internal, error.to_string()))?;
-        Ok(Self { http, base, token })
+        Ok(Self {
+            http,
+            base,
+            token,
+            met: AtomicBool::new(false),
+        })
     }
 
     pub(crate) fn address(&self, parts: &[&str]) -> Url {
@@ -134,6 +143,22 @@ impl Client {
             Some(token) => request.bearer_auth(token),
             None => request,
         }
+    }
+
+    /// Whether something has answered before: then it was there, and may be back in a moment.
+    pub(crate) fn has_met(&self) -> bool {
+        self.met.load(Ordering::Relaxed)
+    }
+
+    async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ClientError> {
+        let response = self.answer(request).await?;
+        response.json().await.map_err(|error| broken(&error))
+    }
+
+    async fn answer(&self, request: RequestBuilder) -> Result<Response, ClientError> {
+        let response = request.send().await.map_err(|error| broken(&error))?;
+        self.met.store(true, Ordering::Relaxed);
+        accepted(response).await
     }
 
     /// Uploads a file; gives the name under which a job can use it.
@@ -158,7 +183,7 @@ impl Client {
             // Known beforehand, so that too large a file is refused before it is sent.
             .header(CONTENT_LENGTH, meta.len())
             .body(reqwest::Body::wrap_stream(stream));
-        let uploaded: Uploaded = json(request).await?;
+        let uploaded: Uploaded = self.json(request).await?;
         Ok(uploaded.source)
     }
 
@@ -167,7 +192,7 @@ impl Client {
             .request(Method::POST, self.address(&["v1", "jobs"]))
             .header("idempotency-key", key)
             .json(body);
-        json(request).await
+        self.json(request).await
     }
 
     /// What a job would cost; makes none.
@@ -176,7 +201,7 @@ impl Client {
             .request(Method::POST, self.address(&["v1", "quotes"]))
             .timeout(QUOTE_TIMEOUT)
             .json(body);
-        json(request).await
+        self.json(request).await
     }
 
     /// Sends `body`, if it is not null; gives the answer as it came.
@@ -197,24 +222,25 @@ impl Client {
         } else {
             request.json(body)
         };
-        json(request).await
+        self.json(request).await
     }
 
     pub(crate) async fn delete(&self, path: &[&str]) -> Result<(), ClientError> {
         let request = self.request(Method::DELETE, self.address(path));
-        accepted(request.send().await.map_err(|error| broken(&error))?).await?;
+        self.answer(request).await?;
         Ok(())
     }
 
     pub(crate) async fn job(&self, id: &JobId) -> Result<JobView, ClientError> {
-        json(self.request(Method::GET, self.address(&["v1", "jobs", id.as_str()]))).await
+        self.json(self.request(Method::GET, self.address(&["v1", "jobs", id.as_str()])))
+            .await
     }
 
     /// Fetches a signed link; the file gets its name `to` when it is kept.
     pub(crate) async fn download(&self, link: &Url, to: &Path) -> Result<Part, ClientError> {
         // Without the token: the link may lead to another host.
         let request = self.http.get(link.clone()).timeout(TRANSFER_TIMEOUT);
-        let response = accepted(request.send().await.map_err(|error| broken(&error))?).await?;
+        let response = self.answer(request).await?;
         let mut part = Part::beside(to);
         let unwritable = |error| unwritable(to, error);
         let mut file = tokio::fs::File::create(&part.part)
@@ -225,7 +251,12 @@ impl Client {
             let chunk = match tokio::time::timeout(SILENCE, stream.next()).await {
                 Ok(None) => break,
                 Ok(Some(chunk)) => chunk.map_err(|error| broken(&error))?,
-                Err(_) => return Err(ClientError::unavailable("the download stalls")),
+                Err(_) => {
+                    return Err(ClientError::unavailable(
+                        Code::ServiceUnreachable,
+                        "the download stalls",
+                    ));
+                }
             };
             part.bytes += chunk.len() as u64;
             file.write_all(&chunk).await.map_err(unwritable)?;
@@ -277,26 +308,28 @@ impl Drop for Part {
     }
 }
 
-async fn json<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, ClientError> {
-    let response = accepted(request.send().await.map_err(|error| broken(&error))?).await?;
-    response.json().await.map_err(|error| broken(&error))
-}
-
 fn broken(error: &reqwest::Error) -> ClientError {
     let host = error
         .url()
         .map(|url| url.origin().ascii_serialization())
         .unwrap_or_default();
-    let what = if error.is_timeout() {
-        "does not answer in time"
-    } else if error.is_connect() {
-        "cannot be reached"
+    let (code, what) = if error.is_connect() {
+        let here = error.url().is_some_and(is_loopback);
+        let advice = if here {
+            "start a service with `filmlab serve`, or name another with --server or FILMLAB_SERVER"
+        } else {
+            "see whether a service runs there, or name another with --server or FILMLAB_SERVER"
+        };
+        let what = format!("cannot be reached; {advice}");
+        (Code::ServiceUnreachable, what)
+    } else if error.is_timeout() {
+        (Code::ServiceUnreachable, "does not answer in time".into())
     } else if error.is_decode() {
-        "gives an answer that cannot be read"
+        (Code::Internal, "gives an answer that cannot be read".into())
     } else {
-        "broke the connection off"
+        (Code::ServiceUnreachable, "broke the connection off".into())
     };
-    ClientError::unavailable(format!("{host} {what}"))
+    ClientError::unavailable(code, format!("{host} {what}"))
 }
 
 /// The answer, if it is a good one; else what the service says is wrong.
@@ -321,6 +354,10 @@ async fn accepted(response: Response) -> Result<Response, ClientError> {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Code::Unauthorized,
             StatusCode::NOT_FOUND => Code::NotFound,
             _ if status.is_client_error() => Code::InvalidRequest,
+            // What stands before a service says so in its stead.
+            StatusCode::BAD_GATEWAY
+            | StatusCode::SERVICE_UNAVAILABLE
+            | StatusCode::GATEWAY_TIMEOUT => Code::ServiceUnreachable,
             _ => Code::Internal,
         });
     if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {

@@ -7,7 +7,8 @@ use serde_json::json;
 
 use super::exit::{Exit, say};
 use super::table::{table, text};
-use crate::app::doctor::{Finding, Standing, examine};
+use crate::app::doctor::cloud::CALL;
+use crate::app::doctor::{Finding, Standing, examine, examine_cloud, is_cloud};
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::Config;
 use crate::job::{Code, Failure, Party};
@@ -17,13 +18,36 @@ pub(super) struct DoctorArgs {
     /// Print JSON.
     #[arg(long)]
     json: bool,
+    /// Do once in Google Cloud what the service will do there, and name the roles that are missing.
+    #[arg(long)]
+    cloud: bool,
+    /// A secret that the service is given, by its name; may be repeated.
+    #[arg(long = "secret", value_name = "NAME", requires = "cloud", value_parser = secret)]
+    secrets: Vec<String>,
+}
+
+/// Letters, digits, `-` and `_`, as Secret Manager has it.
+fn secret(text: &str) -> Result<String, String> {
+    let known = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if text.is_empty() || text.len() > 255 || !text.chars().all(known) {
+        return Err("is no name of a secret".to_owned());
+    }
+    Ok(text.to_owned())
 }
 
 /// Faulty settings are told as always, all at once; the rest cannot be looked at without them.
 pub(super) async fn run(args: DoctorArgs, config: Result<Config, Vec<String>>) -> Result<(), Exit> {
     let config = config.map_err(Exit::Usage)?;
     let clock: SharedClock = Arc::new(SystemClock);
-    let findings = Box::pin(examine(&config, &clock)).await;
+    if args.cloud && !is_cloud(&config) {
+        let fault = "--cloud: the settings name nothing of Google Cloud";
+        return Err(Exit::Usage(vec![fault.to_owned()]));
+    }
+    let mut findings = Box::pin(examine(&config, &clock)).await;
+    if args.cloud {
+        let found = Box::pin(examine_cloud(&config, &args.secrets, clock.now(), CALL)).await;
+        findings.extend(found);
+    }
     let failed: Vec<&Finding> = findings
         .iter()
         .filter(|finding| finding.standing == Standing::Fail)
@@ -37,10 +61,18 @@ pub(super) async fn run(args: DoctorArgs, config: Result<Config, Vec<String>>) -
                 <&str>::from(finding.standing),
                 finding.name,
                 &finding.message,
-                finding.advice.unwrap_or_default(),
+                finding.advice.as_deref().unwrap_or_default(),
             ]);
         }
         say(&text(&rows));
+        // Outside the table, where a line can be copied.
+        let commands: Vec<&str> = findings
+            .iter()
+            .filter_map(|finding| finding.command.as_deref())
+            .collect();
+        if !commands.is_empty() {
+            say(&format!("\nTo mend it:\n  {}", commands.join("\n  ")));
+        }
     }
     let Some(first) = failed.first() else {
         return Ok(());

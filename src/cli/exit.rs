@@ -37,7 +37,7 @@ pub(super) fn told(outcome: Result<(), Exit>) -> ExitCode {
         }
         Err(Exit::Failed(failure)) => {
             complain(&format!("filmlab: {failure}"));
-            ExitCode::from(failure.party.exit_code())
+            ExitCode::from(failure.exit_code())
         }
         Err(Exit::Stopped(signal)) => {
             complain(&format!(

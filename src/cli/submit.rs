@@ -111,7 +111,8 @@ async fn create(
     loop {
         match client.create(body, &key).await {
             Ok(job) => return Ok(job),
-            Err(error) if error.may_pass() && tried < CREATE_TRIES => {
+            // Where nothing was ever there, nothing will come back: that is told at once.
+            Err(error) if error.may_pass() && client.has_met() && tried < CREATE_TRIES => {
                 tokio::time::sleep(Duration::from_millis(250 << tried)).await;
                 tried += 1;
             }

@@ -16,6 +16,8 @@ pub struct Cloud {
     pub credentials: Option<PathBuf>,
     /// Another metadata server than Google's own, for stand-ins.
     pub metadata: Option<Url>,
+    /// Another Secret Manager than Google's own, for stand-ins.
+    pub secrets: Option<Url>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,6 +78,7 @@ pub(super) fn cloud(r: &mut Reader, env: &HashMap<String, String>) -> Cloud {
             .get("cloud.credentials")
             .or_else(|| official("GOOGLE_APPLICATION_CREDENTIALS").map(PathBuf::from)),
         metadata: r.parse("cloud.metadata_url"),
+        secrets: r.parse("cloud.secrets_url"),
     };
     if let Some(file) = &cloud.credentials
         && !file.is_file()

@@ -285,7 +285,8 @@ pub fn status_of(code: Code) -> StatusCode {
         | Code::LedgerUnavailable
         | Code::QueueUnavailable
         | Code::Overloaded
-        | Code::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
+        | Code::ShuttingDown
+        | Code::ServiceUnreachable => StatusCode::SERVICE_UNAVAILABLE,
 
         Code::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
 

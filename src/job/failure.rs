@@ -181,6 +181,7 @@ codes! {
     InvalidConfig Service Abort "The configuration has a fault.";
     Overloaded Service Wait "As many jobs are waiting as the service takes.";
     ShuttingDown Service Wait "The service is shutting down.";
+    ServiceUnreachable Service Retry "No service answers at the address that a command was given.";
     Internal Service Retry "Something happened that should not have.";
 }
 
@@ -235,6 +236,16 @@ impl Failure {
     pub fn with(mut self, disposition: Disposition) -> Self {
         self.disposition = disposition;
         self
+    }
+
+    /// The exit status of a command that failed so: the party's, but where nothing answers, which
+    /// is what 69 means.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self.code {
+            Code::ServiceUnreachable => Party::Provider.exit_code(),
+            _ => self.party.exit_code(),
+        }
     }
 
     #[must_use]

@@ -7,6 +7,7 @@ mod models;
 mod probe;
 mod process;
 mod refusals;
+mod shell;
 mod stopping;
 mod usage;
 

@@ -23,8 +23,9 @@ the code: `FILMLAB_BLESS=1 cargo nextest run --test it docs::` writes it anew.
 
 **Party** says who can fix it: the `caller`, the `provider` or the `service`, which means its operator. A
 command ends with status 65 for the caller, 69 for the provider and 70 for the service (after
-`sysexits.h`; wrong flags or settings end with 64). If a code is about a media file, the party is the
-caller if the file came from there, and the provider if it was generated.
+`sysexits.h`). Wrong flags or settings end with 64; a command that finds no service ends with
+`service_unreachable` and 69. If a code is about a media file, the party is the caller if the file came
+from there, and the provider if it was generated.
 
 **What happens** is the usual course:
 

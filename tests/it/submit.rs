@@ -1,7 +1,7 @@
 //! `filmlab submit` against the real routes over a real port.
 
 use std::path::Path;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -314,7 +314,24 @@ async fn a_wrong_token_and_an_absent_service_are_told_apart() {
     args.server = "http://127.0.0.1:1".parse().unwrap();
     let failure = submit(&args, &lab.lines, never()).await.unwrap_err();
     assert!(failure.message.contains("cannot be reached"), "{failure}");
-    assert_eq!(failure.party, Party::Service);
+    assert_eq!(failure.code, Code::ServiceUnreachable);
+    // A service that is there and busy, or away behind its proxy, is asked again.
+    let away = move || async { (http::StatusCode::BAD_GATEWAY, "no upstream") };
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let proxy = axum::Router::new().fallback(move || {
+        count.fetch_add(1, Ordering::Relaxed);
+        away()
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    args.server = format!("http://{}", listener.local_addr().unwrap())
+        .parse()
+        .unwrap();
+    let serving = tokio::spawn(async move { axum::serve(listener, proxy).await });
+    let failure = submit(&args, &lab.lines, never()).await.unwrap_err();
+    assert_eq!(failure.code, Code::ServiceUnreachable, "{failure}");
+    assert_eq!(asked.load(Ordering::Relaxed), 4);
+    serving.abort();
 }
 
 #[tokio::test]

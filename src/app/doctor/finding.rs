@@ -1,5 +1,7 @@
 //! What was found.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use strum::IntoStaticStr;
 
@@ -23,7 +25,10 @@ pub struct Finding {
     pub message: String,
     /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub advice: Option<&'static str>,
+    pub advice: Option<Cow<'static, str>>,
+    /// A line for a shell that mends it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
     /// Who can mend it; for failures only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub party: Option<Party>,
@@ -36,6 +41,7 @@ impl Finding {
             standing: Standing::Ok,
             message: message.into(),
             advice: None,
+            command: None,
             party: None,
         }
     }
@@ -43,11 +49,11 @@ impl Finding {
     pub(super) fn warn(
         name: &'static str,
         message: impl Into<String>,
-        advice: &'static str,
+        advice: impl Into<Cow<'static, str>>,
     ) -> Self {
         Self {
             standing: Standing::Warn,
-            advice: Some(advice),
+            advice: Some(advice.into()),
             ..Self::ok(name, message)
         }
     }
@@ -56,12 +62,12 @@ impl Finding {
         name: &'static str,
         party: Party,
         message: impl Into<String>,
-        advice: &'static str,
+        advice: impl Into<Cow<'static, str>>,
     ) -> Self {
         Self {
             standing: Standing::Fail,
             party: Some(party),
-            advice: Some(advice),
+            advice: Some(advice.into()),
             ..Self::ok(name, message)
         }
     }
@@ -69,8 +75,13 @@ impl Finding {
     pub(super) fn service(
         name: &'static str,
         error: impl std::fmt::Display,
-        advice: &'static str,
+        advice: impl Into<Cow<'static, str>>,
     ) -> Self {
         Self::fail(name, Party::Service, error.to_string(), advice)
+    }
+
+    pub(super) fn command(mut self, command: String) -> Self {
+        self.command = Some(command);
+        self
     }
 }

@@ -102,15 +102,19 @@ async fn download_all(client: &Client, job: &JobView, folder: &Path) -> Result<(
     let Some((result, links)) = result.and_then(|result| Some((result, result.links.as_ref()?)))
     else {
         return Err(ClientError::unavailable(
+            Code::Internal,
             "the service gives no links to the result",
         ));
     };
     let video = client.download(&links.video, &folder.join(VIDEO)).await?;
     if video.bytes != result.bytes {
-        return Err(ClientError::unavailable(format!(
-            "the video has {} bytes instead of {}",
-            video.bytes, result.bytes
-        )));
+        return Err(ClientError::unavailable(
+            Code::Internal,
+            format!(
+                "the video has {} bytes instead of {}",
+                video.bytes, result.bytes
+            ),
+        ));
     }
     let poster = client.download(&links.poster, &folder.join(POSTER)).await?;
     let metadata = client

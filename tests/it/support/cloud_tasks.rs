@@ -68,6 +68,10 @@ impl FakeCloudTasks {
                 "/v2/projects/demo/locations/here/queues/{queue}/tasks",
                 axum::routing::post(create),
             )
+            .route(
+                "/v2/projects/demo/locations/here/queues/{queue}/tasks/{task}",
+                axum::routing::delete(delete),
+            )
             .with_state(self.clone());
         serve(router).await
     }
@@ -196,6 +200,22 @@ fn refused(queue: &str, headers: &HeaderMap) -> Option<Response> {
 async fn queue(Path(queue): Path<String>, headers: HeaderMap) -> Response {
     refused(&queue, &headers)
         .unwrap_or_else(|| error(403, "PERMISSION_DENIED", "lacks cloudtasks.queues.get"))
+}
+
+async fn delete(
+    State(tasks): State<FakeCloudTasks>,
+    Path((queue, task)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Response {
+    if let Some(refused) = refused(&queue, &headers) {
+        return refused;
+    }
+    let mut inner = tasks.inner.lock().unwrap();
+    if inner.tasks.remove(&task).is_none() {
+        return error(404, "NOT_FOUND", "Requested entity was not found.");
+    }
+    inner.reserved.insert(task);
+    Json(json!({})).into_response()
 }
 
 async fn create(

@@ -125,6 +125,16 @@ impl Emulator {
         assert_eq!(status, 200, "{body}");
     }
 
+    /// Removes every document of the project.
+    pub(crate) async fn clear(&self) {
+        let url = format!(
+            "http://{}/emulator/v1/projects/{}/databases/(default)/documents",
+            self.host, self.project
+        );
+        let (status, body) = self.send(self.http.delete(url), Caller::Owner).await;
+        assert_eq!(status, 200, "{body}");
+    }
+
     fn url(&self, rest: &str) -> String {
         format!(
             "http://{}/v1/projects/{}/databases/(default)/documents{rest}",

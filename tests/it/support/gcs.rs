@@ -107,6 +107,11 @@ impl FakeGcs {
         self.lock().kept.push(part.to_owned());
     }
 
+    /// Takes everything out without a request.
+    pub(crate) fn forget_all(&self) {
+        self.lock().objects.clear();
+    }
+
     /// Puts an object there without a request.
     pub(crate) fn place(&self, name: &str) {
         let bytes = Bytes::from_static(b"x");
