@@ -5,6 +5,7 @@
 mod cloud;
 mod limits;
 mod memory;
+mod owners;
 mod picture;
 mod platform;
 mod provider;
@@ -19,6 +20,7 @@ use std::path::{Path, PathBuf};
 
 use config::{Environment, File, FileFormat};
 
+use crate::ledger::limits::OwnerLimits;
 use crate::media::{Limits, Profile};
 
 pub use crate::secret::Secret;
@@ -47,6 +49,8 @@ pub struct Config {
     pub provider: Provider,
     pub worker: Worker,
     pub credits: Credits,
+    /// What each owner may have at once and spend in a day.
+    pub owners: OwnerLimits,
     /// The operator's layers, drawn in order.
     pub watermark: Vec<Watermark>,
     pub profiles: BTreeMap<String, Profile>,
@@ -172,6 +176,7 @@ fn read(r: &mut Reader, env: &HashMap<String, String>) -> Option<Config> {
         worker::check_submissions(r, &worker, provider);
     }
     let credits = worker::credits(r);
+    let owners = owners::owners(r);
     let watermark = picture::watermark(r);
     let profiles = picture::profiles(r);
     let verify = picture::verify(r);
@@ -193,6 +198,7 @@ fn read(r: &mut Reader, env: &HashMap<String, String>) -> Option<Config> {
         provider,
         worker,
         credits,
+        owners,
         watermark,
         profiles,
         verify,
@@ -254,6 +260,38 @@ mod tests {
             "links.ttl",
         ] {
             assert!(keys.contains(&key), "{key} is missing in {faults:?}");
+        }
+    }
+
+    #[test]
+    fn owners_are_bounded_where_a_setting_says_so() {
+        let owner = |name: &str| name.parse().unwrap();
+        let config = load("", &[]).unwrap();
+        assert_eq!(config.owners, OwnerLimits::default());
+
+        let file = "[owners]\njobs = 20\ncredits_a_day = 500\n\
+                    [owners.own.\"Alice-B\"]\njobs = 200\nwaiting = 9";
+        let config = load(file, &[("FILMLAB_OWNERS__WAITING", "5")]).unwrap();
+        let all = config.owners.of(&owner("bob"));
+        assert_eq!(
+            (all.jobs, all.waiting, all.credits_a_day),
+            (Some(20), Some(5), Some(500))
+        );
+        let own = config.owners.of(&owner("Alice-B"));
+        assert_eq!(
+            (own.jobs, own.waiting, own.credits_a_day),
+            (Some(200), Some(9), Some(500))
+        );
+
+        for (file, key) in [
+            ("[owners]\njobs = 0", "owners.jobs"),
+            ("[owners]\ncredits_a_day = -1", "owners.credits_a_day"),
+            ("[owners.own.a]\nwaiting = 0", "owners.own.a"),
+            ("[owners.own.a]\njob = 1", "owners.own"),
+            ("[owners.own.\"a.b\"]\njobs = 1", "owners.own.a.b"),
+        ] {
+            let faults = load(file, &[]).unwrap_err();
+            assert_eq!(faults[0].key, key, "{faults:?}");
         }
     }
 

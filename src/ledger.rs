@@ -6,6 +6,7 @@
 
 pub mod backend;
 pub mod firestore;
+pub mod limits;
 pub mod reading;
 mod rules;
 pub mod sqlite;
@@ -42,6 +43,9 @@ pub enum LedgerError {
     /// As many jobs as are allowed have not ended yet: nothing was created.
     #[error("{waiting} jobs are waiting already")]
     Full { waiting: u32 },
+    /// The owner has as much as is allowed: nothing was created.
+    #[error(transparent)]
+    Limited(#[from] limits::Limited),
 }
 
 pub type Result<T> = std::result::Result<T, LedgerError>;
@@ -85,6 +89,10 @@ pub enum Held {
     },
     /// There is no such account.
     NoAccount,
+    /// The owner may spend no more than that in a day.
+    OverADay {
+        most: u64,
+    },
     Lost,
 }
 
@@ -225,6 +233,8 @@ pub struct JobQuery {
     pub owner: Option<Owner>,
     pub status: Option<Status>,
     pub kind: Option<Kind>,
+    /// With this tag among its tags.
+    pub tag: Option<String>,
     /// Made at this moment or later.
     pub created_after: Option<Timestamp>,
     /// Made before this moment.

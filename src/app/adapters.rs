@@ -12,6 +12,7 @@ use crate::google::{GoogleAccess, Identity};
 use crate::job::{Code, Failure};
 use crate::ledger::Ledger;
 use crate::ledger::firestore::{FirestoreConfig, FirestoreLedger};
+use crate::ledger::limits::OwnerLimits;
 use crate::ledger::sqlite::SqliteLedger;
 use crate::notify::Notifier;
 use crate::notify::fcm::FcmNotifier;
@@ -102,9 +103,10 @@ pub(super) async fn ledger(config: &Config) -> Result<Arc<dyn Ledger>, Failure> 
     Ok(match &config.ledger {
         config::Ledger::Sqlite => {
             let ledger = SqliteLedger::open(database(config)).map_err(said)?;
-            Arc::new(ledger.max_waiting(config.worker.max_waiting.get()))
+            let ledger = ledger.max_waiting(config.worker.max_waiting.get());
+            Arc::new(ledger.owner_limits(config.owners.clone()))
         }
-        config::Ledger::Firestore(database) => firestore(database).await?,
+        config::Ledger::Firestore(database) => firestore(database, &config.owners).await?,
     })
 }
 
@@ -192,7 +194,10 @@ fn google(access: Option<&GoogleAccess>) -> Result<&GoogleAccess, Failure> {
     access.ok_or_else(|| invalid("there are no Google credentials"))
 }
 
-async fn firestore(database: &config::Database) -> Result<Arc<dyn Ledger>, Failure> {
+async fn firestore(
+    database: &config::Database,
+    owners: &OwnerLimits,
+) -> Result<Arc<dyn Ledger>, Failure> {
     let config = FirestoreConfig {
         database: database.name.clone(),
         emulator: database.emulator.clone(),
@@ -201,7 +206,7 @@ async fn firestore(database: &config::Database) -> Result<Arc<dyn Ledger>, Failu
     let ledger = FirestoreLedger::connect(config)
         .await
         .map_err(|error| Failure::new(Code::LedgerUnavailable, error.to_string()))?;
-    Ok(Arc::new(ledger))
+    Ok(Arc::new(ledger.owner_limits(owners.clone())))
 }
 
 /// What the tasks bring so that [`TasksAuth`] lets them in.

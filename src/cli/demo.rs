@@ -146,6 +146,7 @@ async fn jobs(args: &DemoArgs, address: SocketAddr) -> Result<Vec<JobView>, Fail
             seed: None,
             params: Vec::new(),
             max_price: None,
+            tags: Vec::new(),
             profile: None,
             server: format!("http://{address}")
                 .parse()

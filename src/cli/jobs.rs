@@ -71,6 +71,9 @@ pub struct ListArgs {
     /// Whose jobs; for the operator's token.
     #[arg(long)]
     pub owner: Option<String>,
+    /// Only jobs with this tag.
+    #[arg(long)]
+    pub tag: Option<String>,
     /// Only jobs made at or after this moment, such as 2026-11-23T12:00:00Z.
     #[arg(long, value_name = "MOMENT")]
     pub created_after: Option<Timestamp>,
@@ -170,6 +173,7 @@ impl Call<'_> {
             ),
             ("kind", asked.kind.map(|kind| kind.as_str().to_owned())),
             ("owner", asked.owner.clone()),
+            ("tag", asked.tag.clone()),
             (
                 "created_after",
                 asked.created_after.map(|at| at.to_string()),

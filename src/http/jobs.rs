@@ -57,7 +57,7 @@ pub(super) fn routes() -> Routes {
 
 problems!(CreateProblems: InvalidRequest, Unauthorized, InvalidJob, RequestTooLarge,
     UnsupportedMediaType, IdempotencyConflict, LedgerUnavailable, StorageUnavailable, Overloaded,
-    InvalidRequest as REQUEST_TIMEOUT);
+    OwnerLimit, InvalidRequest as REQUEST_TIMEOUT);
 
 /// Create a job
 ///
@@ -139,6 +139,7 @@ async fn create(
         output: wanted.output,
         notify: wanted.notify,
         cost: None,
+        tags: wanted.tags,
         max_price: wanted.max_price,
         cancel_after_submit: Some(state.settings.cancel_after_submit),
         deadline_at: later(now, deadline),
@@ -250,6 +251,7 @@ problems!(ListProblems: InvalidRequest, Unauthorized, InvalidJob, LedgerUnavaila
     params(
         ("status" = Option<Status>, Query, description = "Only jobs of this status."),
         ("kind" = Option<crate::job::Kind>, Query, description = "Only jobs of this kind."),
+        ("tag" = Option<String>, Query, description = "Only jobs with this tag."),
         ("owner" = Option<Owner>, Query,
             description = "Only this owner's; with an owner's token none but its own."),
         ("created_after" = Option<Timestamp>, Query, description = "Only later ones."),

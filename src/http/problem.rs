@@ -12,6 +12,7 @@ use serde_json::json;
 
 use crate::job::{Code, Fault};
 use crate::ledger::LedgerError;
+use crate::ledger::limits::Bound;
 use crate::queue::QueueError;
 use crate::storage::StorageError;
 
@@ -183,6 +184,24 @@ impl From<LedgerError> for Problem {
                     .header(header::RETRY_AFTER, BACKLOG_RETRY_AFTER)
                     .because(error);
             }
+            LedgerError::Limited(ref refused) => {
+                let most = refused.most;
+                let detail = match refused.bound {
+                    Bound::Jobs => {
+                        format!("{most} jobs of yours have not ended, as many as may be.")
+                    }
+                    Bound::Waiting => {
+                        format!("{most} jobs of yours wait to be begun, as many as may be.")
+                    }
+                    Bound::CreditsADay => {
+                        format!("The {most} credits are spent that may be spent in 24 hours.")
+                    }
+                };
+                return Self::new(Code::OwnerLimit)
+                    .detail(detail)
+                    .header(header::RETRY_AFTER, refused.retry_after.as_secs().into())
+                    .because(error);
+            }
         };
         Self::new(code).because(error)
     }
@@ -279,6 +298,8 @@ pub fn status_of(code: Code) -> StatusCode {
         | Code::PictureBlack
         | Code::PictureFrozen
         | Code::NotDecodable => StatusCode::BAD_GATEWAY,
+
+        Code::OwnerLimit => StatusCode::TOO_MANY_REQUESTS,
 
         Code::ProviderBusy
         | Code::StorageUnavailable

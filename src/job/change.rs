@@ -414,6 +414,7 @@ pub(super) mod tests {
             },
             output: Output::default(),
             notify: Notify::default(),
+            tags: Vec::new(),
             max_price: None,
             cost: None,
             cancel_after_submit: None,

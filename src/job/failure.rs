@@ -107,6 +107,7 @@ codes! {
     IdempotencyConflict Caller Abort "The idempotency key was used before with a different request.";
     RequestTooLarge Caller Abort "The request's body is larger than allowed.";
     UnsupportedMediaType Caller Abort "The request's content type is not accepted here.";
+    OwnerLimit Caller Wait "The owner has as many jobs, or has spent as many credits in a day, as allowed.";
     InsufficientCredits Caller Abort "The account has fewer credits than the job costs.";
     Cancelled Caller Abort "The job was cancelled.";
 

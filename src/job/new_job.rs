@@ -23,6 +23,7 @@ pub struct NewJob {
     pub source: Source,
     pub output: Output,
     pub notify: Notify,
+    pub tags: Vec<String>,
     pub cost: Option<Credits>,
     /// US dollars that a submission may cost.
     pub max_price: Option<f64>,
@@ -52,6 +53,7 @@ impl NewJob {
             && self.source == job.source
             && self.output == job.output
             && self.notify == job.notify
+            && self.tags == job.tags
             && self.max_price == job.max_price
             && (self.cost.is_none() || self.cost == job.credits.cost)
     }
@@ -67,6 +69,7 @@ impl NewJob {
             source: self.source,
             output: self.output,
             notify: self.notify,
+            tags: self.tags,
             status: Status::Queued,
             stage: None,
             progress: Progress::default(),

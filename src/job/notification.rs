@@ -129,6 +129,7 @@ impl Notification {
                     "job_id": job.id,
                     "owner": job.owner,
                     "kind": job.params.kind(),
+                    "tags": job.tags,
                     "round": job.round,
                     "status": job.status,
                     "model": job.provider.model,

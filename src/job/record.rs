@@ -44,6 +44,9 @@ pub struct Job {
     /// Whom to tell when the round is over.
     #[serde(default)]
     pub notify: Notify,
+    /// Words of the creator's, for lists and notices.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
 
     pub status: Status,
     #[serde(default, skip_serializing_if = "Option::is_none")]

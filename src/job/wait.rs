@@ -238,7 +238,7 @@ mod tests {
                 super::super::Disposition::Wait | super::super::Disposition::Reconcile
             );
             // Refusals of a request: no job waits with them.
-            let is_an_answer = matches!(code, Code::ShuttingDown);
+            let is_an_answer = matches!(code, Code::ShuttingDown | Code::OwnerLimit);
             if waits && !is_an_answer {
                 assert_ne!(WaitsFor::of(code), WaitsFor::Worker, "{code}");
             }

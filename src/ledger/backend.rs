@@ -8,10 +8,12 @@
 use std::fmt::Debug;
 
 use async_trait::async_trait;
+use serde_json::Value;
 
+use super::limits::OwnerLimit;
 use super::{Callback, Due, DueNotice, DuePlace, JobQuery, KeptSince, Result, Tally};
 use crate::job::{
-    Account, CreditEntry, Idempotency, Job, JobError, JobId, Keeping, Notification, Owner,
+    Account, CreditEntry, Idempotency, Job, JobError, JobId, Keeping, Notification, Owner, Status,
     Timestamp,
 };
 
@@ -28,6 +30,13 @@ pub struct KeyRecord {
     pub request_sha256: String,
     /// Absent where the record names none.
     pub job: Option<JobId>,
+}
+
+/// A small record that all instances go by, one JSON object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Shared {
+    /// Makes the creations of one owner notice each other.
+    Guard(Owner),
 }
 
 /// A record that may turn out to be unreadable.
@@ -102,6 +111,12 @@ pub enum Write<S> {
         entry: CreditEntry,
         on: Balance<S>,
     },
+    /// Puts a shared record in place of the one that was read, or where there is none.
+    Share {
+        what: Shared,
+        value: Value,
+        instead_of: Option<S>,
+    },
     /// Notes since when a record has been damaged as it is.
     Watch { damaged: Damaged<S>, now: Timestamp },
     /// Ends a damaged record; what that is written over is kept.
@@ -133,10 +148,14 @@ pub trait Backend: Debug + Send + Sync {
     /// Stands for the very state of a record.
     type Seen: Debug + Send + Sync;
 
+    /// What bounds an owner here.
+    fn limit_of(&self, owner: &Owner) -> OwnerLimit;
+
     async fn job(&self, id: &JobId) -> Result<Option<Loaded<Box<Job>, Self::Seen>>>;
     async fn notice(&self, id: &str) -> Result<Option<Loaded<Box<Notification>, Self::Seen>>>;
     async fn account_of(&self, owner: &Owner) -> Result<Option<Loaded<Account, Self::Seen>>>;
     async fn key(&self, owner: &Owner, key: &str) -> Result<Option<Loaded<KeyRecord, Self::Seen>>>;
+    async fn shared(&self, what: &Shared) -> Result<Option<Loaded<Value, Self::Seen>>>;
     async fn has_callback(&self, job: &JobId, intent: &str) -> Result<bool>;
     /// When the entry of that name was written. One that cannot be read is as new as can be.
     async fn entry_written(&self, owner: &Owner, entry: &str) -> Result<Option<Timestamp>>;
@@ -178,6 +197,15 @@ pub trait Backend: Debug + Send + Sync {
     async fn entries_on(&self, owner: &Owner, limit: u32) -> Result<Vec<CreditEntry>>;
     /// All of a job's rounds on that account, oldest first.
     async fn entries_of(&self, owner: &Owner, job: &JobId) -> Result<Vec<CreditEntry>>;
+    /// Those of the last moments, from `since` on, oldest first.
+    async fn entries_since(
+        &self,
+        owner: &Owner,
+        since: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<CreditEntry>>;
+    /// How many jobs of an owner are of one of these, counted no further than `most`.
+    async fn jobs_of(&self, owner: &Owner, statuses: &[Status], most: u32) -> Result<u32>;
     /// Whether some job's native work was, or is, in this process: what else it held when it
     /// ended did not end it. Asked after a death only.
     async fn did_native_work(&self, process: &str, now: Timestamp) -> Result<bool>;

@@ -19,11 +19,13 @@ mod outbox;
 mod paths;
 mod planning;
 mod seen;
+mod shared;
 mod store;
 mod unreadable;
 mod values;
 mod writes;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -33,10 +35,14 @@ use gcloud_sdk::google_cloud_auth::credentials::{
     CacheableResource, Credentials, CredentialsProvider, EntityTag,
 };
 use gcloud_sdk::google_cloud_auth::errors::CredentialsError;
+use serde_json::Value;
 
-use super::backend::{Backend, Committed, Damaged, KeyRecord, Loaded, Record, Write};
+use super::backend::{Backend, Committed, Damaged, KeyRecord, Loaded, Record, Shared, Write};
+use super::limits::{OwnerLimit, OwnerLimits};
 use super::{Callback, Due, DueNotice, DuePlace, JobQuery, KeptSince, LedgerError, Result, Tally};
-use crate::job::{Account, CreditEntry, Job, JobId, Keeping, Notification, Owner, Timestamp};
+use crate::job::{
+    Account, CreditEntry, Job, JobId, Keeping, Notification, Owner, Status, Timestamp,
+};
 use paths::DocumentPath;
 pub use seen::Seen;
 use store::{Found, Store};
@@ -73,6 +79,7 @@ impl FirestoreConfig {
 #[derive(Debug, Clone)]
 pub struct FirestoreLedger {
     store: Store,
+    owners: Arc<OwnerLimits>,
 }
 
 impl FirestoreLedger {
@@ -93,7 +100,18 @@ impl FirestoreLedger {
         };
         let store = Store::new(db, timeout);
         store.check().await?;
-        Ok(Self { store })
+        Ok(Self {
+            store,
+            owners: Arc::default(),
+        })
+    }
+
+    /// Bounds what each owner may have at once and spend in a day. Jobs of other creators count;
+    /// nobody keeps these from making more.
+    #[must_use]
+    pub fn owner_limits(mut self, limits: OwnerLimits) -> Self {
+        self.owners = Arc::new(limits);
+        self
     }
 }
 
@@ -153,6 +171,10 @@ fn loaded<T>(
 impl Backend for FirestoreLedger {
     type Seen = Seen;
 
+    fn limit_of(&self, owner: &Owner) -> OwnerLimit {
+        self.owners.of(owner)
+    }
+
     async fn job(&self, id: &JobId) -> Result<Option<Loaded<Box<Job>, Seen>>> {
         let place = DocumentPath::job(self.store.root(), id);
         let found = self.store.get(&place).await?;
@@ -179,6 +201,15 @@ impl Backend for FirestoreLedger {
                 request_sha256: text("request_sha256").unwrap_or_default().to_owned(),
                 job: text("job").and_then(|id| id.parse().ok()),
             })
+        })
+    }
+
+    async fn shared(&self, what: &Shared) -> Result<Option<Loaded<Value, Seen>>> {
+        let place = shared::place(&self.store, what);
+        loaded(self.store.get(&place).await?, |found| {
+            Ok(values::lenient(Value::Object(values::object(
+                &found.fields,
+            ))))
         })
     }
 
@@ -256,6 +287,19 @@ impl Backend for FirestoreLedger {
 
     async fn entries_of(&self, owner: &Owner, job: &JobId) -> Result<Vec<CreditEntry>> {
         accounts::of_job(&self.store, owner, job).await
+    }
+
+    async fn entries_since(
+        &self,
+        owner: &Owner,
+        since: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<CreditEntry>> {
+        accounts::since(&self.store, owner, since, limit).await
+    }
+
+    async fn jobs_of(&self, owner: &Owner, statuses: &[Status], most: u32) -> Result<u32> {
+        planning::jobs_of(&self.store, owner, statuses, most).await
     }
 
     async fn did_native_work(&self, process: &str, _now: Timestamp) -> Result<bool> {

@@ -7,6 +7,7 @@
 mod accounts;
 mod burial;
 mod creation;
+mod limits;
 pub(super) mod outbox;
 mod owner;
 mod planning;

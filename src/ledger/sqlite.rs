@@ -15,16 +15,22 @@ mod planning;
 mod rows;
 mod schema;
 mod seen;
+mod shared;
 mod unreadable;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use rusqlite::Connection;
+use serde_json::Value;
 
-use super::backend::{Backend, Committed, Damaged, KeyRecord, Loaded, Record, Write};
+use super::backend::{Backend, Committed, Damaged, KeyRecord, Loaded, Record, Shared, Write};
+use super::limits::{OwnerLimit, OwnerLimits};
 use super::{Callback, Due, DueNotice, DuePlace, JobQuery, KeptSince, LedgerError, Result, Tally};
-use crate::job::{Account, CreditEntry, Job, JobId, Keeping, Notification, Owner, Timestamp};
+use crate::job::{
+    Account, CreditEntry, Job, JobId, Keeping, Notification, Owner, Status, Timestamp,
+};
 use crate::sqlite::{Database, DatabaseError, Durability};
 pub use seen::Seen;
 
@@ -33,6 +39,7 @@ pub use seen::Seen;
 pub struct SqliteLedger {
     database: Database,
     max_waiting: Option<u32>,
+    owners: Arc<OwnerLimits>,
 }
 
 impl SqliteLedger {
@@ -52,6 +59,7 @@ impl SqliteLedger {
         Self {
             database,
             max_waiting: None,
+            owners: Arc::default(),
         }
     }
 
@@ -60,6 +68,13 @@ impl SqliteLedger {
     #[must_use]
     pub fn max_waiting(mut self, jobs: u32) -> Self {
         self.max_waiting = Some(jobs);
+        self
+    }
+
+    /// Bounds what each owner may have at once and spend in a day.
+    #[must_use]
+    pub fn owner_limits(mut self, limits: OwnerLimits) -> Self {
+        self.owners = Arc::new(limits);
         self
     }
 }
@@ -96,6 +111,10 @@ impl SqliteLedger {
 impl Backend for SqliteLedger {
     type Seen = Seen;
 
+    fn limit_of(&self, owner: &Owner) -> OwnerLimit {
+        self.owners.of(owner)
+    }
+
     async fn job(&self, id: &JobId) -> Result<Option<Loaded<Box<Job>, Seen>>> {
         let id = id.clone();
         let found = self.reads(move |db| rows::load(db, &id)).await?;
@@ -131,6 +150,15 @@ impl Backend for SqliteLedger {
         Ok(found.map(|record| Loaded {
             record,
             seen: Seen::Key,
+        }))
+    }
+
+    async fn shared(&self, what: &Shared) -> Result<Option<Loaded<Value, Seen>>> {
+        let what = what.clone();
+        let found = self.reads(move |db| shared::load(db, &what)).await?;
+        Ok(found.map(|(record, doc)| Loaded {
+            record,
+            seen: Seen::Shared(doc),
         }))
     }
 
@@ -231,6 +259,23 @@ impl Backend for SqliteLedger {
     async fn entries_of(&self, owner: &Owner, job: &JobId) -> Result<Vec<CreditEntry>> {
         let (owner, job) = (owner.clone(), job.clone());
         self.reads(move |db| accounts::of_job(db, &owner, &job))
+            .await
+    }
+
+    async fn entries_since(
+        &self,
+        owner: &Owner,
+        since: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<CreditEntry>> {
+        let owner = owner.clone();
+        self.reads(move |db| accounts::since(db, &owner, since, limit))
+            .await
+    }
+
+    async fn jobs_of(&self, owner: &Owner, statuses: &[Status], most: u32) -> Result<u32> {
+        let (owner, statuses) = (owner.clone(), statuses.to_vec());
+        self.reads(move |db| planning::jobs_of(db, &owner, &statuses, most))
             .await
     }
 

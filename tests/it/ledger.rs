@@ -4,6 +4,7 @@ pub(crate) mod bench;
 pub(crate) mod contract;
 pub(crate) mod faults;
 mod firestore;
+mod limits;
 mod memory;
 pub(crate) mod sqlite;
 

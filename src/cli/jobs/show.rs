@@ -69,6 +69,9 @@ pub(super) fn job(job: &JobView) -> String {
         let (model, why, reason) = (&over.model, over.why.as_str(), &over.reason);
         ("passed over", format!("{model} ({why}): {reason}"))
     }));
+    if !job.tags.is_empty() {
+        rows.push(("tags", job.tags.join(", ")));
+    }
     if let Some(cost) = job.credits.cost {
         rows.push(("cost", format!("{cost} credits")));
     }

@@ -42,6 +42,9 @@ pub struct SubmitArgs {
     /// US dollars that the provider may be paid at most.
     #[arg(long, value_name = "DOLLARS")]
     pub max_price: Option<f64>,
+    /// A word to find the job by; may be repeated.
+    #[arg(long = "tag", value_name = "TAG")]
+    pub tags: Vec<String>,
     /// Where the service is.
     #[arg(
         long,

@@ -30,6 +30,9 @@ pub(super) async fn body(
     if let Some(profile) = &args.profile {
         body["output"] = json!({"profile": profile});
     }
+    if !args.tags.is_empty() {
+        body["tags"] = args.tags.clone().into();
+    }
     if let Some(price) = args.max_price {
         body["max_price"] = price.into();
     }

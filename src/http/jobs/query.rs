@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::request;
+use super::{request, shape};
 use crate::http::caller::Caller;
 use crate::job::{Fault, Owner, Status, Timestamp};
 use crate::ledger::{JobQuery, PageToken};
@@ -32,6 +32,10 @@ pub(super) fn read_query(text: &str, caller: &Caller) -> Result<JobQuery, Vec<Fa
                     .kind
                     .is_none()
                     .then(request::one_of::<crate::job::Kind>)
+            }
+            "tag" => {
+                query.tag = shape::fits_tag(&value).then(|| value.to_string());
+                query.tag.is_none().then(|| shape::TAG.to_owned())
             }
             "owner" => match value.parse() {
                 Ok::<Owner, _>(owner) => match caller.owner_for(Some(owner)) {

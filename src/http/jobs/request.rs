@@ -24,6 +24,7 @@ pub(in crate::http) struct Wanted {
     pub(in crate::http) notify: Notify,
     pub(in crate::http) deadline: Option<Duration>,
     pub(in crate::http) max_price: Option<f64>,
+    pub(in crate::http) tags: Vec<String>,
 }
 
 /// A job shorter than this could not even be polled; one longer than a day outlives its uploads
@@ -60,6 +61,7 @@ pub(in crate::http) fn read(
         "notify",
         "deadline_s",
         "max_price",
+        "tags",
     ];
     let Some(body) = reader.object(Some(body), "", &known) else {
         return Err(vec![Fault::new("body", "must be an object")]);
@@ -77,6 +79,7 @@ pub(in crate::http) fn read(
     let notify = notify(&mut reader, body, state);
     let deadline = deadline(&mut reader, body);
     let max_price = max_price(&mut reader, body);
+    let tags = tags(&mut reader, body);
     match (owner, params, source, output) {
         (Some(owner), Some(params), Some(source), Some(output)) if reader.faults.is_empty() => {
             Ok(Wanted {
@@ -87,6 +90,7 @@ pub(in crate::http) fn read(
                 notify,
                 deadline,
                 max_price,
+                tags,
             })
         }
         _ => Err(reader.faults),
@@ -354,6 +358,31 @@ fn deadline(reader: &mut Reader, body: &Object) -> Option<Duration> {
         reader.fault("deadline_s".into(), message);
     }
     seconds.map(Duration::from_secs)
+}
+
+fn tags(reader: &mut Reader, body: &Object) -> Vec<String> {
+    let mut tags: Vec<String> = Vec::new();
+    let Some(given) = get(body, "tags") else {
+        return tags;
+    };
+    let given = given
+        .as_array()
+        .filter(|given| given.len() <= shape::MAX_TAGS);
+    let Some(given) = given else {
+        let message = format!("must be a list of at most {} tags", shape::MAX_TAGS);
+        reader.fault("tags".into(), message);
+        return tags;
+    };
+    for (index, tag) in given.iter().enumerate() {
+        match tag.as_str().filter(|tag| shape::fits_tag(tag)) {
+            Some(tag) if tags.iter().any(|known| known == tag) => {
+                reader.fault(format!("tags[{index}]"), "stands there twice");
+            }
+            Some(tag) => tags.push(tag.to_owned()),
+            None => reader.fault(format!("tags[{index}]"), shape::TAG),
+        }
+    }
+    tags
 }
 
 fn max_price(reader: &mut Reader, body: &Object) -> Option<f64> {

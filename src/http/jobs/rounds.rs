@@ -27,7 +27,8 @@ pub(super) fn routes() -> Routes {
 }
 
 problems!(RetryProblems: InvalidRequest, Unauthorized, NotFound, Conflict, RequestTooLarge,
-    UnsupportedMediaType, InvalidJob, LedgerUnavailable, StorageUnavailable, Overloaded, InvalidRequest as REQUEST_TIMEOUT);
+    UnsupportedMediaType, InvalidJob, LedgerUnavailable, StorageUnavailable, Overloaded, OwnerLimit,
+    InvalidRequest as REQUEST_TIMEOUT);
 
 /// Give an ended job another round
 ///

@@ -89,6 +89,7 @@ fn new_job_of(kind: Kind) -> Value {
             "notify": optional(reference("NewNotify")),
             "deadline_s": deadline(),
             "max_price": max_price(),
+            "tags": tags(),
         },
     })
 }
@@ -110,6 +111,16 @@ fn max_price() -> Value {
         "maximum": MOST_PRICE,
         "description": "US dollars that the provider may be paid by its price list. A model that \
                         costs more, or has no listed price, is not asked.",
+    }))
+}
+
+fn tags() -> Value {
+    optional(json!({
+        "type": "array",
+        "maxItems": shape::MAX_TAGS,
+        "uniqueItems": true,
+        "items": {"type": "string", "pattern": shape::TAG_PATTERN},
+        "description": "Words of yours, for lists and notices.",
     }))
 }
 

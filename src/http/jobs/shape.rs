@@ -10,6 +10,8 @@ use regex::Regex;
 /// Characters, of an address or an object name.
 pub(super) const MAX_ADDRESS_CHARS: usize = 2048;
 pub(super) const MAX_FCM_TOKEN_CHARS: usize = 4096;
+/// Of one job.
+pub(super) const MAX_TAGS: usize = 10;
 
 /// What an `http(s)` address has after its scheme: a host, then anything but controls, spaces and
 /// backslashes (which some clients read as slashes).
@@ -26,6 +28,11 @@ pub(super) const OFFSET: &str =
 /// The number of a track of sound, or a language as files write it: `deu`, `pt-BR`.
 pub(super) const AUDIO_TRACK: &str =
     r"^(?:[1-9][0-9]{0,2}|[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8}){0,2})$";
+/// A word of a caller's.
+pub(super) const TAG_PATTERN: &str = "^[A-Za-z0-9][A-Za-z0-9_.:-]{0,31}$";
+/// The same in words.
+pub(super) const TAG: &str =
+    "must be 1 to 32 letters, digits, '_', '.', ':' and '-', and begin with one of the first two";
 /// Bare, or the quoted string of the IETF's draft.
 pub(super) const IDEMPOTENCY_KEY: &str = r#"^(?:"[ -~]{1,255}"|[!#-~]|[!#-~][ -~]{0,253}[!-~])$"#;
 
@@ -65,6 +72,7 @@ fits!(fits_scale, SCALE);
 fits!(fits_offset, OFFSET);
 fits!(fits_audio_track, AUDIO_TRACK);
 fits!(fits_fcm_token, FCM_TOKEN);
+fits!(fits_tag, TAG_PATTERN);
 fits!(fits_idempotency_key, IDEMPOTENCY_KEY);
 // Which scheme is allowed is told in words of its own, so both are let through here.
 fits!(fits_address, address(true));
@@ -77,7 +85,12 @@ mod tests {
     #[test]
     fn every_pattern_takes_what_it_should_and_nothing_else() {
         type Fits = fn(&str) -> bool;
-        let cases: [(Fits, &[&str], &[&str]); 5] = [
+        let cases: [(Fits, &[&str], &[&str]); 6] = [
+            (
+                fits_tag,
+                &["a", "9", "team:blue-1.x_y", &"x".repeat(32)],
+                &["", "-a", "a b", "a/b", "ä", &"x".repeat(33)],
+            ),
             (
                 fits_offset,
                 &["0", "-3%", "0.5px", "9999"],

@@ -24,6 +24,8 @@ pub struct JobView {
     pub params: Params,
     pub source: Source,
     pub output: Output,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
     pub status: Status,
     /// Where in `processing` it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -128,6 +130,7 @@ impl JobView {
             params: job.params.clone(),
             source: job.source.clone(),
             output: job.output.clone(),
+            tags: job.tags.clone(),
             status: job.status,
             stage: job.stage,
             progress: job.progress.clone(),

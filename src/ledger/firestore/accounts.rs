@@ -53,6 +53,22 @@ pub(super) async fn of_job(store: &Store, owner: &Owner, job: &JobId) -> Result<
     Ok(entries)
 }
 
+/// An account's entries from a moment on, oldest first.
+pub(super) async fn since(
+    store: &Store,
+    owner: &Owner,
+    since: Timestamp,
+    limit: u32,
+) -> Result<Vec<CreditEntry>> {
+    let scan = Scan {
+        under: Some(&DocumentPath::user(store.root(), owner)),
+        at_least: Some(values::moment(since)),
+        ..Scan::over(ENTRIES, "at")
+    };
+    let read = |found: Found| documents::entry(&found).ok();
+    store.scan(scan, limit as usize, read).await
+}
+
 pub(super) async fn entries(store: &Store, owner: &Owner, limit: u32) -> Result<Vec<CreditEntry>> {
     let scan = Scan {
         under: Some(&DocumentPath::user(store.root(), owner)),

@@ -10,7 +10,7 @@ use super::seen::Seen;
 use super::store::{Found, NAME, Scan, Store};
 use super::values::{self, Fields};
 use super::writes::{Only, create, delete, delete_named, update};
-use super::{accounts, callbacks, outbox, unreadable};
+use super::{accounts, callbacks, outbox, shared, unreadable};
 use crate::job::Job;
 
 pub(super) async fn all(store: &Store, writes: Vec<Write<Seen>>) -> Result<Committed> {
@@ -51,10 +51,7 @@ fn one(store: &Store, write: &Write<Seen>, sent: &mut Vec<Sent>) -> Result<()> {
             created_at,
             instead_of,
         } => {
-            let only = match instead_of {
-                Some(seen) => Only::If(document(seen)?.version),
-                None => Only::IfAbsent,
-            };
+            let only = in_place_of(instead_of.as_ref())?;
             let place = DocumentPath::idempotency(root, owner, &key.key);
             let fields = Fields::from([
                 ("owner".into(), values::text(owner.as_str())),
@@ -88,6 +85,14 @@ fn one(store: &Store, write: &Write<Seen>, sent: &mut Vec<Sent>) -> Result<()> {
             };
             sent.extend(accounts::moves(store, owner, entry, only)?);
         }
+        Write::Share {
+            what,
+            value,
+            instead_of,
+        } => {
+            let only = in_place_of(instead_of.as_ref())?;
+            sent.push(shared::put(store, what, value, only));
+        }
         Write::Watch { damaged, now } => {
             let Seen::Damaged(found, note) = &damaged.seen else {
                 return Err(strange());
@@ -111,6 +116,13 @@ fn one(store: &Store, write: &Write<Seen>, sent: &mut Vec<Sent>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+fn in_place_of(seen: Option<&Seen>) -> Result<Only> {
+    Ok(match seen {
+        Some(seen) => Only::If(document(seen)?.version),
+        None => Only::IfAbsent,
+    })
 }
 
 fn document(seen: &Seen) -> Result<&Found> {

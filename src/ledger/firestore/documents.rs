@@ -18,7 +18,7 @@ use super::writes::{Only, update};
 use crate::job::{Account, CreditEntry, Job, JobId, Notification, Timestamp};
 
 /// What the creator of a job writes, and nobody after.
-const GIVEN: [&str; 10] = [
+const GIVEN: [&str; 11] = [
     "id",
     "owner",
     "kind",
@@ -26,6 +26,7 @@ const GIVEN: [&str; 10] = [
     "source",
     "output",
     "notify",
+    "tags",
     "deadline_at",
     "max_price",
     "created_at",

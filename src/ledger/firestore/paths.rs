@@ -11,6 +11,8 @@ pub(super) const USERS: &str = "users";
 pub(super) const ENTRIES: &str = "credit_entries";
 pub(super) const OUTBOX: &str = "outbox";
 pub(super) const IDEMPOTENCY: &str = "idempotency";
+/// What makes creations of one owner notice each other.
+pub(super) const GUARDS: &str = "guards";
 pub(super) const MARKS: &str = "marks";
 pub(super) const UNREADABLE: &str = "unreadable";
 

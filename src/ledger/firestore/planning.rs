@@ -23,6 +23,7 @@ pub(super) async fn list(store: &Store, query: &JobQuery) -> Result<Vec<Job>> {
         .filter_map(|(field, value)| Some((field, values::text(value?))));
     let scan = Scan {
         equal: equal.collect(),
+        contains: query.tag.as_ref().map(|tag| ("tags", values::text(tag))),
         at_least: query.created_after.map(values::moment),
         below: query.created_before.map(values::moment),
         newest_first: true,
@@ -55,7 +56,19 @@ pub(super) async fn count(store: &Store, what: Tally, most: u32) -> Result<u32> 
     let equal = equal
         .into_iter()
         .map(|(field, value)| (field, values::text(value)));
-    store.count(collection, equal.collect(), most).await
+    store.count(collection, equal.collect(), None, most).await
+}
+
+pub(super) async fn jobs_of(
+    store: &Store,
+    owner: &Owner,
+    statuses: &[Status],
+    most: u32,
+) -> Result<u32> {
+    let statuses = statuses.iter().map(|status| values::text(status.as_str()));
+    let own = vec![("owner", values::text(owner.as_str()))];
+    let any = Some(("status", statuses.collect()));
+    store.count(JOBS, own, any, most).await
 }
 
 pub(super) async fn due(
@@ -117,5 +130,5 @@ pub(super) async fn kept(
 
 pub(super) async fn did_native_work(store: &Store, process: &str) -> Result<bool> {
     let named = vec![("native.process", values::text(process))];
-    Ok(store.count(JOBS, named, 1).await? > 0)
+    Ok(store.count(JOBS, named, None, 1).await? > 0)
 }

@@ -12,7 +12,7 @@ use firestore::{
 };
 use gcloud_sdk::RequestTimeouts;
 use gcloud_sdk::google::firestore::v1::value::ValueType;
-use gcloud_sdk::google::firestore::v1::{CommitRequest, Document, Value, Write};
+use gcloud_sdk::google::firestore::v1::{ArrayValue, CommitRequest, Document, Value, Write};
 use gcloud_sdk::google_cloud_auth::errors::CredentialsError;
 use gcloud_sdk::tonic::{Code, ConnectError, Request, Status};
 use rand::RngExt as _;
@@ -73,6 +73,8 @@ pub(super) struct Scan<'a> {
     pub(super) under: Option<&'a DocumentPath>,
     pub(super) collection: &'static str,
     pub(super) equal: Vec<(&'static str, Value)>,
+    /// A list that holds the value.
+    pub(super) contains: Option<(&'static str, Value)>,
     /// Bounds of the ordering field.
     pub(super) at_least: Option<Value>,
     pub(super) at_most: Option<Value>,
@@ -96,6 +98,7 @@ impl Scan<'_> {
             under: None,
             collection,
             equal: Vec::new(),
+            contains: None,
             at_least: None,
             at_most: None,
             below: None,
@@ -213,19 +216,25 @@ impl Store {
         query.query().await
     }
 
-    /// How many documents have these fields, counted by the server, no further than `most`.
-    /// Equality alone needs no index of its own.
+    /// How many documents have these fields, and one of several values in another, counted by the
+    /// server, no further than `most`. Equality alone needs no index of its own.
     pub(super) async fn count(
         &self,
         collection: &str,
         equal: Vec<(&'static str, Value)>,
+        any: Option<(&'static str, Vec<Value>)>,
         most: u32,
     ) -> Result<u32> {
-        let all = equal.iter().map(|(field, is)| {
-            let is = FirestoreValue::from(is.clone());
-            let compare = FirestoreQueryFilterCompare::Equal((*field).to_owned(), is);
-            FirestoreQueryFilter::Compare(Some(compare))
+        let equal = equal.into_iter().map(|(field, is)| {
+            FirestoreQueryFilterCompare::Equal(field.to_owned(), FirestoreValue::from(is))
         });
+        let any = any.into_iter().map(|(field, values)| {
+            let list = values::of(ValueType::ArrayValue(ArrayValue { values }));
+            FirestoreQueryFilterCompare::In(field.to_owned(), FirestoreValue::from(list))
+        });
+        let all = equal
+            .chain(any)
+            .map(|compare| FirestoreQueryFilter::Compare(Some(compare)));
         let and = FirestoreQueryFilterCompositeOperator::And;
         let filter = FirestoreQueryFilterComposite::new(all.collect(), and);
         let counted = self
@@ -291,6 +300,9 @@ fn filter(scan: &Scan<'_>) -> Option<FirestoreQueryFilter> {
         .equal
         .iter()
         .map(|(field, is)| FirestoreQueryFilterCompare::Equal((*field).to_owned(), value(is)));
+    let contains = scan.contains.iter().map(|(field, holds)| {
+        FirestoreQueryFilterCompare::ArrayContains((*field).to_owned(), value(holds))
+    });
     let order = || scan.order.to_owned();
     let at_least = scan
         .at_least
@@ -305,6 +317,7 @@ fn filter(scan: &Scan<'_>) -> Option<FirestoreQueryFilter> {
         .iter()
         .map(|bound| FirestoreQueryFilterCompare::LessThan(order(), value(bound)));
     let all: Vec<_> = equal
+        .chain(contains)
         .chain(at_least)
         .chain(at_most)
         .chain(below)

@@ -42,6 +42,11 @@ pub(super) fn create(place: &DocumentPath, fields: Fields) -> Write {
     write(place, fields, None, Only::IfAbsent)
 }
 
+/// Writes a whole document in place of what is there.
+pub(super) fn replace(place: &DocumentPath, fields: Fields, only: Only) -> Write {
+    write(place, fields, None, only)
+}
+
 /// Writes the fields named by `mask` and no others; a field that is named and not there is
 /// removed.
 pub(super) fn update(place: &DocumentPath, fields: Fields, mask: Vec<String>, only: Only) -> Write {

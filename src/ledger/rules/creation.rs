@@ -2,6 +2,7 @@
 
 use super::super::backend::{Backend, Committed, Loaded, Write};
 use super::super::{Callback, CancelRequest, Created, LedgerError, Result};
+use super::limits;
 use super::tries::Tries;
 use crate::clock::whole_micros;
 use crate::job::{Idempotency, Job, JobId, NewJob, Timestamp};
@@ -16,6 +17,16 @@ pub(super) async fn create<B: Backend>(backend: &B, mut new: NewJob) -> Result<C
         let job = Box::new(new.clone().into_job());
         let mut writes = vec![Write::CreateJob(job.clone())];
         writes.extend(remember(new.idempotency.as_ref(), &job, stale.take()));
+        match limits::admit(backend, &job.owner, job.created_at).await {
+            Ok(guard) => writes.extend(guard),
+            // Whoever asks again for a job that is there is answered all the same.
+            Err(refused) => {
+                return match known(backend, &new).await? {
+                    Known::As(created) => Ok(created),
+                    Known::Stale(_) | Known::Not => Err(refused),
+                };
+            }
+        }
         // Most requests are new: the answer to this commit says so without a read before it.
         if backend.commit(writes).await? == Committed::Done {
             return Ok(Created::New(job));

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::super::backend::{Backend, Balance, Committed, Loaded, Write};
 use super::super::{Claimed, Commit, Held, LedgerError, Result, Settled, Settlement};
 use super::accounts;
+use super::limits;
 use super::tries::Tries;
 use crate::clock::whole_micros;
 use crate::job::lease::Unclaimable;
@@ -156,6 +157,13 @@ pub(super) async fn hold<B: Backend>(
         let available = account.record.credits;
         if available < i64::try_from(amount.0).unwrap_or(i64::MAX) {
             return Ok(Held::Insufficient { available });
+        }
+        // After the account: an entry that is written meanwhile changes that too.
+        match limits::spend(backend, &owner, amount.0, now).await {
+            Err(LedgerError::Limited(refused)) => {
+                return Ok(Held::OverADay { most: refused.most });
+            }
+            fits => fits?,
         }
         let mut job = before.record.clone();
         job.hold(amount, now);

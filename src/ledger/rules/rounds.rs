@@ -2,6 +2,7 @@
 
 use super::super::backend::{Backend, Committed, Write};
 use super::super::{Deleted, Result, Retried};
+use super::limits;
 use super::owner::changed;
 use super::tries::Tries;
 use crate::clock::whole_micros;
@@ -30,8 +31,9 @@ pub(super) async fn retry<B: Backend>(
             Err(NotRetried::Completed) => return Ok(Retried::Completed(job)),
         }
         let after = job.clone();
-        let write = Write::NewRound { before, after };
-        if backend.commit(vec![write]).await? == Committed::Done {
+        let mut writes = vec![Write::NewRound { before, after }];
+        writes.extend(limits::admit(backend, &job.owner, now).await?);
+        if backend.commit(writes).await? == Committed::Done {
             return Ok(Retried::Done(job));
         }
         tries.again().await?;

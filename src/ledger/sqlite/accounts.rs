@@ -33,6 +33,23 @@ pub(super) fn of_job(db: &Connection, owner: &Owner, job: &JobId) -> Result<Vec<
     Ok(found)
 }
 
+/// An account's entries from a moment on, oldest first.
+pub(super) fn since(
+    db: &Connection,
+    owner: &Owner,
+    since: Timestamp,
+    limit: u32,
+) -> Result<Vec<CreditEntry>> {
+    let found = db
+        .prepare_cached(
+            "SELECT id, kind, amount, job, at FROM credit_entries
+             WHERE owner = ?1 AND at >= ?2 ORDER BY at, number LIMIT ?3",
+        )?
+        .query_map(params![owner.as_str(), micros(since), limit], entry_in)?
+        .collect::<rusqlite::Result<_>>()?;
+    Ok(found)
+}
+
 /// When the entry of that name was written.
 pub(super) fn written(db: &Connection, owner: &Owner, entry: &str) -> Result<Option<Timestamp>> {
     let at: Option<i64> = db

@@ -5,7 +5,7 @@ use rusqlite::Transaction;
 use super::super::backend::{Balance, Committed, Loaded, Write};
 use super::super::{LedgerError, Result};
 use super::seen::Seen;
-use super::{accounts, creation, outbox, rows, unreadable};
+use super::{accounts, creation, outbox, rows, shared, unreadable};
 use crate::job::{CreditEntry, Job, Owner};
 use crate::sqlite::DatabaseError;
 
@@ -99,6 +99,15 @@ fn one(tx: &Transaction<'_>, write: &Write<Seen>) -> Result<bool> {
             _ => Ok(false),
         },
         Write::Move { owner, entry, on } => move_credits(tx, owner, entry, on),
+        Write::Share {
+            what,
+            value,
+            instead_of,
+        } => match instead_of {
+            None => shared::put(tx, what, value, None),
+            Some(Seen::Shared(seen)) => shared::put(tx, what, value, Some(seen)),
+            Some(_) => Ok(false),
+        },
         Write::Watch { damaged, now } => match &damaged.seen {
             Seen::Damaged(doc) => unreadable::watch(tx, &damaged.record, doc, *now),
             _ => Ok(false),

@@ -32,6 +32,7 @@ pub(super) fn list(db: &Connection, query: &JobQuery) -> Result<Vec<Job>> {
     let owner = query.owner.as_ref().map(Owner::as_str);
     let status = query.status.map(Status::as_str);
     let kind = query.kind.map(Kind::as_str);
+    let tag = query.tag.as_deref();
 
     let mut sql = format!("SELECT {COLUMNS} FROM jobs WHERE true");
     let mut values: Vec<&dyn ToSql> = Vec::new();
@@ -39,6 +40,12 @@ pub(super) fn list(db: &Connection, query: &JobQuery) -> Result<Vec<Job>> {
         (" AND owner = ?", owner.as_ref()),
         (" AND status = ?", status.as_ref()),
         (" AND kind = ?", kind.as_ref()),
+        // Looked for in the document: lists by tag walk through the jobs that fit otherwise.
+        (
+            " AND json_valid(doc) AND EXISTS
+                 (SELECT 1 FROM json_each(doc, '$.tags') WHERE value = ?)",
+            tag.as_ref(),
+        ),
     ] {
         if let Some(value) = value {
             sql.push_str(clause);
@@ -94,6 +101,28 @@ pub(super) fn count(db: &Connection, what: Tally, most: u32) -> Result<u32> {
     Ok(db
         .prepare_cached(&sql)?
         .query_row([most], |row| row.get(0))?)
+}
+
+/// Jobs of an owner that have not ended, of one of these.
+pub(super) fn jobs_of(
+    db: &Connection,
+    owner: &Owner,
+    statuses: &[Status],
+    most: u32,
+) -> Result<u32> {
+    let mut counted = 0u32;
+    let mut query = db.prepare_cached(
+        "SELECT count(*) FROM (SELECT 1 FROM jobs
+         WHERE owner = ?1 AND status = ?2 AND next_visit_at IS NOT NULL LIMIT ?3)",
+    )?;
+    for status in statuses {
+        let of_it: u32 = query
+            .query_row(params![owner.as_str(), status.as_str(), most], |row| {
+                row.get(0)
+            })?;
+        counted = counted.saturating_add(of_it);
+    }
+    Ok(counted.min(most))
 }
 
 pub(super) fn due(

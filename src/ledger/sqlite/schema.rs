@@ -12,6 +12,11 @@ pub(super) const PARTS: &[Schema] = &[
         part: "ledger_unreadable",
         steps: &[UNREADABLE],
     },
+    // Of no use to them either.
+    Schema {
+        part: "ledger_shared",
+        steps: &[SHARED],
+    },
 ];
 
 const FIRST: &str = "
@@ -87,6 +92,16 @@ CREATE INDEX jobs_kept_generated ON jobs (kept_generated, id) WHERE kept_generat
 -- Jobs that completed before have their results kept since then.
 UPDATE jobs SET kept_results = unixepoch(json_extract(doc, '$.completed_at')) * 1000000
 WHERE status = 'completed' AND json_valid(doc);
+";
+
+const SHARED: &str = "
+-- What all instances go by; compared as a text, and written in its place.
+CREATE TABLE shared (
+    name TEXT PRIMARY KEY,
+    doc  TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+-- Jobs of an owner that have not ended.
+CREATE INDEX jobs_open_by_owner ON jobs (owner, status) WHERE next_visit_at IS NOT NULL;
 ";
 
 const UNREADABLE: &str = "

@@ -8,6 +8,7 @@ pub enum Seen {
     Job(JobSeen),
     Notice(String),
     Account(Account),
+    Shared(String),
     /// A key's record is never replaced: it goes with its job.
     Key,
     /// A document that cannot be read.

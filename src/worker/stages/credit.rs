@@ -51,6 +51,11 @@ pub(super) async fn hold(context: &Context<'_>, facts: &SourceFacts) -> Result<(
                     let message = format!("The job costs {cost} credits; there is no account.");
                     Err(Failure::new(Code::InsufficientCredits, message).into())
                 }
+                Held::OverADay { most } => {
+                    let message =
+                        format!("The job costs {cost} credits; the owner may spend {most} a day.");
+                    Err(Failure::new(Code::InsufficientCredits, message).into())
+                }
                 Held::Lost => Err(Halt::Lost),
             }
         }

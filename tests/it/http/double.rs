@@ -15,6 +15,7 @@ use filmlab::job::{
     Account, Change, Claim, CreditEntry, Credits, Failure, Job, JobId, Keeping, NewJob,
     Notification, Owner, Progress,
 };
+use filmlab::ledger::limits::{Bound, Limited};
 use filmlab::ledger::{
     Burial, Callback, CancelRequest, Claimed, Commit, Created, Deleted, Due, DueNotice, DuePlace,
     Held, JobQuery, KeptSince, Ledger, LedgerError, Result, Retried, Settled, Settlement, Tally,
@@ -42,6 +43,8 @@ pub(crate) struct MemoryLedger {
     pub(crate) hangs: AtomicBool,
     /// Takes no new jobs.
     pub(crate) full: AtomicBool,
+    /// Takes no more of anybody.
+    pub(crate) limited: AtomicBool,
 }
 
 impl MemoryLedger {
@@ -81,6 +84,14 @@ impl Ledger for MemoryLedger {
         if self.full.load(Ordering::SeqCst) {
             return Err(LedgerError::Full { waiting: 7 });
         }
+        if self.limited.load(Ordering::SeqCst) {
+            return Err(LedgerError::Limited(Limited {
+                owner: new.owner,
+                bound: Bound::Jobs,
+                most: 7,
+                retry_after: Duration::from_secs(60),
+            }));
+        }
         let mut jobs = self.jobs.lock().unwrap();
         if let Some(asked) = &new.idempotency {
             let key = (new.owner.clone(), asked.key.clone());
@@ -112,6 +123,7 @@ impl Ledger for MemoryLedger {
         jobs.retain(|job| {
             query.owner.as_ref().is_none_or(|owner| job.owner == *owner)
                 && query.status.is_none_or(|status| job.status == status)
+                && query.tag.as_ref().is_none_or(|tag| job.tags.contains(tag))
                 && query.kind.is_none_or(|kind| job.params.kind() == kind)
                 && query
                     .created_after

@@ -177,6 +177,46 @@ async fn an_answer_lists_so_many_faults_and_says_that_there_are_more() {
 }
 
 #[tokio::test]
+async fn an_owner_with_all_that_is_allowed_is_told_so_and_when_to_come_back() {
+    let app = App::new();
+    app.ledger.limited.store(true, Ordering::SeqCst);
+    let answer = app.post("/v1/jobs", upscale()).await;
+    let problem = answer.problem(429, "owner_limit");
+    assert_eq!(answer.header("retry-after"), Some("60"));
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.starts_with("7 jobs of yours"), "{detail}");
+}
+
+#[tokio::test]
+async fn tags_are_shown_and_lists_go_by_them() {
+    let app = App::new();
+    let mut body = upscale();
+    body["tags"] = json!(["blue", "team:1"]);
+    let answer = app.post("/v1/jobs", body.clone()).await;
+    assert_eq!(answer.status, 201);
+    assert_eq!(answer.json()["tags"], body["tags"]);
+    app.create().await;
+    for (tag, found) in [("blue", 1), ("team:1", 1), ("red", 0)] {
+        let list = app.get(&format!("/v1/jobs?tag={tag}")).await.json();
+        assert_eq!(list["jobs"].as_array().unwrap().len(), found, "{tag}");
+    }
+    body["tags"] = json!(["a", "a", "-x", 7, "x".repeat(33)]);
+    let problem = app.post("/v1/jobs", body.clone()).await;
+    let faults = fields(&problem.problem(400, "invalid_request"));
+    let names: Vec<_> = faults.iter().map(|(field, _)| field.as_str()).collect();
+    assert_eq!(names, ["tags[1]", "tags[2]", "tags[3]", "tags[4]"]);
+    for tags in [json!("blue"), json!(vec!["a"; 11])] {
+        body["tags"] = tags;
+        let problem = app.post("/v1/jobs", body.clone()).await;
+        let faults = fields(&problem.problem(400, "invalid_request"));
+        assert_eq!(faults[0].0, "tags");
+    }
+    let problem = app.get("/v1/jobs?tag=a%20b").await;
+    let faults = fields(&problem.problem(400, "invalid_request"));
+    assert_eq!(faults[0].0, "tag");
+}
+
+#[tokio::test]
 async fn a_full_backlog_says_so_and_when_to_come_back() {
     let app = App::new();
     app.ledger.full.store(true, Ordering::SeqCst);

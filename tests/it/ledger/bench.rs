@@ -62,6 +62,7 @@ pub(crate) fn new_job(id: &str) -> NewJob {
         output: Output::default(),
         notify: Notify::default(),
         cost: None,
+        tags: Vec::new(),
         max_price: None,
         cancel_after_submit: Some(CancelAfterSubmit::Capture),
         deadline_at: at(7200),

@@ -47,7 +47,7 @@ fn config(emulator: &Emulator) -> FirestoreConfig {
 }
 
 /// A ledger on a connection of its own, as another process would have it.
-async fn connect(emulator: &Emulator) -> FirestoreLedger {
+pub(crate) async fn connect(emulator: &Emulator) -> FirestoreLedger {
     FirestoreLedger::connect(config(emulator)).await.unwrap()
 }
 

@@ -12,8 +12,9 @@ use filmlab::job::{
     Stage, Status, Timestamp,
 };
 use filmlab::ledger::backend::{
-    Backend, Balance, Committed, Damaged, KeyRecord, Loaded, Record, Write,
+    Backend, Balance, Committed, Damaged, KeyRecord, Loaded, Record, Shared, Write,
 };
+use filmlab::ledger::limits::{OwnerLimit, OwnerLimits};
 use filmlab::ledger::{
     Callback, Due, DueNotice, DuePlace, JobQuery, KeptSince, LedgerError, Result, Tally, reading,
 };
@@ -38,7 +39,7 @@ impl Bench for Maps {
 }
 
 #[derive(Debug, Clone, Default)]
-struct Memory(Arc<Mutex<State>>);
+pub(super) struct Memory(Arc<Mutex<State>>);
 
 #[derive(Debug, Clone, Default)]
 struct State {
@@ -52,6 +53,8 @@ struct State {
     /// Since when a record has been damaged, and in which version.
     watched: BTreeMap<String, (Timestamp, u64)>,
     marks: BTreeMap<String, Timestamp>,
+    shared: BTreeMap<String, (Value, u64)>,
+    limits: OwnerLimits,
 }
 
 #[derive(Debug, Clone)]
@@ -114,7 +117,6 @@ impl State {
         patch(&mut doc, fields);
         self.put(of_jobs, id, doc, Some(seen))
     }
-
     /// Whether everything was as the write asks for; if not, this state is thrown away.
     fn apply(&mut self, write: Write<u64>) -> bool {
         match write {
@@ -139,6 +141,11 @@ impl State {
             Write::CreateNotice(notice) => self.put(false, &notice.id, json!(notice), None),
             Write::ChangeNotice { before, after } => self.put(false, &after.id, json!(after), Some(before.seen)),
             Write::Move { owner, entry, on } => self.move_credits(owner, entry, &on),
+            Write::Share { what, value, instead_of } => {
+                let version = self.next();
+                let there = self.shared.insert(format!("{what:?}"), (value, version));
+                there.map(|(_, seen)| seen) == instead_of
+            }
             Write::Watch { damaged, now } => {
                 let (of_jobs, id) = key_of(&damaged.record);
                 let there = self.rows(of_jobs).get(&id).map(|row| row.version);
@@ -160,7 +167,6 @@ impl State {
             }
         }
     }
-
     fn move_credits(&mut self, owner: Owner, entry: CreditEntry, on: &Balance<u64>) -> bool {
         let version = self.next();
         let there = self.accounts.get(owner.as_str()).map(|(_, seen)| *seen);
@@ -180,33 +186,30 @@ impl State {
     }
 }
 
+#[rustfmt::skip]
 impl Memory {
+    pub(super) fn limited(limits: OwnerLimits) -> Self {
+        Self(Arc::new(Mutex::new(State { limits, ..State::default() })))
+    }
     fn look<T>(&self, look: impl FnOnce(&State) -> T) -> T {
         look(&self.0.lock().unwrap())
     }
-
-    fn record<T: DeserializeOwned>(
-        row: Option<&Row>,
-        id: &str,
-    ) -> Result<Option<Loaded<Box<T>, u64>>> {
+    fn record<T: DeserializeOwned>(row: Option<&Row>, id: &str) -> Result<Option<Loaded<Box<T>, u64>>> {
         let Some(row) = row else { return Ok(None) };
-        Ok(Some(Loaded {
-            record: Box::new(row.read(id)?),
-            seen: row.version,
-        }))
+        Ok(Some(Loaded { record: Box::new(row.read(id)?), seen: row.version }))
     }
-
+    fn written(&self, of_jobs: bool, id: &str, fields: &Value) {
+        let mut state = self.0.lock().unwrap();
+        let seen = state.rows(of_jobs)[id].version;
+        assert!(state.change(of_jobs, id, seen, fields));
+    }
     /// Rows that have a moment under `path`, in order of that and of their ids.
     fn by_moment<T>(
-        rows: &BTreeMap<String, Row>,
-        path: &str,
-        (before, after): (Timestamp, Option<(Timestamp, &str)>),
-        limit: u32,
-        make: impl Fn(&str, &Row, Timestamp) -> T,
+        rows: &BTreeMap<String, Row>, path: &str, (before, after): (Timestamp, Option<(Timestamp, &str)>),
+        limit: u32, make: impl Fn(&str, &Row, Timestamp) -> T,
     ) -> Vec<T> {
-        let mut found: Vec<_> = rows
-            .iter()
-            .filter_map(|(id, row)| Some((row.moment(path)?, id.as_str(), row)))
+        let all = rows.iter().filter_map(|(id, row)| Some((row.moment(path)?, id.as_str(), row)));
+        let mut found: Vec<_> = all
             .filter(|(at, id, _)| *at <= before && after.is_none_or(|after| (*at, *id) > after))
             .collect();
         found.sort_by_key(|(at, id, _)| (*at, *id));
@@ -214,11 +217,11 @@ impl Memory {
         first.map(|(at, id, row)| make(id, row, at)).collect()
     }
 }
-
 #[async_trait]
 #[rustfmt::skip]
 impl Backend for Memory {
     type Seen = u64;
+    fn limit_of(&self, owner: &Owner) -> OwnerLimit { self.look(|state| state.limits.of(owner)) }
 
     async fn job(&self, id: &JobId) -> Result<Option<Loaded<Box<Job>, u64>>> {
         self.look(|state| Self::record(state.jobs.get(id.as_str()), id.as_str()))
@@ -235,21 +238,22 @@ impl Backend for Memory {
         let found = self.look(|state| state.keys.get(&place).cloned());
         Ok(found.map(|(record, seen)| Loaded { record, seen }))
     }
+    async fn shared(&self, what: &Shared) -> Result<Option<Loaded<Value, u64>>> {
+        let found = self.look(|state| state.shared.get(&format!("{what:?}")).cloned());
+        Ok(found.map(|(record, seen)| Loaded { record, seen }))
+    }
     async fn has_callback(&self, job: &JobId, intent: &str) -> Result<bool> {
         Ok(self.look(|state| state.callbacks.iter().any(|(id, it)| id == job && it.intent == intent)))
     }
     async fn entry_written(&self, owner: &Owner, entry: &str) -> Result<Option<Timestamp>> {
-        Ok(self.look(|state| {
-            let mut all = state.entries.iter();
-            all.find(|(of, it)| of == owner && it.id == entry).map(|(_, it)| it.at)
-        }))
+        let named = |(of, it): &&(Owner, CreditEntry)| of == owner && it.id == entry;
+        Ok(self.look(|state| state.entries.iter().find(named).map(|(_, it)| it.at)))
     }
     async fn damaged(&self, record: &Record) -> Result<Option<Damaged<u64>>> {
         let (of_jobs, id) = key_of(record);
         let mut state = self.0.lock().unwrap();
         let Some(row) = state.rows(of_jobs).get(&id).cloned() else { return Ok(None) };
-        let read = if of_jobs { row.read::<Job>(&id).map(drop) } else { row.read::<Notification>(&id).map(drop) };
-        match read {
+        match if of_jobs { row.read::<Job>(&id).map(drop) } else { row.read::<Notification>(&id).map(drop) } {
             Ok(()) => return Ok(None),
             Err(LedgerError::Malformed { .. }) => {}
             Err(error) => return Err(error),
@@ -294,13 +298,13 @@ impl Backend for Memory {
             query.owner.as_ref().is_none_or(|owner| job.owner == *owner)
                 && query.status.is_none_or(|status| job.status == status)
                 && query.kind.is_none_or(|kind| job.params.kind() == kind)
+                && query.tag.as_ref().is_none_or(|tag| job.tags.contains(tag))
                 && query.created_after.is_none_or(|from| job.created_at >= from)
                 && query.created_before.is_none_or(|to| job.created_at < to)
                 && query.after.as_ref().is_none_or(|after| (job.created_at, &job.id) < (after.created_at, &after.id))
         });
         jobs.sort_by_key(|job| Reverse((job.created_at, job.id.clone())));
-        jobs.truncate(query.limit.clamp(1, 100) as usize);
-        Ok(jobs)
+        Ok(jobs.into_iter().take(query.limit.clamp(1, 100) as usize).collect())
     }
     async fn tally(&self, what: Tally, most: u32) -> Result<u32> {
         let (of_jobs, field, word) = match what {
@@ -338,9 +342,8 @@ impl Backend for Memory {
         Ok(self.look(|state| state.notices.values().filter(of).filter_map(|row| row.read("").ok()).collect()))
     }
     async fn callbacks_of(&self, job: &JobId) -> Result<Vec<Callback>> {
-        let mut all = self.look(|state| state.callbacks.clone());
-        all.retain(|(of, _)| of == job);
-        let mut all: Vec<_> = all.into_iter().map(|(_, callback)| callback).collect();
+        let all = self.look(|state| state.callbacks.clone()).into_iter();
+        let mut all: Vec<_> = all.filter(|(of, _)| of == job).map(|(_, callback)| callback).collect();
         all.sort_by_key(|it| (it.received_at, it.intent.clone()));
         Ok(all.split_off(all.len().saturating_sub(filmlab::ledger::MOST_CALLBACKS)))
     }
@@ -348,22 +351,29 @@ impl Backend for Memory {
         let mut all: Vec<_> = self.look(|state| state.entries.iter().filter(|(of, _)| of == owner).map(|(_, it)| it.clone()).collect());
         all.reverse();
         all.sort_by_key(|entry| Reverse(entry.at));
-        all.truncate(limit as usize);
-        Ok(all)
+        Ok(all.into_iter().take(limit as usize).collect())
     }
     async fn entries_of(&self, owner: &Owner, job: &JobId) -> Result<Vec<CreditEntry>> {
         let of = |(whose, it): &&(Owner, CreditEntry)| whose == owner && it.job.as_ref() == Some(job);
         Ok(self.look(|state| state.entries.iter().filter(of).map(|(_, it)| it.clone()).collect()))
     }
+    async fn entries_since(&self, owner: &Owner, since: Timestamp, limit: u32) -> Result<Vec<CreditEntry>> {
+        let all = self.entries_on(owner, u32::MAX).await?.into_iter().rev();
+        Ok(all.filter(|entry| entry.at >= since).take(limit as usize).collect())
+    }
+    async fn jobs_of(&self, owner: &Owner, statuses: &[Status], most: u32) -> Result<u32> {
+        let fits = |row: &&Row| row.word("owner") == owner.as_str() && statuses.iter().any(|status| row.word("status") == status.as_str());
+        Ok(most.min(self.look(|state| state.jobs.values().filter(fits).count()) as u32))
+    }
     async fn did_native_work(&self, process: &str, _: Timestamp) -> Result<bool> {
         Ok(self.look(|state| state.jobs.values().any(|row| row.doc["native"]["process"] == process)))
     }
     async fn write_mark(&self, name: &str, now: Timestamp) -> Result<()> {
-        self.0.lock().unwrap().marks.insert(name.to_owned(), now);
+        let _ = self.0.lock().unwrap().marks.insert(name.to_owned(), now);
         Ok(())
     }
     async fn remove_mark(&self, name: &str) -> Result<()> {
-        self.0.lock().unwrap().marks.remove(name);
+        let _ = self.0.lock().unwrap().marks.remove(name);
         Ok(())
     }
     async fn mark_names(&self) -> Result<Vec<String>> {
@@ -375,21 +385,11 @@ impl Backend for Memory {
     }
     async fn answers(&self) -> Result<()> { Ok(()) }
 }
-
 #[async_trait]
+#[rustfmt::skip]
 impl Others for Memory {
-    async fn write(&self, job: &str, fields: Value) {
-        let mut state = self.0.lock().unwrap();
-        let seen = state.jobs[job].version;
-        assert!(state.change(true, job, seen, &fields));
-    }
-
-    async fn write_notice(&self, notice: &str, fields: Value) {
-        let mut state = self.0.lock().unwrap();
-        let seen = state.notices[notice].version;
-        assert!(state.change(false, notice, seen, &fields));
-    }
-
+    async fn write(&self, job: &str, fields: Value) { self.written(true, job, &fields); }
+    async fn write_notice(&self, notice: &str, fields: Value) { self.written(false, notice, &fields); }
     async fn increment(&self, owner: &str, credits: i64) {
         let mut state = self.0.lock().unwrap();
         let version = state.next();

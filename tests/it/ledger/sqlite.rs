@@ -43,11 +43,16 @@ impl Bench for InMemory {
 fn world(path: PathBuf, folder: Option<tempfile::TempDir>) -> World {
     World {
         ledger: Arc::new(SqliteLedger::open(&path).unwrap()),
-        others: Box::new(SqliteOthers {
-            path,
-            _folder: folder,
-        }),
+        others: others(path, folder),
     }
+}
+
+/// Whoever writes to the rows of that file, which goes with its folder.
+pub(super) fn others(path: PathBuf, folder: Option<tempfile::TempDir>) -> Box<dyn Others> {
+    Box::new(SqliteOthers {
+        path,
+        _folder: folder,
+    })
 }
 
 struct SqliteOthers {

@@ -259,6 +259,7 @@ impl Bench {
             output: Output::default(),
             notify: Notify::default(),
             cost: None,
+            tags: vec!["blue".into()],
             max_price: None,
             cancel_after_submit: None,
             deadline_at: filmlab::clock::later(now, Duration::from_secs(7200)),

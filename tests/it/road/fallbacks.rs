@@ -85,6 +85,7 @@ async fn a_model_that_always_fails_is_followed_by_the_next_and_its_result_is_pai
     // The notice and the metadata say who made it.
     let told = bench.letters.got.lock().unwrap()[0].payload["data"].clone();
     assert_eq!(told["model"], "studio/second");
+    assert_eq!(told["tags"], json!(["blue"]));
     assert_eq!(told["passed_over"][0]["model"], MAIN);
     let metadata = bench.dir.path().join("objects");
     let metadata = metadata.join(&job.result.as_ref().unwrap().metadata);

@@ -198,6 +198,7 @@ async fn walk(emulator: &Emulator, world: &World, seen: &mut BTreeMap<String, St
         new.source = full.source.clone();
         new.output = full.output.clone();
         new.notify = full.notify.clone();
+        new.tags = full.tags.clone();
         new.max_price = full.max_price;
         new.idempotency = (n == 0).then(|| Idempotency {
             key: "k".into(),
@@ -322,6 +323,15 @@ fn the_indexes_serve_the_lists() {
             |index: &&Value| index["collectionGroup"] == "jobs" && index["fields"] == fields;
         assert!(indexes.iter().any(|index| serves(&index)), "{filter}");
     }
+    let tag = json!({"fieldPath": "tags", "arrayConfig": "CONTAINS"});
+    let newest = json!({"fieldPath": "created_at", "order": "DESCENDING"});
+    let owner = json!({"fieldPath": "owner", "order": "ASCENDING"});
+    for fields in [json!([tag, newest]), json!([owner, tag, newest])] {
+        assert!(
+            indexes.iter().any(|index| index["fields"] == fields),
+            "{fields}"
+        );
+    }
     let exempt: Vec<_> = file["fieldOverrides"].as_array().unwrap().iter().collect();
     for field in exempt {
         assert_eq!(field["indexes"], json!([]));
@@ -336,6 +346,7 @@ fn the_indexes_serve_the_lists() {
                 "next_at",
                 "kept",
                 "job",
+                "tags",
             ]
             .contains(&name)
         );

@@ -225,6 +225,7 @@ impl Maker {
             output: Output::default(),
             notify: Notify::default(),
             cost: None,
+            tags: Vec::new(),
             max_price: None,
             cancel_after_submit: None,
             deadline_at: later(now, DEADLINE),

@@ -68,6 +68,7 @@ pub(super) fn job() -> Job {
             webhook: Some("https://hooks.example/x".parse().unwrap()),
             fcm_token: Some("device-1".into()),
         },
+        tags: vec!["blue".into()],
         status: Status::Processing,
         stage: Some(Stage::Submit),
         progress: Progress {
