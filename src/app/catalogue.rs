@@ -60,20 +60,26 @@ async fn read(wavespeed: &WaveSpeed, time: Duration) -> Result<Comparison, Provi
 
 /// Reads it now and then, and says how it stands where that is news. Nothing waits for it.
 pub(super) async fn watch(wavespeed: WaveSpeed, stop: CancellationToken) {
+    let client = &wavespeed;
+    let find = move || async move { counted("models", read(client, TIME).await) };
+    let share = || rand::rng().random_range(0.0..SPREAD);
+    let watched = again_and_again(find, share, tokio::time::sleep);
+    stop.run_until_cancelled(watched).await;
+}
+
+/// `find`, and after each a pause that is longer by a `share` of itself, for ever.
+async fn again_and_again<F, S>(
+    find: impl Fn() -> F,
+    share: impl Fn() -> f64,
+    sleep: impl Fn(Duration) -> S,
+) where
+    F: Future<Output = Result<Comparison, ProviderError>>,
+    S: Future<Output = ()>,
+{
     let mut told = String::new();
     loop {
-        let found = tokio::select! {
-            biased;
-            () = stop.cancelled() => return,
-            found = read(&wavespeed, TIME) => counted("models", found),
-        };
-        let pause = tell(found, &mut told);
-        let pause = pause.mul_f64(1.0 + rand::rng().random_range(0.0..SPREAD));
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(pause) => {}
-        }
+        let pause = tell(find().await, &mut told);
+        sleep(pause.mul_f64(1.0 + share())).await;
     }
 }
 
@@ -98,4 +104,61 @@ fn tell(found: Result<Comparison, ProviderError>, told: &mut String) -> Duration
         *told = line;
     }
     pause
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::collections::VecDeque;
+
+    use super::*;
+
+    /// The pauses in seconds, where reads end like this and each pause is longer by that share.
+    async fn pauses(reads: &[(bool, f64)]) -> Vec<f64> {
+        let left = RefCell::new(reads.iter().copied().collect::<VecDeque<_>>());
+        let paused = RefCell::new(Vec::new());
+        let done = &CancellationToken::new();
+        let find = || {
+            let next = left.borrow().front().map(|(works, _)| *works);
+            async move {
+                match next {
+                    Some(true) => Ok(Comparison::default()),
+                    Some(false) => Err(ProviderError::Unavailable {
+                        message: "x".into(),
+                    }),
+                    None => {
+                        done.cancel();
+                        std::future::pending().await
+                    }
+                }
+            }
+        };
+        let share = || left.borrow_mut().pop_front().unwrap().1;
+        let sleep = |pause: Duration| {
+            paused.borrow_mut().push(pause.as_secs_f64().round());
+            std::future::ready(())
+        };
+        let watched = again_and_again(find, share, sleep);
+        assert_eq!(done.run_until_cancelled(watched).await, None);
+        paused.into_inner()
+    }
+
+    #[tokio::test]
+    async fn it_is_read_hourly_and_sooner_after_a_failure() {
+        let reads = [
+            (true, 0.0),
+            (true, 0.0),
+            (false, 0.0),
+            (false, 0.0),
+            (true, 0.0),
+        ];
+        assert_eq!(pauses(&reads).await, [3600.0, 3600.0, 300.0, 300.0, 3600.0]);
+    }
+
+    #[tokio::test]
+    async fn each_pause_is_longer_by_up_to_a_fifth() {
+        let reads = [(true, 0.1), (false, 0.2), (true, 0.05)];
+        assert_eq!(pauses(&reads).await, [3960.0, 360.0, 3780.0]);
+        assert!((SPREAD - 0.2).abs() < 1e-9);
+    }
 }

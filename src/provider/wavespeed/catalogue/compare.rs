@@ -26,7 +26,7 @@ const MAX_TOLD: usize = 12;
 const MAX_UNLISTED: usize = 100;
 
 /// What the catalogue says of the table.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Comparison {
     pub models: Vec<Compared>,
     /// Models of our kinds that the table does not have.
