@@ -34,6 +34,7 @@ pub(crate) mod log;
 mod mux;
 mod packet;
 mod plain;
+mod pool;
 mod samples;
 mod stream;
 
@@ -47,6 +48,7 @@ pub(crate) use filter::{Entry, Exit, Graph, Node, VideoSource};
 pub(crate) use frame::{Frame, pixel_format};
 pub(crate) use mux::{Muxer, NewMuxer};
 pub(crate) use packet::Packet;
+pub(crate) use pool::FramePool;
 pub(crate) use samples::{channel, peak, sound};
 pub(crate) use stream::{Kind, StreamInfo};
 
@@ -90,8 +92,8 @@ pub(crate) fn init() {
 /// its threshold to the largest one it has seen freed, 32 MiB at most, and keeps them all in its
 /// arenas: there, blocks of 1 MiB and parts of 5 MiB that come and go between libav's own left
 /// holes that made memory grow with the length of a video (by 12 % from 7 to 70 s; 1 % with
-/// this). Frames come from libav's pools, so that what pays are large packets: a few page faults
-/// each.
+/// this). Frames come from libav's pools and from [`FramePool`], so that what pays are large packets:
+/// a few page faults each.
 fn keep_large_allocations_apart() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {

@@ -135,6 +135,40 @@ pub(crate) struct Planes {
     pub alpha: Vec<u8>,
 }
 
+impl Planes {
+    /// The part that shows, and where it begins; sides and corner stay even. `None` where nothing
+    /// of it shows.
+    pub(crate) fn visible(&self) -> Option<((usize, usize), Self)> {
+        let shows = |row: &&[u8]| row.iter().any(|alpha| *alpha > 0);
+        let rows = || self.alpha.chunks_exact(self.width);
+        let top = rows().position(|row| shows(&row))? & !1;
+        let bottom = (rows().rposition(|row| shows(&row))? / 2 + 1) * 2;
+        let first = |row: &[u8]| row.iter().position(|alpha| *alpha > 0);
+        let last = |row: &[u8]| row.iter().rposition(|alpha| *alpha > 0);
+        let left = rows().filter_map(first).min()? & !1;
+        let right = (rows().filter_map(last).max()? / 2 + 1) * 2;
+        let (bottom, right) = (bottom.min(self.height), right.min(self.width));
+        let cut = |plane: &[u8], width: usize, shift: u32| -> Vec<u8> {
+            let (left, right) = (left >> shift, right >> shift);
+            plane
+                .chunks_exact(width)
+                .take(bottom >> shift)
+                .skip(top >> shift)
+                .flat_map(|row| row.get(left..right).unwrap_or_default())
+                .copied()
+                .collect()
+        };
+        let part = Self {
+            width: right - left,
+            height: bottom - top,
+            luma: cut(&self.luma, self.width, 0),
+            chroma: [0, 1].map(|index| cut(&self.chroma[index], self.width / 2, 1)),
+            alpha: cut(&self.alpha, self.width, 0),
+        };
+        Some(((left, top), part))
+    }
+}
+
 /// The logo in the video's colours.
 ///
 /// Chroma is the mean of four pixels weighted by their alpha, so transparent

@@ -26,4 +26,21 @@ unsafe extern "C" {
     ) -> c_int;
     /// Removes all entries of this kind.
     pub(super) fn av_frame_remove_side_data(frame: *mut ffi::AVFrame, kind: c_uint);
+    /// Fails for numbers that are no pixel format.
+    pub(super) fn av_image_get_buffer_size(
+        format: c_int,
+        width: c_int,
+        height: c_int,
+        align: c_int,
+    ) -> c_int;
+    /// Lays out a picture in a buffer of that size.
+    pub(super) fn av_image_fill_arrays(
+        data: *mut *mut u8,
+        line_sizes: *mut c_int,
+        buffer: *const u8,
+        format: c_int,
+        width: c_int,
+        height: c_int,
+        align: c_int,
+    ) -> c_int;
 }

@@ -4,7 +4,7 @@
 //! every frame, several layers cost one graph no more, and each is scaled and
 //! converted once.
 
-use crate::media::av::{AvError, Frame};
+use crate::media::av::{AvError, Frame, FramePool};
 use crate::media::color::Color;
 use crate::media::logo::{self, Planes};
 use crate::media::picture::Image;
@@ -36,22 +36,33 @@ impl Marks {
         end_ms: Option<f64>,
     ) {
         let planes = logo::to_planes(&logo::resize(picture, at.width, at.height), color);
+        // The transparent border that logos come with need not be blended.
+        let Some(((left, top), planes)) = planes.visible() else {
+            return;
+        };
         self.0.push(Mark {
             placement: placement.clone(),
-            at: (at.x as usize, at.y as usize),
+            at: (at.x as usize + left, at.y as usize + top),
             chroma_alpha: quarter(&planes.alpha, planes.width),
             planes,
             end_ms,
         });
     }
 
-    /// Draws every layer that is shown at a time of the result.
-    pub(crate) fn draw(&self, frame: &mut Frame, at_ms: f64) -> Result<(), AvError> {
+    /// Draws every layer that is shown at a time of the result. A frame that its decoder still
+    /// refers to is copied first, into a buffer of the pool.
+    pub(crate) fn draw(
+        &self,
+        frame: &mut Frame,
+        at_ms: f64,
+        pool: &mut FramePool,
+    ) -> Result<(), AvError> {
         for mark in &self.0 {
             let opacity = mark.placement.opacity_at(at_ms, mark.end_ms);
             // In 1/256: finer than eight bits can show.
             let strength = (opacity.clamp(0.0, 1.0) * 256.0).round() as u32;
             if strength > 0 {
+                pool.own(frame)?;
                 mark.draw(frame, strength)?;
             }
         }
@@ -133,6 +144,48 @@ mod tests {
         let mut row = [255u8, 0];
         blend(&mut row, &[255, 0], &[255, 255], 256);
         assert_eq!(row, [255, 0]);
+    }
+
+    #[test]
+    fn only_the_part_of_a_mark_that_shows_is_drawn() {
+        // A point off the corner of its square of four, and another below it, in a wide border.
+        let mut image = Image {
+            width: 40,
+            height: 30,
+            rgba: vec![0; 40 * 30 * 4],
+        };
+        for (x, y) in [(13, 9), (16, 20)] {
+            image.rgba[(y * 40 + x) * 4..][..4].copy_from_slice(&[250, 20, 30, 200]);
+        }
+        let planes = logo::to_planes(&image, Color::SDR_HD);
+        let (at, part) = planes.visible().unwrap();
+        assert_eq!((at, part.width, part.height), ((12, 8), 6, 14));
+        let gray = || {
+            let mut frame = Frame::video("yuv420p", 64, 48).unwrap();
+            for plane in 0..3 {
+                frame.plane_mut(plane).unwrap().0.fill(90);
+            }
+            frame
+        };
+        let mark = |at: (usize, usize), planes: Planes| Mark {
+            placement: Placement::default(),
+            at,
+            chroma_alpha: quarter(&planes.alpha, planes.width),
+            planes,
+            end_ms: None,
+        };
+        let (mut whole, mut less) = (gray(), gray());
+        mark((8, 4), planes).draw(&mut whole, 256).unwrap();
+        mark((8 + at.0, 4 + at.1), part)
+            .draw(&mut less, 256)
+            .unwrap();
+        for plane in 0..3 {
+            let (one, other) = (whole.plane(plane).unwrap(), less.plane(plane).unwrap());
+            assert_eq!(one, other, "{plane}");
+            assert!(one.0.iter().any(|value| *value != 90), "{plane}");
+        }
+        image.rgba.fill(0);
+        assert!(logo::to_planes(&image, Color::SDR_HD).visible().is_none());
     }
 
     #[test]

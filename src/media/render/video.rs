@@ -9,7 +9,8 @@ use super::marks::Marks;
 use super::poster::PosterPicker;
 use super::sink::{Draft, Sink};
 use crate::media::av::{
-    AvError, Decoder, DecoderOptions, Encoder, Frame, Packet, Received, X264Settings, decoder_name,
+    AvError, Decoder, DecoderOptions, Encoder, Frame, FramePool, Packet, Received, X264Settings,
+    decoder_name,
 };
 use crate::media::error::{MediaCode, MediaError, memory};
 use crate::media::limits::Limits;
@@ -86,6 +87,8 @@ pub(crate) struct VideoLane {
     pub(crate) hold: bool,
     /// Drawn on every frame of the result.
     pub(crate) marks: Marks,
+    /// Frames that are drawn on.
+    pool: FramePool,
 }
 
 impl VideoLane {
@@ -147,6 +150,7 @@ impl VideoLane {
             sizes: Sizes::default(),
             hold: false,
             marks: Marks::default(),
+            pool: FramePool::new(),
             spec,
         })
     }
@@ -474,7 +478,9 @@ impl VideoLane {
         if let Some(watch) = &mut self.watch {
             watch.see(&frame, pts);
         }
-        self.marks.draw(&mut frame, at_ms).map_err(memory)?;
+        self.marks
+            .draw(&mut frame, at_ms, &mut self.pool)
+            .map_err(memory)?;
         if let Some(poster) = &mut self.poster {
             poster
                 .consider(&frame, to_millis(pts, self.encoder_base))
