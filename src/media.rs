@@ -28,6 +28,7 @@ mod probe;
 mod profile;
 mod ratio;
 mod render;
+mod seal;
 mod sizes;
 mod sniff;
 #[cfg(feature = "sandbox")]

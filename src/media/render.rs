@@ -56,8 +56,8 @@ use super::verify::{AudioExpectation, Expectation, Verified, require_lively, ver
 
 /// Processes a video in one pass and publishes the result.
 ///
-/// The result is staged, read back and verified (size, length, frames, sound,
-/// first and last group of pictures) before `output` is committed; on any
+/// The result is staged, read back and verified (size, length, frames, sound; a
+/// picture that was encoded is the same packet by packet, and decodes) before `output` is committed; on any
 /// failure neither video nor poster is left behind. If the picture was to be
 /// copied and turns out not to allow it (damaged frames, a size that changes),
 /// it is encoded instead: a second [`Event::Planned`] says so. Blocks until done;
@@ -173,7 +173,7 @@ fn run(
         duration_ms: verified.duration_ms,
         frames: verified.frames,
         bytes: verified.probe.container.bytes,
-        faststart: outcome.faststart,
+        faststart: outcome.finished.faststart,
         output: verified.probe,
         poster,
         poster_jpeg,
@@ -333,5 +333,7 @@ fn check(
         threads: render.threads,
         ..limits.clone()
     };
-    verify_guarded(output.staged().as_ref(), &expectation, &limits, guard)
+    let staged = output.staged();
+    let sealed = outcome.finished.sealed;
+    verify_guarded(staged.as_ref(), &expectation, sealed, &limits, guard)
 }

@@ -240,7 +240,7 @@ fn run(
         continue_moving(&mut pass, extra_seconds)?;
     }
     pass.video.finish_encoding(&mut pass.sink)?;
-    let (lane, sound, faststart) = pass.close().map_err(Setback::into_error)?;
+    let (lane, sound, finished) = pass.close().map_err(Setback::into_error)?;
     let process_ms = ms(processing);
 
     let verifying = Instant::now();
@@ -248,7 +248,9 @@ fn run(
         frames: Some((lane.counts.encoded, 0)),
         ..Expectation::default()
     };
-    let verified = verify_guarded(output.staged().as_ref(), &expectation, limits, guard)?;
+    let staged = output.staged();
+    let sealed = finished.sealed;
+    let verified = verify_guarded(staged.as_ref(), &expectation, sealed, limits, guard)?;
     let verify_ms = ms(verifying);
     output.commit().map_err(|error| {
         MediaError::new(
@@ -262,7 +264,7 @@ fn run(
         duration_ms: verified.duration_ms,
         frames: verified.frames,
         bytes: verified.probe.container.bytes,
-        faststart,
+        faststart: finished.faststart,
         output: verified.probe,
         poster: None,
         poster_jpeg: None,

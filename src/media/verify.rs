@@ -1,7 +1,9 @@
 //! Does a file hold what it claims and what was expected?
 //!
 //! The container is read anew to its end; the first and last groups of
-//! pictures are decoded (all of them on request).
+//! pictures are decoded (all of them on request). Of a picture that we encoded every
+//! packet is held against what the encoder gave, and the beginning of either group
+//! shows that decoders take it.
 
 mod checks;
 mod ends;
@@ -33,6 +35,7 @@ use super::probe::{
     open_error, unreadable,
 };
 use super::ratio::{Time, to_millis};
+use super::seal::{Seal, Sealed};
 
 /// Reads a file to its end and compares it with what is expected.
 ///
@@ -49,20 +52,22 @@ pub fn verify(
 ) -> Result<Verified, MediaError> {
     super::shielded(|| {
         let guard = Guard::new(cancel, limits);
-        verify_guarded(input, expect, limits, &guard)
+        verify_guarded(input, expect, None, limits, &guard)
     })
 }
 
+/// As [`verify`]; `sealed` is what was encoded, of a file of ours.
 pub(crate) fn verify_guarded(
     input: &dyn Input,
     expect: &Expectation,
+    sealed: Option<Sealed>,
     limits: &Limits,
     guard: &Arc<Guard>,
 ) -> Result<Verified, MediaError> {
     // Not "open": whoever wrote this file is to blame for what is wrong with it,
     // not the author of what it was made from.
     let mut opened = open_at("verify", input, limits, guard)?;
-    let verified = read_through(&mut opened, input, expect, limits, guard)
+    let verified = read_through(&mut opened, input, expect, sealed, limits, guard)
         .map_err(|error| error.at("verify").with_log())?;
     compare(&verified, expect).map_err(|error| error.at("verify"))?;
     if expect.own {
@@ -171,13 +176,16 @@ fn read_through(
     opened: &mut Opened,
     input: &dyn Input,
     expect: &Expectation,
+    sealed: Option<Sealed>,
     limits: &Limits,
     guard: &Arc<Guard>,
 ) -> Result<Verified, MediaError> {
     let video = opened.video.clone();
     let audio = opened.audio.clone();
     let depth = expect.depth();
-    let mut ends = Ends::open(opened, depth, limits)?;
+    let mut ends = Ends::open(opened, depth, sealed.is_some(), limits)?;
+    let seal = sealed.map(|_| Seal::new()).transpose();
+    let mut seal = seal.map_err(super::error::memory)?;
     ends.watch = expect.looks().then(Watch::default);
     let mut listener = audio
         .as_ref()
@@ -226,6 +234,9 @@ fn read_through(
             if packet.is_key() {
                 read.last_key = Some([pts, packet.dts().unwrap_or(pts)]);
             }
+            if let Some(seal) = &mut seal {
+                seal.stored(packet.bytes());
+            }
             ends.take(&packet);
         } else if let Some(audio) = audio
             .as_ref()
@@ -243,6 +254,9 @@ fn read_through(
     ends.send(None);
     // First: what is missing explains what does not decode.
     require_whole(opened, &read, nominal)?;
+    if let Some((seal, sealed)) = seal.zip(sealed) {
+        seal.finish().require(sealed)?;
+    }
     if depth == DecodeDepth::Ends && ends.keys > 1 {
         decode_last_group(opened, &mut ends, read.last_key, guard)?;
     }

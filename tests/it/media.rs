@@ -17,6 +17,7 @@ mod probe;
 mod profiles;
 mod reference;
 mod render;
+mod seal;
 mod sizes;
 mod sound;
 mod stop;

@@ -130,7 +130,7 @@ pub(super) fn run(
         (sound, heard) = (lane.counts(), lane.heard());
     }
     guard.check()?;
-    let faststart = sink.finish()?;
+    let finished = sink.finish()?;
     // Both lengths are rounded to a millisecond.
     let frame_ms = rate.frame(Ratio::MILLIS).unsigned_abs() + 1;
     counts.add(video.counts);
@@ -142,7 +142,7 @@ pub(super) fn run(
         frames: video.counts.encoded,
         damage: Damage::new(counts.0, sound),
         poster: video.poster.and_then(PosterPicker::take),
-        faststart,
+        finished,
     })
 }
 

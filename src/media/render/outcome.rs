@@ -1,6 +1,7 @@
 //! What a pass leaves behind besides the staged file.
 
 use super::report::Damage;
+use super::sink::Finished;
 use crate::media::av::Frame;
 use crate::media::color::Color;
 
@@ -9,7 +10,7 @@ pub(crate) struct Outcome {
     pub poster: Option<(Frame, u64)>,
     pub color: Color,
     pub damage: Damage,
-    pub faststart: bool,
+    pub finished: Finished,
     /// Frames given to the encoder or copied.
     pub frames: u64,
     /// Something was heard in the source of the sound.

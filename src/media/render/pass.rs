@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::open::takes_from_source;
 use super::setback::Setback;
-use super::sink::{Draft, Sink};
+use super::sink::{Draft, Finished, Sink};
 use super::sound::{SoundLane, Timing};
 use super::video::{Counts, VideoLane};
 use crate::media::av::{AacSettings, Frame, OpenError, Packet};
@@ -273,8 +273,8 @@ impl Pass {
     }
 
     /// Finishes sound and file after the video was finished. Returns the video
-    /// lane, the sound's counts, and whether the index stands first.
-    pub(crate) fn close(mut self) -> Result<(VideoLane, Counts, bool), Setback> {
+    /// lane and the sound's counts, too.
+    pub(crate) fn close(mut self) -> Result<(VideoLane, Counts, Finished), Setback> {
         if let Some(lane) = &mut self.sound {
             if let Some(source) = &mut self.source {
                 source.feed_all(lane, &mut self.sink, &self.guard)?;

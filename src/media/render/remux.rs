@@ -210,7 +210,7 @@ pub(super) fn run(
             .saturating_add(length.ticks(stream.time_base));
         sink.picture_lasts_until(end, stream.time_base);
     }
-    let faststart = sink.finish()?;
+    let finished = sink.finish()?;
     let (poster, color) = find_poster(render, picker, guard)?;
     Ok(Outcome {
         poster,
@@ -219,7 +219,7 @@ pub(super) fn run(
             counts,
             sound.as_ref().map(SoundLane::counts).unwrap_or_default(),
         ),
-        faststart,
+        finished,
         heard: sound.as_ref().is_some_and(SoundLane::heard),
         length_ms: None,
         looked: None,

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use super::track::PictureTrack;
 use crate::media::av::{AvError, CodecParams, Encoder, Muxer, NewMuxer, Packet};
-use crate::media::error::{MediaCode, MediaError};
+use crate::media::error::{MediaCode, MediaError, memory};
 use crate::media::head::{HeadHandle, head_writer};
 use crate::media::limits::{Guard, Limits};
 use crate::media::output::Output;
 use crate::media::ratio::{Ratio, Time, rescale};
+use crate::media::seal::{Seal, Sealed};
 
 /// What is said of a copied packet that the muxer refuses.
 pub(super) const DOES_NOT_FIT: &str = "a packet of the input does not fit into the result";
@@ -25,6 +26,14 @@ pub(crate) struct Draft {
     max_duration_ms: u64,
 }
 
+/// What a file that was written is.
+pub(crate) struct Finished {
+    /// The index stands first.
+    pub faststart: bool,
+    /// The picture's packets, where we encoded them.
+    pub sealed: Option<Sealed>,
+}
+
 /// An MP4 that is written: it has a header, and takes packets.
 pub(crate) struct Sink {
     muxer: Muxer,
@@ -35,6 +44,8 @@ pub(crate) struct Sink {
     copied: Vec<usize>,
     /// The stream that is seen, and its track.
     picture: Option<(usize, PictureTrack)>,
+    /// Of a picture that we encoded.
+    seal: Option<Seal>,
     guard: Arc<Guard>,
     max_duration_ms: u64,
 }
@@ -102,8 +113,11 @@ impl Draft {
             .muxer
             .start(reserve)
             .map_err(|(error, failure)| explain(&self.head, error, failure))?;
+        let encoded = |(stream, _): &&(usize, _)| !self.copied.contains(stream);
+        let seal = self.picture.as_ref().filter(encoded).map(|_| Seal::new());
         Ok(Sink {
             muxer,
+            seal: seal.transpose().map_err(memory)?,
             head: self.head,
             last_dts: vec![None; self.streams],
             copied: self.copied,
@@ -181,6 +195,10 @@ impl Sink {
     }
 
     fn put(&mut self, packet: &mut Packet, stream: usize) -> Result<(), MediaError> {
+        let is_picture = self.picture.as_ref().map(|(picture, _)| *picture) == Some(stream);
+        if let Some(seal) = self.seal.as_mut().filter(|_| is_picture) {
+            seal.encoded(packet.bytes());
+        }
         self.muxer
             .write(packet, stream)
             .map_err(|error| self.misfit(error, stream))
@@ -199,8 +217,8 @@ impl Sink {
         error
     }
 
-    /// Writes trailer and index; returns whether the index stands first.
-    pub(crate) fn finish(mut self) -> Result<bool, MediaError> {
+    /// Writes trailer and index.
+    pub(crate) fn finish(mut self) -> Result<Finished, MediaError> {
         if let Some((stream, track)) = &mut self.picture {
             let (stream, last) = (*stream, track.last());
             self.put_all(last, stream)?;
@@ -213,12 +231,15 @@ impl Sink {
         if let Err(error) = flushed {
             return Err(unwritable(&error.to_string()));
         }
-        self.head
-            .complete(trailer.is_ok())
-            .map_err(|error| match trailer {
-                Ok(()) => unwritable(&error.to_string()),
-                Err(trailer) => mux_error(trailer),
-            })
+        let faststart = self.head.complete(trailer.is_ok());
+        let faststart = faststart.map_err(|error| match trailer {
+            Ok(()) => unwritable(&error.to_string()),
+            Err(trailer) => mux_error(trailer),
+        })?;
+        Ok(Finished {
+            faststart,
+            sealed: self.seal.map(Seal::finish),
+        })
     }
 
     fn explain(&mut self, error: AvError) -> MediaError {
@@ -294,7 +315,7 @@ mod tests {
                 sink.write(&mut packet, stream, base).unwrap();
             }
         }
-        let faststart = sink.finish().unwrap();
+        let faststart = sink.finish().unwrap().faststart;
         output.commit().unwrap();
         (folder, path, faststart)
     }

@@ -95,7 +95,7 @@ pub(super) fn run(
     pass.video.finish(&mut pass.sink)?;
     let looked = pass.video.looked();
     let heard = pass.sound.as_ref().is_some_and(SoundLane::heard);
-    let (lane, sound, faststart) = pass.close()?;
+    let (lane, sound, finished) = pass.close()?;
     Ok(Outcome {
         color,
         heard,
@@ -104,7 +104,7 @@ pub(super) fn run(
         frames: lane.counts.encoded,
         damage: Damage::new(lane.counts, sound),
         poster: lane.poster.and_then(PosterPicker::take),
-        faststart,
+        finished,
     })
 }
 

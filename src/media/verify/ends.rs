@@ -10,6 +10,10 @@ use crate::media::probe::Opened;
 
 /// A group of pictures longer than this is decoded in part only.
 const MOST_FRAMES: u64 = 1200;
+/// The same where every packet is known to be the one that was encoded: decoding shows that its
+/// parameters, references and times are what decoders take, which a second's worth of frames does.
+/// A clip of five seconds is one group of x264's, and decoding all of it an eighth of the pass.
+const MOST_SEALED: u64 = 24;
 
 /// Decodes the first group of pictures, the last, and those that begin with
 /// other parameters; all of them at full depth.
@@ -24,6 +28,8 @@ pub(super) struct Ends {
     /// Whether the current group is decoded, and what had been when it began.
     within: bool,
     before: u64,
+    /// Most frames of a group that are decoded.
+    most: u64,
     /// Key frames seen.
     pub keys: u64,
     pub decoded: u64,
@@ -37,6 +43,7 @@ impl Ends {
     pub(super) fn open(
         input: &Opened,
         depth: DecodeDepth,
+        sealed: bool,
         limits: &Limits,
     ) -> Result<Self, MediaError> {
         let stream = &input.video;
@@ -62,6 +69,7 @@ impl Ends {
             sets: (stream.codec == "h264").then(|| ParameterSets::new(params.configuration())),
             within: true,
             before: 0,
+            most: if sealed { MOST_SEALED } else { MOST_FRAMES },
             keys: 0,
             decoded: 0,
             bad: 0,
@@ -90,7 +98,7 @@ impl Ends {
             }
             self.within = within;
         }
-        let enough = self.decoded - self.before >= MOST_FRAMES;
+        let enough = self.decoded - self.before >= self.most;
         if self.depth == DecodeDepth::Full || (self.within && !enough) {
             self.send(Some(packet));
         }
@@ -105,7 +113,7 @@ impl Ends {
     /// Frames decoded since [`Ends::restart`], and whether they are enough.
     pub(super) fn since(&self) -> (u64, bool) {
         let count = self.decoded - self.before;
-        (count, count > MOST_FRAMES)
+        (count, count > self.most)
     }
 
     pub(super) fn send(&mut self, packet: Option<&Packet>) {
