@@ -4,7 +4,7 @@
 #
 #   scripts/setup.sh          to build and run (what `make demo` needs)
 #   scripts/setup.sh fixtures also to make fixtures: the ffmpeg program
-#   scripts/setup.sh test     also to test: the ffmpeg program, zzuf, Python, curl, cargo-nextest
+#   scripts/setup.sh test     also to test: the ffmpeg program, zzuf, exiftool, Python, curl, cargo-nextest
 #   scripts/setup.sh vendor   also for the static FFmpeg of vendor/ffmpeg
 #   scripts/setup.sh sanitize the same and valgrind
 #   scripts/setup.sh corpus   also for `make corpus`: the ffmpeg program, Python
@@ -36,7 +36,7 @@ case $purpose in
     build) ;;
     fixtures) packages+=(ffmpeg) ;;
     # Python and curl run what the pages show.
-    test) packages+=(ffmpeg zzuf python3 curl) tools=("$nextest") ;;
+    test) packages+=(ffmpeg zzuf libimage-exiftool-perl python3 curl) tools=("$nextest") ;;
     vendor) packages+=("${vendor[@]}") ;;
     sanitize) packages+=("${vendor[@]}" valgrind) ;;
     corpus) packages+=(ffmpeg python3) ;;

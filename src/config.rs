@@ -8,6 +8,7 @@ mod memory;
 mod owners;
 mod picture;
 mod platform;
+mod provenance;
 mod provider;
 mod reader;
 mod retention;
@@ -20,6 +21,7 @@ use std::path::{Path, PathBuf};
 
 use config::{Environment, File, FileFormat};
 
+use crate::job::Provenance;
 use crate::ledger::limits::OwnerLimits;
 use crate::media::{Limits, Profile};
 
@@ -55,6 +57,8 @@ pub struct Config {
     pub watermark: Vec<Watermark>,
     pub profiles: BTreeMap<String, Profile>,
     pub verify: Verify,
+    /// What results say of how they were made.
+    pub provenance: Provenance,
     pub limits: Limits,
     /// The most libav may take in one piece, in the whole process.
     pub max_allocation: u64,
@@ -180,6 +184,7 @@ fn read(r: &mut Reader, env: &HashMap<String, String>) -> Option<Config> {
     let watermark = picture::watermark(r);
     let profiles = picture::profiles(r);
     let verify = picture::verify(r);
+    let provenance = provenance::provenance(r);
     let limits = limits::limits(r);
     let max_allocation = limits::max_allocation(r);
     let notify = telling::notify(r);
@@ -202,6 +207,7 @@ fn read(r: &mut Reader, env: &HashMap<String, String>) -> Option<Config> {
         watermark,
         profiles,
         verify,
+        provenance,
         limits,
         max_allocation,
         notify,

@@ -21,6 +21,7 @@ pub mod notification;
 mod passed_over;
 mod phase;
 pub mod progress;
+mod provenance;
 mod record;
 pub mod round;
 pub mod status;
@@ -49,6 +50,7 @@ pub use notification::{Event, Notification};
 pub use passed_over::{PassedFor, PassedOver};
 pub use phase::{MAX_CRASHES, NativeWork, Phase};
 pub use progress::Progress;
+pub use provenance::Provenance;
 pub use record::{
     Generated, Job, JobError, Keeping, Kept, Lease, Output, Published, SCHEMA_VERSION, Source,
     Timings, Wake,

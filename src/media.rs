@@ -26,6 +26,7 @@ mod plan;
 mod playable;
 mod probe;
 mod profile;
+mod provenance;
 mod ratio;
 mod render;
 mod seal;
@@ -48,6 +49,7 @@ pub use probe::{
     probe, probe_track,
 };
 pub use profile::{AudioSettings, Background, Deinterlace, Preset, Profile, VideoSettings};
+pub use provenance::{Provenance, ProvenanceInfo, SourceType};
 pub use render::{Damage, Event, PosterInfo, PosterTo, Progress, Render, Report, Timings, render};
 pub use verify::{
     AudioExpectation, Checks, DecodeDepth, Expectation, Shape, Verified, is_audible,

@@ -60,6 +60,7 @@ pub(super) fn worker(config: &Config) -> Settings {
             .collect(),
         credits: config.credits.mode,
         cancel_unsaid: config.credits.cancel_unsaid,
+        provenance: config.provenance.clone(),
         prices: config.credits.prices.clone(),
         channel: match &config.notify.webhook_url {
             Some(url) => Channel::Webhook { url: url.clone() },
@@ -124,6 +125,7 @@ pub(super) fn http(config: &Config) -> Result<HttpSettings, Failure> {
         default_deadline: server.default_deadline,
         attempts: config.worker.attempts.max(),
         cancel_after_submit: config.credits.cancel_after_submit,
+        provenance: config.provenance.clone(),
         max_upload_bytes: server.max_upload_bytes,
         body_time: BODY_TIME,
         max_uploads: server.max_uploads,

@@ -8,7 +8,7 @@ use super::exit::{Exit, say};
 use super::figures::{frames, name, seconds, size};
 use crate::config::Config;
 use crate::job::{Code, Failure, Party};
-use crate::media::{self, Cancel, FileInput, Limits, MediaError, Probe, VideoInfo};
+use crate::media::{self, Cancel, FileInput, Limits, MediaError, Probe, ProvenanceInfo, VideoInfo};
 
 #[derive(Debug, Args)]
 pub(super) struct ProbeArgs {
@@ -107,6 +107,9 @@ fn table(name: &str, probe: &Probe) -> String {
         }
         None => "  audio      none".to_owned(),
     });
+    if let Some(said) = &probe.provenance {
+        lines.extend(provenance_lines(said));
+    }
     let other = &probe.other;
     let others: Vec<String> = [
         (other.video, "video"),
@@ -123,6 +126,30 @@ fn table(name: &str, probe: &Probe) -> String {
         lines.push(format!("  left alone {}", others.join(", ")));
     }
     lines.join("\n")
+}
+
+/// What it says of itself. That it says so proves nothing.
+fn provenance_lines(said: &ProvenanceInfo) -> Vec<String> {
+    let parts = [
+        ("", &said.source_type),
+        ("by ", &said.creator_tool),
+        ("with ", &said.model),
+        ("for ", &said.provider),
+        ("on ", &said.created_at),
+        ("as ", &said.id),
+    ];
+    let parts: Vec<String> = parts
+        .into_iter()
+        .filter_map(|(before, value)| Some(format!("{before}{}", value.as_ref()?)))
+        .collect();
+    let mut lines = Vec::new();
+    if !parts.is_empty() {
+        lines.push(format!("  says       {}", parts.join(", ")));
+    }
+    if let Some(entry) = &said.aigc {
+        lines.push(format!("  says AIGC  {entry}"));
+    }
+    lines
 }
 
 fn video_line(video: &VideoInfo) -> String {

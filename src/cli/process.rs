@@ -104,6 +104,7 @@ fn work(task: &Task, cancel: &Cancel) -> Result<Report, Failure> {
         checks: task.checks.clone(),
         limits: task.limits.clone(),
         threads: task.threads,
+        provenance: task.provenance.clone(),
         index_room: None,
     };
     let bar = Bar::new(&task.input);

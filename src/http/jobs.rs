@@ -142,6 +142,7 @@ async fn create(
         tags: wanted.tags,
         max_price: wanted.max_price,
         cancel_after_submit: Some(state.settings.cancel_after_submit),
+        provenance: Some(state.settings.provenance.clone()),
         deadline_at: later(now, deadline),
         created_at: now,
         idempotency,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::oidc::OidcCheck;
-use crate::job::{CancelAfterSubmit, Owner};
+use crate::job::{CancelAfterSubmit, Owner, Provenance};
 
 /// Whose the jobs are on a single machine without tokens, and the operator's own.
 pub const LOCAL_OWNER: &str = "local";
@@ -66,6 +66,8 @@ pub struct HttpSettings {
     pub attempts: u32,
     /// What a cancellation of a new job costs once the provider is paid.
     pub cancel_after_submit: CancelAfterSubmit,
+    /// What results of new jobs say of how they were made.
+    pub provenance: Provenance,
     pub max_upload_bytes: u64,
     /// How long a body may take that is read whole.
     pub body_time: Duration,
@@ -98,6 +100,7 @@ impl fmt::Debug for HttpSettings {
             .field("default_deadline", &self.default_deadline)
             .field("attempts", &self.attempts)
             .field("cancel_after_submit", &self.cancel_after_submit)
+            .field("provenance", &self.provenance)
             .field("max_upload_bytes", &self.max_upload_bytes)
             .field("body_time", &self.body_time)
             .field("max_uploads", &self.max_uploads)

@@ -418,6 +418,7 @@ pub(super) mod tests {
             max_price: None,
             cost: None,
             cancel_after_submit: None,
+            provenance: None,
             deadline_at: at(7200),
             created_at: at(0),
             idempotency: None,

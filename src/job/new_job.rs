@@ -11,6 +11,7 @@ use super::ids::{JobId, Owner};
 use super::intent::ProviderState;
 use super::kinds::Params;
 use super::progress::Progress;
+use super::provenance::Provenance;
 use super::record::{Job, Kept, Lease, Output, SCHEMA_VERSION, Source, Timings, Wake};
 use super::status::Status;
 
@@ -30,6 +31,9 @@ pub struct NewJob {
     /// What a cancellation costs once the provider is paid; absent: what the operator says of
     /// jobs that do not say it.
     pub cancel_after_submit: Option<CancelAfterSubmit>,
+    /// What the result says of how it was made; absent: what the operator says of jobs that do not
+    /// say it.
+    pub provenance: Option<Provenance>,
     pub deadline_at: Timestamp,
     pub created_at: Timestamp,
     /// The caller's key for "this request, once", and a digest of the request it stands for.
@@ -87,6 +91,7 @@ impl NewJob {
             next_visit_at: Some(self.created_at),
             deadline_at: self.deadline_at,
             max_price: self.max_price,
+            provenance: self.provenance,
             provider: ProviderState::default(),
             intents: Vec::new(),
             passed_over: Vec::new(),

@@ -15,6 +15,7 @@ use super::kinds::Params;
 use super::passed_over::PassedOver;
 use super::phase::NativeWork;
 use super::progress::Progress;
+use super::provenance::Provenance;
 use super::status::{Stage, Status};
 use super::waiting::{self, Waiting};
 use super::watermark::{OneOrMany, WatermarkSpec, one_or_many};
@@ -83,6 +84,10 @@ pub struct Job {
     /// US dollars that a submission may cost by the price list; absent: whatever it costs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_price: Option<f64>,
+    /// What the result says of how it was made; absent: what the operator's settings say when it is
+    /// made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provenance: Option<Provenance>,
 
     #[serde(default)]
     pub provider: ProviderState,

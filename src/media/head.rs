@@ -8,6 +8,9 @@
 //! So from that seek on, writes go into a side buffer. If the index fits, the
 //! reservation is patched; if not, the reservation becomes a `free` box and
 //! the index goes to the end (chunk offsets are absolute, so it stays valid).
+//!
+//! Boxes that say where the file comes from stand between index and media, in the same room. They
+//! do so wherever the index goes.
 
 use std::io::{self, Seek, SeekFrom, Write};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,12 +35,39 @@ pub(crate) fn reservation(video_samples: u64, audio_samples: u64) -> u64 {
         .min(MOST)
 }
 
+/// The smallest box.
+const HEAD: u64 = 8;
+
+/// Bytes to reserve for boxes beside the index: what is left over is a box too.
+pub(crate) fn room_for(boxes: &[u8]) -> u64 {
+    match boxes.len() as u64 {
+        0 => 0,
+        length => length.saturating_add(HEAD),
+    }
+}
+
+/// Fills `room` bytes: the boxes, and one that is free. `None` where they do not fit.
+fn laid_out(parts: &[&[u8]], room: u64) -> Option<Vec<u8>> {
+    let room = usize::try_from(room).ok()?;
+    let mut head = parts.concat();
+    let rest = room.checked_sub(head.len())?;
+    if rest > 0 {
+        let size = u32::try_from(rest).ok().filter(|_| rest as u64 >= HEAD)?;
+        head.extend(size.to_be_bytes());
+        head.extend(b"free");
+    }
+    head.resize(room, 0);
+    Some(head)
+}
+
 struct Inner {
     writer: Box<dyn WriteSeek>,
     position: u64,
     end: u64,
     limit: u64,
     over_limit: bool,
+    /// What stands before the media besides the index.
+    boxes: Vec<u8>,
     /// Start and end of the reservation, known from the first seek past the end.
     reserved: Option<(u64, u64)>,
     /// The captured index, once the trailer sought back.
@@ -52,14 +82,20 @@ pub(crate) struct HeadWriter(Arc<Mutex<Inner>>);
 /// Completes the file after the muxer's trailer.
 pub(crate) struct HeadHandle(Arc<Mutex<Inner>>);
 
-/// Wraps a writer; `limit` bounds the file's size in bytes.
-pub(crate) fn head_writer(writer: Box<dyn WriteSeek>, limit: u64) -> (HeadWriter, HeadHandle) {
+/// Wraps a writer; `limit` bounds the file's size in bytes. The `boxes`, whole ones, stand before the
+/// media: the muxer has to reserve [`room_for`] them.
+pub(crate) fn head_writer(
+    writer: Box<dyn WriteSeek>,
+    limit: u64,
+    boxes: Vec<u8>,
+) -> (HeadWriter, HeadHandle) {
     let inner = Arc::new(Mutex::new(Inner {
         writer,
         position: 0,
         end: 0,
         limit,
         over_limit: false,
+        boxes,
         reserved: None,
         index: None,
         capturing: false,
@@ -148,8 +184,9 @@ impl HeadHandle {
     /// the media. `trailer_ok` is what the muxer said about its trailer.
     pub(crate) fn complete(self, trailer_ok: bool) -> io::Result<bool> {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let boxes = std::mem::take(&mut inner.boxes);
         let Some((start, end)) = inner.reserved else {
-            return if trailer_ok {
+            return if trailer_ok && boxes.is_empty() {
                 Ok(false)
             } else {
                 Err(io::Error::other("no index was written"))
@@ -163,18 +200,18 @@ impl HeadHandle {
             .filter(|length| (8..=index.len()).contains(length))
             .ok_or_else(|| io::Error::other("the index is incomplete"))?;
         let room = end - start;
-        let fits = trailer_ok && index.len() as u64 <= room;
-        if fits {
-            inner.writer.seek(SeekFrom::Start(start))?;
-            inner.writer.write_all(&index)?;
-        } else {
-            let size = u32::try_from(room).map_err(|_| io::ErrorKind::InvalidInput)?;
-            inner.writer.seek(SeekFrom::Start(start))?;
-            inner.writer.write_all(&size.to_be_bytes())?;
-            inner.writer.write_all(b"free")?;
+        let moov = &index[..moov];
+        let head = laid_out(&[moov, &boxes], room).filter(|_| trailer_ok);
+        let fits = head.is_some();
+        let head = head
+            .or_else(|| laid_out(&[&boxes], room))
+            .ok_or_else(|| io::Error::other("no room was reserved"))?;
+        inner.writer.seek(SeekFrom::Start(start))?;
+        inner.writer.write_all(&head)?;
+        if !fits {
             let last = inner.end;
             inner.writer.seek(SeekFrom::Start(last))?;
-            inner.writer.write_all(&index[..moov])?;
+            inner.writer.write_all(moov)?;
         }
         inner.writer.flush()?;
         Ok(fits)
@@ -190,5 +227,19 @@ mod tests {
         assert_eq!(reservation(0, 0), 4096);
         assert_eq!(reservation(100, 100), 4096 + 8_000);
         assert_eq!(reservation(u64::MAX, 1), 1 << 30);
+    }
+
+    #[test]
+    fn what_is_left_over_is_a_box_or_does_not_fit() {
+        let boxes = b"\0\0\0\x0cuuid....";
+        assert_eq!(laid_out(&[boxes], 12).unwrap(), boxes);
+        for room in 13..20 {
+            assert_eq!(laid_out(&[boxes], room), None, "{room}");
+        }
+        assert_eq!(laid_out(&[boxes], 11), None);
+        let room = room_for(boxes);
+        let filled = laid_out(&[boxes], room).unwrap();
+        assert_eq!(&filled[12..], b"\0\0\0\x08free");
+        assert_eq!(room_for(&[]), 0);
     }
 }

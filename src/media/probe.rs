@@ -27,6 +27,7 @@ use super::av::{self, Demuxer, Kind, OpenError, OpenOptions, StreamInfo};
 use super::error::{MediaCode, MediaError};
 use super::input::Input;
 use super::limits::{Cancel, Guard, Limits};
+use super::provenance::{ProvenanceInfo, read_xmp};
 use super::ratio::{Ratio, Time};
 
 /// Reads a container's headers and says what is in it.
@@ -309,6 +310,7 @@ fn open_inner(
         begins_with,
         bytes,
         faststart: layout.index_first,
+        provenance: provenance(&demuxer, &layout),
     });
     check_limits(&probe, &video, limits)?;
     Ok(Opened {
@@ -320,6 +322,18 @@ fn open_inner(
         ending: layout.ending,
         awaited: sound.awaited,
     })
+}
+
+/// What the file says of how it was made.
+fn provenance(demuxer: &Demuxer, layout: &Layout) -> Option<ProvenanceInfo> {
+    let said = layout.xmp.as_deref().map(read_xmp).unwrap_or_default();
+    // It goes to terminals, and into results.
+    let plain = |text: &String| !text.chars().any(char::is_control);
+    ProvenanceInfo {
+        aigc: demuxer.metadata("AIGC").filter(plain),
+        ..said
+    }
+    .if_any()
 }
 
 /// Dolby Vision without a base layer that others can show: shown by its numbers, white

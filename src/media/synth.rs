@@ -19,6 +19,7 @@ use super::output::{FileOutput, Output};
 use super::plan::{AudioFrom, AudioPlan, Force, Plan, PlanRequest, VideoPlan, nearest_even, plan};
 use super::probe::{Opened, open};
 use super::profile::Profile;
+use super::provenance::Statement;
 use super::render::parts::{
     AHEAD, Draft, EncodeSettings, Overlay, Pass, Setback, VideoLane, VideoSpec, reserve_for,
     sound_lane, spec_for,
@@ -216,7 +217,7 @@ fn run(
         max_rate: None,
         burst_ms: 1000,
     };
-    let mut draft = Draft::create(output, limits, guard)?;
+    let mut draft = Draft::create(output, limits, guard, &Statement::default())?;
     let mut video = VideoLane::open(&main, spec, &settings, limits, &mut draft)?;
     video.hold = new_only;
     let sound = sound_lane(&plan.audio, &main, None, &mut draft)?;

@@ -134,6 +134,7 @@ fn assemble(
                 checks: task.checks,
                 limits: limits.clone(),
                 threads: task.threads,
+                provenance: task.provenance,
                 index_room: task.index_room,
             };
             let output = RemoteOutput::new(wire, output?);

@@ -166,6 +166,7 @@ fn parts(work: Work, limits: &Limits) -> Parts {
                 checks,
                 limits,
                 threads,
+                provenance,
                 index_room,
             } = *render;
             let task = RenderTask {
@@ -184,6 +185,7 @@ fn parts(work: Work, limits: &Limits) -> Parts {
                 force_audio: force.audio,
                 checks,
                 threads,
+                provenance,
                 index_room,
             };
             let marks = watermarks.into_iter().map(|mark| mark.image);

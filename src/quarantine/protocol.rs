@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::bounds::Bounds;
 use crate::media::{
     AudioTrack, Checks, ErrorContext, Expectation, Limits, MediaCode, MediaError, PictureProbe,
-    Placement, Probe, Profile, Report, Verified,
+    Placement, Probe, Profile, Provenance, Report, Verified,
 };
 
 /// Media bytes in one frame: what fills the pipe a few times over.
@@ -157,6 +157,8 @@ pub(super) struct RenderTask {
     pub(super) force_audio: bool,
     pub(super) checks: Checks,
     pub(super) threads: usize,
+    #[serde(default)]
+    pub(super) provenance: Option<Provenance>,
     pub(super) index_room: Option<u64>,
 }
 

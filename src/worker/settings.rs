@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{Pauses, PlaceLimits, ProviderLimits};
 use crate::job::attempt::Attempts;
 use crate::job::credits::CancelAfterSubmit;
-use crate::job::{Channel, CreditsMode, PriceTable};
+use crate::job::{Channel, CreditsMode, PriceTable, Provenance};
 use crate::media::{Checks, Limits, Placement, Profile};
 use crate::quarantine::Quarantine;
 
@@ -67,6 +67,8 @@ pub struct Settings {
     pub credits: CreditsMode,
     /// What a cancellation costs once the provider is paid, where the job does not say it.
     pub cancel_unsaid: CancelAfterSubmit,
+    /// What a result says of how it was made, where its job does not say it.
+    pub provenance: Provenance,
     pub prices: PriceTable,
     /// Where notices of jobs without a webhook go.
     pub channel: Channel,

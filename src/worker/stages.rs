@@ -9,6 +9,7 @@ mod generate;
 mod mark;
 pub(super) mod prepare;
 mod process;
+mod provenance;
 pub(super) mod recipe;
 mod submit;
 pub(super) mod unanswered;
@@ -35,7 +36,7 @@ pub(super) async fn run(context: &Context<'_>, stage: Stage, job: Job) -> Result
         Stage::Submit => submit::run(context, job).await,
         Stage::Generate => generate::run(context, job).await,
         Stage::Fetch => fetch::run(context, job).await,
-        Stage::Process => process::run(context, job).await,
+        Stage::Process => Box::pin(process::run(context, job)).await,
         Stage::Settle => Ok(Step::Next),
     }
 }

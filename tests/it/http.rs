@@ -26,7 +26,7 @@ use filmlab::clock::{Clock as _, ManualClock, Timestamp};
 use filmlab::http::{
     ApiToken, EventPace, EventStreams, HttpSettings, HttpState, Shared, TasksAuth, router,
 };
-use filmlab::job::{CancelAfterSubmit, Fault, Job, JobId, WatermarkSpec};
+use filmlab::job::{CancelAfterSubmit, Fault, Job, JobId, Provenance, WatermarkSpec};
 use filmlab::storage::Storage;
 use filmlab::storage::links::HmacLinks;
 use serde_json::{Value, json};
@@ -129,6 +129,7 @@ impl App {
             default_deadline: Duration::from_secs(7200),
             attempts: 3,
             cancel_after_submit: CancelAfterSubmit::Capture,
+            provenance: Provenance::default(),
             max_upload_bytes: 20 * 1024 * 1024,
             body_time: Duration::from_secs(5),
             max_uploads: 3,

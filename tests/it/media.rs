@@ -15,6 +15,7 @@ mod nested;
 mod people;
 mod probe;
 mod profiles;
+mod provenance;
 mod reference;
 mod render;
 mod seal;

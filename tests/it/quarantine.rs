@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use filmlab::job::Phase;
 use filmlab::media::{
     Cancel, DEFAULT_MAX_ALLOCATION, Event, Expectation, FileInput, FileOutput, Force, Input,
-    Limits, MediaCode, Placement, PosterTo, Profile, ReadSeek, Render, Report, Timings, Watermark,
+    Limits, MediaCode, Placement, PosterTo, Profile, Provenance, ReadSeek, Render, Report, Timings,
+    Watermark,
 };
 use filmlab::quarantine::{Answer, Bounds, Done, Lifeline, Lost, Mode, Quarantine, Work};
 use rustix::process::Signal;
@@ -68,6 +69,14 @@ fn render(clip: &Path, logo: &Path) -> Render {
         checks: filmlab::media::Checks::default(),
         limits: limits(),
         threads: 1,
+        provenance: Some(Provenance {
+            source_type: None,
+            id: "urn:uuid:1".to_owned(),
+            created_at: "2026-11-27T12:34:56Z".parse().unwrap(),
+            provider: Some("a provider".to_owned()),
+            model: None,
+            aigc_producer: None,
+        }),
         index_room: None,
     }
 }

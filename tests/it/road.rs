@@ -23,6 +23,7 @@ mod outputs;
 mod paying;
 mod places;
 mod power;
+mod provenance;
 #[cfg(target_os = "linux")]
 mod quarantine;
 mod quotes;

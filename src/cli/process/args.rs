@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser as _};
+use strum::IntoEnumIterator as _;
 
 use super::marks::{Marks, within};
-use crate::media::{AudioTrack, Preset};
+use crate::media::{AudioTrack, Preset, SourceType};
 
 #[derive(Debug, Args)]
 #[command(
@@ -44,6 +45,9 @@ pub(in crate::cli) struct ProcessArgs {
     /// The track of sound to take: its number from 1, or its language.
     #[arg(long, value_name = "N|LANG", help_heading = "Encoding")]
     pub(super) audio_track: Option<AudioTrack>,
+    /// How the video was made, in IPTC's words, for its metadata; by default what the input says.
+    #[arg(long, value_name = "WORD", value_parser = source_type(), help_heading = "Provenance")]
+    pub(super) source_type: Option<SourceType>,
     /// Also write a poster: one good frame as JPEG.
     #[arg(long, value_name = "FILE")]
     pub(super) poster: Option<PathBuf>,
@@ -59,6 +63,12 @@ const EXIT_STATUS: &str = "\
 Exit status: 0 done; 64 flags or settings are wrong; 65 the input is not usable; 70 a fault of \
 this program or machine; 130 or 143 stopped by Ctrl-C or SIGTERM. Whatever it is but 0, no file \
 was written or replaced.";
+
+/// IPTC's words.
+fn source_type() -> impl clap::builder::TypedValueParser<Value = SourceType> {
+    let words = SourceType::iter().map(|word| PossibleValue::new(<&str>::from(word)));
+    PossibleValuesParser::new(words).try_map(|word| word.parse::<SourceType>())
+}
 
 fn preset() -> impl clap::builder::TypedValueParser<Value = Preset> {
     PossibleValuesParser::new([

@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::args::ProcessArgs;
+use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
-use crate::media::{AudioTrack, Checks, FileInput, Limits, Profile, Watermark};
+use crate::job;
+use crate::media::{AudioTrack, Checks, FileInput, Limits, Profile, Provenance, Watermark};
 
 /// Flags and settings, found to be in order.
 #[derive(Debug)]
@@ -25,6 +27,8 @@ pub(super) struct Task {
     pub(super) threads: usize,
     pub(super) overwrite: bool,
     pub(super) audio_track: Option<AudioTrack>,
+    /// What the result says of how it was made.
+    pub(super) provenance: Option<Provenance>,
     /// The quality was asked for by a flag.
     pub(super) wants_encode: bool,
 }
@@ -64,12 +68,25 @@ impl ProcessArgs {
             watermarks,
             checks: config.verify.checks_of(&profile),
             profile,
-            limits: config.limits,
+            limits: config.limits.clone(),
             max_allocation: config.max_allocation,
             threads: self.threads.into(),
             overwrite: self.overwrite,
             audio_track: self.audio_track.clone(),
+            provenance: self.provenance(&config.provenance),
             wants_encode: self.crf.is_some() || self.preset.is_some(),
+        })
+    }
+
+    /// As the settings want it. No model of ours made it, so that none is named.
+    fn provenance(&self, settings: &job::Provenance) -> Option<Provenance> {
+        settings.metadata.then(|| Provenance {
+            source_type: self.source_type,
+            id: Provenance::id_of(rand::random()),
+            created_at: SystemClock.now(),
+            provider: settings.provider.clone(),
+            model: None,
+            aigc_producer: settings.aigc_producer.clone(),
         })
     }
 
@@ -228,6 +245,7 @@ impl Task {
             threads: 0,
             overwrite: false,
             audio_track: None,
+            provenance: None,
             wants_encode: false,
         }
     }

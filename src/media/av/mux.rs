@@ -1,5 +1,6 @@
 //! Writing MP4.
 
+use std::ffi::{CStr, CString};
 use std::io;
 use std::os::raw::c_int;
 use std::sync::Arc;
@@ -62,6 +63,18 @@ impl NewMuxer {
             (*stream).time_base = rational(time_base);
             Ok(stream)
         }
+    }
+
+    /// An entry of the index's metadata, under its own name.
+    pub(crate) fn set_metadata(&mut self, key: &CStr, value: &str) -> Result<(), AvError> {
+        let value = CString::new(value).map_err(|_| AvError::new(EINVAL, "av_dict_set"))?;
+        // SAFETY: the context is ours and not started; both strings outlive the call, which copies
+        // them.
+        let code = unsafe {
+            let metadata = &mut (*self.0.pointer).metadata;
+            ffi::av_dict_set(metadata, key.as_ptr(), value.as_ptr(), 0)
+        };
+        check(code, "av_dict_set").map(|_| ())
     }
 
     /// A stream fed by an encoder.
@@ -130,6 +143,11 @@ impl NewMuxer {
         let mut options = Dictionary::default();
         let room = reserve.saturating_add(self.configurations());
         options.set(c"moov_size", &room.to_string())?;
+        // SAFETY: the context is ours.
+        if unsafe { !(*self.0.pointer).metadata.is_null() } {
+            // Else it writes the names that it knows, and no other.
+            options.set(c"movflags", "use_metadata_tags")?;
+        }
         // SAFETY: all streams have parameters; the dictionary outlives the call.
         let code = unsafe { ffi::avformat_write_header(self.0.pointer, options.as_mut()) };
         check(code, "avformat_write_header").map(|_| ())

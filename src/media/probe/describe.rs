@@ -6,6 +6,7 @@ use super::info::{
 use super::layout::Crop;
 use crate::media::av::{self, Demuxer, Kind, StreamInfo};
 use crate::media::color::{matrix_name, primaries_name, range_name, transfer_name};
+use crate::media::provenance::ProvenanceInfo;
 use crate::media::ratio::{Ratio, Time};
 
 pub(super) fn is_mp4_family(format: &str) -> bool {
@@ -26,6 +27,7 @@ pub(super) struct Described<'a> {
     pub begins_with: Option<[u32; 2]>,
     pub bytes: u64,
     pub faststart: Option<bool>,
+    pub provenance: Option<ProvenanceInfo>,
 }
 
 pub(super) fn describe(from: Described<'_>) -> Probe {
@@ -101,6 +103,7 @@ pub(super) fn describe(from: Described<'_>) -> Probe {
         }),
         other,
         unused_audio: from.unused_audio,
+        provenance: from.provenance,
     }
 }
 

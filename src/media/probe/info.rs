@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::media::error::{MediaCode, MediaError};
+use crate::media::provenance::ProvenanceInfo;
 
 /// Everything we say about a file. The field names are stable.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -18,6 +19,9 @@ pub struct Probe {
     /// Tracks of sound that are not taken, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unused_audio: Vec<UnusedAudio>,
+    /// What it says of how it was made; nobody here vouches for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provenance: Option<ProvenanceInfo>,
 }
 
 /// A track of sound that is not taken.

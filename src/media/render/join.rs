@@ -59,6 +59,7 @@ pub(super) fn run(
         guard,
         main,
         before,
+        statement,
         ..
     } = job;
     let (Some(before), Some(before_input)) = (before, render.before.as_ref()) else {
@@ -76,7 +77,7 @@ pub(super) fn run(
         })
     };
 
-    let mut draft = Draft::create(output, limits, guard)?;
+    let mut draft = Draft::create(output, limits, guard, &statement)?;
     let mut video = VideoLane::open(&before, spec(&before)?, &settings, limits, &mut draft)?;
     video.poster = poster;
     video.marks = marks;

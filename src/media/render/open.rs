@@ -12,6 +12,7 @@ use crate::media::limits::Guard;
 use crate::media::picture::{self, Image};
 use crate::media::plan::{AudioFrom, AudioPlan, Force, Plan, PlanRequest, length_ms, plan};
 use crate::media::probe::{Choice, Opened, open_as};
+use crate::media::provenance::Statement;
 use crate::media::watermark::MAX_LAYERS;
 
 /// Everything open and decided.
@@ -24,6 +25,8 @@ pub(crate) struct Job<'a> {
     /// The pictures of the watermarks, in their order.
     pub logos: Vec<Image>,
     pub plan: Plan,
+    /// What the result says of itself.
+    pub statement: Statement,
     /// Which size is shown longest was found out.
     pub size_is_known: bool,
 }
@@ -72,6 +75,9 @@ impl<'a> Job<'a> {
             limits,
             force,
         })?;
+        let said = render.provenance.as_ref();
+        let brought = main.probe.provenance.as_ref();
+        let statement = said.map(|said| Statement::new(said, brought));
         // A source without sound has nothing to give.
         let source = source.filter(|_| takes_from_source(&plan.audio));
         Ok(Self {
@@ -82,6 +88,7 @@ impl<'a> Job<'a> {
             source,
             logos,
             plan,
+            statement: statement.unwrap_or_default(),
             size_is_known: choice.size.is_some(),
         })
     }

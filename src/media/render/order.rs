@@ -8,6 +8,7 @@ use crate::media::limits::Limits;
 use crate::media::plan::Force;
 use crate::media::probe::AudioTrack;
 use crate::media::profile::Profile;
+use crate::media::provenance::Provenance;
 use crate::media::verify::Checks;
 use crate::media::watermark::Watermark;
 
@@ -43,6 +44,8 @@ pub struct Render {
     pub limits: Limits,
     /// Codec threads; 0 = one per core.
     pub threads: usize,
+    /// What the result says of how it was made; absent: nothing.
+    pub provenance: Option<Provenance>,
     /// Bytes kept free for the index; `None` reckons them from what the headers promise.
     pub index_room: Option<u64>,
 }

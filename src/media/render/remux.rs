@@ -104,11 +104,12 @@ pub(super) fn run(
         mut main,
         source,
         plan,
+        statement,
         ..
     } = job;
     let limits = &render.limits;
     let stream = main.video.clone();
-    let mut draft = Draft::create(output, limits, guard)?;
+    let mut draft = Draft::create(output, limits, guard, &statement)?;
     let params = main.demuxer.params(stream.index).map_err(memory)?;
     let mut changes = Changes::new(&stream.codec, params.configuration());
     let index = draft.add_copied(

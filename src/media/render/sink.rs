@@ -5,9 +5,10 @@ use std::sync::Arc;
 use super::track::PictureTrack;
 use crate::media::av::{AvError, CodecParams, Encoder, Muxer, NewMuxer, Packet};
 use crate::media::error::{MediaCode, MediaError, memory};
-use crate::media::head::{HeadHandle, head_writer};
+use crate::media::head::{HeadHandle, head_writer, room_for};
 use crate::media::limits::{Guard, Limits};
 use crate::media::output::Output;
+use crate::media::provenance::Statement;
 use crate::media::ratio::{Ratio, Time, rescale};
 use crate::media::seal::{Seal, Sealed};
 
@@ -18,6 +19,8 @@ pub(super) const DOES_NOT_FIT: &str = "a packet of the input does not fit into t
 pub(crate) struct Draft {
     muxer: NewMuxer,
     head: HeadHandle,
+    /// Bytes kept free for what is said besides the index.
+    room: u64,
     streams: usize,
     /// Streams whose packets are the input's own.
     copied: Vec<usize>,
@@ -55,6 +58,7 @@ impl Draft {
         output: &mut dyn Output,
         limits: &Limits,
         guard: &Arc<Guard>,
+        statement: &Statement,
     ) -> Result<Self, MediaError> {
         let writer = output.create().map_err(|error| {
             MediaError::new(
@@ -62,11 +66,17 @@ impl Draft {
                 format!("{} cannot be written: {error}", output.describe()),
             )
         })?;
-        let (writer, head) = head_writer(writer, limits.max_output_bytes);
-        let muxer = NewMuxer::new(Box::new(writer), Arc::clone(guard)).map_err(mux_error)?;
+        let boxes = statement.boxes.clone();
+        let room = room_for(&boxes).saturating_add(statement.index_room());
+        let (writer, head) = head_writer(writer, limits.max_output_bytes, boxes);
+        let mut muxer = NewMuxer::new(Box::new(writer), Arc::clone(guard)).map_err(mux_error)?;
+        if let Some(entry) = &statement.aigc {
+            muxer.set_metadata(c"AIGC", entry).map_err(mux_error)?;
+        }
         Ok(Self {
             muxer,
             head,
+            room,
             streams: 0,
             copied: Vec::new(),
             picture: None,
@@ -107,11 +117,11 @@ impl Draft {
         self.picture = Some((stream, PictureTrack::default()));
     }
 
-    /// Writes the header, with `reserve` bytes for the index.
+    /// Writes the header, with `reserve` bytes for the index, and room for what else is said.
     pub(crate) fn start(self, reserve: u64) -> Result<Sink, MediaError> {
         let muxer = self
             .muxer
-            .start(reserve)
+            .start(reserve.saturating_add(self.room))
             .map_err(|(error, failure)| explain(&self.head, error, failure))?;
         let encoded = |(stream, _): &&(usize, _)| !self.copied.contains(stream);
         let seal = self.picture.as_ref().filter(encoded).map(|_| Seal::new());
@@ -304,7 +314,7 @@ mod tests {
         let guard = Guard::new(&Cancel::new(), &limits);
         let mut main = open(&FileInput::new(clip), &limits, &guard).unwrap();
         let mut output = FileOutput::new(&path);
-        let mut draft = Draft::create(&mut output, &limits, &guard).unwrap();
+        let mut draft = Draft::create(&mut output, &limits, &guard, &Statement::default()).unwrap();
         let base = main.video.time_base;
         let params = main.demuxer.params(main.video.index).unwrap();
         let stream = draft.add_copied(&params, "h264", base, None).unwrap();

@@ -35,6 +35,7 @@ pub(super) fn run(
         main,
         source,
         plan,
+        statement,
         size_is_known,
         ..
     } = job;
@@ -68,7 +69,7 @@ pub(super) fn run(
         max_rate: *max_rate,
         burst_ms: *burst_ms,
     };
-    let mut draft = Draft::create(output, &render.limits, guard)?;
+    let mut draft = Draft::create(output, &render.limits, guard, &statement)?;
     let mut video = VideoLane::open(&main, spec, &settings, &render.limits, &mut draft)?;
     video.poster = poster;
     video.watch = render.checks.look().then(Watch::default);

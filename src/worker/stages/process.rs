@@ -10,6 +10,7 @@ use super::super::failures::{media_failure, unavailable};
 use super::super::halt::{About, Halt, Step};
 use super::super::objects::{ObjectInput, ObjectOutput, ReadBack};
 use super::mark;
+use super::provenance;
 use super::recipe::{self, Recipe};
 use crate::job::{
     Change, Code, Disposition, Failure, Job, OrFailure as _, Params, Party, Phase, Progress,
@@ -209,6 +210,7 @@ async fn make(
         force: media::Force::default(),
         threads: limits.threads,
         limits,
+        provenance: provenance::of(context, job),
         index_room: None,
     };
     let (events, mut seen) = tokio::sync::watch::channel(0.0_f64);

@@ -282,3 +282,54 @@ fn the_results_can_be_read_by_others_and_tell_no_place() {
         assert_eq!(mode("out.mp4"), mode("plain"));
     }
 }
+
+#[test]
+fn a_result_says_how_it_was_made_as_far_as_anybody_said_it() {
+    let Some(clip) = require::fixture("tiny.mp4") else {
+        return;
+    };
+    let place = Place::new();
+    let made = |input: &Path, name: &str, more: &[&str]| {
+        let mut args = vec!["process", input.to_str().unwrap(), "--output", name];
+        args.extend(more);
+        place.run(args).succeeded();
+        place.path(name)
+    };
+    let plain = made(&clip, "plain.mp4", &[]);
+    let said = probe(&place, &plain)["provenance"].clone();
+    assert!(
+        said["id"].as_str().unwrap().starts_with("urn:uuid:"),
+        "{said}"
+    );
+    assert!(said["source_type"].is_null(), "{said}");
+    let marked = made(
+        &plain,
+        "marked.mp4",
+        &["--source-type", "trainedAlgorithmicMedia"],
+    );
+    let kept = made(&marked, "kept.mp4", &[]);
+    let again = probe(&place, &kept)["provenance"].clone();
+    assert_eq!(again["source_type"], "trainedAlgorithmicMedia");
+    assert_ne!(again["id"], said["id"]);
+    let shown = place.run([Path::new("probe"), &kept]).succeeded().out;
+    let line = "  says       trainedAlgorithmicMedia, by filmlab ";
+    assert!(shown.contains(line), "{shown}");
+    let ran = place.run([
+        "process",
+        "plain.mp4",
+        "--output",
+        "x.mp4",
+        "--source-type",
+        "film",
+    ]);
+    assert_eq!(ran.status, Some(64), "{ran:?}");
+    assert!(ran.err.contains("digitalCapture"), "{ran:?}");
+
+    let ran = place
+        .filmlab(["process", "plain.mp4", "--output", "silent.mp4"])
+        .env("FILMLAB_PROVENANCE__METADATA", "false")
+        .output()
+        .unwrap();
+    assert!(ran.status.success(), "{ran:?}");
+    assert!(probe(&place, &place.path("silent.mp4"))["provenance"].is_null());
+}

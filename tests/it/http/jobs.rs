@@ -2,7 +2,8 @@ use axum::body::Body;
 use axum::http::{Method, Request};
 use filmlab::http::JobView;
 use filmlab::job::{
-    CancelAfterSubmit, Code, Credits, IntentState, JobError, Party, Published, Stage, Status,
+    CancelAfterSubmit, Code, Credits, IntentState, JobError, Party, Provenance, Published, Stage,
+    Status,
 };
 use serde_json::{Value, json};
 use std::sync::atomic::Ordering;
@@ -741,4 +742,17 @@ async fn lists_are_narrowed_by_owner_and_time() {
         let answer = app.get(&format!("/v1/jobs?{query}")).await;
         answer.problem(400, "invalid_request");
     }
+}
+
+#[tokio::test]
+async fn a_new_job_keeps_what_its_result_is_to_say() {
+    let said = Provenance {
+        provider: Some("a provider".into()),
+        ..Provenance::default()
+    };
+    let app = App::with(|settings| settings.provenance = said.clone());
+    let answer = app.post("/v1/jobs", upscale()).await;
+    assert_eq!(answer.status, 201);
+    let view: JobView = serde_json::from_value(answer.json()).unwrap();
+    assert_eq!(app.ledger.job(&view.id).provenance, Some(said));
 }

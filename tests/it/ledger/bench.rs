@@ -65,6 +65,7 @@ pub(crate) fn new_job(id: &str) -> NewJob {
         tags: Vec::new(),
         max_price: None,
         cancel_after_submit: Some(CancelAfterSubmit::Capture),
+        provenance: None,
         deadline_at: at(7200),
         created_at: at(0),
         idempotency: None,

@@ -168,6 +168,7 @@ pub(crate) fn job(main: &Path) -> Render {
         checks: Checks::default(),
         limits: Limits::default(),
         threads: 1,
+        provenance: None,
         index_room: None,
     }
 }

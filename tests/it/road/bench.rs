@@ -12,7 +12,7 @@ use filmlab::job::attempt::Attempts;
 use filmlab::job::credits::CancelAfterSubmit;
 use filmlab::job::{
     Account, Channel, CreditEntry, Credits, CreditsMode, EntryKind, Job, JobId, Kind, NewJob,
-    Notification, Notify, Output, Params, PriceTable, Source,
+    Notification, Notify, Output, Params, PriceTable, Provenance, Source,
 };
 use filmlab::ledger::sqlite::SqliteLedger;
 use filmlab::ledger::{Created, Ledger, Retried};
@@ -262,6 +262,7 @@ impl Bench {
             tags: vec!["blue".into()],
             max_price: None,
             cancel_after_submit: None,
+            provenance: None,
             deadline_at: filmlab::clock::later(now, Duration::from_secs(7200)),
             created_at: now,
             idempotency: None,
@@ -487,6 +488,7 @@ pub(crate) fn settings(logo: PathBuf) -> Settings {
         }],
         credits: CreditsMode::Hold,
         cancel_unsaid: CancelAfterSubmit::Release,
+        provenance: Provenance::default(),
         prices: PriceTable::default(),
         channel: Channel::Log,
         notify_attempts: Attempts::default(),

@@ -58,7 +58,7 @@ fn say(bench: &Bench, answers: impl IntoIterator<Item = Result<Prediction, Provi
 }
 
 /// Fails in `process` by our own fault, with the output in our store.
-async fn failed_in_process(bench: &mut Bench, id: &JobId) -> Job {
+pub(super) async fn failed_in_process(bench: &mut Bench, id: &JobId) -> Job {
     let worker = bench.worker();
     while bench.studio.submitted() == 0 {
         assert!(bench.step(&worker).await);

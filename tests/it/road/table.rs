@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use filmlab::clock::{Clock as _, ManualClock, SystemClock};
 use filmlab::http::{self, EventPace, EventStreams, HttpSettings, HttpState, TasksAuth};
-use filmlab::job::{CancelAfterSubmit, Code, EntryKind, IntentState, Job, JobId, Kind};
+use filmlab::job::{CancelAfterSubmit, Code, EntryKind, IntentState, Job, JobId, Kind, Provenance};
 use filmlab::ledger::Ledger as _;
 use filmlab::media::Cancel;
 use filmlab::provider::wavespeed::{CallbackConfig, Secret, WaveSpeed, WaveSpeedConfig};
@@ -287,6 +287,7 @@ fn only_callbacks() -> HttpSettings {
         default_deadline: Duration::from_secs(7200),
         attempts: 3,
         cancel_after_submit: CancelAfterSubmit::Capture,
+        provenance: Provenance::default(),
         max_upload_bytes: 1,
         body_time: Duration::from_secs(5),
         max_uploads: 1,

@@ -22,10 +22,11 @@ use std::path::{Path, PathBuf};
 
 /// Every part there is. A name outside it in `FILMLAB_REQUIRE` is a mistake, and
 /// would otherwise demand nothing for ever. Those from `deny` on belong to the scripts.
-pub(crate) const PARTS: [&str; 15] = [
+pub(crate) const PARTS: [&str; 16] = [
     "fixtures",
     "ffmpeg",
     "zzuf",
+    "exiftool",
     "emulator",
     "vendor",
     "mount",

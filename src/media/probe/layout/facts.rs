@@ -82,6 +82,8 @@ pub(crate) struct Layout {
     pub index_missing: bool,
     pub ending: Ending,
     pub tracks: Vec<Track>,
+    /// Of MP4: the packet of XMP, where there is one.
+    pub xmp: Option<Vec<u8>>,
     /// Of GIF: how many pictures there are and how long they are shown.
     pub animation: Option<(u64, Time)>,
 }

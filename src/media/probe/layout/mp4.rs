@@ -1,5 +1,7 @@
 //! Boxes of MP4 and MOV (ISO/IEC 14496-12).
 
+use crate::media::provenance::{MOST_XMP, XMP_UUID};
+
 use super::facts::{Bytes, Crop, Layout, Track, TrackKind, u16_be, u32_be};
 
 /// Boxes at the top: fragmented files have thousands, the first few decide.
@@ -37,14 +39,24 @@ pub(super) fn read(bytes: &mut Bytes<'_>) -> Option<Layout> {
                 index = Some(at);
                 layout.index_missing = found.ends > bytes.length;
                 tracks(bytes, &found, &mut layout.tracks);
+                layout.xmp = layout.xmp.or_else(|| user_data(bytes, &found));
             }
             b"mdat" | b"moof" if media.is_none() => media = Some(at),
+            b"uuid" if bytes.at(found.begins) == Some(XMP_UUID) => {
+                let packet = content(bytes, &found, XMP_UUID.len() as u64);
+                layout.xmp = layout.xmp.or(packet);
+            }
             _ => {}
         }
-        if index.is_some() && media.is_some() {
+        // Editors put their packet behind the media; behind fragments nobody looks for it.
+        let decided = index.is_some() && media.is_some();
+        if decided && (layout.xmp.is_some() || &found.kind == b"moof") {
             break;
         }
         at = found.ends;
+        if at >= bytes.length {
+            break;
+        }
     }
     layout.index_first = index.zip(media).map(|(index, media)| index < media);
     layout.index_missing |= index.is_none();
@@ -63,6 +75,28 @@ pub(super) fn children(
         visit(bytes, &found);
         at = found.ends;
     }
+}
+
+/// A packet of XMP in a box, behind `skip` bytes of it.
+fn content(bytes: &mut Bytes<'_>, found: &Box, skip: u64) -> Option<Vec<u8>> {
+    let begins = found.begins.checked_add(skip)?;
+    let size = usize::try_from(found.ends.checked_sub(begins)?).ok()?;
+    Some(bytes.some(begins, size.min(MOST_XMP))).filter(|packet| !packet.is_empty())
+}
+
+/// QuickTime's own place for a packet of XMP.
+fn user_data(bytes: &mut Bytes<'_>, index: &Box) -> Option<Vec<u8>> {
+    let mut packet = None;
+    children(bytes, index, &mut |bytes, found| {
+        if &found.kind == b"udta" {
+            children(bytes, found, &mut |bytes, found| {
+                if &found.kind == b"XMP_" {
+                    packet = content(bytes, found, 0);
+                }
+            });
+        }
+    });
+    packet
 }
 
 fn tracks(bytes: &mut Bytes<'_>, index: &Box, tracks: &mut Vec<Track>) {

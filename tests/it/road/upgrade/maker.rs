@@ -228,6 +228,7 @@ impl Maker {
             tags: Vec::new(),
             max_price: None,
             cancel_after_submit: None,
+            provenance: None,
             deadline_at: later(now, DEADLINE),
             created_at: now,
             idempotency: None,

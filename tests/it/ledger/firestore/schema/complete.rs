@@ -3,9 +3,9 @@
 use filmlab::job::{
     CancelAfterSubmit, CharacterReplace, Code, CreditState, Credits, DurationMeaning, Extend,
     Fence, Generated, Intent, IntentState, Job, JobCredits, JobError, Kept, Lease, NativeWork,
-    Notify, Output, Params, Party, PassedFor, PassedOver, Phase, Progress, ProviderInputs,
-    ProviderState, Published, Resolution, SCHEMA_VERSION, Source, SourceFacts, Stage, Status,
-    Terms, Timings, Upscale, Waiting, WaitsFor, Wake, WatermarkSpec,
+    Notify, Output, Params, Party, PassedFor, PassedOver, Phase, Progress, Provenance,
+    ProviderInputs, ProviderState, Published, Resolution, SCHEMA_VERSION, Source, SourceFacts,
+    Stage, Status, Terms, Timings, Upscale, Waiting, WaitsFor, Wake, WatermarkSpec,
 };
 
 use super::super::super::bench::at;
@@ -99,6 +99,13 @@ pub(super) fn job() -> Job {
         next_visit_at: Some(at(61)),
         deadline_at: at(7200),
         max_price: Some(0.5),
+        provenance: Some(Provenance {
+            metadata: true,
+            model: true,
+            upscale_is_composite: true,
+            provider: Some("x".into()),
+            aigc_producer: Some("x".into()),
+        }),
         provider: provider(),
         intents: vec![Intent {
             id: "1-1".into(),

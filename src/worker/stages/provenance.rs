@@ -1,0 +1,40 @@
+//! What the result of a job says of how it was made.
+
+use sha2::{Digest as _, Sha256};
+
+use super::super::context::Context;
+use crate::job::{Job, Params};
+use crate::media::{Provenance, SourceType};
+
+/// Nothing of the owner, the prompt or the inputs is in it.
+pub(super) fn of(context: &Context<'_>, job: &Job) -> Option<Provenance> {
+    // Documents of other programs, and of the release before, say nothing.
+    let agreed = job.provenance.as_ref();
+    let agreed = agreed.unwrap_or(&context.settings().provenance);
+    agreed.metadata.then(|| Provenance {
+        source_type: Some(source_type(&job.params, agreed.upscale_is_composite)),
+        id: id(job),
+        created_at: context.now(),
+        provider: agreed.provider.clone(),
+        model: job.provider.model.clone().filter(|_| agreed.model),
+        aigc_producer: agreed.aigc_producer.clone(),
+    })
+}
+
+fn source_type(params: &Params, upscale_is_composite: bool) -> SourceType {
+    match params {
+        Params::Upscale(_) if !upscale_is_composite => SourceType::AlgorithmicallyEnhanced,
+        Params::CharacterReplace(_) | Params::Extend(_) | Params::Upscale(_) => {
+            SourceType::CompositeWithTrainedAlgorithmicMedia
+        }
+    }
+}
+
+/// Another one for each file that is made. A digest: a job's id may be anything that its creator
+/// wrote. Who has the job finds its files by it, in the metadata beside each.
+fn id(job: &Job) -> String {
+    let digest = Sha256::digest(job.folder("results"));
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest[..16]);
+    Provenance::id_of(bytes)
+}
