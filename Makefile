@@ -10,7 +10,7 @@ FILMLAB = cargo run --locked --quiet --profile $(PROFILE) --
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test-api bench-load chaos strangers chaos-upgrade fixtures upgrade-fixtures build vendor run demo test test-cloud test-vendor soak sanitize corpus fuzz lint clean
+.PHONY: help setup test-api test-console bench-load chaos strangers chaos-upgrade fixtures upgrade-fixtures build vendor run demo test test-cloud test-vendor soak sanitize corpus fuzz lint clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -53,6 +53,10 @@ test: ## format, clippy, docs, all tests, what the pages show; ends with what wa
 test-api: ## hold a running service to its OpenAPI document, with schemathesis
 	@scripts/setup.sh api
 	@scripts/check.sh test-api
+
+test-console: ## look at the console in a real browser: both themes, two widths, axe-core
+	@scripts/setup.sh console
+	@scripts/check.sh test-console
 
 bench-load: ## jobs that wait for the provider, a burst of wake-ups, CPU of a job (JOBS=1000)
 	@scripts/setup.sh test

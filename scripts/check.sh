@@ -5,6 +5,7 @@
 #   scripts/check.sh test     format, clippy, docs, doc tests, tests, what the pages show
 #   scripts/check.sh test-cloud   the tests of the cloud deployment alone
 #   scripts/check.sh test-api     the HTTP contract, with schemathesis
+#   scripts/check.sh test-console  the console, in a real browser
 #   scripts/check.sh test-vendor  what touches media, with the FFmpeg of vendor/ffmpeg
 #   scripts/check.sh soak         damaged files by the thousand, with both builds of FFmpeg
 #   scripts/check.sh chaos        jobs under kills, stalls and outages
@@ -95,6 +96,16 @@ api() {
     scripts/schemathesis.sh || outcome=$?
     if ((outcome == 75)); then
         skip schemathesis "the HTTP contract" "schemathesis cannot be installed"
+        return 0
+    fi
+    return "$outcome"
+}
+# 75: there is no browser, or no network to install what drives it.
+console() {
+    local outcome=0
+    scripts/console.sh || outcome=$?
+    if ((outcome == 75)); then
+        skip chromium "the console in a browser" "no Chromium, or nothing to drive it: run \`scripts/setup.sh console\`"
         return 0
     fi
     return "$outcome"
@@ -280,6 +291,9 @@ case ${1:-} in
     test-api)
         step api api
         ;;
+    test-console)
+        step console console
+        ;;
     chaos)
         step chaos chaos
         ;;
@@ -340,7 +354,7 @@ case ${1:-} in
         fi
         ;;
     *)
-        echo "usage: scripts/check.sh test|test-cloud|test-api|test-vendor|soak|sanitize|chaos|strangers|chaos-upgrade|upgrade-fixtures|corpus|lint" >&2
+        echo "usage: scripts/check.sh test|test-cloud|test-api|test-console|test-vendor|soak|sanitize|chaos|strangers|chaos-upgrade|upgrade-fixtures|corpus|lint" >&2
         exit 64
         ;;
 esac

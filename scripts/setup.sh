@@ -10,6 +10,7 @@
 #   scripts/setup.sh corpus   also for `make corpus`: the ffmpeg program, Python
 #   scripts/setup.sh fuzz     also for `make fuzz`: the sanitizers' libraries
 #   scripts/setup.sh api      also for `make test-api`: Python, and schemathesis in target/
+#   scripts/setup.sh console  also for `make test-console`: Chromium, Node.js, and what they run in target/
 #   scripts/setup.sh lint     also to lint: shellcheck, codespell, cargo-deny, Python
 #
 # Exit codes: 0 ready; 64 wrong use; 69 something is missing that this script may
@@ -30,6 +31,7 @@ packages=(
 nextest=cargo-nextest@0.9.143
 deny=cargo-deny@0.20.2
 
+browser=()
 vendor=(g++ nasm meson ninja-build libx264-dev libzimg-dev zlib1g-dev xz-utils curl)
 tools=()
 case $purpose in
@@ -43,10 +45,12 @@ case $purpose in
     # The version is that of `clang`, which builds with them.
     fuzz) packages+=("${vendor[@]}" ffmpeg libclang-rt-dev) ;;
     api) packages+=(python3 python3-venv) ;;
+    # A browser is much to install for a look: who cannot have one skips it.
+    console) browser=(chromium fonts-dejavu-core nodejs npm) ;;
     # Python and its YAML parser are for the tests of scripts/deploy.
     lint) packages+=(shellcheck codespell python3 python3-yaml) tools=("$deny") ;;
     *)
-        echo "usage: scripts/setup.sh [build|fixtures|test|vendor|sanitize|corpus|fuzz|api|lint]" >&2
+        echo "usage: scripts/setup.sh [build|fixtures|test|vendor|sanitize|corpus|fuzz|api|console|lint]" >&2
         exit 64
         ;;
 esac
@@ -134,4 +138,12 @@ rust
 cargo_tools
 if [[ $purpose == api ]] && ! scripts/schemathesis.sh install; then
     say "schemathesis could not be installed; its checks will be skipped"
+fi
+if [[ $purpose == console ]]; then
+    if ((EUID == 0)) && command -v apt-get >/dev/null && ! command -v chromium >/dev/null; then
+        say "installing Debian packages: ${browser[*]}"
+        { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${browser[@]}"; } \
+            >/dev/null 2>&1 || say "Chromium could not be installed"
+    fi
+    scripts/console.sh install || say "the console will not be looked at: ${browser[*]} are needed"
 fi

@@ -170,7 +170,7 @@ impl App {
             config.server.max_event_streams_per_owner,
             EventPace::default(),
         );
-        let settings = Arc::new(settings::http(config)?);
+        let settings = Arc::new(settings::http(config, &key)?);
         if config.server.jobs_api && settings.api_tokens.is_empty() && settings.behind_proxy {
             tracing::warn!(
                 "without server.api_tokens the jobs API answers direct requests from this machine \

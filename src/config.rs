@@ -31,7 +31,7 @@ pub use picture::{Verify, Watermark};
 pub use provider::{Provider, Tier, is_loopback};
 pub use reader::ConfigFault;
 pub use retention::Retention;
-pub use server::{ApiToken, Server, TasksAuth};
+pub use server::{ApiToken, Console, Role, Server, TasksAuth};
 pub use telling::{Links, Log, Notify};
 pub use worker::{Credits, Worker};
 
@@ -305,6 +305,26 @@ mod tests {
     fn an_open_api_is_for_this_machine_only() {
         let faults = load("[server]\nlisten = \"0.0.0.0:80\"", &[]).unwrap_err();
         assert_eq!(faults[0].key, "server.api_tokens");
+    }
+
+    #[test]
+    fn the_console_is_on_for_this_machine_and_elsewhere_for_tokens_only() {
+        let on = |file: &str| load(file, &[]).map(|config| config.server.console.enabled);
+        assert_eq!(on(""), Ok(true));
+        let public = "[server]\npublic_url = \"https://films.example\"";
+        assert_eq!(on(public), Ok(false));
+        let open = "[server]\nlisten = \"0.0.0.0:80\"\njobs_api = false";
+        assert_eq!(on(open), Ok(false));
+        let faults = on(&format!("{open}\n[console]\nenabled = true")).unwrap_err();
+        assert_eq!(faults[0].key, "server.api_tokens");
+        let tokens = "api_tokens = [{ token = \"sixteen-letters-or-more\", role = \"viewer\" }]";
+        assert_eq!(
+            on(&format!("{open}\n{tokens}\n[console]\nenabled = true")),
+            Ok(true)
+        );
+        for wrong in ["[console]\nsession = \"1s\"", "[console]\ncolour = 1"] {
+            assert!(on(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -6,11 +6,13 @@
 //! records, plans a visit, or waits for one that runs on its own.
 
 mod api;
+mod audit;
 mod auth;
 mod bodies;
 mod callbacks;
 mod caller;
 mod connections;
+mod console;
 mod files;
 mod health;
 mod jobs;
@@ -28,6 +30,7 @@ mod refusals;
 mod router;
 mod routes;
 mod serve;
+mod session;
 mod settings;
 mod shared;
 mod state;
@@ -43,7 +46,7 @@ pub use oidc::{GOOGLE_CERTS, OidcCheck};
 pub use problem::{Problem, status_of};
 pub use router::router;
 pub use serve::{Accept, serve};
-pub use settings::{ApiToken, HttpSettings, LOCAL_OWNER, TasksAuth};
+pub use settings::{ApiToken, ConsoleSettings, HttpSettings, LOCAL_OWNER, Role, TasksAuth};
 pub use shared::Shared;
 pub use state::HttpState;
 pub use visits::Visits;

@@ -17,6 +17,9 @@ use tracing_subscriber::{Layer as _, fmt};
 pub use cloud::{REQUEST, ServiceName};
 pub use trace::TraceContext;
 
+/// The target of lines about who changed what.
+pub const AUDIT: &str = "filmlab::audit";
+
 /// How a line looks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LogFormat {

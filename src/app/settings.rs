@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use super::descriptors;
 use crate::config::{self, Config};
-use crate::http::{ApiToken, ConnectionLimits, HttpSettings, OidcCheck, TasksAuth};
+use crate::http::{
+    ApiToken, ConnectionLimits, ConsoleSettings, HttpSettings, OidcCheck, Role, TasksAuth,
+};
 use crate::job::{Channel, Code, Failure};
 use crate::quarantine::{Quarantine, this_program};
 use crate::queue::embedded::Widths;
@@ -108,7 +110,7 @@ pub(super) fn widths(config: &Config) -> Widths {
     }
 }
 
-pub(super) fn http(config: &Config) -> Result<HttpSettings, Failure> {
+pub(super) fn http(config: &Config, key: &[u8]) -> Result<HttpSettings, Failure> {
     let server = &config.server;
     Ok(HttpSettings {
         api_tokens: server
@@ -117,6 +119,10 @@ pub(super) fn http(config: &Config) -> Result<HttpSettings, Failure> {
             .map(|known| ApiToken {
                 token: known.token.expose().to_owned(),
                 owner: known.owner.clone(),
+                role: match known.role {
+                    config::Role::Editor => Role::Editor,
+                    config::Role::Viewer => Role::Viewer,
+                },
             })
             .collect(),
         api_open_on_loopback: server.listen.ip().is_loopback(),
@@ -136,6 +142,22 @@ pub(super) fn http(config: &Config) -> Result<HttpSettings, Failure> {
         link_ttl: config.links.ttl,
         longest_link: config.links.longest,
         allow_loopback: server.allow_loopback,
+        console: console(config, key),
+    })
+}
+
+fn console(config: &Config, key: &[u8]) -> Option<ConsoleSettings> {
+    let console = &config.server.console;
+    console.enabled.then(|| ConsoleSettings {
+        key: key.to_vec(),
+        session: console.session,
+        media_origin: match &config.storage {
+            config::Storage::Directory => None,
+            config::Storage::Gcs(bucket) => Some(bucket.endpoint.as_ref().map_or_else(
+                || "https://storage.googleapis.com".to_owned(),
+                |url| url.origin().ascii_serialization(),
+            )),
+        },
     })
 }
 

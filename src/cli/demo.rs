@@ -1,6 +1,7 @@
 //! `filmlab demo`: sandbox and service on loopback, one job of each kind on a real clip.
 
 use std::collections::HashMap;
+use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Config, Sources};
 use crate::http::{JobView, LOCAL_OWNER};
 use crate::job::{Code, CreditEntry, Credits, EntryKind, Failure, Kind, Owner};
+use crate::ledger::Ledger;
 use crate::sandbox::{Sandbox, SandboxConfig};
 use crate::telemetry;
 
@@ -39,6 +41,9 @@ pub(super) struct DemoArgs {
     /// Where the results go.
     #[arg(long, value_name = "DIR", default_value = "var/demo")]
     output: PathBuf,
+    /// End once the results are there, also on a terminal.
+    #[arg(long)]
+    no_keep: bool,
 }
 
 /// Enough for one job of each kind on a short clip, by the default prices.
@@ -89,16 +94,34 @@ pub(super) async fn run(args: DemoArgs) -> Result<(), Exit> {
         outcome = jobs(&args, address) => outcome,
         () = stop_signal() => Err(Failure::new(Code::Cancelled, "the demo was interrupted")),
     };
+    if let Ok(jobs) = &outcome {
+        told(&args, &ledger, jobs, started).await?;
+        if !args.no_keep && std::io::stdout().is_terminal() {
+            Stdio.say(&format!(
+                "\nLook at it:  http://{address}/console\n(Ctrl-C ends the service)"
+            ));
+            stop_signal().await;
+        }
+    }
     stop.cancel();
     let (sandbox, service) = (sandbox.await, service.await);
-    let jobs = outcome?;
+    outcome?;
     if let Ok(Err(failure)) = service {
         return Err(failure.into());
     }
     if let Ok(Err(error)) = sandbox {
         return Err(broken("the sandbox", &error).into());
     }
+    Ok(())
+}
 
+/// What came of it.
+async fn told(
+    args: &DemoArgs,
+    ledger: &Arc<dyn Ledger>,
+    jobs: &[JobView],
+    started: Instant,
+) -> Result<(), Failure> {
     let cost: u64 = jobs
         .iter()
         .filter_map(|job| job.credits.cost)

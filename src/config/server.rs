@@ -36,6 +36,7 @@ pub struct Server {
     pub idle_timeout: Duration,
     /// Whether sources and webhooks may lie on this machine.
     pub allow_loopback: bool,
+    pub console: Console,
 }
 
 /// Who may call `/tasks/…`.
@@ -67,6 +68,27 @@ pub struct ApiToken {
     pub token: Secret,
     /// Whose jobs it sees; absent: everybody's.
     pub owner: Option<Owner>,
+    /// What it may do.
+    #[serde(default)]
+    pub role: Role,
+}
+
+/// What a token's holder may do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Look, and change.
+    #[default]
+    Editor,
+    /// Look, and change nothing.
+    Viewer,
+}
+
+/// The pages for people.
+#[derive(Debug, Clone, Copy)]
+pub struct Console {
+    pub enabled: bool,
+    pub session: Duration,
 }
 
 /// Reads of the ledger a second that nobody notices.
@@ -84,6 +106,12 @@ pub(super) fn server(r: &mut Reader, platform: &Platform) -> Server {
         r.fault(
             "server.api_tokens",
             "must be set where others than this machine can reach the jobs API",
+        );
+    }
+    if !server.listen.ip().is_loopback() && server.console.enabled && server.api_tokens.is_empty() {
+        r.fault(
+            "server.api_tokens",
+            "must be set where others than this machine can reach the console",
         );
     }
     if server.max_upload_total < server.max_upload_bytes {
@@ -127,6 +155,7 @@ fn read(r: &mut Reader, platform: &Platform) -> Server {
         (max_connections / 4).max(FEWEST_PER_PEER)
     };
     let per_peer = r.get_or("server.max_connections_per_peer", per_peer);
+    let alone = listen.ip().is_loopback() && public_url.is_none();
     Server {
         listen,
         tasks_auth: tasks_auth(r, public_url.as_ref()),
@@ -147,7 +176,21 @@ fn read(r: &mut Reader, platform: &Platform) -> Server {
         max_connections_per_peer: Some(per_peer).filter(|most| *most > 0),
         idle_timeout: idle_timeout(r),
         allow_loopback: r.get_or("server.allow_loopback", false),
+        console: console(r, alone),
         api_tokens,
+    }
+}
+
+/// Of itself the console is there for whoever sits at this machine, and nobody else.
+fn console(r: &mut Reader, alone: bool) -> Console {
+    const KEY: &str = "console.session";
+    let session = r.duration(KEY, Duration::from_secs(12 * 3600));
+    if !(Duration::from_secs(60)..=Duration::from_secs(7 * 24 * 3600)).contains(&session) {
+        r.fault(KEY, "must be from 1m to 7days");
+    }
+    Console {
+        enabled: r.get_or("console.enabled", alone),
+        session,
     }
 }
 
@@ -230,7 +273,11 @@ fn api_tokens(r: &mut Reader) -> Vec<ApiToken> {
     let mut tokens: Vec<ApiToken> = r.get_or("server.api_tokens", Vec::new());
     // A list does not fit into an environment variable; one token does.
     if let Some(token) = r.get("server.api_token") {
-        tokens.push(ApiToken { token, owner: None });
+        tokens.push(ApiToken {
+            token,
+            owner: None,
+            role: Role::Editor,
+        });
     }
     if tokens
         .iter()

@@ -4,7 +4,7 @@ use axum::extract::{FromRequestParts, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use http::request::Parts;
-use http::{HeaderMap, Version, header};
+use http::{HeaderMap, StatusCode, Version, header};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
@@ -12,13 +12,13 @@ use super::caller::Caller;
 use super::oidc;
 use super::problem::Problem;
 use super::serve::Peer;
-use super::settings::{HttpSettings, LOCAL_OWNER, TasksAuth};
+use super::settings::{HttpSettings, LOCAL_OWNER, Role, TasksAuth};
 use super::state::HttpState;
 use crate::job::Code;
 
 /// Whether two secrets are the same. Digests are compared, so that the time taken tells nothing,
 /// not even the length.
-fn same(left: &str, right: &str) -> bool {
+pub(super) fn same(left: &str, right: &str) -> bool {
     Sha256::digest(left)
         .as_slice()
         .ct_eq(Sha256::digest(right).as_slice())
@@ -62,18 +62,32 @@ impl FromRequestParts<HttpState> for Caller {
         let settings = &state.settings;
         if is_open(settings) {
             from_here(parts, settings)?;
-            return Ok(Self::of(LOCAL_OWNER.parse().ok()));
+            return Ok(Self::of(LOCAL_OWNER.parse().ok(), Role::Editor));
         }
         let given = bearer(&parts.headers).unwrap_or_default();
         // Every token is compared, so that the time taken does not tell which one fits.
         let mut found = None;
         for known in &settings.api_tokens {
             if same(&known.token, given) && !given.is_empty() {
-                found = Some(Self::of(known.owner.clone()));
+                found = Some(Self::of(known.owner.clone(), known.role));
             }
         }
-        found.ok_or_else(|| Problem::new(Code::Unauthorized))
+        let found = found.ok_or_else(|| Problem::new(Code::Unauthorized))?;
+        if parts.method.is_safe() || found.may_change() {
+            return Ok(found);
+        }
+        Err(looks_only())
     }
+}
+
+/// What whoever may only look is told of a change.
+pub(super) fn looks_only() -> Problem {
+    let mut problem = Problem::new(Code::Unauthorized)
+        .status(StatusCode::FORBIDDEN)
+        .detail("This token is a viewer's: it may look and change nothing.");
+    // Another token would help, the same one again would not.
+    problem.headers.clear();
+    problem
 }
 
 /// Whether the jobs API asks for no token: then it is for this machine alone.
@@ -97,7 +111,7 @@ impl FromRequestParts<HttpState> for NoStranger {
     }
 }
 
-fn from_here(parts: &Parts, settings: &HttpSettings) -> Result<(), Problem> {
+pub(super) fn from_here(parts: &Parts, settings: &HttpSettings) -> Result<(), Problem> {
     if is_from_here(parts, settings.behind_proxy) {
         return Ok(());
     }

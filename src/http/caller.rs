@@ -1,6 +1,6 @@
 //! Whose jobs somebody may touch.
 
-use super::settings::LOCAL_OWNER;
+use super::settings::{LOCAL_OWNER, Role};
 use crate::job::{Job, Owner};
 
 /// A caller of the jobs API.
@@ -8,11 +8,22 @@ use crate::job::{Job, Owner};
 pub(super) struct Caller {
     /// Whose jobs it may touch. Absent: everybody's.
     owner: Option<Owner>,
+    role: Role,
 }
 
 impl Caller {
-    pub(super) fn of(owner: Option<Owner>) -> Self {
-        Self { owner }
+    pub(super) fn of(owner: Option<Owner>, role: Role) -> Self {
+        Self { owner, role }
+    }
+
+    /// Whether it may do more than look.
+    pub(super) fn may_change(&self) -> bool {
+        self.role == Role::Editor
+    }
+
+    /// For lines that a person reads.
+    pub(super) fn name(&self) -> &str {
+        self.owner.as_ref().map_or("operator", Owner::as_str)
     }
 
     /// Whom a new job or upload belongs to. `named` is what the request says of it.

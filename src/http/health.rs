@@ -52,7 +52,7 @@ struct Parts {
     worker: Part,
 }
 
-fn looked_at(state: &HttpState) -> readiness::Parts {
+pub(super) fn looked_at(state: &HttpState) -> readiness::Parts {
     readiness::Parts {
         ledger: Arc::clone(&state.ledger),
         queue: Arc::clone(&state.queue),

@@ -1,21 +1,22 @@
 //! `/v1`: jobs from their creation to their deletion, and uploading their inputs.
 
-mod events;
+pub(super) mod actions;
+pub(super) mod events;
 mod fields;
 mod idempotency;
-mod job;
+pub(super) mod job;
 pub(super) mod link_cache;
 mod links;
 mod notifications;
-mod query;
+pub(super) mod query;
 pub(super) mod request;
 mod rounds;
 mod schema;
 mod shape;
-mod sources;
+pub(super) mod sources;
 pub(super) mod streams;
 pub(super) mod uploads;
-mod view;
+pub(super) mod view;
 
 use axum::extract::{FromRequest as _, Path, RawQuery, Request, State};
 use axum::middleware;
@@ -29,16 +30,14 @@ pub(super) use schema::schemas;
 pub use streams::{EventPace, EventStreams};
 pub use view::{JobPage, JobView, ResultView, WaitingView};
 
-use self::job::{answer, find, wake};
+use self::job::{answer, find};
 use self::query::{read_query, write_token};
 use super::caller::Caller;
 use super::refusals::problems;
 use super::routes::Routes;
 use super::{HttpState, Problem, api};
-use crate::clock::later;
-use crate::job::{Code, Fault, Idempotency, JobId, NewJob, Owner, Status};
-use crate::ledger::{CancelRequest, Created, PageToken};
-use crate::queue::Why;
+use crate::job::{Code, Fault, Idempotency, JobId, Owner, Status};
+use crate::ledger::{Created, PageToken};
 
 pub(super) fn routes() -> Routes {
     OpenApiRouter::new()
@@ -55,7 +54,7 @@ pub(super) fn routes() -> Routes {
         .merge(events::routes())
 }
 
-problems!(CreateProblems: InvalidRequest, Unauthorized, InvalidJob, RequestTooLarge,
+problems!(CreateProblems: InvalidRequest, Unauthorized, Unauthorized as FORBIDDEN, InvalidJob, RequestTooLarge,
     UnsupportedMediaType, IdempotencyConflict, LedgerUnavailable, StorageUnavailable, Overloaded,
     OwnerLimit, InvalidRequest as REQUEST_TIMEOUT);
 
@@ -125,33 +124,12 @@ async fn create(
             return Err(Problem::faults(faults));
         }
     };
-    let now = state.clock.now();
-    let deadline = wanted.deadline.unwrap_or(state.settings.default_deadline);
     let idempotency = key.map(|key| Idempotency {
         key,
         request_sha256: idempotency::digest(&body, &wanted.owner),
     });
-    let new = NewJob {
-        id: JobId::generate(),
-        owner: wanted.owner,
-        params: wanted.params,
-        source: wanted.source,
-        output: wanted.output,
-        notify: wanted.notify,
-        cost: None,
-        tags: wanted.tags,
-        max_price: wanted.max_price,
-        cancel_after_submit: Some(state.settings.cancel_after_submit),
-        provenance: Some(state.settings.provenance.clone()),
-        deadline_at: later(now, deadline),
-        created_at: now,
-        idempotency,
-    };
-    match state.ledger.create(new).await? {
-        Created::New(job) => {
-            wake(&state, &job, Why::Wake).await;
-            answer(&state, &caller, &job, StatusCode::CREATED).await
-        }
+    match actions::create(&state, &caller, wanted, idempotency).await? {
+        Created::New(job) => answer(&state, &caller, &job, StatusCode::CREATED).await,
         Created::Existing(job) => answer(&state, &caller, &job, StatusCode::OK).await,
         Created::KeyReused => Err(Problem::new(Code::IdempotencyConflict)),
         Created::IdTaken => {
@@ -188,7 +166,7 @@ async fn read(
     answer(&state, &caller, &job, StatusCode::OK).await
 }
 
-problems!(CancelProblems: Unauthorized, NotFound, Conflict, InvalidJob, LedgerUnavailable,
+problems!(CancelProblems: Unauthorized, Unauthorized as FORBIDDEN, NotFound, Conflict, InvalidJob, LedgerUnavailable,
     StorageUnavailable);
 
 /// Cancel a job
@@ -217,25 +195,8 @@ async fn cancel(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
-    let job = find(&state, &caller, &id).await?;
-    match state
-        .ledger
-        .request_cancel(&job.id, state.clock.now())
-        .await?
-    {
-        CancelRequest::Noted(job) => {
-            wake(&state, &job, Why::Cancel).await;
-            answer(&state, &caller, &job, StatusCode::ACCEPTED).await
-        }
-        CancelRequest::Ended(job) if job.status == Status::Cancelled => {
-            answer(&state, &caller, &job, StatusCode::ACCEPTED).await
-        }
-        CancelRequest::Ended(job) => Err(Problem::new(Code::Conflict).detail(format!(
-            "The job has ended already: it is {}.",
-            job.status.as_str()
-        ))),
-        CancelRequest::NotFound => Err(Problem::new(Code::NotFound)),
-    }
+    let job = actions::cancel(&state, &caller, &id).await?;
+    answer(&state, &caller, &job, StatusCode::ACCEPTED).await
 }
 
 problems!(ListProblems: InvalidRequest, Unauthorized, InvalidJob, LedgerUnavailable);

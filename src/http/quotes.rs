@@ -22,7 +22,7 @@ pub(super) fn routes() -> Routes {
     OpenApiRouter::new().routes(routes!(quote))
 }
 
-problems!(QuoteProblems: InvalidRequest, Unauthorized, RequestTooLarge, UnsupportedMediaType,
+problems!(QuoteProblems: InvalidRequest, Unauthorized, Unauthorized as FORBIDDEN, RequestTooLarge, UnsupportedMediaType,
     // What the source shows.
     SourceUnreachable, SourceMissing, InputUnreadable, EmptyFile, UnsupportedFormat,
     UnsupportedCodec, NotAVideo, NotAPicture, NoVideoStream, DamagedMedia, InputTooLarge,
@@ -66,6 +66,11 @@ async fn quote(
     let body = tokio::time::timeout(api::API_TIMEOUT, api::Json::from_request(request, &state));
     let api::Json(body) = body.await.map_err(|_| slow("the body did not come"))??;
     let wanted = request::read(&body, &caller, &state).map_err(Problem::faults)?;
+    ask(&state, wanted).await.map(Json)
+}
+
+/// What it would cost, for whichever way in.
+pub(super) async fn ask(state: &HttpState, wanted: request::Wanted) -> Result<Quote, Problem> {
     let asked = QuoteRequest {
         owner: wanted.owner,
         params: wanted.params,
@@ -73,7 +78,7 @@ async fn quote(
         output: wanted.output,
     };
     match tokio::time::timeout(QUOTE_TIMEOUT, state.worker.quote(asked)).await {
-        Ok(Ok(quote)) => Ok(Json(quote)),
+        Ok(Ok(quote)) => Ok(quote),
         Ok(Err(QuoteError::Faults(faults))) => Err(Problem::faults(faults)),
         Ok(Err(QuoteError::Failed(failure))) => {
             let problem = Problem::new(failure.code).detail(failure.message);

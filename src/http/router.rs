@@ -4,7 +4,7 @@ use axum::Router;
 
 use super::settings::TasksAuth;
 use super::state::HttpState;
-use super::{api, callbacks, files, health, jobs, metrics, openapi, quotes, tasks};
+use super::{api, callbacks, console, files, health, jobs, metrics, openapi, quotes, tasks};
 
 /// All routes, framed. Serve it with a graceful shutdown: open visits are the worker's to drain.
 pub fn router(state: HttpState) -> Router {
@@ -25,5 +25,9 @@ pub fn router(state: HttpState) -> Router {
     let (routes, described) = routes.split_for_parts();
     let document = openapi::finish(&described, &state.settings).to_string();
     let routes = routes.layer(axum::Extension(openapi::Document(document.into())));
+    let routes = match &state.settings.console {
+        Some(_) => routes.merge(console::routes(&state)),
+        None => routes,
+    };
     api::frame(routes).with_state(state)
 }

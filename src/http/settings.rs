@@ -35,12 +35,44 @@ impl fmt::Debug for TasksAuth {
     }
 }
 
+/// What somebody with a token may do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// Look, and change.
+    #[default]
+    Editor,
+    /// Look, and change nothing.
+    Viewer,
+}
+
+/// What the console needs to be told.
+#[derive(Clone)]
+pub struct ConsoleSettings {
+    /// Signs sessions; the same at every instance.
+    pub key: Vec<u8>,
+    /// How long a session lasts.
+    pub session: Duration,
+    /// Where links to results lead, if not to this service itself: `https://host`.
+    pub media_origin: Option<String>,
+}
+
+impl fmt::Debug for ConsoleSettings {
+    /// Without the key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConsoleSettings")
+            .field("session", &self.session)
+            .field("media_origin", &self.media_origin)
+            .finish_non_exhaustive()
+    }
+}
+
 /// A token of the jobs API.
 #[derive(Clone)]
 pub struct ApiToken {
     pub token: String,
     /// Whose jobs it is for. Absent: the operator's own, for everybody's jobs.
     pub owner: Option<Owner>,
+    pub role: Role,
 }
 
 impl fmt::Debug for ApiToken {
@@ -48,6 +80,7 @@ impl fmt::Debug for ApiToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ApiToken")
             .field("owner", &self.owner)
+            .field("role", &self.role)
             .finish_non_exhaustive()
     }
 }
@@ -87,6 +120,8 @@ pub struct HttpSettings {
     pub longest_link: Duration,
     /// Inputs and webhooks may be on loopback, by http too.
     pub allow_loopback: bool,
+    /// Absent: there is no console.
+    pub console: Option<ConsoleSettings>,
 }
 
 impl fmt::Debug for HttpSettings {
@@ -111,6 +146,7 @@ impl fmt::Debug for HttpSettings {
             .field("link_ttl", &self.link_ttl)
             .field("longest_link", &self.longest_link)
             .field("allow_loopback", &self.allow_loopback)
+            .field("console", &self.console)
             .finish()
     }
 }

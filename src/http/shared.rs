@@ -4,6 +4,7 @@ use super::bodies::Bodies;
 use super::jobs::link_cache::LinkCache;
 use super::jobs::uploads::Uploads;
 use super::readiness::Readiness;
+use super::session::SignedOut;
 use super::settings::HttpSettings;
 
 /// Cheap to clone; all clones share it.
@@ -13,6 +14,7 @@ pub struct Shared {
     pub(super) uploads: Uploads,
     pub(super) links: LinkCache,
     pub(super) readiness: Readiness,
+    pub(super) signed_out: SignedOut,
 }
 
 impl Shared {
@@ -23,6 +25,7 @@ impl Shared {
             uploads: Uploads::new(settings),
             links: LinkCache::default(),
             readiness: Readiness::new(),
+            signed_out: SignedOut::default(),
         }
     }
 }

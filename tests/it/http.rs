@@ -1,6 +1,7 @@
 //! The routes, called as a client would.
 
 mod callbacks;
+mod console;
 mod double;
 mod edge;
 mod events;
@@ -24,7 +25,8 @@ use axum::body::{Body, Bytes, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use filmlab::clock::{Clock as _, ManualClock, Timestamp};
 use filmlab::http::{
-    ApiToken, EventPace, EventStreams, HttpSettings, HttpState, Shared, TasksAuth, router,
+    ApiToken, ConsoleSettings, EventPace, EventStreams, HttpSettings, HttpState, Role, Shared,
+    TasksAuth, router,
 };
 use filmlab::job::{CancelAfterSubmit, Fault, Job, JobId, Provenance, WatermarkSpec};
 use filmlab::storage::Storage;
@@ -116,6 +118,7 @@ impl App {
         let token = |token: &str, owner: Option<&str>| ApiToken {
             token: token.into(),
             owner: owner.map(|owner| owner.parse().unwrap()),
+            role: Role::Editor,
         };
         let mut settings = HttpSettings {
             api_tokens: vec![
@@ -140,6 +143,11 @@ impl App {
             link_ttl: Duration::from_secs(3600),
             longest_link: Duration::from_secs(12 * 3600),
             allow_loopback: false,
+            console: Some(ConsoleSettings {
+                key: vec![9; 32],
+                session: Duration::from_secs(12 * 3600),
+                media_origin: None,
+            }),
         };
         change(&mut settings);
         let ledger = Arc::new(MemoryLedger::default());

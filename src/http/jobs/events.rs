@@ -35,7 +35,7 @@ const RETRY: Duration = Duration::from_secs(2);
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("10");
 /// Reads that may fail in a row before a stream is given up.
 const FAILURES: u32 = 30;
-const NO_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+pub(in crate::http) const NO_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 pub(super) fn routes() -> Routes {
     OpenApiRouter::new().routes(routes!(events))
@@ -228,7 +228,7 @@ impl Follow {
 }
 
 /// What an event shows, in a few letters: two states that read the same are the same event.
-fn mark_of(job: &Job, now: Timestamp) -> String {
+pub(in crate::http) fn mark_of(job: &Job, now: Timestamp) -> String {
     let mut mark = format!("{}.{}", job.round, job.status.as_str());
     if let Some(stage) = job.stage {
         let _ = write!(mark, ".{}", stage.as_str());

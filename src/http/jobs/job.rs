@@ -10,7 +10,11 @@ use crate::job::{Code, Job, JobId};
 use crate::queue::{Task, Why};
 
 /// The job, if there is one and the caller may see it.
-pub(super) async fn find(state: &HttpState, caller: &Caller, id: &str) -> Result<Job, Problem> {
+pub(in crate::http) async fn find(
+    state: &HttpState,
+    caller: &Caller,
+    id: &str,
+) -> Result<Job, Problem> {
     // A name that no job can have is no job's name.
     let id: JobId = id.parse().map_err(|_| Problem::new(Code::NotFound))?;
     state
@@ -22,7 +26,7 @@ pub(super) async fn find(state: &HttpState, caller: &Caller, id: &str) -> Result
 }
 
 /// Plans a visit at once. The job stands without it: the sweeper finds what is due.
-pub(super) async fn wake(state: &HttpState, job: &Job, why: Why) {
+pub(in crate::http) async fn wake(state: &HttpState, job: &Job, why: Why) {
     let task = Task::Job {
         id: job.id.clone(),
         seq: job.wake.seq,

@@ -114,13 +114,14 @@ impl LinkCache {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::settings::Role;
 
     #[test]
     fn what_is_kept_is_bounded_and_ends() {
         let cache = LinkCache::default();
         let at = |s: i64| Timestamp::from_second(1_800_000_000 + s).unwrap();
         let key = |number: usize| Key {
-            caller: Caller::of(None),
+            caller: Caller::of(None, Role::Editor),
             job: "j".parse().unwrap(),
             video: number.to_string(),
         };

@@ -9,6 +9,7 @@ use utoipa_axum::routes;
 use super::job::find;
 use super::link_cache::Links;
 use super::{request, view};
+use crate::http::audit::audit;
 use crate::http::caller::Caller;
 use crate::http::refusals::problems;
 use crate::http::routes::Routes;
@@ -19,7 +20,7 @@ pub(super) fn routes() -> Routes {
     OpenApiRouter::new().routes(routes!(links))
 }
 
-problems!(LinksProblems: InvalidRequest, Unauthorized, NotFound, Conflict, ResultExpired,
+problems!(LinksProblems: InvalidRequest, Unauthorized, Unauthorized as FORBIDDEN, NotFound, Conflict, ResultExpired,
     RequestTooLarge, UnsupportedMediaType, InvalidJob, LedgerUnavailable, StorageUnavailable, Overloaded, InvalidRequest as REQUEST_TIMEOUT);
 
 /// Make fresh links to a result
@@ -63,6 +64,7 @@ async fn links(
     };
     let ttl = ttl.unwrap_or(state.settings.link_ttl);
     let links = view::sign(&job, published, &state, ttl).await?;
+    audit(&caller, "link", &job.id);
     let mut response = axum::Json(links).into_response();
     response
         .headers_mut()

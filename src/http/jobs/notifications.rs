@@ -9,14 +9,13 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::job::find;
-use super::request;
+use super::{actions, request};
 use crate::http::caller::Caller;
 use crate::http::refusals::problems;
 use crate::http::routes::Routes;
 use crate::http::{HttpState, Problem, api};
 use crate::job::notification::DeliveryState;
-use crate::job::{Code, Event, JobId, Notification, Timestamp};
-use crate::queue::Task;
+use crate::job::{Event, JobId, Notification, Timestamp};
 
 /// The notices of a job, first round first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -96,7 +95,7 @@ async fn list(
     Ok(axum::Json(list).into_response())
 }
 
-problems!(ReplayProblems: InvalidRequest, Unauthorized, NotFound, Conflict, RequestTooLarge,
+problems!(ReplayProblems: InvalidRequest, Unauthorized, Unauthorized as FORBIDDEN, NotFound, Conflict, RequestTooLarge,
     UnsupportedMediaType, InvalidJob, LedgerUnavailable, Overloaded, InvalidRequest as REQUEST_TIMEOUT);
 
 /// Tell it again
@@ -124,30 +123,7 @@ async fn replay(
 ) -> Result<Response, Problem> {
     let body = api::optional_json(request, &state).await?;
     let round = request::read_replay(&body).map_err(Problem::faults)?;
-    let job = find(&state, &caller, &id).await?;
-    let notices = state.ledger.notifications(&job.id).await?;
-    let wanted = match round {
-        Some(round) => notices.iter().find(|notice| notice.round() == Some(round)),
-        None => notices.last(),
-    };
-    let Some(wanted) = wanted else {
-        return Err(match round {
-            Some(round) => Problem::new(Code::NotFound)
-                .detail(format!("There is no notification of round {round}.")),
-            None => Problem::new(Code::Conflict).detail("No round of the job has ended yet."),
-        });
-    };
-    let now = state.clock.now();
-    let Some(notice) = state.ledger.replay(&wanted.id, now).await? else {
-        return Err(Problem::new(Code::NotFound));
-    };
-    let task = Task::Outbox {
-        id: notice.id.clone(),
-        delivery: notice.next_task(),
-    };
-    if let Err(error) = state.queue.schedule(&task, now).await {
-        tracing::error!(%task, %error, "a delivery was not planned; the sweeper will");
-    }
+    let notice = actions::replay(&state, &caller, &id, round).await?;
     let view = NotificationView::from(&notice);
     Ok((StatusCode::ACCEPTED, axum::Json(view)).into_response())
 }

@@ -13,7 +13,7 @@ const DEFAULT_LIMIT: u32 = 20;
 const MAX_LIMIT: u32 = 100;
 
 /// What to list. Every fault at once.
-pub(super) fn read_query(text: &str, caller: &Caller) -> Result<JobQuery, Vec<Fault>> {
+pub(in crate::http) fn read_query(text: &str, caller: &Caller) -> Result<JobQuery, Vec<Fault>> {
     let mut query = JobQuery {
         owner: caller.narrows_to(),
         limit: DEFAULT_LIMIT,
@@ -91,7 +91,7 @@ pub(super) fn read_query(text: &str, caller: &Caller) -> Result<JobQuery, Vec<Fa
     }
 }
 
-pub(super) fn write_token(token: &PageToken) -> String {
+pub(in crate::http) fn write_token(token: &PageToken) -> String {
     URL_SAFE_NO_PAD.encode(format!(
         "{}:{}",
         token.created_at.as_microsecond(),

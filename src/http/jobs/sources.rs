@@ -57,7 +57,7 @@ struct Uploaded {
     bytes: u64,
 }
 
-problems!(UploadProblems: InvalidRequest, Unauthorized, RequestTooLarge, EmptyFile,
+problems!(UploadProblems: InvalidRequest, Unauthorized, Unauthorized as FORBIDDEN, RequestTooLarge, EmptyFile,
     StorageUnavailable, Overloaded);
 
 /// Upload an input
@@ -91,7 +91,7 @@ async fn upload(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let mut stream: Chunks = Box::pin(chunks(body.into_data_stream(), PACE));
+    let stream: Chunks = Box::pin(chunks(body.into_data_stream(), PACE));
     let max_bytes = state.settings.max_upload_bytes;
     let query = query.unwrap_or_default();
     let uploads = state.shared.uploads.clone();
@@ -106,8 +106,40 @@ async fn upload(
             return Err(problem);
         }
     };
+    let bytes = store(&state, &object, stream, max_bytes, taken).await?;
+    let answer = Uploaded {
+        source: object,
+        bytes,
+    };
+    Ok((StatusCode::CREATED, axum::Json(answer)).into_response())
+}
+
+/// Puts a file of that name into the store, whichever way it came; gives what a job calls it.
+/// `most`: what the upload may come to.
+pub(in crate::http) async fn keep(
+    state: &HttpState,
+    owner: &Owner,
+    name: &str,
+    most: u64,
+    stream: Chunks,
+) -> Result<String, Problem> {
+    let max_bytes = state.settings.max_upload_bytes;
+    let taken = state.shared.uploads.take(owner, most.min(max_bytes))?;
+    let object = object(owner, &safe_name(name));
+    store(state, &object, stream, max_bytes, taken).await?;
+    Ok(object)
+}
+
+async fn store(
+    state: &HttpState,
+    object: &str,
+    mut stream: Chunks,
+    max_bytes: u64,
+    taken: Taken,
+) -> Result<u64, Problem> {
     let storage = state.storage.clone();
-    let target = object.clone();
+    let uploads = state.shared.uploads.clone();
+    let target = object.to_owned();
     // On its own task: were it dropped with the connection, parts already sent would stay in
     // the store. There it sees the body break off, and takes them back.
     let stored = tokio::spawn(async move {
@@ -134,11 +166,7 @@ async fn upload(
     if bytes == 0 {
         return Err(Problem::new(Code::EmptyFile));
     }
-    let answer = Uploaded {
-        source: object,
-        bytes,
-    };
-    Ok((StatusCode::CREATED, axum::Json(answer)).into_response())
+    Ok(bytes)
 }
 
 /// Names the object for an upload that may be made.
@@ -158,8 +186,12 @@ fn admit(
         return Err(too_large(max_bytes));
     }
     let taken = uploads.take(&owner, announced.unwrap_or(max_bytes))?;
+    Ok((object(&owner, &name), taken))
+}
+
+fn object(owner: &Owner, name: &str) -> String {
     let ulid = ulid::Ulid::new().to_string().to_lowercase();
-    Ok((format!("sources/{owner}/{ulid}/{name}"), taken))
+    format!("sources/{owner}/{ulid}/{name}")
 }
 
 fn too_large(max_bytes: u64) -> Problem {

@@ -27,9 +27,9 @@ impl Default for EventPace {
 /// The places for streams, and the end of all of them.
 #[derive(Debug, Clone)]
 pub struct EventStreams {
-    pub(super) places: Places,
-    pub(super) closing: CancellationToken,
-    pub(super) pace: EventPace,
+    pub(in crate::http) places: Places,
+    pub(in crate::http) closing: CancellationToken,
+    pub(in crate::http) pace: EventPace,
 }
 
 impl EventStreams {

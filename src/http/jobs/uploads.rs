@@ -27,7 +27,7 @@ const MIB: u64 = 1024 * 1024;
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("30");
 
 /// A body as it comes.
-pub(super) type Chunks = Pin<Box<dyn Stream<Item = std::io::Result<Bytes>> + Send>>;
+pub(in crate::http) type Chunks = Pin<Box<dyn Stream<Item = std::io::Result<Bytes>> + Send>>;
 
 /// The places for uploads. Cheap to clone; all clones share them.
 #[derive(Debug, Clone)]

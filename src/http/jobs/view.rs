@@ -73,6 +73,17 @@ pub struct ErrorView {
     pub stage: Option<Stage>,
 }
 
+impl From<&crate::job::JobError> for ErrorView {
+    fn from(error: &crate::job::JobError) -> Self {
+        Self {
+            code: error.code,
+            message: error.message.clone(),
+            party: error.party,
+            stage: error.stage,
+        }
+    }
+}
+
 /// What a job waits for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = JobWaiting)]
@@ -118,7 +129,7 @@ pub struct JobPage {
 impl JobView {
     /// The job without links: signing them can cost a remote call each.
     #[must_use]
-    pub(super) fn without_links(job: &Job, state: &HttpState) -> Self {
+    pub(in crate::http) fn without_links(job: &Job, state: &HttpState) -> Self {
         // A result that is made but not settled is not published.
         let published = job
             .result
@@ -136,12 +147,7 @@ impl JobView {
             progress: job.progress.clone(),
             attempt: job.attempt,
             round: job.round,
-            error: job.error.as_ref().map(|error| ErrorView {
-                code: error.code,
-                message: error.message.clone(),
-                party: error.party,
-                stage: error.stage,
-            }),
+            error: job.error.as_ref().map(ErrorView::from),
             waiting: job.wait(state.clock.now()).map(|wait| WaitingView {
                 what: wait.what,
                 since: wait.since,
@@ -172,7 +178,7 @@ impl JobView {
     }
 
     /// The job with links to its result, signed a short while ago at most.
-    pub(super) async fn with_links(
+    pub(in crate::http) async fn with_links(
         job: &Job,
         caller: &Caller,
         state: &HttpState,
@@ -188,7 +194,7 @@ impl JobView {
     }
 }
 
-pub(super) async fn sign(
+pub(in crate::http) async fn sign(
     job: &Job,
     published: &Published,
     state: &HttpState,

@@ -13,7 +13,7 @@ use filmlab::job::notification::DeliveryState;
 use filmlab::job::round::NotRetried;
 use filmlab::job::{
     Account, Change, Claim, CreditEntry, Credits, Failure, Job, JobId, Keeping, NewJob,
-    Notification, Owner, Progress,
+    Notification, Owner, Progress, Status,
 };
 use filmlab::ledger::limits::{Bound, Limited};
 use filmlab::ledger::{
@@ -37,7 +37,7 @@ pub(crate) struct MemoryLedger {
     pub(crate) notices: Mutex<Vec<Notification>>,
     /// The next retry happens, and its answer is lost.
     pub(crate) loses_retry: AtomicBool,
-    /// Reads so far.
+    /// Records read so far.
     pub(crate) reads: AtomicU32,
     pub(crate) down: AtomicBool,
     pub(crate) hangs: AtomicBool,
@@ -135,6 +135,7 @@ impl Ledger for MemoryLedger {
                     .is_none_or(|after| (job.created_at, &job.id) < (after.created_at, &after.id))
         });
         jobs.truncate(query.limit as usize);
+        self.reads.fetch_add(jobs.len() as u32, Ordering::SeqCst);
         Ok(jobs)
     }
 
@@ -216,8 +217,15 @@ impl Ledger for MemoryLedger {
         self.up()
     }
 
-    async fn count(&self, _: Tally, _: u32) -> Result<u32> {
-        unreachable!("the worker's own")
+    async fn count(&self, what: Tally, most: u32) -> Result<u32> {
+        let jobs = self.jobs.lock().unwrap();
+        let fits = |job: &&Job| match what {
+            Tally::Queued => job.status == Status::Queued,
+            Tally::Processing => job.status == Status::Processing,
+            _ => false,
+        };
+        let number = jobs.values().filter(fits).count();
+        Ok(u32::try_from(number).unwrap().min(most))
     }
     async fn claim(&self, _: &JobId, _: &str, _: Timestamp, _: Duration) -> Result<Claimed> {
         unreachable!("the worker's own")
@@ -241,8 +249,21 @@ impl Ledger for MemoryLedger {
     async fn settle(&self, _: &JobId, _: &Claim, _: &Settlement, _: Timestamp) -> Result<Settled> {
         unreachable!("the worker's own")
     }
-    async fn due(&self, _: Timestamp, _: Option<&DuePlace>, _: u32) -> Result<Vec<Due>> {
-        unreachable!("the worker's own")
+    async fn due(&self, before: Timestamp, _: Option<&DuePlace>, limit: u32) -> Result<Vec<Due>> {
+        let jobs = self.jobs.lock().unwrap();
+        let mut due: Vec<Due> = jobs
+            .values()
+            .filter_map(|job| {
+                Some(Due {
+                    id: job.id.clone(),
+                    seq: job.wake.seq,
+                    at: job.next_visit_at.filter(|at| *at <= before)?,
+                })
+            })
+            .collect();
+        due.sort_by_key(|due| due.at);
+        due.truncate(limit as usize);
+        Ok(due)
     }
     async fn rewake(&self, _: &JobId, _: u64, _: Timestamp) -> Result<Option<u64>> {
         unreachable!("the worker's own")

@@ -298,6 +298,7 @@ fn only_callbacks() -> HttpSettings {
         link_ttl: Duration::from_secs(60),
         longest_link: Duration::from_secs(60),
         allow_loopback: true,
+        console: None,
     }
 }
 

@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 
 /// Every part there is. A name outside it in `FILMLAB_REQUIRE` is a mistake, and
 /// would otherwise demand nothing for ever. Those from `deny` on belong to the scripts.
-pub(crate) const PARTS: [&str; 16] = [
+pub(crate) const PARTS: [&str; 17] = [
     "fixtures",
     "ffmpeg",
     "zzuf",
@@ -38,6 +38,7 @@ pub(crate) const PARTS: [&str; 16] = [
     "pages",
     "examples",
     "schemathesis",
+    "chromium",
     "deployment",
 ];
 

@@ -1,0 +1,106 @@
+#!/usr/bin/env bash
+# Looks at the console in a real browser: service and sandbox provider on loopback, one job of each
+# kind made, then scripts/console/run.js. Pictures of every page are left in target/console/pages.
+#
+#   scripts/console.sh            the whole, about a minute
+#   scripts/console.sh install    only the packages, in target/console
+#
+# Exit codes: 0 held; 1 broken; 75 no Chromium, no Node.js, or the packages cannot be had.
+set -euo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+target=${CARGO_TARGET_DIR:-target}
+home="$target/console"
+here=scripts/console
+
+install() {
+    local browser
+    for browser in chromium chromium-browser; do
+        chromium=$(command -v "$browser") && break
+    done
+    if [[ -z ${chromium:-} ]] || ! command -v npm >/dev/null; then
+        echo "console: it needs chromium, nodejs and npm" >&2
+        exit 75
+    fi
+    cmp -s "$here/package-lock.json" "$home/wanted" && return
+    echo "console: installing into $home" >&2
+    mkdir -p "$home"
+    cp "$here/package.json" "$here/package-lock.json" "$home/"
+    if ! (cd "$home" && npm ci --ignore-scripts --no-audit --no-fund) >"$home/log" 2>&1; then
+        tail -n 3 "$home/log" >&2
+        echo "console: the packages of $here/package.json cannot be had" >&2
+        exit 75
+    fi
+    cp "$here/package-lock.json" "$home/wanted"
+}
+
+# first LINE-PATTERN FILE: the first group, once a line shows it.
+first() {
+    local found
+    for _ in {1..300}; do
+        found=$(sed -nE "s|.*$1.*|\1|p" "$2" | head -n 1)
+        [[ -z $found ]] || {
+            echo "$found"
+            return
+        }
+        sleep 0.1
+    done
+    cat "$2" >&2
+    echo "console: a program did not start" >&2
+    exit 1
+}
+
+install
+[[ ${1:-} != install ]] || exit 0
+
+cargo build --locked --quiet --bin filmlab
+filmlab=$target/debug/filmlab
+work=$(mktemp -d)
+pids=()
+# shellcheck disable=SC2317  # through the trap
+stop() {
+    ((${#pids[@]} == 0)) || kill "${pids[@]}" 2>/dev/null || true
+    wait
+    rm -rf "$work"
+}
+trap stop EXIT
+
+"$filmlab" sandbox --listen 127.0.0.1:0 >"$work/sandbox.log" 2>&1 &
+pids+=($!)
+sandbox=$(first '(http://127\.0\.0\.1:[0-9]+)' "$work/sandbox.log")
+
+token=console-operator-token
+cat >"$work/filmlab.toml" <<END
+[server]
+listen = "127.0.0.1:0"
+api_tokens = [{ token = "$token" }]
+[data]
+dir = "$work/data"
+[provider]
+base_url = "$sandbox"
+api_key = "sandbox"
+[watermark]
+image = "$PWD/fixtures/logo.png"
+anchor = "bottom-right"
+END
+"$filmlab" --config "$work/filmlab.toml" serve >"$work/serve.log" 2>&1 &
+pids+=($!)
+address=http://$(first 'address=([0-9.]+:[0-9]+)' "$work/serve.log")
+
+clip=fixtures/bigbuckbunny.mp4
+submit() { "$filmlab" submit --server "$address" --token "$token" "$@" >>"$work/submit.log" 2>&1; }
+submit upscale --video "$clip" --target 1080p || { cat "$work/submit.log" >&2; exit 1; }
+# One that fails: no video at all.
+submit upscale --video "$here/run.js" || true
+
+pages=$home/pages
+rm -rf "$pages"
+mkdir -p "$pages"
+outcome=0
+CONSOLE_MODULES=$PWD/$home/node_modules node "$here/run.js" "$address" "$token" "$pages" "$chromium" \
+    "$clip" || outcome=$?
+if grep -q panicked "$work/serve.log"; then
+    grep -m 3 -A 3 panicked "$work/serve.log" >&2
+    outcome=1
+fi
+exit $outcome

@@ -1,0 +1,183 @@
+// Opens every page of a running console in Chromium, in both themes and two widths: looks for what
+// axe-core finds serious, for errors of scripts, for pages wider than the window, and takes a picture
+// of each. Then walks through what a person does.
+//
+// node run.js ADDRESS TOKEN FOLDER CHROMIUM CLIP
+"use strict";
+const fs = require("fs");
+const path = require("path");
+const home = process.env.CONSOLE_MODULES;
+const { chromium } = require(path.join(home, "playwright-core"));
+const axe = fs.readFileSync(path.join(home, "axe-core", "axe.min.js"), "utf8");
+
+const [, , address, token, folder, executablePath, clip] = process.argv;
+const WIDTHS = [390, 1440];
+const THEMES = ["light", "dark"];
+const found = [];
+
+function expect(fits, what) {
+  if (!fits) found.push(what);
+}
+
+async function signedIn(browser, options) {
+  // axe-core is put into the page, which the console's own policy forbids.
+  const context = await browser.newContext({ bypassCSP: true, ...options });
+  const page = await context.newPage();
+  page.on("pageerror", (error) => found.push(`script: ${error}`));
+  page.on("console", (line) => {
+    if (line.type() === "error" && !/status of 40[0-9]/.test(line.text())) found.push(`console: ${line.text()}`);
+  });
+  await page.goto(`${address}/console`);
+  if (await page.locator("#token").count()) {
+    await page.fill("#token", token);
+    await page.click("button.primary");
+  }
+  await page.waitForSelector("table.jobs");
+  return page;
+}
+
+async function judge(page, name, width) {
+  await page.waitForLoadState("load");
+  await page.screenshot({ path: path.join(folder, `${name}.png`), fullPage: true });
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+  expect(wide <= width, `${name}: ${wide} px wide in a window of ${width}`);
+  await page.evaluate(axe);
+  const result = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
+  for (const violation of result.violations) {
+    if (!["serious", "critical"].includes(violation.impact)) continue;
+    const where = violation.nodes.slice(0, 3).map((node) => node.target.join(" ")).join("; ");
+    found.push(`${name}: ${violation.id} (${violation.impact}): ${violation.help}: ${where}`);
+  }
+}
+
+async function looks(browser, pages) {
+  for (const width of WIDTHS) {
+    for (const colorScheme of THEMES) {
+      const page = await signedIn(browser, { viewport: { width, height: width < 600 ? 844 : 900 }, colorScheme });
+      for (const [name, to] of pages) {
+        await page.goto(address + to);
+        // Videos show their first picture.
+        await page.waitForTimeout(to.includes("/jobs/") ? 700 : 200);
+        await judge(page, `${name}-${width}-${colorScheme}`, width);
+      }
+      await page.context().close();
+    }
+  }
+}
+
+// The pages are whole without scripts.
+async function plain(browser, pages) {
+  const context = await browser.newContext({ javaScriptEnabled: false, viewport: { width: 1440, height: 900 } });
+  const page = await context.newPage();
+  await page.goto(`${address}/console`);
+  if (await page.locator("#token").count()) {
+    await page.fill("#token", token);
+    await page.click("button.primary");
+  }
+  for (const [name, to] of pages) {
+    const answer = await page.goto(address + to);
+    expect(answer.ok(), `${name} without scripts: ${answer.status()}`);
+    expect(await page.locator("h1").isVisible(), `${name} without scripts has no heading`);
+  }
+  await context.close();
+}
+
+// A row changes while it is looked at, under the console's own policy.
+async function lives(browser) {
+  const context = await browser.newContext({ viewport: { width: 1440, height: 900 } });
+  const page = await context.newPage();
+  const refused = [];
+  page.on("console", (line) => {
+    if (/Content Security Policy/.test(line.text())) refused.push(line.text());
+  });
+  await page.goto(`${address}/console`);
+  if (await page.locator("#token").count()) {
+    await page.fill("#token", token);
+    await page.click("button.primary");
+  }
+  await page.waitForSelector("[data-live-state]:not([hidden])", { timeout: 10000 });
+  const before = await page.locator("tr.job").count();
+  const made = await fetch(`${address}/v1/jobs`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+    body: JSON.stringify({ kind: "upscale", source: { video: "sources/local/missing/clip.mp4" } }),
+  });
+  expect(made.status === 201, `a job could not be made: ${made.status} ${await made.text()}`);
+  await page.waitForFunction((before) => document.querySelectorAll("tr.job").length > before, before, { timeout: 10000 });
+  // Its input is not there: it fails, and the row says so by itself.
+  await page.waitForFunction(() => /Failed/.test(document.querySelector("tr.job .pill").textContent), null, { timeout: 20000 });
+  await page.keyboard.press("j");
+  expect(await page.locator("tr.chosen").count() === 1, "j chooses no job");
+  await page.keyboard.press("/");
+  expect(await page.evaluate(() => document.activeElement.id) === "text", "/ does not lead to the search");
+  await page.keyboard.press("Tab");
+  await page.locator("h1").click();
+  await page.keyboard.press("?");
+  expect(await page.locator("dialog#keys[open]").count() === 1, "? opens no list of keys");
+  await page.keyboard.press("Escape");
+  await page.keyboard.press("k");
+  await page.keyboard.press("Enter");
+  await page.waitForURL(/console\/jobs\//);
+  expect(/source_missing/.test(await page.textContent("main")), "the page does not say why the job failed");
+  expect(refused.length === 0, `the policy refused: ${refused[0]}`);
+  // Deleting asks for the id.
+  const id = page.url().split("/").pop();
+  await page.click("details.delete summary");
+  await page.fill("#confirm", id);
+  await page.click("button.danger");
+  await page.waitForURL(/console$/);
+  const gone = await page.goto(`${address}/console/jobs/${id}`);
+  expect(gone.status() === 404, "the job was not deleted");
+  await context.close();
+}
+
+// A person drops a clip, sees the price, and makes a job of it.
+async function makes(browser) {
+  for (const [width, colorScheme] of [[390, "dark"], [1440, "light"]]) {
+    const page = await signedIn(browser, { viewport: { width, height: 900 }, colorScheme });
+    await page.goto(`${address}/console/new`);
+    await page.setInputFiles("#video", clip);
+    await page.click("button.primary");
+    await page.waitForURL(/video=sources/);
+    await page.click("button[value=upscale]");
+    await page.waitForSelector("#resolution");
+    await page.selectOption("#resolution", "1080p");
+    await page.click("button.primary");
+    await page.waitForSelector(".price", { timeout: 30000 });
+    await page.waitForTimeout(500);
+    await judge(page, `price-${width}-${colorScheme}`, width);
+    if (width > 600) {
+      await page.click(".price button.primary");
+      await page.waitForURL(/console\/jobs\//);
+      expect(await page.locator("#standing").count() === 1, "the new job does not say how it stands");
+      await page.click("form[data-act=cancel] button");
+      await page.waitForLoadState("load");
+    }
+    await page.context().close();
+  }
+}
+
+(async () => {
+  const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
+  const jobs = await fetch(`${address}/v1/jobs?limit=100`, { headers: { authorization: `Bearer ${token}` } });
+  const listed = (await jobs.json()).jobs;
+  const done = listed.find((job) => job.status === "completed" && job.kind === "upscale") || listed.find((job) => job.status === "completed");
+  const failed = listed.find((job) => job.status === "failed");
+  const pages = [["jobs", "/console"], ["none", "/console?status=cancelled"], ["missing", "/console/nothing"]];
+  if (done) pages.push(["job", `/console/jobs/${done.id}`]);
+  if (failed) pages.push(["failed", `/console/jobs/${failed.id}`]);
+  for (const extra of (process.env.CONSOLE_PAGES || "failures money health new").split(" ")) {
+    pages.push([extra, `/console/${extra}`]);
+  }
+  await lives(browser);
+  await makes(browser);
+  await looks(browser, pages);
+  await plain(browser, pages.filter(([name]) => name !== "missing"));
+  await browser.close();
+  for (const line of found) console.error(`console: ${line}`);
+  console.log(`console: ${pages.length} pages, ${WIDTHS.length} widths, ${THEMES.length} themes, ${found.length} findings; pictures in ${folder}`);
+  process.exit(found.length ? 1 : 0);
+})().catch((error) => {
+  console.error(error);
+  process.exit(1);
+});

@@ -1,0 +1,169 @@
+//! Which jobs a list shows, as its address says.
+//!
+//! What the ledger has an index for is asked of it. Model, code and text are looked for among a
+//! page of what it gives: at most [`LOOKED_AT`] jobs, and the page says how far it looked.
+
+use super::address;
+use super::visitor::{Form, Visitor};
+use super::words;
+use crate::http::jobs::query::{read_query, write_token};
+use crate::job::{Fault, Job};
+use crate::ledger::{JobQuery, PageToken};
+
+/// Jobs on a page.
+pub(super) const PAGE: u32 = 25;
+/// Jobs that are read for a page, where what is wanted has no index.
+pub(super) const LOOKED_AT: u32 = 75;
+const LONGEST: usize = 200;
+
+/// What stands in the address.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Filters {
+    pub(super) status: String,
+    pub(super) kind: String,
+    pub(super) owner: String,
+    pub(super) model: String,
+    pub(super) code: String,
+    /// Days.
+    pub(super) from: String,
+    pub(super) to: String,
+    pub(super) text: String,
+    /// Where the page before ended.
+    pub(super) page: String,
+}
+
+impl Filters {
+    pub(super) fn read(query: &str) -> Self {
+        let form = Form::read(query.as_bytes());
+        let field = |name: &str| form.get(name).chars().take(LONGEST).collect::<String>();
+        Self {
+            status: field("status"),
+            kind: field("kind"),
+            owner: field("owner"),
+            model: field("model"),
+            code: field("code"),
+            from: field("from"),
+            to: field("to"),
+            text: field("text"),
+            page: field("page"),
+        }
+    }
+
+    /// What the ledger is asked for. Faults are those of the jobs API.
+    pub(super) fn query(&self, visitor: &Visitor) -> Result<JobQuery, Vec<Fault>> {
+        let midnight = |day: &str| match day {
+            "" => String::new(),
+            day => format!("{day}T00:00:00Z"),
+        };
+        let limit = if self.has_no_index() { LOOKED_AT } else { PAGE };
+        let mut asked = url::form_urlencoded::Serializer::new(String::new());
+        for (name, value) in [
+            ("status", self.status.clone()),
+            ("kind", self.kind.clone()),
+            ("owner", self.owner.clone()),
+            ("created_after", midnight(&self.from)),
+            ("created_before", midnight(&self.to)),
+            ("page_token", self.page.clone()),
+            ("limit", limit.to_string()),
+        ] {
+            if !value.is_empty() {
+                asked.append_pair(name, &value);
+            }
+        }
+        read_query(&asked.finish(), &visitor.caller)
+    }
+
+    /// Whether every job that is read has to be looked at.
+    pub(super) fn has_no_index(&self) -> bool {
+        !(self.model.is_empty() && self.code.is_empty() && self.text.is_empty())
+    }
+
+    /// Whether anything is asked for but what the tabs say.
+    pub(super) fn is_narrow(&self) -> bool {
+        let own = [&self.kind, &self.owner, &self.from, &self.to];
+        self.has_no_index() || own.iter().any(|value| !value.is_empty())
+    }
+
+    /// Whether one of the filters is in use that are folded away.
+    pub(super) fn has_more(&self) -> bool {
+        let folded = [&self.owner, &self.model, &self.code, &self.from, &self.to];
+        folded.iter().any(|value| !value.is_empty())
+    }
+
+    /// Whether the first of several pages is shown.
+    pub(super) fn is_first(&self) -> bool {
+        self.page.is_empty()
+    }
+
+    pub(super) fn wants(&self, job: &Job) -> bool {
+        let holds = |text: &str, part: &str| text.to_lowercase().contains(&part.to_lowercase());
+        let model = || words::model(job).is_some_and(|model| holds(model, &self.model));
+        let code = || {
+            let error = job.error.as_ref();
+            error.is_some_and(|error| error.code.to_string() == self.code)
+        };
+        let text = || {
+            holds(job.id.as_str(), &self.text)
+                || holds(job.owner.as_str(), &self.text)
+                || holds(&words::asked(&job.params), &self.text)
+                || holds(&words::file(&job.source.video), &self.text)
+        };
+        (self.model.is_empty() || model())
+            && (self.code.is_empty() || code())
+            && (self.text.is_empty() || text())
+    }
+
+    /// The address that shows the same with another value of one filter, from the first page on.
+    pub(super) fn with(&self, name: &str, value: &str) -> String {
+        let mut parts = Vec::new();
+        for (known, own) in self.fields() {
+            let value = if known == name { value } else { own };
+            if !value.is_empty() && known != "page" {
+                parts.push(format!("{known}={}", address::value(value)));
+            }
+        }
+        if name == "page" {
+            parts.push(format!("page={}", address::value(value)));
+        }
+        match parts.is_empty() {
+            true => "/console".to_owned(),
+            false => format!("/console?{}", parts.join("&")),
+        }
+    }
+
+    /// The query of the present page.
+    pub(super) fn here(&self) -> String {
+        let parts: Vec<String> = self
+            .fields()
+            .into_iter()
+            .filter(|(_, value)| !value.is_empty())
+            .map(|(name, value)| format!("{name}={}", address::value(value)))
+            .collect();
+        parts.join("&")
+    }
+
+    /// The next page, behind the last job that was read.
+    pub(super) fn next(&self, last: &Job) -> String {
+        self.with(
+            "page",
+            &write_token(&PageToken {
+                created_at: last.created_at,
+                id: last.id.clone(),
+            }),
+        )
+    }
+
+    fn fields(&self) -> [(&'static str, &str); 9] {
+        [
+            ("status", &self.status),
+            ("kind", &self.kind),
+            ("owner", &self.owner),
+            ("model", &self.model),
+            ("code", &self.code),
+            ("from", &self.from),
+            ("to", &self.to),
+            ("text", &self.text),
+            ("page", &self.page),
+        ]
+    }
+}

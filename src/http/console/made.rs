@@ -1,0 +1,220 @@
+//! What was done to make a result, and why, told from its `metadata.json`.
+//!
+//! The file is read as it is: one of an earlier release lacks what is newer, and its page shows
+//! what there is.
+
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use serde_json::Value;
+
+use super::words;
+use crate::http::HttpState;
+use crate::job::{Job, Status};
+
+/// One of filmlab's has some 10 KiB.
+const MOST_BYTES: u64 = 256 * 1024;
+
+pub(super) struct Made {
+    /// What was done, a sentence each.
+    pub(super) sentences: Vec<String>,
+    /// Name, of the source, as generated, of the result.
+    pub(super) figures: Vec<[String; 4]>,
+}
+
+pub(super) async fn read(state: &HttpState, job: &Job) -> Option<Made> {
+    let result = job.result.as_ref()?;
+    if job.status != Status::Completed {
+        return None;
+    }
+    let told = match text(state, &result.metadata).await {
+        Ok(told) => told,
+        Err(error) => {
+            tracing::info!(job = %job.id, error, "what was done is not shown");
+            return None;
+        }
+    };
+    let told: Value = serde_json::from_str(&told).ok()?;
+    Some(Made {
+        sentences: sentences(&told["processing"]),
+        figures: figures(&told),
+    })
+}
+
+async fn text(state: &HttpState, object: &str) -> Result<String, String> {
+    let storage = &state.storage;
+    let bytes = storage.head(object).await.map_err(|e| e.to_string())?.bytes;
+    let range = 0..bytes.min(MOST_BYTES);
+    let stream = storage.read_range(object, range).await;
+    let mut stream = stream.map_err(|e| e.to_string())?;
+    let mut text = Vec::new();
+    while let Some(chunk) = stream.next().await {
+        text.extend_from_slice(&chunk.map_err(|e| e.to_string())?);
+    }
+    String::from_utf8(text).map_err(|e| e.to_string())
+}
+
+fn sentences(made: &Value) -> Vec<String> {
+    let mut said = Vec::new();
+    let plan = &made["plan"];
+    let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let because = |part: &Value| match part["reason"].as_str() {
+        Some(reason) => format!(", because {reason}"),
+        None => String::new(),
+    };
+    let video = &plan["video"];
+    match video["action"].as_str() {
+        Some("copy") => said.push(format!("The pictures were copied{}.", because(video))),
+        Some("encode") => said.push(format!(
+            "The pictures were encoded anew at quality {} ({}) with the profile {}{}.",
+            video["crf"],
+            word(&video["preset"]),
+            word(&plan["profile"]),
+            because(video),
+        )),
+        _ => {}
+    }
+    if video["tone_map"] == true {
+        said.push("HDR was brought to the range of usual screens.".to_owned());
+    }
+    let audio = &plan["audio"];
+    match audio["action"].as_str() {
+        Some("none" | "drop") => said.push(format!("There is no sound{}.", because(audio))),
+        Some("copy") => said.push(format!("The sound was copied{}.", because(audio))),
+        Some(_) => said.push(format!("The sound was encoded anew{}.", because(audio))),
+        None => {}
+    }
+    for mark in plan["watermarks"].as_array().into_iter().flatten().take(16) {
+        said.push(format!(
+            "A watermark of {}×{} pixels was laid on at {}, {}.",
+            mark["width"], mark["height"], mark["x"], mark["y"]
+        ));
+    }
+    if made["faststart"] == true {
+        said.push("Players can begin before the file is whole (faststart).".to_owned());
+    }
+    let damage = &made["damage"];
+    let count = |name: &str| damage[name].as_u64().unwrap_or_default();
+    let bad = count("bad_frames") + count("bad_packets") + count("dropped_frames");
+    if bad > 0 {
+        said.push(format!(
+            "{bad} pictures or packets were damaged and passed over."
+        ));
+    }
+    if damage["truncated"] == true {
+        said.push("The file ended before it said it would.".to_owned());
+    }
+    let took = |name: &str| made["timings"][name].as_u64().map(Duration::from_millis);
+    if let (Some(all), Some(verify)) = (took("total_ms"), took("verify_ms")) {
+        said.push(format!(
+            "It took {}, {} of it to check the result.",
+            words::span(all),
+            words::span(verify)
+        ));
+    }
+    said
+}
+
+fn figures(told: &Value) -> Vec<[String; 4]> {
+    let source = &told["source"];
+    let generated = &told["processing"]["source"];
+    let result = &told["processing"]["output"];
+    let number = |value: &Value| value.as_f64();
+    let size = |width: &Value, height: &Value| match (width.as_u64(), height.as_u64()) {
+        (Some(width), Some(height)) => format!("{width}×{height}"),
+        _ => String::new(),
+    };
+    let length = |ms: &Value| ms.as_u64().map(Duration::from_millis).map(words::span);
+    let rate = |fps: &Value| number(fps).map(|fps| format!("{}", (fps * 100.0).round() / 100.0));
+    let bits = |bits: &Value| number(bits).map(|bits| format!("{:.0} kbit/s", bits / 1_000.0));
+    let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let sound = |audio: &Value| match audio["codec"].as_str() {
+        Some(codec) => format!("{codec}, {}", word(&audio["channel_layout"])),
+        None => "none".to_owned(),
+    };
+    let codec = |video: &Value| {
+        let profile = word(&video["profile"]);
+        format!("{} {profile}", word(&video["codec"]))
+            .trim()
+            .to_owned()
+    };
+    let shown = |probe: &Value| {
+        let video = &probe["video"];
+        size(&video["display_width"], &video["display_height"])
+    };
+    let of_source = match source["has_audio"].as_bool() {
+        Some(true) => "yes",
+        Some(false) => "none",
+        None => "",
+    };
+    let rows = [
+        (
+            "Size",
+            size(&source["width"], &source["height"]),
+            shown(generated),
+            shown(result),
+        ),
+        (
+            "Length",
+            length(&source["duration_ms"]).unwrap_or_default(),
+            length(&generated["container"]["duration_ms"]).unwrap_or_default(),
+            length(&result["container"]["duration_ms"]).unwrap_or_default(),
+        ),
+        (
+            "Pictures a second",
+            rate(&source["fps"]).unwrap_or_default(),
+            rate(&generated["video"]["fps"]).unwrap_or_default(),
+            rate(&result["video"]["fps"]).unwrap_or_default(),
+        ),
+        (
+            "Codec",
+            String::new(),
+            codec(&generated["video"]),
+            codec(&result["video"]),
+        ),
+        (
+            "Sound",
+            of_source.to_owned(),
+            sound(&generated["audio"]),
+            sound(&result["audio"]),
+        ),
+        (
+            "Bit rate",
+            String::new(),
+            bits(&generated["container"]["bit_rate"]).unwrap_or_default(),
+            bits(&result["container"]["bit_rate"]).unwrap_or_default(),
+        ),
+        (
+            "File",
+            String::new(),
+            generated["container"]["bytes"]
+                .as_u64()
+                .map(words::bytes)
+                .unwrap_or_default(),
+            result["container"]["bytes"]
+                .as_u64()
+                .map(words::bytes)
+                .unwrap_or_default(),
+        ),
+    ];
+    rows.into_iter()
+        .map(|(name, source, generated, result)| [name.to_owned(), source, generated, result])
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_is_not_said_is_not_told() {
+        assert_eq!(sentences(&Value::Null), Vec::<String>::new());
+        assert_eq!(figures(&Value::Null)[0][1], "");
+        let copied = json!({"plan": {"video": {"action": "copy", "reason": "it fits"}}});
+        assert_eq!(
+            sentences(&copied),
+            ["The pictures were copied, because it fits."]
+        );
+    }
+}
