@@ -130,8 +130,8 @@ def wrong_toml(binary, pages):
 # Commands
 
 def commands(pages):
-    """(place, words) of each command that begins with filmlab."""
-    for page in pages:
+    """(place, words) of each command that begins with filmlab; the changelog has those of its time."""
+    for page in (page for page in pages if page.name != "CHANGELOG.md"):
         for line, span in page.spans():
             if span.startswith("filmlab ") and "…" not in span and "|" not in span:
                 yield f"{page.name}:{line}", words(span)
