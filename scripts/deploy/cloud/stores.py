@@ -55,22 +55,22 @@ def indexes(cloud, settings, there, file):
     exempt = set()
     if there:
         for row in cloud.look("firestore", "indexes", "composite", "list", which):
-            fields = tuple((f["fieldPath"], f.get("order")) for f in row["fields"] if f["fieldPath"] != "__name__")
+            fields = tuple(map(field_of, (f for f in row["fields"] if f["fieldPath"] != "__name__")))
             found.add((group_of(row["name"]), row["queryScope"], fields))
         for row in cloud.look("firestore", "indexes", "fields", "list", which):
             config = row.get("indexConfig")
             if config is not None and not config.get("indexes") and not config.get("usesAncestorConfig"):
                 exempt.add((group_of(row["name"]), last(row["name"])))
     for index in wanted["indexes"]:
-        fields = tuple((field["fieldPath"], field["order"]) for field in index["fields"])
+        fields = tuple(map(field_of, index["fields"]))
         if (index["collectionGroup"], index["queryScope"], fields) in found:
             continue
         cloud.change(
-            f"index of {index['collectionGroup']} by {', '.join(path for path, _ in fields)}",
+            f"index of {index['collectionGroup']} by {', '.join(path for path, _, _ in fields)}",
             "firestore", "indexes", "composite", "create", which,
             f"--collection-group={index['collectionGroup']}",
             f"--query-scope={index['queryScope'].lower().replace('_', '-')}",
-            *(f"--field-config=field-path={path},order={order.lower()}" for path, order in fields),
+            *(f"--field-config=field-path={path},{kind}={value.lower()}" for path, kind, value in fields),
             "--async",
         )
     for field in wanted["fieldOverrides"]:
@@ -83,6 +83,13 @@ def indexes(cloud, settings, there, file):
                 "firestore", "indexes", "fields", "update", path, which,
                 f"--collection-group={group}", "--disable-indexes", "--async",
             )
+
+
+def field_of(field):
+    """A field of an index: its path, and how it is ordered or that it is searched as a list."""
+    if "arrayConfig" in field:
+        return field["fieldPath"], "array-config", field["arrayConfig"]
+    return field["fieldPath"], "order", field.get("order", "")
 
 
 def group_of(name):

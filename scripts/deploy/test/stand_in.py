@@ -303,9 +303,13 @@ class Cloud:
         fields = []
         for config in flags["--field-config"]:
             parts = dict(part.split("=", 1) for part in config.split(","))
-            if set(parts) != {"field-path", "order"} or parts["order"] not in ("ascending", "descending"):
+            path = parts.pop("field-path", None)
+            kinds = {"order": ("ascending", "descending"), "array-config": ("contains",)}
+            (kind, value), *more = parts.items() or [(None, None)]
+            if not path or more or value not in kinds.get(kind, ()):
                 raise Refused(f"argument --field-config: {config}")
-            fields.append({"fieldPath": parts["field-path"], "order": parts["order"].upper()})
+            field = {"order": "order", "array-config": "arrayConfig"}[kind]
+            fields.append({"fieldPath": path, field: value.upper()})
         key = json.dumps([flags["--database"], flags["--collection-group"], fields])
         fields.append({"fieldPath": "__name__", "order": fields[-1]["order"]})
         self.new("indexes", key, {
