@@ -105,6 +105,7 @@ fn work(task: &Task, cancel: &Cancel) -> Result<Report, Failure> {
         limits: task.limits.clone(),
         threads: task.threads,
         provenance: task.provenance.clone(),
+        audible: false,
         index_room: None,
     };
     let bar = Bar::new(&task.input);

@@ -189,6 +189,7 @@ pub fn pass(bytes: &[u8]) {
         limits: limits(),
         threads: 1,
         provenance: None,
+        audible: false,
         index_room: (how & 32 != 0).then_some(512),
     };
     let mut output = Memory::default();

@@ -314,7 +314,7 @@ fn check(
         },
         video_codec: Some(codec.to_owned()),
         audio_codec: Some("aac".to_owned()),
-        audible: outcome.heard,
+        audible: outcome.heard || render.audible,
         playable: true,
         own: true,
         depth: checks.depth(),

@@ -135,6 +135,7 @@ fn assemble(
                 limits: limits.clone(),
                 threads: task.threads,
                 provenance: task.provenance,
+                audible: task.audible,
                 index_room: task.index_room,
             };
             let output = RemoteOutput::new(wire, output?);

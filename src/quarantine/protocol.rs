@@ -156,6 +156,7 @@ pub(super) struct RenderTask {
     pub(super) force_video: bool,
     pub(super) force_audio: bool,
     pub(super) checks: Checks,
+    pub(super) audible: bool,
     pub(super) threads: usize,
     #[serde(default)]
     pub(super) provenance: Option<Provenance>,

@@ -117,18 +117,18 @@ impl Context<'_> {
         })
     }
 
-    /// Gives what was written, too, to be read back.
+    /// What it writes is read back and verified before it is committed.
     pub(super) async fn render(
         &self,
         render: Render,
         output: ObjectOutput,
         on_event: impl FnMut(Event) + Send + 'static,
-    ) -> Made<(Report, Arc<dyn Input>)> {
+    ) -> Made<Report> {
         let about = About::new(Phase::Render, Party::Provider);
         let work = Work::Render(Box::new(render), Box::new(output));
         let result = self.native(about, work, self.limits(), on_event).await?;
         picked(result, |answer| match answer {
-            Answer::Rendered(report, staged) => Some((*report, staged)),
+            Answer::Rendered(report, _) => Some(*report),
             _ => None,
         })
     }

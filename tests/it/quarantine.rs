@@ -77,6 +77,7 @@ fn render(clip: &Path, logo: &Path) -> Render {
             model: None,
             aigc_producer: None,
         }),
+        audible: false,
         index_room: None,
     }
 }

@@ -40,6 +40,9 @@ pub struct Render {
     pub poster: Option<PosterTo>,
     /// What is looked at besides what is always verified.
     pub checks: Checks,
+    /// Whether something must be heard in the result, also where its sound is copied. What is
+    /// encoded and heard must be anyway.
+    pub audible: bool,
     /// Bounds; the deadline covers the whole call.
     pub limits: Limits,
     /// Codec threads; 0 = one per core.

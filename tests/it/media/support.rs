@@ -169,6 +169,7 @@ pub(crate) fn job(main: &Path) -> Render {
         limits: Limits::default(),
         threads: 1,
         provenance: None,
+        audible: false,
         index_room: None,
     }
 }
