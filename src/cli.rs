@@ -1,6 +1,7 @@
 //! The commands. Each is a file; this one reads the command line and says how it went.
 
 mod args;
+mod bench;
 mod client;
 mod completions;
 pub mod console;
@@ -64,6 +65,8 @@ enum Command {
     Credits(credits::CreditsArgs),
     /// Watermark, compress and check one video here, without any service.
     Process(Box<process::ProcessArgs>),
+    /// Measure what this machine can do with clips of a kind.
+    Bench(bench::BenchArgs),
     /// Say what a video file holds.
     Probe(probe::ProbeArgs),
     /// Run a stand-in for the WaveSpeed API that really makes videos.
@@ -152,6 +155,7 @@ fn further_faults(cli: Cli, left_out: &[String]) -> Vec<String> {
         Command::Process(args) => args.faults(settings, left_out),
         Command::Serve(_)
         | Command::Probe(_)
+        | Command::Bench(_)
         | Command::Credits(_)
         | Command::Models(_)
         | Command::Doctor(_) => settings.err().unwrap_or_default(),
@@ -190,6 +194,7 @@ fn run(cli: Cli) -> Result<(), Exit> {
             }
             Command::Doctor(args) => doctor::run(args, settings(cli.config)).await,
             Command::Process(args) => process::run(*args, settings(cli.config)).await,
+            Command::Bench(args) => bench::run(args, settings(cli.config)).await,
             Command::Probe(args) => probe::run(args, settings(cli.config)).await,
             #[cfg(feature = "sandbox")]
             Command::Sandbox(args) => sandbox::run(args).await,

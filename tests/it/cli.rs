@@ -1,5 +1,6 @@
 //! The commands that need no service, as a user starts them.
 
+mod bench;
 mod credits;
 mod doctor;
 mod jobs;
