@@ -10,7 +10,7 @@ FILMLAB = cargo run --locked --quiet --profile $(PROFILE) --
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test-api test-console bench-load chaos strangers chaos-upgrade fixtures upgrade-fixtures build vendor run demo test test-cloud test-vendor soak sanitize corpus fuzz lint clean
+.PHONY: help setup test-api test-console bench bench-guard bench-load chaos strangers chaos-upgrade fixtures upgrade-fixtures build vendor run demo test test-cloud test-vendor soak sanitize corpus fuzz lint clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -57,6 +57,18 @@ test-api: ## hold a running service to its OpenAPI document, with schemathesis
 test-console: ## look at the console in a real browser: both themes, two widths, axe-core
 	@scripts/setup.sh console
 	@scripts/check.sh test-console
+
+bench: ## measure the deployed build beside what people would use instead; writes docs/performance.md (QUICK=1)
+	@scripts/setup.sh bench
+	@scripts/fixtures.sh
+	@scripts/vendor.sh cargo build --locked --release
+	@python3 scripts/bench/run.py "$${CARGO_TARGET_DIR:-target}/vendor/release/filmlab" $(if $(QUICK),--quick)
+
+bench-guard: ## instructions that a fixed set of work takes, held against scripts/bench/instructions.json (RECORD=1)
+	@scripts/setup.sh sanitize
+	@scripts/setup.sh fixtures
+	@scripts/vendor.sh cargo build --locked --release
+	@python3 scripts/bench/guard.py "$${CARGO_TARGET_DIR:-target}/vendor/release/filmlab" $(if $(RECORD),--record)
 
 bench-load: ## jobs that wait for the provider, a burst of wake-ups, CPU of a job (JOBS=1000)
 	@scripts/setup.sh test

@@ -8,6 +8,7 @@
 #   scripts/setup.sh vendor   also for the static FFmpeg of vendor/ffmpeg
 #   scripts/setup.sh sanitize the same and valgrind
 #   scripts/setup.sh corpus   also for `make corpus`: the ffmpeg program, Python
+#   scripts/setup.sh bench    also for `make bench`: the ffmpeg program, Python and its venv
 #   scripts/setup.sh fuzz     also for `make fuzz`: the sanitizers' libraries
 #   scripts/setup.sh api      also for `make test-api`: Python, and schemathesis in target/
 #   scripts/setup.sh console  also for `make test-console`: Chromium, Node.js, and what they run in target/
@@ -42,6 +43,7 @@ case $purpose in
     vendor) packages+=("${vendor[@]}") ;;
     sanitize) packages+=("${vendor[@]}" valgrind) ;;
     corpus) packages+=(ffmpeg python3) ;;
+    bench) packages+=("${vendor[@]}" ffmpeg python3 python3-venv) ;;
     # The version is that of `clang`, which builds with them.
     fuzz) packages+=("${vendor[@]}" ffmpeg libclang-rt-dev) ;;
     api) packages+=(python3 python3-venv) ;;
@@ -50,7 +52,7 @@ case $purpose in
     # Python and its YAML parser are for the tests of scripts/deploy.
     lint) packages+=(shellcheck codespell python3 python3-yaml) tools=("$deny") ;;
     *)
-        echo "usage: scripts/setup.sh [build|fixtures|test|vendor|sanitize|corpus|fuzz|api|console|lint]" >&2
+        echo "usage: scripts/setup.sh [build|fixtures|test|vendor|sanitize|corpus|bench|fuzz|api|console|lint]" >&2
         exit 64
         ;;
 esac

@@ -1,0 +1,276 @@
+#!/usr/bin/env python3
+"""Measures filmlab beside what people would use instead, and writes docs/performance.md.
+
+  scripts/bench/run.py FILMLAB [--quick] [--out FOLDER]
+
+FILMLAB is the deployed build. Needs `ffmpeg` and `ffprobe`, and Python's `venv` for the peer. All
+runs are in turn (A B A B …), so that a machine that others use too is as slow for both.
+"""
+
+import argparse
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+import page
+import services
+from measure import at_once, in_turn, once
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+PRESET, CRF = "veryfast", "23"
+
+
+def told(*command):
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def say(text):
+    print(f"bench: {text}", flush=True)
+
+
+class Stand:
+    """The clips, and the commands of both sides."""
+
+    def __init__(self, binary, folder):
+        self.binary, self.folder = binary, folder
+        self.logo = f"{ROOT}/fixtures/logo.png"
+        self.short = f"{ROOT}/fixtures/bigbuckbunny.mp4"
+        self.slow, self.long = f"{folder}/slow.mp4", f"{folder}/long.mp4"
+        self.raw, self.small = f"{folder}/raw.y4m", f"{folder}/small.mp4"
+
+    def make_clips(self, times):
+        self.times, self.seconds = times, round(times * 5.28)
+        quiet = ["ffmpeg", "-v", "error", "-y"]
+        again = ["-stream_loop", str(times - 1), "-i", self.short]
+        self.call(quiet + again + ["-c", "copy", self.long])
+        self.call(quiet + ["-stream_loop", "3", "-i", self.short, "-t", "12", "-vf",
+                           "fps=10,scale=768:576,setsar=1", "-c:v", "libx264", "-preset", "medium",
+                           "-crf", "18", "-c:a", "aac", self.slow])
+        self.call(quiet + ["-i", self.short, "-pix_fmt", "yuv420p", self.raw])
+        # Nothing of it has to change, so that it may be copied.
+        self.call(quiet + ["-i", self.short, "-c:v", "libx264", "-preset", "veryfast", "-crf", "23",
+                           "-c:a", "aac", "-movflags", "+faststart", self.small])
+
+    def call(self, command):
+        subprocess.run(command, check=True)
+
+    def ours(self, clip, poster=True, mark=True, name="ours", preset=PRESET):
+        command = [self.binary, "process", clip, "-y", "-o", f"{self.folder}/{name}.mp4",
+                   "--preset", preset, "--crf", CRF]
+        if mark:
+            command += ["--watermark", self.logo]
+        if poster:
+            command += ["--poster", f"{self.folder}/{name}.jpg"]
+        return [command]
+
+    def encode(self, clip, name="theirs", mark=True, rate=None):
+        # 20 % of the short side, 3 % from the corner, and the opacity: as `process` lays it on.
+        size = self.size(clip)
+        width, edge = round(min(size) * 0.2), round(min(size) * 0.03)
+        command = ["ffmpeg", "-v", "error", "-y", "-i", clip]
+        if mark:
+            command += ["-i", self.logo, "-filter_complex",
+                        f"[1]format=rgba,scale={width}:-2,colorchannelmixer=aa=0.85[m];"
+                        f"[0][m]overlay=W-w-{edge}:H-h-{edge}"]
+        command += ["-c:v", "libx264", "-preset", PRESET, "-crf", CRF, "-pix_fmt", "yuv420p"]
+        command += self.cap(clip) if rate is None else rate
+        return command + ["-c:a", "aac", "-b:a", "160k", "-movflags", "+faststart",
+                          f"{self.folder}/{name}.mp4"]
+
+    def cap(self, clip):
+        """The rate cap that filmlab's plan has for this clip, so that both encoders do the same."""
+        report = f"{self.folder}/plan-{os.path.basename(clip)}.json"
+        if not os.path.exists(report):
+            plan = self.ours(clip, poster=False, name="plan")[0] + ["--report", report]
+            subprocess.run(plan, check=True, stdout=subprocess.DEVNULL)
+        video = json.load(open(report, encoding="utf-8"))["plan"]["video"]
+        rate = video.get("max_rate")
+        if not rate:
+            return []
+        size = rate * video["burst_ms"] // 1000
+        return ["-maxrate", str(rate), "-bufsize", str(min(size, 2**31 - 1))]
+
+    def size(self, clip):
+        out = told("ffprobe", "-v", "error", "-select_streams", "v:0", "-show_entries",
+                   "stream=width,height", "-of", "csv=p=0", clip)
+        return [int(side) for side in out.strip(",").split(",")[:2]]
+
+    def chain(self, clip, name="theirs"):
+        result = f"{self.folder}/{name}.mp4"
+
+        def probe(path):
+            return ["ffprobe", "-v", "error", "-of", "json", "-show_format", "-show_streams", path]
+
+        poster = ["ffmpeg", "-v", "error", "-y", "-ss", "0.6", "-i", result, "-frames:v", "1",
+                  f"{self.folder}/{name}.jpg"]
+        return [probe(clip), self.encode(clip, name), probe(result), poster]
+
+    def bench(self, *arguments):
+        out = told(self.binary, "bench", "--json", "--watermark", self.logo, "--crf", CRF, *arguments)
+        return json.loads(out)
+
+
+def media(stand, runs, eight):
+    found = {}
+    clips = [("5 s, 720p", stand.short), ("12 s, 768×576, 10 fps", stand.slow),
+             (f"{stand.seconds} s, 720p", stand.long)]
+    found["deliverable"] = []
+    for name, clip in clips:
+        say(f"the whole deliverable: {name}")
+        some = runs if clip != stand.long else max(1, runs // 2)
+        row = in_turn(lambda c=clip: once(stand.ours(c)), lambda c=clip: once(stand.chain(c)), some)
+        row["bytes"] = [os.path.getsize(f"{stand.folder}/{n}.mp4") for n in ("ours", "theirs")]
+        found["deliverable"].append({"clip": name, **row})
+    say("one pass against one call")
+    found["call"] = in_turn(lambda: once(stand.ours(stand.short, poster=False)),
+                            lambda: once([stand.encode(stand.short)]), runs)
+    say("the floor: decoding alone and encoding alone")
+    floor = [["ffmpeg", "-v", "error", "-i", stand.short, "-f", "null", "-"],
+             ["ffmpeg", "-v", "error", "-y", "-i", stand.raw, "-c:v", "libx264", "-preset", PRESET,
+              "-crf", CRF, "-an", f"{stand.folder}/floor.mp4"]]
+    found["floor"] = in_turn(lambda: once(stand.ours(stand.short, poster=False)),
+                             lambda: once(floor), runs)
+    say("what the rate cap costs x264")
+    found["cap"] = in_turn(
+        lambda: once([stand.encode(stand.short, mark=False)]),
+        lambda: once([stand.encode(stand.short, mark=False, rate=[])]), runs)
+    say("copying against encoding")
+    copy = [[stand.binary, "process", stand.small, "-y", "-o", f"{stand.folder}/copy.mp4"]]
+    found["copy"] = in_turn(lambda: once(copy),
+                            lambda: once(stand.ours(stand.small, poster=False, mark=False)), runs)
+    say("memory and length")
+    found["times"] = stand.times
+    found["length"] = in_turn(lambda: once(stand.ours(stand.long)),
+                              lambda: once(stand.ours(stand.short)), 1)
+    say(f"{eight} clips at once")
+    ours = [[stand.binary, "bench", stand.short, "--json", "--no-ssim", "--watermark", stand.logo,
+             "--crf", CRF, "--preset", PRESET, "--jobs", str(eight), "--runs", "1"]]
+    together = in_turn(
+        lambda: once(ours),
+        lambda: at_once([stand.chain(stand.short, f"theirs-{n}") for n in range(eight)]),
+        max(1, runs // 3))
+    found["together"] = {"jobs": eight, **together}
+    memory = []
+    for jobs in sorted({1, 2, 4, eight}):
+        measured = stand.bench(stand.short, "--preset", PRESET, "--jobs", str(jobs), "--runs", "1",
+                               "--no-ssim")
+        chains = at_once([stand.chain(stand.short, f"theirs-{n}") for n in range(jobs)])
+        memory.append([jobs, measured["rows"][0]["peak_memory_bytes"], chains.peak])
+    found["memory"] = memory
+    say("presets")
+    presets = ["ultrafast", "veryfast", "fast", "medium"]
+    flags = [flag for preset in presets for flag in ("--preset", preset)]
+    found["presets"] = stand.bench(stand.short, *flags, "--runs", "1" if runs < 4 else "3")
+    return found
+
+
+def jobs(stand, quick):
+    count = 6 if quick else 16
+    found, python = {}, peer_python()
+    with tempfile.TemporaryDirectory() as folder:
+        box, base = services.sandbox(stand.binary, folder)
+        try:
+            image = f"{ROOT}/fixtures/character.png"
+            for side in ("filmlab", "peer"):
+                say(f"{count} jobs: {side}")
+                own = f"{folder}/{side}"
+                os.makedirs(own)
+                starts = []
+                for _ in range(1 if quick else 3):
+                    if side == "filmlab":
+                        shutil.rmtree(f"{own}/data", ignore_errors=True)
+                        made = services.Filmlab(stand.binary, own, base, stand.short, image)
+                    else:
+                        shutil.rmtree(f"{own}/results", ignore_errors=True)
+                        made = services.Peer(python, HERE, own, base, stand.short, image, stand.logo)
+                    starts.append(made.service.start)
+                    if len(starts) < (1 if quick else 3):
+                        made.service.stop()
+                try:
+                    found[side] = services.measured(made, count)
+                    found[side]["start_s"] = sorted(starts)[len(starts) // 2]
+                finally:
+                    made.service.stop()
+            say("memory over many jobs")
+            own = f"{folder}/many"
+            os.makedirs(own)
+            many = services.Filmlab(stand.binary, own, base, f"{ROOT}/fixtures/generated/tiny.mp4",
+                                    image)
+            try:
+                found["many"] = services.measured(many, 40 if quick else 200)
+            finally:
+                many.service.stop()
+        finally:
+            box.terminate()
+            box.wait()
+    return found
+
+
+def peer_python():
+    """A virtual environment with the peer's pinned requirements, made once."""
+    place = f"{ROOT}/target/bench-peer"
+    wanted = open(f"{HERE}/peer/requirements.txt", encoding="ascii").read()
+    noted = f"{place}/requirements.txt"
+    if not (os.path.exists(noted) and open(noted, encoding="ascii").read() == wanted):
+        say("installing the peer's requirements")
+        subprocess.run([sys.executable, "-m", "venv", place], check=True)
+        subprocess.run([f"{place}/bin/pip", "install", "--quiet", "--requirement",
+                        f"{HERE}/peer/requirements.txt"], check=True)
+        with open(noted, "w", encoding="ascii") as file:
+            file.write(wanted)
+    return f"{place}/bin/python"
+
+
+def machine(binary):
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        model = re.search(r"model name\s*:\s*(.+)", file.read())
+    with open("/proc/meminfo", encoding="ascii") as file:
+        memory = int(re.search(r"MemTotal:\s+(\d+)", file.read()).group(1)) * 1024
+    return {
+        "processor": model.group(1) if model else platform.machine(),
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_bytes": memory,
+        "kernel": platform.release(),
+        "load": os.getloadavg()[0],
+        "ffmpeg": told("ffmpeg", "-version").splitlines()[0].split(" Copyright")[0],
+        "filmlab": told(binary, "--version"),
+        "revision": told("git", "-C", ROOT, "rev-parse", "--short=12", "HEAD"),
+        "changed": bool(told("git", "-C", ROOT, "status", "--porcelain", "--untracked-files=no",
+                             "--", "src", "vendor", "Cargo.lock")),
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        "python": platform.python_version(),
+    }
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("binary")
+    parser.add_argument("--quick", action="store_true", help="fewer runs, a shorter long clip")
+    parser.add_argument("--out", default=f"{ROOT}/docs", help="folder of performance.md")
+    given = parser.parse_args()
+    began = time.monotonic()
+    binary = os.path.abspath(given.binary)
+    with tempfile.TemporaryDirectory(prefix="filmlab-bench-") as folder:
+        stand = Stand(binary, folder)
+        # Before the load is ours.
+        found = {"machine": machine(binary), "quick": given.quick}
+        stand.make_clips(4 if given.quick else 12)
+        found["media"] = media(stand, 3 if given.quick else 5, 4 if given.quick else 8)
+        found["jobs"] = jobs(stand, given.quick)
+    found["took_s"] = round(time.monotonic() - began)
+    os.makedirs(f"{ROOT}/target/bench", exist_ok=True)
+    with open(f"{ROOT}/target/bench/figures.json", "w", encoding="utf-8") as file:
+        json.dump(found, file, indent=1)
+    page.write(found, given.out)
+    say(f"{given.out}/performance.md, after {found['took_s']} s; target/bench/figures.json has all")
+
+
+if __name__ == "__main__":
+    main()
