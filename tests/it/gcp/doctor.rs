@@ -411,7 +411,7 @@ async fn each_missing_role_is_named_and_nothing_stays_behind() {
             "{name}"
         );
     }
-    assert_eq!(findings.iter().filter(|one| one.name == "index").count(), 3);
+    assert_eq!(findings.iter().filter(|one| one.name == "index").count(), 5);
     assert_eq!(stand.left().await, [""; 0]);
     assert_eq!(stand.tasks.creations(), 1);
     let shown = serde_json::to_string(&findings).unwrap();
@@ -600,11 +600,16 @@ fn the_indexes_are_those_of_the_file() {
     let file: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
     let wanted: Vec<Value> = LISTED_BY
         .iter()
-        .map(|field| {
-            json!({"collectionGroup": "jobs", "queryScope": "COLLECTION", "fields": [
-                {"fieldPath": field, "order": "ASCENDING"},
-                {"fieldPath": "created_at", "order": "DESCENDING"},
-            ]})
+        .map(|listed_by| {
+            let mut fields: Vec<_> = listed_by
+                .iter()
+                .map(|field| match *field {
+                    "tags" => json!({"fieldPath": field, "arrayConfig": "CONTAINS"}),
+                    _ => json!({"fieldPath": field, "order": "ASCENDING"}),
+                })
+                .collect();
+            fields.push(json!({"fieldPath": "created_at", "order": "DESCENDING"}));
+            json!({"collectionGroup": "jobs", "queryScope": "COLLECTION", "fields": fields})
         })
         .collect();
     assert_eq!(file["indexes"], json!(wanted));

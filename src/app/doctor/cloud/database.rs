@@ -15,9 +15,17 @@ use crate::job::Timestamp;
 const FIRESTORE: &str = "https://firestore.googleapis.com";
 const API: &str = "firestore.googleapis.com";
 
-/// The fields that jobs are listed by, each with the newest first: what `firestore.indexes.json`
-/// has an index for. A test holds the two together.
-pub const LISTED_BY: [&str; 3] = ["owner", "status", "kind"];
+/// The fields that jobs are listed by, the newest first: what `firestore.indexes.json` has an index
+/// for. A test holds the two together.
+pub const LISTED_BY: [&[&str]; 5] = [
+    &["owner"],
+    &["status"],
+    &["kind"],
+    &[LIST],
+    &["owner", LIST],
+];
+/// Not a word but a list of them.
+const LIST: &str = "tags";
 
 pub(super) async fn documents(
     config: &Config,
@@ -72,8 +80,9 @@ async fn tried(
         }
         outcome => found("document read", "it was read", outcome),
     });
-    for field in LISTED_BY {
-        let query = query(field);
+    for fields in LISTED_BY {
+        let query = query(fields);
+        let named = fields.join(" and ");
         let asked = calls
             .json(Method::POST, &format!("{address}:runQuery"), &query)
             .await;
@@ -81,11 +90,11 @@ async fn tried(
             // FAILED_PRECONDITION.
             Err(refusal) if refusal.says("requires an index") => Finding::service(
                 "index",
-                format!("jobs by {field}: {refusal}"),
+                format!("jobs by {named}: {refusal}"),
                 "make it; one that was made a moment ago takes some minutes",
             )
-            .command(index(database, field)),
-            outcome => found("index", &format!("jobs by {field} are found"), outcome),
+            .command(index(database, fields)),
+            outcome => found("index", &format!("jobs by {named} are found"), outcome),
         });
     }
     let deleted = calls.plain(Method::DELETE, &place, "").await;
@@ -97,30 +106,55 @@ async fn tried(
     findings
 }
 
-/// The newest job with a value of `field` that none has.
-fn query(field: &str) -> Value {
+/// The newest job with a value of these fields that none has.
+fn query(fields: &[&str]) -> Value {
+    let filters = fields.iter().map(|field| {
+        let op = if *field == LIST {
+            "ARRAY_CONTAINS"
+        } else {
+            "EQUAL"
+        };
+        json!({"fieldFilter": {
+            "field": {"fieldPath": field}, "op": op, "value": {"stringValue": "doctor"},
+        }})
+    });
+    let filters: Vec<_> = filters.collect();
     json!({"structuredQuery": {
         "from": [{"collectionId": "jobs"}],
-        "where": {"fieldFilter": {
-            "field": {"fieldPath": field}, "op": "EQUAL", "value": {"stringValue": "doctor"},
-        }},
+        "where": {"compositeFilter": {"op": "AND", "filters": filters}},
         "orderBy": [{"field": {"fieldPath": "created_at"}, "direction": "DESCENDING"}],
         "limit": 1,
     }})
 }
 
-fn index(database: &Database, field: &str) -> String {
-    line(&[
+fn index(database: &Database, fields: &[&str]) -> String {
+    let fields = fields.iter().map(|field| {
+        let how = if *field == LIST {
+            "array-config=contains"
+        } else {
+            "order=ascending"
+        };
+        format!("--field-config=field-path={field},{how}")
+    });
+    let fields: Vec<_> = fields.collect();
+    let (which, project) = (
+        format!("--database={}", database.name),
+        format!("--project={}", database.project),
+    );
+    let mut words = vec![
         "gcloud",
         "firestore",
         "indexes",
         "composite",
         "create",
-        &format!("--database={}", database.name),
+        &which,
         "--collection-group=jobs",
         "--query-scope=collection",
-        &format!("--field-config=field-path={field},order=ascending"),
+    ];
+    words.extend(fields.iter().map(String::as_str));
+    words.extend([
         "--field-config=field-path=created_at,order=descending",
-        &format!("--project={}", database.project),
-    ])
+        &project,
+    ]);
+    line(&words)
 }
