@@ -7,6 +7,7 @@
 //! checks the fence, applies, stores.
 
 pub mod attempt;
+pub mod breaker;
 pub mod change;
 mod channel;
 pub mod credits;

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use crate::job::breaker::{Admission, Breaker, BreakerRules, Turned, Verdict};
 use crate::job::{
     Account, Change, Claim, CreditEntry, Credits, Ending, Job, JobId, Keeping, Kind, NewJob,
     Notification, Owner, Progress, Status, Timestamp, notification::DeliveryState,
@@ -424,6 +425,28 @@ pub trait Ledger: Debug + Send + Sync {
     async fn grant(&self, owner: &Owner, entry: &CreditEntry) -> Result<bool>;
     /// An account's entries, newest first.
     async fn entries(&self, owner: &Owner, limit: u32) -> Result<Vec<CreditEntry>>;
+
+    /// Whether `job` may ask the model, or is the one that tries it again: see
+    /// [`Breaker::admit`]. Doing it again gives the same answer.
+    async fn ask_model(
+        &self,
+        model: &str,
+        job: &JobId,
+        now: Timestamp,
+        rules: &BreakerRules,
+    ) -> Result<Admission>;
+    /// Counts how a submission of `job` ended: see [`Breaker::note`]. Doing it again counts it
+    /// again, which is of no harm.
+    async fn note_model(
+        &self,
+        model: &str,
+        job: &JobId,
+        verdict: Verdict,
+        now: Timestamp,
+        rules: &BreakerRules,
+    ) -> Result<Option<Turned>>;
+    /// What is known of a model; `None` where it never failed.
+    async fn breaker(&self, model: &str) -> Result<Option<Breaker>>;
 
     /// The latest owner write on a job that has not ended, where that can be told: whoever goes
     /// on with those jobs is not to begin before it.

@@ -31,6 +31,7 @@ pub(super) fn worker(config: &Config) -> Settings {
         places: places(config),
         pauses: Pauses::default(),
         max_resubmissions: config.provider.max_resubmissions,
+        breaker: config.provider.breaker,
         fallback_after: config.provider.fallback_after,
         fallback_after_refusal: config.provider.fallback_after_refusal,
         busy_pause: config.provider.busy_pause,

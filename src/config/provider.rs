@@ -8,6 +8,7 @@ use strum::{EnumIter, EnumString, IntoStaticStr};
 use url::Url;
 
 use super::reader::Reader;
+use crate::job::breaker::BreakerRules;
 use crate::provider::wavespeed::{CatalogueUse, ModelOverrides, ModelTable};
 use crate::secret::Secret;
 use crate::worker::ProviderLimits;
@@ -23,6 +24,8 @@ pub struct Provider {
     /// How long the provider has to say that it does not know a prediction.
     pub lost_after: Duration,
     pub max_resubmissions: u32,
+    /// When a model is given a rest; absent: never.
+    pub breaker: Option<BreakerRules>,
     /// How long a model is waited for before the next one is asked; absent: to the deadline.
     pub fallback_after: Option<Duration>,
     /// Whether the next model is asked where moderation refused the content.
@@ -129,6 +132,7 @@ pub(super) fn provider(
         busy_pause: r.duration("provider.busy_pause", secs(30)),
         lost_after: r.duration("provider.lost_after", secs(5 * 60)),
         max_resubmissions: r.get_or("provider.max_resubmissions", 1),
+        breaker: breaker(r),
         fallback_after: fallback_after(r),
         fallback_after_refusal: r.get_or("provider.fallback_after_refusal", false),
         limits: limits(r, local),
@@ -152,6 +156,31 @@ pub(super) fn provider(
         r.fault("provider.low_balance", "must be a number of US dollars");
     }
     Some(provider)
+}
+
+/// `provider.breaker.share = 0` switches it off.
+fn breaker(r: &mut Reader) -> Option<BreakerRules> {
+    let mins = |minutes: u64| Duration::from_secs(minutes * 60);
+    let share = r.within("provider.breaker.share", 0.0..=1.0).unwrap_or(0.5);
+    let rules = BreakerRules {
+        share,
+        // Fewer say nothing: a job alone makes three attempts.
+        least: r.within("provider.breaker.least", 2..=10_000).unwrap_or(5),
+        window: r.duration("provider.breaker.window", mins(10)),
+        rest: r.duration("provider.breaker.rest", mins(2)),
+        // Longer than a model usually takes.
+        probe: r.duration("provider.breaker.probe", mins(30)),
+    };
+    for (key, given) in [
+        ("provider.breaker.window", rules.window),
+        ("provider.breaker.rest", rules.rest),
+        ("provider.breaker.probe", rules.probe),
+    ] {
+        if given.is_zero() {
+            r.fault(key, "must be longer than 0");
+        }
+    }
+    (share > 0.0).then_some(rules)
 }
 
 fn fallback_after(r: &mut Reader) -> Option<Duration> {

@@ -32,6 +32,8 @@ pub enum PassedFor {
     Unknown,
     /// It was waited for as long as `provider.fallback_after` says.
     Wait,
+    /// It rests after failures.
+    Rest,
     /// It does not take such a source, or such parameters.
     Unfit,
     /// It costs more than the job's `max_price`, or nobody knows what it costs.

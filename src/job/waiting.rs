@@ -36,6 +36,8 @@ pub enum WaitsFor {
     Attempt,
     /// A place for media work.
     MediaPlace,
+    /// A model that rests after failures.
+    Breaker,
     /// An operator: the provider does not take our key, or the account has no funds.
     Operator,
     /// To learn whether the provider took a paid request.
@@ -59,6 +61,7 @@ impl WaitsFor {
             Self::Account => "The account at the provider makes as many videos as it may.",
             Self::Attempt => "A pause before the next try.",
             Self::MediaPlace => "As much media work is being done as may be.",
+            Self::Breaker => "The model rests after failures.",
             Self::Operator => "The account at the provider needs its operator.",
             Self::Answer => "Nobody knows yet whether the provider took the request.",
             Self::Outage => "The provider or a store does not answer.",

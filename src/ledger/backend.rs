@@ -37,6 +37,8 @@ pub struct KeyRecord {
 pub enum Shared {
     /// Makes the creations of one owner notice each other.
     Guard(Owner),
+    /// How the provider does with a model.
+    Breaker(String),
 }
 
 /// A record that may turn out to be unreadable.

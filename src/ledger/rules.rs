@@ -5,6 +5,7 @@
 //! by [`Job`] itself.
 
 mod accounts;
+mod breakers;
 mod burial;
 mod creation;
 mod limits;
@@ -23,6 +24,7 @@ use super::{
     Burial, Callback, CancelRequest, Claimed, Commit, Created, Deleted, Due, DueNotice, DuePlace,
     Held, JobQuery, KeptSince, Ledger, Result, Retried, Settled, Settlement, Tally,
 };
+use crate::job::breaker::{Admission, Breaker, BreakerRules, Turned, Verdict};
 use crate::job::{
     Account, Change, Claim, CreditEntry, Credits, Job, JobId, Keeping, NewJob, Notification, Owner,
     Progress, Timestamp, notification::DeliveryState,
@@ -212,6 +214,32 @@ impl<B: Backend> Ledger for B {
 
     async fn entries(&self, owner: &Owner, limit: u32) -> Result<Vec<CreditEntry>> {
         self.entries_on(owner, limit).await
+    }
+
+    async fn ask_model(
+        &self,
+        model: &str,
+        job: &JobId,
+        now: Timestamp,
+        rules: &BreakerRules,
+    ) -> Result<Admission> {
+        breakers::ask(self, model, job, now, rules).await
+    }
+
+    async fn note_model(
+        &self,
+        model: &str,
+        job: &JobId,
+        verdict: Verdict,
+        now: Timestamp,
+        rules: &BreakerRules,
+    ) -> Result<Option<Turned>> {
+        breakers::note(self, model, job, verdict, now, rules).await
+    }
+
+    async fn breaker(&self, model: &str) -> Result<Option<Breaker>> {
+        let known = breakers::load(self, model).await?;
+        Ok(known.and_then(|known| known.record))
     }
 
     async fn last_written(&self) -> Result<Option<Timestamp>> {

@@ -49,6 +49,7 @@ const MEDIA_BYTES: &str = "filmlab_media_bytes_reserved";
 const MEDIA_CPU: &str = "filmlab_media_cpu_seconds";
 const MEDIA_CRASHES: &str = "filmlab_media_crashes_total";
 const NOT_SWEPT: &str = "filmlab_sweep_unplanned_total";
+const BREAKER: &str = "filmlab_breaker_turns_total";
 const JOBS: &str = "filmlab_jobs";
 const CLOCK_JUMPS: &str = "filmlab_clock_jumps_total";
 const NOTICES: &str = "filmlab_outbox";
@@ -131,6 +132,13 @@ pub const METRICS: &[Metric] = &[
         &["phase"],
         "Child processes that a file crashed, by what they did with the file; `source` counts \
          quotes too.",
+    ),
+    metric(
+        BREAKER,
+        "counter",
+        &["kind", "turned"],
+        "Models of a kind that were given a rest after failures (`opened`), or work again \
+         (`closed`). `filmlab doctor` names them.",
     ),
     metric(
         NOT_SWEPT,
@@ -263,6 +271,10 @@ pub(crate) fn provider_balance(usd: f64) {
 
 pub(crate) fn media_took(cpu: Duration) {
     histogram!(MEDIA_CPU).record(cpu);
+}
+
+pub(crate) fn breaker_turned(kind: &'static str, turned: &'static str) {
+    counter!(BREAKER, "kind" => kind, "turned" => turned).increment(1);
 }
 
 pub(crate) fn media_crashed(phase: &'static str) {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::{Pauses, PlaceLimits, ProviderLimits};
 use crate::job::attempt::Attempts;
+use crate::job::breaker::BreakerRules;
 use crate::job::credits::CancelAfterSubmit;
 use crate::job::{Channel, CreditsMode, PriceTable, Provenance};
 use crate::media::{Checks, Limits, Placement, Profile};
@@ -30,6 +31,8 @@ pub struct Settings {
     pub pauses: Pauses,
     /// Second submissions allowed where the first one's answer never came.
     pub max_resubmissions: u32,
+    /// When a model is given a rest; absent: never.
+    pub breaker: Option<BreakerRules>,
     /// How long a model is waited for before the next one is asked; absent: to the deadline.
     pub fallback_after: Option<Duration>,
     /// Whether the next model is asked where moderation refused the content.

@@ -1,5 +1,6 @@
 //! The stages of a job's road. Each is idempotent, and recorded before the next begins.
 
+mod breaker;
 mod copy;
 mod credit;
 mod evidence;

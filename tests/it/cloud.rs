@@ -1,6 +1,7 @@
 //! The worker as it runs in the cloud: real processes of the real binary, the official Firestore
 //! emulator, and stand-ins for Cloud Storage, Cloud Tasks and Google's tokens.
 
+mod breaker;
 mod front;
 mod kinds;
 mod plant;

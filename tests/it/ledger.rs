@@ -1,6 +1,7 @@
 //! The contract of the ledger, held against every implementation.
 
 pub(crate) mod bench;
+mod breakers;
 pub(crate) mod contract;
 pub(crate) mod faults;
 mod firestore;

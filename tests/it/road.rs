@@ -4,6 +4,7 @@
 //! clock that the tests move.
 
 pub(crate) mod bench;
+mod breaker;
 mod cancel;
 mod cleaning;
 mod crash;

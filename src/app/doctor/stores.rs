@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use strum::IntoEnumIterator as _;
 use url::Url;
 
 use super::finding::Finding;
@@ -13,6 +14,7 @@ use crate::config::{self, Config};
 use crate::job::{Code, Failure, Kind};
 use crate::ledger::{JobQuery, Ledger};
 use crate::outgoing;
+use crate::provider::wavespeed::ModelTable;
 use crate::storage::SignedLink;
 
 /// For each look; the slowest asks a cloud a few times.
@@ -36,7 +38,41 @@ pub(super) async fn ledger(config: &Config, clock: &SharedClock) -> Vec<Finding>
     let mut findings = vec![Finding::ok("ledger", name)];
     findings.push(written(ledger.as_ref(), clock).await);
     findings.extend(lists(ledger.as_ref()).await);
+    findings.push(match &config.provider.breaker {
+        Some(_) => at_rest(&config.provider.models, ledger.as_ref(), clock).await,
+        None => Finding::ok(AT_REST, "not counted: provider.breaker.share is 0"),
+    });
     findings
+}
+
+const AT_REST: &str = "models at rest";
+
+/// Which of the models that are asked rest, by what all instances know.
+async fn at_rest(table: &ModelTable, ledger: &dyn Ledger, clock: &SharedClock) -> Finding {
+    const ADVICE: &str =
+        "a job tries each again by itself; see docs/providers.md, A model that rests";
+    let mut resting = Vec::new();
+    for kind in Kind::iter() {
+        for model in std::iter::once(table.model(kind)).chain(table.fallbacks(kind)) {
+            let breaker = match ledger.breaker(&model.id).await {
+                Ok(breaker) => breaker,
+                Err(error) => return Finding::service(AT_REST, error, ADVICE),
+            };
+            let Some(breaker) = breaker else { continue };
+            let Some(until) = breaker.rests_until else {
+                continue;
+            };
+            let probe = breaker.probe.filter(|probe| clock.now() < probe.until);
+            resting.push(match probe {
+                Some(probe) => format!("{} (job {} tries it)", model.id, probe.job),
+                None => format!("{} (until {until:.0})", model.id),
+            });
+        }
+    }
+    if resting.is_empty() {
+        return Finding::ok(AT_REST, "none");
+    }
+    Finding::warn(AT_REST, resting.join(", "), ADVICE)
 }
 
 /// Whether it takes a write: a full disk, or an account that may only read, answers reads.
@@ -71,6 +107,15 @@ async fn lists(ledger: &dyn Ledger) -> Option<Finding> {
         },
         JobQuery {
             kind: Some(Kind::Extend),
+            ..page.clone()
+        },
+        JobQuery {
+            tag: Some("doctor".into()),
+            ..page.clone()
+        },
+        JobQuery {
+            owner: "doctor".parse().ok(),
+            tag: Some("doctor".into()),
             ..page
         },
     ];
@@ -85,7 +130,7 @@ async fn lists(ledger: &dyn Ledger) -> Option<Finding> {
     }
     Some(Finding::ok(
         "ledger indexes",
-        "jobs can be listed by owner, status and kind",
+        "jobs can be listed by owner, status, kind and tag",
     ))
 }
 
@@ -213,5 +258,47 @@ async fn open(link: &Url, expected: &[u8]) -> Result<(), String> {
         Ok(bytes) if bytes == expected => Ok(()),
         Ok(_) => Err("the link opens something else".into()),
         Err(error) => Err(format!("opening the link: {}", error.without_url())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::job::breaker::{BreakerRules, Verdict};
+    use crate::ledger::sqlite::SqliteLedger;
+
+    const RULES: BreakerRules = BreakerRules {
+        share: 0.5,
+        least: 2,
+        window: Duration::from_secs(600),
+        rest: Duration::from_secs(120),
+        probe: Duration::from_secs(900),
+    };
+
+    #[tokio::test]
+    async fn a_model_that_rests_is_named_and_so_is_who_tries_it() {
+        let ledger = SqliteLedger::open_in_memory().unwrap();
+        let manual = ManualClock::at("2026-11-27T12:00:00Z".parse().unwrap());
+        let clock: SharedClock = Arc::new(manual.clone());
+        let table = ModelTable::default();
+        let model = table.model(Kind::Upscale).id.clone();
+        let job = "j".parse().unwrap();
+        let told = async || format!("{:?}", at_rest(&table, &ledger, &clock).await);
+        assert!(told().await.contains("none"));
+        for _ in 0..2 {
+            let now = clock.now();
+            let noted = ledger.note_model(&model, &job, Verdict::Fails, now, &RULES);
+            noted.await.unwrap();
+        }
+        let rests = format!("{model} (until 2026-11-27T12:02:00Z)");
+        assert!(told().await.contains(&rests), "{}", told().await);
+        manual.advance(RULES.rest);
+        let asked = ledger.ask_model(&model, &job, clock.now(), &RULES);
+        asked.await.unwrap();
+        let tried = format!("{model} (job j tries it)");
+        assert!(told().await.contains(&tried), "{}", told().await);
     }
 }

@@ -109,6 +109,7 @@ pub(super) fn waits(what: WaitsFor) -> &'static str {
         WaitsFor::Account => "waits for a place at the provider",
         WaitsFor::Attempt => "waits for the next try",
         WaitsFor::MediaPlace => "waits for a place for media work",
+        WaitsFor::Breaker => "waits for a model that rests",
         WaitsFor::Operator => "waits for an operator",
         WaitsFor::Answer => "waits for a lost answer",
         WaitsFor::Outage => "waits for an outage to end",

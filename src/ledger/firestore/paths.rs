@@ -13,6 +13,8 @@ pub(super) const OUTBOX: &str = "outbox";
 pub(super) const IDEMPOTENCY: &str = "idempotency";
 /// What makes creations of one owner notice each other.
 pub(super) const GUARDS: &str = "guards";
+/// How the provider does with each model.
+pub(super) const BREAKERS: &str = "breakers";
 pub(super) const MARKS: &str = "marks";
 pub(super) const UNREADABLE: &str = "unreadable";
 

@@ -6,10 +6,11 @@ use serde_json::Value;
 use super::super::backend::Shared;
 use super::super::{LedgerError, Result};
 
-/// `guards/{owner}`.
+/// `guards/{owner}`, `breakers/{model}`.
 fn name(what: &Shared) -> String {
     match what {
         Shared::Guard(owner) => format!("guards/{owner}"),
+        Shared::Breaker(model) => format!("breakers/{model}"),
     }
 }
 

@@ -143,6 +143,11 @@ pub(super) fn waited(context: &Context<'_>, job: &Job, what: WaitsFor) -> Option
     passing(context, job, PassedFor::Wait, what.about())
 }
 
+/// The same for a model that rests after failures of others.
+pub(super) fn rests(context: &Context<'_>, job: &Job) -> Option<PassedOver> {
+    passing(context, job, PassedFor::Rest, WaitsFor::Breaker.about())
+}
+
 fn or_about(why: PassedFor, words: &str) -> &str {
     match why {
         _ if !words.is_empty() => words,

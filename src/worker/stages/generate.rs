@@ -5,8 +5,9 @@ use std::time::Duration;
 use super::super::context::Context;
 use super::super::failures::provider_said;
 use super::super::halt::{Halt, Step};
-use super::fallback;
+use super::{breaker, fallback};
 use crate::clock::{elapsed, later};
+use crate::job::breaker::Verdict;
 use crate::job::{Change, Code, Failure, Job, Progress, Stage, Timestamp, WaitsFor};
 use crate::provider::{Prediction, ProviderError};
 
@@ -33,6 +34,7 @@ pub(super) async fn run(context: &Context<'_>, job: Job) -> Result<Step, Halt> {
         Ok(info) => info.state,
         Err(error) => return unanswered(context, &job, error).await,
     };
+    breaker::note_end(context, &job, &prediction).await;
     if let Some(over) = fallback::ended(context, &job, &prediction) {
         tracing::warn!(
             model = over.model,
@@ -123,6 +125,9 @@ async fn missing(context: &Context<'_>, job: &Job, message: String) -> Result<St
     let failure =
         Failure::new(Code::ProviderLostJob, Code::ProviderLostJob.about()).because(message);
     if now >= lost_at {
+        if let Some(model) = &job.provider.model {
+            breaker::note(context, job, model, Verdict::Fails).await;
+        }
         context.writer.record(&Change::PredictionLost).await?;
         return Err(failure.into());
     }

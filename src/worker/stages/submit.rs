@@ -11,11 +11,11 @@ use super::super::limiter::Turn;
 use super::super::patience::Patience;
 use super::evidence::{Evidence, evidence};
 use super::unanswered::{submitted, unknown, unresolved};
-use super::{credit, fallback, prepare};
+use super::{breaker, credit, fallback, prepare};
 use crate::clock::elapsed;
 use crate::job::{
     Change, Code, CreditState, Failure, Intent, IntentState, Job, OrFailure as _, Progress,
-    ProviderInputs, Stage, Terms, WaitsFor,
+    ProviderInputs, Stage, Terms, Timestamp, WaitsFor,
 };
 use crate::ledger::Callback;
 use crate::provider::{Model, Submission, SubmitError};
@@ -89,6 +89,9 @@ async fn paid_before(context: &Context<'_>, job: &Job) -> Result<Option<Step>, H
 async fn pay(context: &Context<'_>, inputs: &ProviderInputs) -> Result<Step, Halt> {
     let model = fallback::choose(context, &inputs.facts).await?;
     let job = context.writer.job().await;
+    if let Some(until) = breaker::rests(context, &job, &model.id).await? {
+        return rest(context, &job, until).await;
+    }
     let id = format!("{}-{}", job.round, job.lease.fence);
     let source_s = inputs.facts.duration_ms as f64 / 1000.0;
     let terms = terms(&job, model, source_s);
@@ -209,6 +212,16 @@ async fn leave_proof(context: &Context<'_>, job: &Job, intent: String, predictio
     }
 }
 
+/// The model rests: another is asked, or the job waits for the one that tries it again.
+async fn rest(context: &Context<'_>, job: &Job, until: Timestamp) -> Result<Step, Halt> {
+    if let Some(over) = fallback::rests(context, job) {
+        tracing::warn!(model = over.model, "the model rests; on to the next one");
+        context.writer.record(&Change::PassedOver(over)).await?;
+        return Ok(Step::wait_for(WaitsFor::Worker, context.now()));
+    }
+    Ok(Step::wait_for(WaitsFor::Breaker, until))
+}
+
 /// Waits for a place at the provider: nothing was asked, and no attempt is used.
 async fn queue_up(context: &Context<'_>, job: &Job, wait: Duration) -> Result<Step, Halt> {
     if let Some(over) = fallback::waited(context, job, WaitsFor::Account) {
@@ -240,6 +253,7 @@ async fn not_submitted(
         };
         return unknown(context, &intent, doubt).await;
     }
+    breaker::note_refusal(context, job, &intent.model, &error).await;
     let over = fallback::refused(context, job, &intent.model, &error);
     let end = Change::IntentRefused { intent: intent.id };
     if let Some(over) = over {

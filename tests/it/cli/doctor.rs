@@ -57,6 +57,7 @@ async fn a_machine_that_is_ready_is_said_to_be_and_left_as_it_was() {
         "models",
         "ledger",
         "ledger indexes",
+        "models at rest",
         "queue",
         "storage",
         "notify",

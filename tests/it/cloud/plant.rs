@@ -99,6 +99,9 @@ impl Wiring<'_> {
                 poll_max = "2s"
                 busy_pause = "500ms"
                 submit_timeout = "5s"
+                [provider.breaker]
+                least = 3
+                rest = "3s"
                 [provider.models.character_replace]
                 usual_base_s = 0.0
                 usual_per_second_s = 0.0

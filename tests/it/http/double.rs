@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use axum::http::HeaderMap;
 use filmlab::clock::Timestamp;
 use filmlab::http::Visits;
+use filmlab::job::breaker::{Admission, Breaker, BreakerRules, Turned, Verdict};
 use filmlab::job::notification::DeliveryState;
 use filmlab::job::round::NotRetried;
 use filmlab::job::{
@@ -207,6 +208,31 @@ impl Ledger for MemoryLedger {
         let callbacks = self.callbacks.lock().unwrap();
         let own = callbacks.iter().filter(|(job, _)| job == id);
         Ok(own.map(|(_, callback)| callback.clone()).collect())
+    }
+
+    async fn ask_model(
+        &self,
+        _: &str,
+        _: &JobId,
+        _: Timestamp,
+        _: &BreakerRules,
+    ) -> Result<Admission> {
+        unreachable!("the worker's own")
+    }
+
+    async fn note_model(
+        &self,
+        _: &str,
+        _: &JobId,
+        _: Verdict,
+        _: Timestamp,
+        _: &BreakerRules,
+    ) -> Result<Option<Turned>> {
+        unreachable!("the worker's own")
+    }
+
+    async fn breaker(&self, _: &str) -> Result<Option<Breaker>> {
+        unreachable!("the doctor's own")
     }
 
     async fn ping(&self) -> Result<()> {

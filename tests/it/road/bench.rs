@@ -461,6 +461,7 @@ pub(crate) fn settings(logo: PathBuf) -> Settings {
             longest: Duration::from_millis(2),
         },
         max_resubmissions: 1,
+        breaker: None,
         fallback_after: None,
         fallback_after_refusal: false,
         busy_pause: secs(30),

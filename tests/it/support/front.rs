@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use filmlab::job::breaker::{Admission, Breaker, BreakerRules, Turned, Verdict};
 use filmlab::job::notification::DeliveryState;
 use filmlab::job::{
     Account, Change, Claim, CreditEntry, Credits, Job, JobId, Keeping, NewJob, Notification, Owner,
@@ -152,5 +153,12 @@ impl<F: Front> Ledger for Fronted<F> {
     async fn account(&self, owner: &Owner) -> Result<Option<Account>> { self.go(Call::Read, self.inner.account(owner)).await }
     async fn grant(&self, owner: &Owner, entry: &CreditEntry) -> Result<bool> { self.go(Call::Write, self.inner.grant(owner, entry)).await }
     async fn entries(&self, owner: &Owner, limit: u32) -> Result<Vec<CreditEntry>> { self.go(Call::Read, self.inner.entries(owner, limit)).await }
+    async fn ask_model(&self, model: &str, job: &JobId, now: Timestamp, rules: &BreakerRules) -> Result<Admission> {
+        self.go(Call::Write, self.inner.ask_model(model, job, now, rules)).await
+    }
+    async fn note_model(&self, model: &str, job: &JobId, verdict: Verdict, now: Timestamp, rules: &BreakerRules) -> Result<Option<Turned>> {
+        self.go(Call::Write, self.inner.note_model(model, job, verdict, now, rules)).await
+    }
+    async fn breaker(&self, model: &str) -> Result<Option<Breaker>> { self.go(Call::Read, self.inner.breaker(model)).await }
     async fn ping(&self) -> Result<()> { self.go(Call::Read, self.inner.ping()).await }
 }

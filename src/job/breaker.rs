@@ -1,0 +1,285 @@
+//! A model that fails much is given a rest, and one job tries it again.
+//!
+//! The state is one small record a model, shared by all instances. The rules here are pure: the
+//! ledger reads, applies, and writes on the condition that nobody wrote since.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// When a model rests, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct BreakerRules {
+    /// Share of failures, of all ends, from which it rests; above 0, at most 1.
+    pub share: f64,
+    /// Ends that are too few to judge by.
+    pub least: u32,
+    /// Over which the ends are counted.
+    pub window: Duration,
+    /// How long it rests before one job tries it again.
+    pub rest: Duration,
+    /// How long that job may take before another may try.
+    pub probe: Duration,
+}
+
+/// How the provider does with one model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Breaker {
+    pub model: String,
+    /// When the first failure of those that are counted was.
+    pub since: Timestamp,
+    #[serde(default)]
+    pub ends: u32,
+    #[serde(default)]
+    pub failures: u32,
+    /// It rests at least until then; absent while it works.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rests_until: Option<Timestamp>,
+    /// The job that tries it again, and how long it may take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<Probe>,
+}
+
+/// The one job that tries a resting model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Probe {
+    pub job: String,
+    pub until: Timestamp,
+}
+
+/// Whether a model may be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    Works,
+    /// This job is the one that tries it.
+    Probes,
+    Rests {
+        until: Timestamp,
+        /// A job tries it, so it may be over sooner.
+        tried: bool,
+    },
+}
+
+/// What the end of a submission says of its model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    Works,
+    Fails,
+    /// Nothing: the input or the content was refused, or nothing was asked.
+    Nothing,
+}
+
+/// What a write changed about whether it rests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turned {
+    Opened,
+    Closed,
+}
+
+impl Breaker {
+    #[must_use]
+    pub fn new(model: &str, now: Timestamp) -> Self {
+        Self {
+            model: model.to_owned(),
+            since: now,
+            ends: 0,
+            failures: 0,
+            rests_until: None,
+            probe: None,
+        }
+    }
+
+    /// Whether `job` may ask the model; where that makes it the probe, the record changes.
+    pub fn admit(&mut self, job: &str, now: Timestamp, rules: &BreakerRules) -> Admission {
+        let Some(rests_until) = self.rests_until else {
+            return Admission::Works;
+        };
+        match &self.probe {
+            Some(probe) if now >= probe.until => {}
+            Some(probe) if probe.job == job => return Admission::Probes,
+            Some(probe) => {
+                let until = probe.until;
+                return Admission::Rests { until, tried: true };
+            }
+            None if now < rests_until => {
+                let (until, tried) = (rests_until, false);
+                return Admission::Rests { until, tried };
+            }
+            None => {}
+        }
+        self.probe = Some(Probe {
+            job: job.to_owned(),
+            until: later(now, rules.probe),
+        });
+        Admission::Probes
+    }
+
+    /// Counts how a submission of `job` ended. While nothing fails, nothing is counted, so that
+    /// good days cost no writes.
+    pub fn note(
+        &mut self,
+        job: &str,
+        verdict: Verdict,
+        now: Timestamp,
+        rules: &BreakerRules,
+    ) -> Option<Turned> {
+        if self.rests_until.is_some() {
+            return self.note_at_rest(job, verdict, now, rules);
+        }
+        let failed = match verdict {
+            Verdict::Fails => true,
+            Verdict::Works if self.failures > 0 => false,
+            Verdict::Works | Verdict::Nothing => return None,
+        };
+        if self.failures == 0 || elapsed(self.since, now) > rules.window {
+            if !failed {
+                *self = Self::new(&self.model, self.since);
+                return None;
+            }
+            (self.since, self.ends, self.failures) = (now, 0, 0);
+        }
+        self.ends = self.ends.saturating_add(1);
+        self.failures = self.failures.saturating_add(u32::from(failed));
+        let share = f64::from(self.failures) / f64::from(self.ends);
+        if !failed || self.ends < rules.least || share < rules.share {
+            return None;
+        }
+        self.rests_until = Some(later(now, rules.rest));
+        Some(Turned::Opened)
+    }
+
+    /// What was asked before it rested says nothing new of a model that rests: its probe does.
+    fn note_at_rest(
+        &mut self,
+        job: &str,
+        verdict: Verdict,
+        now: Timestamp,
+        rules: &BreakerRules,
+    ) -> Option<Turned> {
+        self.probe.as_ref().filter(|probe| probe.job == job)?;
+        self.probe = None;
+        match verdict {
+            Verdict::Works => {
+                *self = Self::new(&self.model, now);
+                Some(Turned::Closed)
+            }
+            Verdict::Fails => {
+                self.rests_until = Some(later(now, rules.rest));
+                None
+            }
+            // The next job tries it.
+            Verdict::Nothing => None,
+        }
+    }
+}
+
+fn later(at: Timestamp, by: Duration) -> Timestamp {
+    at.checked_add(by).unwrap_or(Timestamp::MAX)
+}
+
+fn elapsed(since: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(now.duration_since(since)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RULES: BreakerRules = BreakerRules {
+        share: 0.5,
+        least: 4,
+        window: Duration::from_secs(600),
+        rest: Duration::from_secs(120),
+        probe: Duration::from_secs(900),
+    };
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_790_000_000 + second).unwrap()
+    }
+
+    fn rests(until: i64, tried: bool) -> Admission {
+        let until = at(until);
+        Admission::Rests { until, tried }
+    }
+
+    fn opened() -> Breaker {
+        let mut breaker = Breaker::new("m", at(0));
+        for second in 0..3 {
+            assert_eq!(breaker.note("j", Verdict::Fails, at(second), &RULES), None);
+        }
+        let turned = breaker.note("j", Verdict::Fails, at(3), &RULES);
+        assert_eq!(turned, Some(Turned::Opened));
+        breaker
+    }
+
+    #[test]
+    fn it_opens_at_a_share_of_failures_and_not_by_a_few() {
+        let mut breaker = opened();
+        assert_eq!(breaker.admit("j", at(100), &RULES), rests(123, false));
+        let mut good = Breaker::new("m", at(0));
+        for second in 0..40 {
+            // A third, and what says nothing of the model does not count.
+            let verdict = match second % 4 {
+                0 => Verdict::Fails,
+                1 => Verdict::Nothing,
+                _ => Verdict::Works,
+            };
+            assert_eq!(
+                good.note("j", verdict, at(second), &RULES),
+                None,
+                "{second}"
+            );
+        }
+        assert_eq!((good.ends, good.failures), (30, 10));
+        assert_eq!(good.admit("j", at(50), &RULES), Admission::Works);
+    }
+
+    #[test]
+    fn while_nothing_fails_nothing_changes() {
+        let fresh = Breaker::new("m", at(0));
+        let mut breaker = fresh.clone();
+        for second in 0..9 {
+            assert_eq!(breaker.note("j", Verdict::Works, at(second), &RULES), None);
+        }
+        assert_eq!(breaker, fresh);
+    }
+
+    #[test]
+    fn failures_of_long_ago_do_not_count() {
+        let mut breaker = Breaker::new("m", at(0));
+        for second in 0..3 {
+            breaker.note("j", Verdict::Fails, at(second), &RULES);
+        }
+        assert_eq!(breaker.note("j", Verdict::Fails, at(700), &RULES), None);
+        assert_eq!((breaker.ends, breaker.failures), (1, 1));
+        assert_eq!(breaker.note("j", Verdict::Works, at(1400), &RULES), None);
+        assert_eq!((breaker.ends, breaker.failures), (0, 0));
+    }
+
+    #[test]
+    fn one_job_probes_and_its_end_decides() {
+        let mut breaker = opened();
+        assert_eq!(breaker.admit("a", at(123), &RULES), Admission::Probes);
+        // Asking again is the same probe.
+        assert_eq!(breaker.admit("a", at(124), &RULES), Admission::Probes);
+        assert_eq!(breaker.admit("b", at(125), &RULES), rests(1023, true));
+        // What others of before say changes nothing.
+        assert_eq!(breaker.note("old", Verdict::Works, at(126), &RULES), None);
+        assert_eq!(breaker.note("a", Verdict::Fails, at(200), &RULES), None);
+        assert_eq!(breaker.admit("b", at(201), &RULES), rests(320, false));
+        assert_eq!(breaker.admit("b", at(320), &RULES), Admission::Probes);
+        let turned = breaker.note("b", Verdict::Works, at(400), &RULES);
+        assert_eq!(turned, Some(Turned::Closed));
+        assert_eq!(breaker.admit("c", at(401), &RULES), Admission::Works);
+    }
+
+    #[test]
+    fn a_probe_that_says_nothing_is_followed_by_another() {
+        let mut breaker = opened();
+        assert_eq!(breaker.admit("a", at(123), &RULES), Admission::Probes);
+        assert_eq!(breaker.admit("b", at(1023), &RULES), Admission::Probes);
+        assert_eq!(breaker.note("b", Verdict::Nothing, at(1030), &RULES), None);
+        assert_eq!(breaker.admit("c", at(1030), &RULES), Admission::Probes);
+    }
+}
