@@ -22,6 +22,7 @@ pub mod outgoing;
 pub mod provider;
 pub mod quarantine;
 pub mod queue;
+mod range;
 pub mod retry;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;

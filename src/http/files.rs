@@ -18,6 +18,7 @@ use super::refusals::problems;
 use super::routes::Routes;
 use super::{HttpState, Problem, api};
 use crate::job::Code;
+use crate::range::Range;
 use crate::storage::SignedLink;
 
 pub(super) fn routes() -> Routes {
@@ -194,7 +195,7 @@ fn wanted_range(
     if headers.contains_key(header::IF_RANGE) && !matches(headers, header::IF_RANGE, etag) {
         return Ok(None);
     }
-    match parse_range(text, bytes) {
+    match Range::of(text, bytes) {
         Range::Whole => Ok(None),
         Range::Part(start, end) => Ok(Some((start, end))),
         Range::Unsatisfiable => {
@@ -205,54 +206,6 @@ fn wanted_range(
                 .detail(format!("The file has {bytes} bytes."))
                 .header(header::CONTENT_RANGE, value))
         }
-    }
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Range {
-    /// No range, or one we need not understand: RFC 9110 lets a server ignore it.
-    Whole,
-    Part(u64, u64),
-    Unsatisfiable,
-}
-
-fn parse_range(text: &str, bytes: u64) -> Range {
-    let Some((first, last)) = text
-        .strip_prefix("bytes=")
-        .filter(|spec| !spec.contains(','))
-        .and_then(|spec| spec.trim().split_once('-'))
-    else {
-        return Range::Whole;
-    };
-    // `u64::from_str` takes a leading '+', which no range has.
-    let number = |text: &str| {
-        text.bytes()
-            .all(|b| b.is_ascii_digit())
-            .then(|| text.parse::<u64>().ok())
-            .flatten()
-    };
-    match (
-        first.is_empty(),
-        number(first),
-        last.is_empty(),
-        number(last),
-    ) {
-        // The last so many bytes.
-        (true, _, false, Some(suffix)) => {
-            if suffix == 0 || bytes == 0 {
-                Range::Unsatisfiable
-            } else {
-                Range::Part(bytes.saturating_sub(suffix), bytes)
-            }
-        }
-        (false, Some(start), true, _) if start < bytes => Range::Part(start, bytes),
-        (false, Some(_), true, _) => Range::Unsatisfiable,
-        (false, Some(start), false, Some(end)) if end < start => Range::Whole,
-        (false, Some(start), false, Some(end)) if start < bytes => {
-            Range::Part(start, end.saturating_add(1).min(bytes))
-        }
-        (false, Some(_), false, Some(_)) => Range::Unsatisfiable,
-        _ => Range::Whole,
     }
 }
 
@@ -310,32 +263,6 @@ fn disposition(name: Option<&str>, inline: bool) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ranges_are_read_as_rfc_9110_says() {
-        use Range::{Part, Unsatisfiable, Whole};
-        for (text, bytes, range) in [
-            ("bytes=0-0", 10, Part(0, 1)),
-            ("bytes=2-5", 10, Part(2, 6)),
-            ("bytes=2-", 10, Part(2, 10)),
-            ("bytes=-3", 10, Part(7, 10)),
-            ("bytes=-30", 10, Part(0, 10)),
-            ("bytes=9-99", 10, Part(9, 10)),
-            ("bytes=9-18446744073709551615", 10, Part(9, 10)),
-            ("bytes=10-", 10, Unsatisfiable),
-            ("bytes=10-12", 10, Unsatisfiable),
-            ("bytes=-0", 10, Unsatisfiable),
-            ("bytes=-1", 0, Unsatisfiable),
-            ("bytes=5-2", 10, Whole),
-            ("bytes=0-1,3-4", 10, Whole),
-            ("bytes=-", 10, Whole),
-            ("bytes=+1-2", 10, Whole),
-            ("bytes=a-b", 10, Whole),
-            ("lines=0-1", 10, Whole),
-        ] {
-            assert_eq!(parse_range(text, bytes), range, "{text}");
-        }
-    }
 
     #[test]
     fn only_media_is_shown_by_browsers() {

@@ -72,9 +72,9 @@ pub fn picture(bytes: &[u8]) {
     }
 }
 
-/// The orientation of a JPEG, and a picture turned by it.
+/// The orientation of a picture, and one turned by it.
 pub fn exif(bytes: &[u8]) {
-    let orientation = Orientation::of_jpeg(bytes);
+    let orientation = Orientation::of(bytes);
     let (width, height) = match bytes {
         // The last two, so that they disturb nothing.
         [.., w, h] => (u32::from(*w % 9), u32::from(*h % 9)),

@@ -5,111 +5,50 @@
 //! into the edges. So the logo is resampled with premultiplied alpha and
 //! converted with the matrix of the video it is laid on.
 
+use fast_image_resize::images::TypedImage;
+use fast_image_resize::pixels::F32x4;
+use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
+
 use super::av::{AvError, Frame};
 use super::color::Color;
 use super::picture::Image;
 
-/// Resamples to another size: bicubic upwards, area-weighted bicubic downwards.
-pub(crate) fn resize(image: &Image, width: u32, height: u32) -> Image {
-    let premultiplied = premultiply(image);
-    let (w, h) = (image.width as usize, image.height as usize);
-    let columns = weights(image.width, width);
-    let rows = weights(image.height, height);
-    let mut narrow = vec![0f32; width as usize * h * 4];
-    for y in 0..h {
-        for (x, (start, taps)) in columns.iter().enumerate() {
-            for channel in 0..4 {
-                let sum: f32 = taps
-                    .iter()
-                    .enumerate()
-                    .map(|(i, weight)| premultiplied[(y * w + start + i) * 4 + channel] * weight)
-                    .sum();
-                narrow[(y * width as usize + x) * 4 + channel] = sum;
-            }
-        }
-    }
-    let mut rgba = Vec::with_capacity(width as usize * height as usize * 4);
-    for (start, taps) in &rows {
-        for x in 0..width as usize {
-            let mut pixel = [0f32; 4];
-            for (i, weight) in taps.iter().enumerate() {
-                let at = ((start + i) * width as usize + x) * 4;
-                for (channel, value) in pixel.iter_mut().enumerate() {
-                    *value += narrow[at + channel] * weight;
-                }
-            }
-            rgba.extend_from_slice(&straight(pixel));
-        }
-    }
-    Image {
-        width,
-        height,
-        rgba,
-    }
-}
-
-/// Straight alpha to premultiplied floats.
-fn premultiply(image: &Image) -> Vec<f32> {
-    image
+/// Resamples to another size: bicubic (Catmull-Rom), over all pixels that fall into one where it
+/// gets smaller.
+///
+/// # Errors
+/// A side of no pixels.
+pub(crate) fn resize(image: &Image, width: u32, height: u32) -> Result<Image, AvError> {
+    let failed = || AvError::invalid("resize");
+    // Floats: eight bits would lose the colour of what is nearly transparent.
+    let from = image
         .rgba
         .chunks_exact(4)
-        .flat_map(|pixel| {
-            let alpha = f32::from(pixel[3]) / 255.0;
-            [
-                f32::from(pixel[0]) * alpha,
-                f32::from(pixel[1]) * alpha,
-                f32::from(pixel[2]) * alpha,
-                f32::from(pixel[3]),
-            ]
-        })
-        .collect()
+        .map(|pixel| F32x4::new([pixel[0], pixel[1], pixel[2], pixel[3]].map(f32::from)))
+        .collect();
+    let from = TypedImage::from_pixels(image.width, image.height, from).map_err(|_| failed())?;
+    let mut to = TypedImage::<F32x4>::new(width, height);
+    let bicubic = ResizeOptions::new()
+        .resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom))
+        .use_alpha(true);
+    Resizer::new()
+        .resize_typed(&from, &mut to, &bicubic)
+        .map_err(|_| failed())?;
+    Ok(Image {
+        width,
+        height,
+        rgba: to.pixels().iter().flat_map(|pixel| whole(pixel.0)).collect(),
+    })
 }
 
-fn straight([r, g, b, a]: [f32; 4]) -> [u8; 4] {
-    let alpha = a.clamp(0.0, 255.0);
-    if alpha < 0.5 {
+/// A pixel in whole numbers; what is not seen has no colour.
+fn whole(pixel: [f32; 4]) -> [u8; 4] {
+    // The filter overshoots at edges.
+    let [r, g, b, alpha] = pixel.map(|value| value.round().clamp(0.0, 255.0) as u8);
+    if alpha == 0 {
         return [0; 4];
     }
-    let unmultiply = |value: f32| (value * 255.0 / alpha).round().clamp(0.0, 255.0) as u8;
-    [
-        unmultiply(r),
-        unmultiply(g),
-        unmultiply(b),
-        alpha.round() as u8,
-    ]
-}
-
-/// For each target position: the first source position and its weights.
-fn weights(from: u32, to: u32) -> Vec<(usize, Vec<f32>)> {
-    let ratio = f64::from(from) / f64::from(to.max(1));
-    let scale = ratio.max(1.0);
-    let support = 2.0 * scale;
-    (0..to)
-        .map(|target| {
-            let center = (f64::from(target) + 0.5) * ratio;
-            let first = (center - support).floor().max(0.0) as usize;
-            let last = ((center + support).ceil() as usize).min(from as usize);
-            let mut taps: Vec<f32> = (first..last)
-                .map(|at| catmull_rom((at as f64 + 0.5 - center) / scale) as f32)
-                .collect();
-            let sum: f32 = taps.iter().sum();
-            if sum.abs() > f32::EPSILON {
-                taps.iter_mut().for_each(|weight| *weight /= sum);
-            }
-            (first, taps)
-        })
-        .collect()
-}
-
-fn catmull_rom(x: f64) -> f64 {
-    let x = x.abs();
-    if x < 1.0 {
-        1.5 * x * x * x - 2.5 * x * x + 1.0
-    } else if x < 2.0 {
-        -0.5 * x * x * x + 2.5 * x * x - 4.0 * x + 2.0
-    } else {
-        0.0
-    }
+    [r, g, b, alpha]
 }
 
 /// 8-bit limited-range Y′CbCr of one R′G′B′ pixel (0–255).
@@ -274,7 +213,8 @@ mod tests {
             },
             6,
             6,
-        );
+        )
+        .unwrap();
         for pixel in small.rgba.chunks_exact(4).filter(|pixel| pixel[3] > 0) {
             assert!(pixel[0] > 250 && pixel[1] < 5, "{pixel:?}");
         }
@@ -288,7 +228,7 @@ mod tests {
             rgba: [10, 200, 30, 128].repeat(35),
         };
         for (w, h) in [(2, 2), (14, 10), (40, 4)] {
-            let out = resize(&image, w, h);
+            let out = resize(&image, w, h).unwrap();
             assert_eq!(out.rgba.len(), (w * h * 4) as usize);
             for pixel in out.rgba.chunks_exact(4) {
                 assert!(

@@ -158,15 +158,11 @@ fn decode(input: &dyn Input, limits: &Limits, guard: &Arc<Guard>) -> Result<Deco
             "the picture has too many pixels",
         ));
     }
-    let orientation = match format {
-        "jpeg" => Orientation::of_jpeg(&bytes),
-        _ => Orientation::default(),
-    };
     Ok(Decoded {
         frame,
         format,
         bytes: length,
-        orientation,
+        orientation: Orientation::of(&bytes),
     })
 }
 

@@ -140,7 +140,7 @@ pub fn character_replace(
         let h = nearest_even(f64::from(image.height) * factor).min(height);
         let sway = width / 40;
         let overlay = Overlay {
-            image: logo::resize(&image, w, h),
+            image: logo::resize(&image, w, h).map_err(memory)?,
             x: format!("2*round(((W-w)/2+{sway}*sin(2*t))/2)"),
             y: format!("2*round((H-h-{}*abs(sin(3*t)))/2)", height / 40),
         };

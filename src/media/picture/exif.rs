@@ -1,4 +1,8 @@
-//! How a camera was held, as a JPEG's EXIF block says.
+//! How a camera was held, as a picture's EXIF block says.
+
+use std::io::Cursor;
+
+use exif::{In, Reader, Tag};
 
 /// EXIF's orientation, 1 to 8; 1 is upright.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,10 +15,19 @@ impl Default for Orientation {
 }
 
 impl Orientation {
-    /// Reads it from a JPEG; anything odd counts as upright.
-    pub(in crate::media) fn of_jpeg(bytes: &[u8]) -> Self {
-        exif_block(bytes)
-            .and_then(orientation_tag)
+    /// Reads it from a JPEG, PNG or WebP; anything odd counts as upright, as browsers have it.
+    pub(in crate::media) fn of(picture: &[u8]) -> Self {
+        // One broken entry does not hide the others.
+        Reader::new()
+            .continue_on_error(true)
+            .read_from_container(&mut Cursor::new(picture))
+            .or_else(|error| error.distill_partial_result(|_| {}))
+            .ok()
+            .and_then(|exif| {
+                let value = &exif.get_field(Tag::Orientation, In::PRIMARY)?.value;
+                value.get_uint(0)
+            })
+            .and_then(|value| u16::try_from(value).ok())
             .filter(|value| (1..=8).contains(value))
             .map(Self)
             .unwrap_or_default()
@@ -57,136 +70,60 @@ impl Orientation {
     }
 }
 
-/// The TIFF structure within the APP1 segment.
-fn exif_block(jpeg: &[u8]) -> Option<&[u8]> {
-    let mut rest = jpeg.get(2..)?;
-    loop {
-        let [0xff, marker, high, low, ..] = *rest else {
-            return None;
-        };
-        // The picture itself begins: no more headers.
-        if marker == 0xda {
-            return None;
-        }
-        let length = usize::from(u16::from_be_bytes([high, low]));
-        let segment = rest.get(4..2 + length)?;
-        if marker == 0xe1
-            && let Some(tiff) = segment.strip_prefix(b"Exif\0\0")
-        {
-            return Some(tiff);
-        }
-        rest = rest.get(2 + length..)?;
-    }
-}
-
-/// Tag 0x0112 of the first directory.
-fn orientation_tag(tiff: &[u8]) -> Option<u16> {
-    let little = match tiff.get(..4)? {
-        [b'I', b'I', 42, 0] => true,
-        [b'M', b'M', 0, 42] => false,
-        _ => return None,
-    };
-    let short = |at: usize| -> Option<u16> {
-        let bytes = *tiff.get(at..)?.first_chunk::<2>()?;
-        Some(if little {
-            u16::from_le_bytes(bytes)
-        } else {
-            u16::from_be_bytes(bytes)
-        })
-    };
-    let start = *tiff.get(4..)?.first_chunk::<4>()?;
-    let start = if little {
-        u32::from_le_bytes(start)
-    } else {
-        u32::from_be_bytes(start)
-    };
-    let start = usize::try_from(start).ok()?;
-    let count = usize::from(short(start)?);
-    // Entries of 12 bytes: tag, type, count, value.
-    (0..count)
-        .map(|index| start.saturating_add(2 + index * 12))
-        .find(|at| short(*at) == Some(0x0112))
-        .and_then(|at| short(at + 8))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// A JPEG's head with an orientation, as cameras write it.
-    fn jpeg(orientation: u8, little: bool) -> Vec<u8> {
-        let tiff: Vec<u8> = if little {
-            vec![
-                b'I',
-                b'I',
-                42,
-                0,
-                8,
-                0,
-                0,
-                0,
-                1,
-                0,
-                0x12,
-                1,
-                3,
-                0,
-                1,
-                0,
-                0,
-                0,
-                orientation,
-                0,
-                0,
-                0,
-            ]
+    /// An EXIF block of one entry, the orientation, in either order of bytes.
+    fn tiff(orientation: u8, little: bool) -> Vec<u8> {
+        let (mark, entry): (&[u8], Vec<u8>) = if little {
+            let entry = [1, 0, 0x12, 1, 3, 0, 1, 0, 0, 0, orientation, 0, 0, 0];
+            (b"II\x2a\0\x08\0\0\0", entry.to_vec())
         } else {
-            vec![
-                b'M',
-                b'M',
-                0,
-                42,
-                0,
-                0,
-                0,
-                8,
-                0,
-                1,
-                1,
-                0x12,
-                0,
-                3,
-                0,
-                0,
-                0,
-                1,
-                0,
-                orientation,
-                0,
-                0,
-            ]
+            let entry = [0, 1, 1, 0x12, 0, 3, 0, 0, 0, 1, 0, orientation, 0, 0];
+            (b"MM\0\x2a\0\0\0\x08", entry.to_vec())
         };
-        let mut bytes = vec![0xff, 0xd8, 0xff, 0xe0, 0, 4, 1, 2, 0xff, 0xe1, 0];
-        bytes.push((2 + 6 + tiff.len()) as u8);
-        bytes.extend_from_slice(b"Exif\0\0");
-        bytes.extend(tiff);
-        bytes
+        // No directory follows.
+        [mark, &entry, &[0; 4]].concat()
+    }
+
+    /// A JPEG's head, as cameras write it.
+    fn jpeg(tiff: &[u8]) -> Vec<u8> {
+        let length = (2 + 6 + tiff.len()) as u8;
+        let head: &[u8] = &[0xff, 0xd8, 0xff, 0xe0, 0, 4, 1, 2, 0xff, 0xe1, 0, length];
+        [head, b"Exif\0\0", tiff, &[0xff, 0xd9]].concat()
+    }
+
+    /// A PNG with the chunk that its third edition has for it. Its check sum is not looked at.
+    fn png(tiff: &[u8]) -> Vec<u8> {
+        let length = (tiff.len() as u32).to_be_bytes();
+        let chunk = [&length, b"eXIf".as_slice(), tiff, &[0; 4]].concat();
+        [b"\x89PNG\r\n\x1a\n".as_slice(), &chunk].concat()
+    }
+
+    fn webp(tiff: &[u8]) -> Vec<u8> {
+        let length = (tiff.len() as u32).to_le_bytes();
+        let chunk = [b"WEBPEXIF".as_slice(), &length, tiff].concat();
+        let length = (chunk.len() as u32).to_le_bytes();
+        [b"RIFF".as_slice(), &length, &chunk].concat()
     }
 
     #[test]
-    fn the_tag_is_found_in_both_byte_orders_and_nonsense_is_upright() {
-        for value in 1..=8 {
-            for little in [true, false] {
-                let found = Orientation::of_jpeg(&jpeg(value, little));
-                assert_eq!(found, Orientation(u16::from(value)));
+    fn the_tag_is_found_in_each_format_and_order_of_bytes_and_nonsense_is_upright() {
+        for container in [jpeg, png, webp] {
+            for value in 1..=8 {
+                for little in [true, false] {
+                    let found = Orientation::of(&container(&tiff(value, little)));
+                    assert_eq!(found, Orientation(u16::from(value)));
+                }
             }
+            let whole = container(&tiff(6, true));
+            for cut in 0..whole.len() {
+                Orientation::of(&whole[..cut]);
+            }
+            assert_eq!(Orientation::of(&container(&tiff(9, true))), Orientation(1));
         }
-        for cut in 0..40 {
-            let whole = jpeg(6, true);
-            Orientation::of_jpeg(&whole[..cut.min(whole.len())]);
-        }
-        assert_eq!(Orientation::of_jpeg(&jpeg(9, true)), Orientation(1));
-        assert_eq!(Orientation::of_jpeg(&[255; 40]), Orientation(1));
+        assert_eq!(Orientation::of(&[255; 40]), Orientation(1));
     }
 
     #[test]

@@ -52,7 +52,7 @@ pub(super) fn run(
     } = Shape::of(&job.plan.video)?;
     let rate = Ratio::approximate(fps);
     let color = spec_for(&job.main, width, height)?.color;
-    let marks = job.marks(color);
+    let marks = job.marks(color)?;
     let audio = job.plan.audio.clone();
     let Job {
         render,

@@ -34,11 +34,11 @@ impl Marks {
         at: Rectangle,
         color: Color,
         end_ms: Option<f64>,
-    ) {
-        let planes = logo::to_planes(&logo::resize(picture, at.width, at.height), color);
+    ) -> Result<(), AvError> {
+        let planes = logo::to_planes(&logo::resize(picture, at.width, at.height)?, color);
         // The transparent border that logos come with need not be blended.
         let Some(((left, top), planes)) = planes.visible() else {
-            return;
+            return Ok(());
         };
         self.0.push(Mark {
             placement: placement.clone(),
@@ -47,6 +47,7 @@ impl Marks {
             planes,
             end_ms,
         });
+        Ok(())
     }
 
     /// Draws every layer that is shown at a time of the result. A frame that its decoder still

@@ -6,7 +6,7 @@ use super::marks::Marks;
 use super::order::Render;
 use super::poster::PosterPicker;
 use crate::media::color::Color;
-use crate::media::error::{MediaCode, MediaError};
+use crate::media::error::{MediaCode, MediaError, memory};
 use crate::media::head::reservation;
 use crate::media::limits::Guard;
 use crate::media::picture::{self, Image};
@@ -103,15 +103,17 @@ impl<'a> Job<'a> {
     }
 
     /// The layers, ready to be drawn on a result of these colours.
-    pub(super) fn marks(&self, color: Color) -> Marks {
+    pub(super) fn marks(&self, color: Color) -> Result<Marks, MediaError> {
         let end_ms = Some(self.length_ms()).filter(|ms| *ms > 0);
         let end_ms = end_ms.map(|ms| ms as f64);
         let mut marks = Marks::default();
         let layers = self.render.watermarks.iter().zip(&self.logos);
         for ((mark, logo), at) in layers.zip(&self.plan.watermarks) {
-            marks.add(logo, &mark.placement, *at, color, end_ms);
+            marks
+                .add(logo, &mark.placement, *at, color, end_ms)
+                .map_err(memory)?;
         }
-        marks
+        Ok(marks)
     }
 
     pub(super) fn poster_picker(&self) -> Option<PosterPicker> {

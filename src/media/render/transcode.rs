@@ -28,7 +28,7 @@ pub(super) fn run(
 ) -> Result<Outcome, Setback> {
     let poster = job.poster_picker();
     let color = spec_for(&job.main, 2, 2)?.color;
-    let marks = job.marks(color);
+    let marks = job.marks(color)?;
     let Job {
         render,
         guard,
