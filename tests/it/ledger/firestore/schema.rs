@@ -200,6 +200,7 @@ async fn walk(emulator: &Emulator, world: &World, seen: &mut BTreeMap<String, St
         new.notify = full.notify.clone();
         new.tags = full.tags.clone();
         new.max_price = full.max_price;
+        new.provenance.clone_from(&full.provenance);
         new.idempotency = (n == 0).then(|| Idempotency {
             key: "k".into(),
             request_sha256: "x".into(),
