@@ -57,6 +57,8 @@ cargo build --locked --quiet --bin filmlab
 filmlab=$target/debug/filmlab
 work=$(mktemp -d)
 pids=()
+# They are read before the programs have begun to write.
+touch "$work/sandbox.log" "$work/serve.log"
 # shellcheck disable=SC2317  # through the trap
 stop() {
     ((${#pids[@]} == 0)) || kill "${pids[@]}" 2>/dev/null || true
@@ -87,9 +89,13 @@ END
 pids+=($!)
 address=http://$(first 'address=([0-9.]+:[0-9]+)' "$work/serve.log")
 
-clip=fixtures/bigbuckbunny.mp4
-submit() { "$filmlab" submit --server "$address" --token "$token" "$@" >>"$work/submit.log" 2>&1; }
-submit upscale --video "$clip" --target 1080p || { cat "$work/submit.log" >&2; exit 1; }
+clip=fixtures/generated/tiny.mp4
+[[ -f $clip ]] || clip=fixtures/bigbuckbunny.mp4
+submit() {
+    "$filmlab" submit --server "$address" --token "$token" --output "$work/results" "$@" \
+        >>"$work/submit.log" 2>&1
+}
+submit upscale --video "$clip" --target 720p || { cat "$work/submit.log" >&2; exit 1; }
 # One that fails: no video at all.
 submit upscale --video "$here/run.js" || true
 
