@@ -16,6 +16,9 @@ pub(crate) const UUID: [u8; 16] = [
 /// Longest packet that is read. Those of cameras and editors have some kilobytes.
 pub(crate) const MOST: usize = 256 << 10;
 
+/// Elements within elements that are followed; XMP has some eight. The parser counts them in 16 bits.
+const DEEPEST: usize = 100;
+
 /// Longest value that is taken out of one.
 const MOST_TEXT: usize = 256;
 
@@ -104,12 +107,16 @@ pub(crate) fn read(packet: &[u8]) -> ProvenanceInfo {
     let mut reader = NsReader::from_str(&text);
     // The property whose element is open, how deep in it we are, and its text so far.
     let mut open: Option<(Property, usize, String)> = None;
-    while let Ok(event) = reader.read_event() {
+    let mut depth = 0_usize;
+    while depth <= DEEPEST
+        && let Ok(event) = reader.read_event()
+    {
         match event {
             Event::Start(element) => {
+                depth += 1;
                 attributes(&reader, &element, &mut info);
                 match &mut open {
-                    Some((_, depth, _)) => *depth += 1,
+                    Some((_, within, _)) => *within += 1,
                     None => {
                         let name = reader.resolver().resolve_element(element.name());
                         open = known(&name.0, name.1.as_ref())
@@ -144,11 +151,14 @@ pub(crate) fn read(packet: &[u8]) -> ProvenanceInfo {
                     add(value, letter.map(String::from).as_deref().unwrap_or(""));
                 }
             }
-            Event::End(_) => match open.take() {
-                Some((property, 0, value)) => set(&mut info, property, &value),
-                Some((property, depth, value)) => open = Some((property, depth - 1, value)),
-                None => {}
-            },
+            Event::End(_) => {
+                depth = depth.saturating_sub(1);
+                match open.take() {
+                    Some((property, 0, value)) => set(&mut info, property, &value),
+                    Some((property, within, value)) => open = Some((property, within - 1, value)),
+                    None => {}
+                }
+            }
             Event::Eof => break,
             _ => {}
         }
@@ -278,7 +288,7 @@ mod tests {
             let json = serde_json::to_string(&info).unwrap();
             assert!(json.len() < 10 * MOST_TEXT);
         }
-        // Nesting costs no stack.
+        // Nesting costs no stack, and is not followed for ever.
         assert_eq!(
             read("<a>".repeat(80_000).as_bytes()),
             ProvenanceInfo::default()
