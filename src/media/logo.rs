@@ -37,7 +37,11 @@ pub(crate) fn resize(image: &Image, width: u32, height: u32) -> Result<Image, Av
     Ok(Image {
         width,
         height,
-        rgba: to.pixels().iter().flat_map(|pixel| whole(pixel.0)).collect(),
+        rgba: to
+            .pixels()
+            .iter()
+            .flat_map(|pixel| whole(pixel.0))
+            .collect(),
     })
 }
 

@@ -218,6 +218,9 @@ pub fn start(version: &'static str) {
         }
         for kind in Kind::iter() {
             counter!(WASTED, "kind" => kind.as_str()).increment(0);
+            for turned in ["opened", "closed"] {
+                counter!(BREAKER, "kind" => kind.as_str(), "turned" => turned).increment(0);
+            }
         }
         for outcome in ["unreadable", "left_alone"] {
             counter!(NOT_SWEPT, "what" => "job", "outcome" => outcome).increment(0);

@@ -6,6 +6,7 @@ mod clocks;
 mod disks;
 #[cfg(target_os = "linux")]
 mod edge;
+mod fallbacks;
 mod faults;
 mod lab;
 mod metrics;

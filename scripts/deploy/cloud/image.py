@@ -13,7 +13,7 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 # What the image is made of: what the Dockerfile copies, and itself. build.ignore lets only these
 # through.
 INPUTS = ("Dockerfile", ".dockerignore", "Cargo.toml", "Cargo.lock", "rust-toolchain.toml", "build.rs", "build", "src",
-          "vendor", "distfiles", "LICENSE-MIT", "LICENSE-APACHE", "NOTICE", "scripts/vendor.sh")
+          "templates", "vendor", "distfiles", "LICENSE-MIT", "LICENSE-APACHE", "NOTICE", "scripts/vendor.sh")
 
 
 def revision():

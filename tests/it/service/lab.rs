@@ -31,6 +31,8 @@ pub(super) struct Lab {
     pub(super) clip: PathBuf,
     character: PathBuf,
     settings: HashMap<String, String>,
+    /// The settings file, if there is one.
+    file: Option<PathBuf>,
     /// The machine's.
     pub(super) clock: SharedClock,
 }
@@ -97,6 +99,7 @@ impl Lab {
             clip,
             character,
             settings: settings.into_iter().collect(),
+            file: None,
             clock: Arc::new(SystemClock),
         })
     }
@@ -105,6 +108,13 @@ impl Lab {
     pub(super) fn set(&mut self, name: &str, value: &str) {
         self.settings
             .insert(format!("FILMLAB_{name}"), value.to_owned());
+    }
+
+    /// Writes the service's settings file.
+    pub(super) fn file(&mut self, text: &str) {
+        let path = self.dir.path().join("settings.toml");
+        std::fs::write(&path, text).unwrap();
+        self.file = Some(path);
     }
 
     /// Where the service keeps what it keeps.
@@ -122,7 +132,7 @@ impl Lab {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let sources = Sources {
-            file: None,
+            file: self.file.clone(),
             no_default_file: true,
             env: self.settings.clone(),
         };
@@ -178,11 +188,20 @@ impl Lab {
 
     /// Creates a character replacement of the fixture clip; gives its id.
     pub(super) async fn create(&self, service: &Running) -> String {
+        self.create_with(service, json!({})).await
+    }
+
+    /// The same, with further fields.
+    pub(super) async fn create_with(&self, service: &Running, more: Value) -> String {
         let (video, image) = (
             self.upload(service, &self.clip).await,
             self.upload(service, &self.character).await,
         );
-        let body = json!({"kind": "character_replace", "source": {"video": video, "image": image}});
+        let mut body =
+            json!({"kind": "character_replace", "source": {"video": video, "image": image}});
+        for (name, value) in more.as_object().into_iter().flatten() {
+            body[name] = value.clone();
+        }
         let address = format!("http://{}/v1/jobs", service.address);
         let answer = self.http.post(address).json(&body).send().await.unwrap();
         assert_eq!(answer.status(), 201);
