@@ -28,7 +28,10 @@ impl Digest {
         unsafe { ffi::av_murmur3_update(self.context, bytes.as_ptr(), bytes.len()) };
     }
 
-    pub(crate) fn finish(self) -> [u8; 16] {
+    pub(crate) fn finish(mut self) -> [u8; 16] {
+        // libav's own end depends on how the bytes were shared out among calls, where they fill
+        // the last block of 16 exactly. With one byte more it does not.
+        self.add(&[0]);
         let mut sum = [0; 16];
         // SAFETY: ours; the call writes 16 bytes.
         unsafe { ffi::av_murmur3_final(self.context, sum.as_mut_ptr()) };
@@ -40,5 +43,32 @@ impl Drop for Digest {
     fn drop(&mut self) {
         // SAFETY: ours, made by av_malloc, dropped once.
         unsafe { ffi::av_free(self.context.cast()) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Digest;
+
+    #[test]
+    fn a_sum_does_not_depend_on_how_the_bytes_are_shared_out() {
+        let bytes: Vec<u8> = (0..80_u8).map(|n| n.wrapping_mul(37)).collect();
+        let sum = |parts: &[&[u8]]| {
+            let mut digest = Digest::new().unwrap();
+            parts.iter().for_each(|part| digest.add(part));
+            digest.finish()
+        };
+        for length in 0..bytes.len() {
+            let (whole, _) = bytes.split_at(length);
+            for first in 0..=length {
+                let (one, two) = whole.split_at(first);
+                for second in 0..=two.len() {
+                    let (two, three) = two.split_at(second);
+                    assert_eq!(sum(&[one, two, three]), sum(&[whole]), "{length} {first}");
+                }
+            }
+            let (longer, _) = bytes.split_at(length + 1);
+            assert_ne!(sum(&[whole]), sum(&[longer]));
+        }
     }
 }
