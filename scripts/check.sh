@@ -182,7 +182,7 @@ vendor_tests() {
     vendored "media tests with the deployed FFmpeg" || return $(($? == 69 ? 0 : 1))
     # Of a job's road, what a video decides: the rest asks no codec anything.
     tests_by scripts/vendor.sh -E 'test(/^(media|vendor|soak|sandbox)::|^cli::(bench|probe|process)/)
-        | test(/^road::(crash|inputs|limits|outputs|provenance|quarantine|quotes|table|trouble)::/)'
+        | test(/^road::(crash|inputs|limits|outputs|provenance|quarantine|quotes|trouble)::/)'
 }
 # Ignored in all other runs: some minutes for each build. Reports and the files that end badly are in
 # target/soak and target/vendor/soak.
