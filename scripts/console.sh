@@ -12,6 +12,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 target=${CARGO_TARGET_DIR:-target}
 home="$target/console"
 here=scripts/console
+# shellcheck source=scripts/service.sh
+. scripts/service.sh
 
 install() {
     local browser
@@ -34,60 +36,20 @@ install() {
     cp "$here/package-lock.json" "$home/wanted"
 }
 
-# first LINE-PATTERN FILE: the first group, once a line shows it.
-first() {
-    local found
-    for _ in {1..300}; do
-        found=$(sed -nE "s|.*$1.*|\1|p" "$2" | head -n 1)
-        [[ -z $found ]] || {
-            echo "$found"
-            return
-        }
-        sleep 0.1
-    done
-    cat "$2" >&2
-    echo "console: a program did not start" >&2
-    exit 1
-}
-
 install
 [[ ${1:-} != install ]] || exit 0
 
-cargo build --locked --quiet --bin filmlab
-filmlab=$target/debug/filmlab
-work=$(mktemp -d)
-pids=()
-# They are read before the programs have begun to write.
-touch "$work/sandbox.log" "$work/serve.log"
-# shellcheck disable=SC2317  # through the trap
-stop() {
-    ((${#pids[@]} == 0)) || kill "${pids[@]}" 2>/dev/null || true
-    wait
-    rm -rf "$work"
-}
-trap stop EXIT
-
-"$filmlab" sandbox --listen 127.0.0.1:0 >"$work/sandbox.log" 2>&1 &
-pids+=($!)
-sandbox=$(first '(http://127\.0\.0\.1:[0-9]+)' "$work/sandbox.log")
-
+start_sandbox
 token=console-operator-token
-cat >"$work/filmlab.toml" <<END
+start_service <<END
 [server]
 listen = "127.0.0.1:0"
 api_tokens = [{ token = "$token" }]
-[data]
-dir = "$work/data"
-[provider]
-base_url = "$sandbox"
-api_key = "sandbox"
 [watermark]
 image = "$PWD/fixtures/logo.png"
 anchor = "bottom-right"
 END
-"$filmlab" --config "$work/filmlab.toml" serve >"$work/serve.log" 2>&1 &
-pids+=($!)
-address=http://$(first 'address=([0-9.]+:[0-9]+)' "$work/serve.log")
+address=http://$address
 
 clip=fixtures/generated/tiny.mp4
 [[ -f $clip ]] || clip=fixtures/bigbuckbunny.mp4
@@ -105,8 +67,5 @@ mkdir -p "$pages"
 outcome=0
 CONSOLE_MODULES=$PWD/$home/node_modules node "$here/run.js" "$address" "$token" "$pages" "$chromium" \
     "$clip" || outcome=$?
-if grep -q panicked "$work/serve.log"; then
-    grep -m 3 -A 3 panicked "$work/serve.log" >&2
-    outcome=1
-fi
+no_panic || outcome=1
 exit $outcome

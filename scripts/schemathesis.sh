@@ -14,6 +14,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 target=${CARGO_TARGET_DIR:-target}
 home="$target/schemathesis"
 here=scripts/schemathesis
+# shellcheck source=scripts/service.sh
+. scripts/service.sh
 
 install() {
     local wanted
@@ -31,55 +33,17 @@ install() {
     echo "$wanted" >"$home/wanted"
 }
 
-# first LINE-PATTERN FILE: the first group, once a line shows it.
-first() {
-    local found
-    for _ in {1..300}; do
-        found=$(sed -nE "s|.*$1.*|\1|p" "$2" | head -n 1)
-        [[ -z $found ]] || {
-            echo "$found"
-            return
-        }
-        sleep 0.1
-    done
-    cat "$2" >&2
-    echo "schemathesis: a program did not start" >&2
-    exit 1
-}
-
 install
 [[ ${1:-} != install ]] || exit 0
 
-cargo build --locked --quiet --bin filmlab
-work=$(mktemp -d)
-pids=()
-# shellcheck disable=SC2317  # through the trap
-stop() {
-    ((${#pids[@]} == 0)) || kill "${pids[@]}" 2>/dev/null || true
-    wait
-    rm -rf "$work"
-}
-trap stop EXIT
-
-"$target/debug/filmlab" sandbox --listen 127.0.0.1:0 >"$work/sandbox.log" 2>&1 &
-pids+=($!)
-sandbox=$(first '(http://127\.0\.0\.1:[0-9]+)' "$work/sandbox.log")
-
+start_sandbox
 export FILMLAB_API_TOKEN=schemathesis-api-token FILMLAB_TASK_TOKEN=schemathesis-task-token
-cat >"$work/filmlab.toml" <<END
+start_service <<END
 [server]
 listen = "127.0.0.1:0"
 api_tokens = [{ token = "$FILMLAB_API_TOKEN" }]
 task_token = "$FILMLAB_TASK_TOKEN"
-[data]
-dir = "$work/data"
-[provider]
-base_url = "$sandbox"
-api_key = "sandbox"
 END
-"$target/debug/filmlab" --config "$work/filmlab.toml" serve >"$work/serve.log" 2>&1 &
-pids+=($!)
-address=$(first 'address=([0-9.]+:[0-9]+)' "$work/serve.log")
 
 outcome=0
 "$home/venv/bin/schemathesis" --config-file "$here/schemathesis.toml" run \
@@ -88,8 +52,5 @@ if ! kill -0 "${pids[1]}" 2>/dev/null; then
     echo "schemathesis: the service is gone" >&2
     outcome=1
 fi
-if grep -q panicked "$work/serve.log"; then
-    grep -m 3 -A 3 panicked "$work/serve.log" >&2
-    outcome=1
-fi
+no_panic || outcome=1
 exit $outcome

@@ -21,6 +21,7 @@ mod sandbox;
 mod serve;
 mod server;
 mod signal;
+mod stoppable;
 pub mod submit;
 mod table;
 

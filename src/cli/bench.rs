@@ -6,14 +6,12 @@ mod args;
 mod measure;
 mod show;
 
-use std::sync::Arc;
-
 use super::exit::{Exit, say};
 use super::probe::media_failure;
-use super::signal::StopSignals;
+use super::stoppable;
 use crate::config::Config;
 use crate::job::{Code, Failure};
-use crate::media::{self, Cancel, CancelReason};
+use crate::media::{self, Cancel};
 pub(super) use args::BenchArgs;
 use args::Task;
 use measure::Measured;
@@ -24,38 +22,8 @@ pub(super) async fn run(
     settings: Result<Config, Vec<String>>,
 ) -> Result<(), Exit> {
     let json = args.json;
-    let task = Arc::new(args.check(settings).map_err(Exit::Usage)?);
-    // From here on a signal stops the work, which cleans up.
-    let mut signals = StopSignals::listen();
-    let cancel = Cancel::new();
-    let mut work = tokio::task::spawn_blocking({
-        let (task, cancel) = (Arc::clone(&task), cancel.clone());
-        move || all(&task, &cancel)
-    });
-    let mut stopped = None;
-    let ended = loop {
-        tokio::select! {
-            ended = &mut work => break ended,
-            signal = signals.next(), if stopped.is_none() => {
-                stopped = Some(signal);
-                cancel.cancel(CancelReason::Requested);
-            }
-        }
-    };
-    let measured = match ended {
-        Ok(Ok(measured)) => measured,
-        Ok(Err(failure)) => {
-            return Err(match stopped {
-                Some(signal) if failure.code == Code::Cancelled => Exit::Stopped(signal),
-                _ => Exit::Failed(failure),
-            });
-        }
-        Err(error) => {
-            return Err(Failure::new(Code::Internal, "the work panicked")
-                .because(error)
-                .into());
-        }
-    };
+    let task = args.check(settings).map_err(Exit::Usage)?;
+    let measured = stoppable::run(move |cancel| all(&task, cancel)).await?;
     if json {
         let json = serde_json::to_string_pretty(&measured)
             .map_err(|error| Failure::new(Code::Internal, format!("no JSON: {error}")))?;

@@ -11,12 +11,10 @@ use std::sync::Arc;
 use super::exit::{Exit, say};
 use super::figures::name;
 use super::probe::media_failure;
-use super::signal::StopSignals;
+use super::stoppable;
 use crate::config::Config;
 use crate::job::{Code, Failure, Party};
-use crate::media::{
-    self, Cancel, CancelReason, Event, Force, MediaCode, MediaError, Render, Report,
-};
+use crate::media::{self, Cancel, Event, Force, MediaCode, MediaError, Render, Report};
 pub(super) use args::ProcessArgs;
 use check::Task;
 use publish::Staged;
@@ -39,37 +37,12 @@ pub(super) async fn run(
 ) -> Result<(), Exit> {
     let task = args.check(settings, &[]).map_err(Exit::Usage)?;
     let task = Arc::new(task);
-    // Before any file exists: from here on a signal stops the work, which cleans up.
-    let mut signals = StopSignals::listen();
-    let cancel = Cancel::new();
-    let mut work = tokio::task::spawn_blocking({
-        let (task, cancel) = (Arc::clone(&task), cancel.clone());
-        move || work(&task, &cancel)
-    });
-    let mut stopped = None;
-    let ended = loop {
-        tokio::select! {
-            ended = &mut work => break ended,
-            signal = signals.next(), if stopped.is_none() => {
-                stopped = Some(signal);
-                cancel.cancel(CancelReason::Requested);
-            }
-        }
-    };
-    let report = match ended {
-        Ok(Ok(report)) => report,
-        Ok(Err(failure)) => {
-            return Err(match stopped {
-                Some(signal) if failure.code == Code::Cancelled => Exit::Stopped(signal),
-                _ => Exit::Failed(failure),
-            });
-        }
-        Err(error) => {
-            return Err(Failure::new(Code::Internal, "the work panicked")
-                .because(error)
-                .into());
-        }
-    };
+    // Before any file exists.
+    let report = stoppable::run({
+        let task = Arc::clone(&task);
+        move |cancel| work(&task, cancel)
+    })
+    .await?;
     say(&show::summary(&task, &report));
     Ok(())
 }

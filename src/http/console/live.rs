@@ -10,16 +10,15 @@ use std::time::Duration;
 use askama::Template as _;
 use axum::Extension;
 use axum::extract::{RawQuery, State};
-use axum::response::sse::{Event, KeepAlive, Sse};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
+use axum::response::sse::Event;
 use futures::stream;
-use http::{HeaderValue, header};
 use tokio::time::{Interval, MissedTickBehavior};
 
 use super::filters::Filters;
 use super::row::Row;
 use super::visitor::{Form, Visitor};
-use crate::http::jobs::events::{NO_BUFFERING, mark_of};
+use crate::http::jobs::events::{answer, mark_of};
 use crate::http::places::Place;
 use crate::http::settings::LOCAL_OWNER;
 use crate::http::{HttpState, Problem};
@@ -63,7 +62,6 @@ pub(super) async fn jobs(
     let pace = streams.pace;
     let mut ticks = tokio::time::interval(pace.look * LOOKS);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let keep_alive = KeepAlive::new().interval(pace.heartbeat);
     let shows_owner = visitor.caller.narrows_to().is_none();
     let follow = Follow {
         known: None,
@@ -80,11 +78,7 @@ pub(super) async fn jobs(
         let event = follow.next().await?;
         Some((Ok::<_, Infallible>(event), follow))
     });
-    let mut response = Sse::new(events).keep_alive(keep_alive).into_response();
-    let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(NO_BUFFERING, HeaderValue::from_static("no"));
-    Ok(response)
+    Ok(answer(events, pace.heartbeat))
 }
 
 struct Follow {

@@ -35,7 +35,7 @@ const RETRY: Duration = Duration::from_secs(2);
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("10");
 /// Reads that may fail in a row before a stream is given up.
 const FAILURES: u32 = 30;
-pub(in crate::http) const NO_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+const NO_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 pub(super) fn routes() -> Routes {
     OpenApiRouter::new().routes(routes!(events))
@@ -112,15 +112,21 @@ async fn events(
         over: false,
         _place: place,
     };
-    let keep_alive = KeepAlive::new().interval(pace.heartbeat);
-    let mut response = Sse::new(changes(follow))
-        .keep_alive(keep_alive)
-        .into_response();
+    Ok(answer(changes(follow), pace.heartbeat))
+}
+
+/// The answer that carries events as they come.
+pub(in crate::http) fn answer(
+    events: impl Stream<Item = Result<Event, Infallible>> + Send + 'static,
+    heartbeat: Duration,
+) -> Response {
+    let keep_alive = KeepAlive::new().interval(heartbeat);
+    let mut response = Sse::new(events).keep_alive(keep_alive).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     // Proxies of the nginx family hold events back otherwise.
     headers.insert(NO_BUFFERING, HeaderValue::from_static("no"));
-    Ok(response)
+    response
 }
 
 /// A stream under way.

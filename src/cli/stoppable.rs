@@ -1,0 +1,38 @@
+//! Work on a blocking thread that a signal stops.
+
+use super::exit::Exit;
+use super::signal::StopSignals;
+use crate::job::{Code, Failure};
+use crate::media::{Cancel, CancelReason};
+
+/// Runs `work` to its end. From the call on a signal cancels it, and it cleans up.
+pub(super) async fn run<T: Send + 'static>(
+    work: impl FnOnce(&Cancel) -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Exit> {
+    let mut signals = StopSignals::listen();
+    let cancel = Cancel::new();
+    let mut work = tokio::task::spawn_blocking({
+        let cancel = cancel.clone();
+        move || work(&cancel)
+    });
+    let mut stopped = None;
+    let ended = loop {
+        tokio::select! {
+            ended = &mut work => break ended,
+            signal = signals.next(), if stopped.is_none() => {
+                stopped = Some(signal);
+                cancel.cancel(CancelReason::Requested);
+            }
+        }
+    };
+    match ended {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(failure)) => Err(match stopped {
+            Some(signal) if failure.code == Code::Cancelled => Exit::Stopped(signal),
+            _ => Exit::Failed(failure),
+        }),
+        Err(error) => Err(Failure::new(Code::Internal, "the work panicked")
+            .because(error)
+            .into()),
+    }
+}
