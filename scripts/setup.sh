@@ -39,7 +39,7 @@ case $purpose in
     build) ;;
     fixtures) packages+=(ffmpeg) ;;
     # Python and curl run what the pages show.
-    test) packages+=(ffmpeg zzuf libimage-exiftool-perl python3 curl) tools=("$nextest") ;;
+    test) packages+=(ffmpeg zzuf libimage-exiftool-perl python3 python3-venv curl) tools=("$nextest") ;;
     vendor) packages+=("${vendor[@]}") ;;
     sanitize) packages+=("${vendor[@]}" valgrind) ;;
     corpus) packages+=(ffmpeg python3) ;;
@@ -138,6 +138,9 @@ cargo_tools() {
 system_packages
 rust
 cargo_tools
+if [[ $purpose == test ]] && ! scripts/provenance.sh; then
+    say "what reads manifests could not be installed; its checks will be skipped"
+fi
 if [[ $purpose == api ]] && ! scripts/schemathesis.sh install; then
     say "schemathesis could not be installed; its checks will be skipped"
 fi

@@ -9,6 +9,7 @@ pub mod doctor;
 mod keys;
 mod provider;
 mod settings;
+pub mod signer;
 mod signing;
 
 use std::future::Future;
@@ -34,7 +35,7 @@ use crate::provider::wavespeed::{CatalogueUse, WaveSpeed};
 use crate::queue::embedded::{EmbeddedQueue, Widths};
 use crate::staging::disk::Anchor;
 use crate::telemetry;
-use crate::worker::{CLEAN_EVERY, Cleaned, Services, Swept, Worker};
+use crate::worker::{CLEAN_EVERY, Cleaned, Services, Settings, Swept, Worker};
 use adapters::Adapters;
 use provider::{api_key, own_address, signing_secret, wavespeed};
 use settings::invalid;
@@ -163,7 +164,10 @@ impl App {
             notifiers,
             fetcher: Arc::new(fetcher),
             clock: Arc::clone(&clock),
-            settings: settings::worker(config),
+            settings: Settings {
+                signer: signer::open(config, clock.now()).await?,
+                ..settings::worker(config)
+            },
         });
         let events = EventStreams::new(
             config.server.max_event_streams,

@@ -28,6 +28,7 @@ use crate::media::{Limits, Profile};
 pub use crate::secret::Secret;
 pub use cloud::{Bucket, Cloud, Database, Ledger, Queue, Storage, TaskQueue};
 pub use picture::{Verify, Watermark};
+pub use provenance::Signing;
 pub use provider::{Provider, Tier, is_loopback};
 pub use reader::ConfigFault;
 pub use retention::Retention;
@@ -59,6 +60,8 @@ pub struct Config {
     pub verify: Verify,
     /// What results say of how they were made.
     pub provenance: Provenance,
+    /// What results are signed with, where the settings say it.
+    pub signing: Option<Signing>,
     pub limits: Limits,
     /// The most libav may take in one piece, in the whole process.
     pub max_allocation: u64,
@@ -185,6 +188,7 @@ fn read(r: &mut Reader, env: &HashMap<String, String>) -> Option<Config> {
     let profiles = picture::profiles(r);
     let verify = picture::verify(r);
     let provenance = provenance::provenance(r);
+    let signing = provenance::signing(r);
     let limits = limits::limits(r);
     let max_allocation = limits::max_allocation(r);
     let notify = telling::notify(r);
@@ -208,6 +212,7 @@ fn read(r: &mut Reader, env: &HashMap<String, String>) -> Option<Config> {
         profiles,
         verify,
         provenance,
+        signing,
         limits,
         max_allocation,
         notify,

@@ -51,7 +51,7 @@ pub use probe::{
     probe, probe_track,
 };
 pub use profile::{AudioSettings, Background, Deinterlace, Preset, Profile, VideoSettings};
-pub use provenance::{Provenance, ProvenanceInfo, SourceType};
+pub use provenance::{LocalSigner, MOST_PEM, Provenance, ProvenanceInfo, Signer, SourceType};
 pub use render::{Damage, Event, PosterInfo, PosterTo, Progress, Render, Report, Timings, render};
 pub use verify::{
     AudioExpectation, Checks, DecodeDepth, Expectation, Shape, Verified, is_audible,

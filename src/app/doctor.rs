@@ -8,6 +8,7 @@ mod callbacks;
 pub mod cloud;
 mod finding;
 mod provider;
+mod signing;
 mod stores;
 
 use std::future::Future;
@@ -53,6 +54,7 @@ pub async fn examine(config: &Config, clock: &SharedClock) -> Vec<Finding> {
     findings.extend(queue);
     findings.extend(storage);
     findings.extend(provider);
+    findings.extend(timed("signing", signing::signing(config, clock)).await);
     findings.extend(timed("callbacks", callbacks(config)).await);
     findings.extend(timed("notify", notify(config, clock)).await);
     findings

@@ -64,6 +64,7 @@ pub(super) fn worker(config: &Config) -> Settings {
         credits: config.credits.mode,
         cancel_unsaid: config.credits.cancel_unsaid,
         provenance: config.provenance.clone(),
+        signer: None,
         prices: config.credits.prices.clone(),
         channel: match &config.notify.webhook_url {
             Some(url) => Channel::Webhook { url: url.clone() },

@@ -146,6 +146,12 @@ fn provenance_lines(said: &ProvenanceInfo) -> Vec<String> {
     if !parts.is_empty() {
         lines.push(format!("  says       {}", parts.join(", ")));
     }
+    if let Some(bytes) = said.manifest_bytes {
+        lines.push(format!(
+            "  manifest   C2PA, {}, not checked here",
+            size(bytes)
+        ));
+    }
     if let Some(entry) = &said.aigc {
         lines.push(format!("  says AIGC  {entry}"));
     }

@@ -79,6 +79,7 @@ fn work(task: &Task, cancel: &Cancel) -> Result<Report, Failure> {
         threads: task.threads,
         provenance: task.provenance.clone(),
         audible: false,
+        signer: task.signer.clone(),
         index_room: None,
     };
     let bar = Bar::new(&task.input);

@@ -2,6 +2,14 @@
 
 use super::reader::Reader;
 use crate::job::Provenance;
+use crate::secret::Secret;
+
+/// A key and its certificates: PEM, or where a file of it is.
+#[derive(Debug, Clone)]
+pub struct Signing {
+    pub certificate: String,
+    pub key: Secret,
+}
 
 /// Longest text that goes into a file, in characters.
 const MOST_TEXT: usize = 200;
@@ -10,6 +18,7 @@ pub(super) fn provenance(r: &mut Reader) -> Provenance {
     let usual = Provenance::default();
     Provenance {
         metadata: r.get_or("provenance.metadata", usual.metadata),
+        sign: r.get_or("provenance.sign", usual.sign),
         model: r.get_or("provenance.model", usual.model),
         upscale_is_composite: r.get_or(
             "provenance.upscale_is_composite",
@@ -17,6 +26,29 @@ pub(super) fn provenance(r: &mut Reader) -> Provenance {
         ),
         provider: text(r, "provenance.provider"),
         aigc_producer: text(r, "provenance.aigc_producer"),
+    }
+}
+
+pub(super) fn signing(r: &mut Reader) -> Option<Signing> {
+    let certificate: Option<String> = r.get("provenance.certificate");
+    let key: Option<Secret> = r.get("provenance.key");
+    match (certificate, key) {
+        (Some(certificate), Some(key)) => Some(Signing { certificate, key }),
+        (None, None) => None,
+        (Some(_), None) => {
+            r.fault(
+                "provenance.key",
+                "is required beside provenance.certificate",
+            );
+            None
+        }
+        (None, Some(_)) => {
+            r.fault(
+                "provenance.certificate",
+                "is required beside provenance.key",
+            );
+            None
+        }
     }
 }
 
@@ -53,13 +85,25 @@ mod tests {
     #[test]
     fn results_say_what_they_are_unless_told_not_to() {
         let usual = load("").unwrap();
-        assert!(usual.metadata && usual.model && !usual.upscale_is_composite);
+        assert!(usual.metadata && usual.sign && usual.model && !usual.upscale_is_composite);
         assert_eq!((usual.provider, usual.aigc_producer), (None, None));
         let told = load("[provenance]\nmetadata = false\nprovider = 'A & B'").unwrap();
         assert_eq!(
             (told.metadata, told.provider.as_deref()),
             (false, Some("A & B"))
         );
+    }
+
+    #[test]
+    fn a_key_and_its_certificate_belong_together() {
+        for (file, key) in [
+            ("certificate = 'a.pem'", "provenance.key"),
+            ("key = 'a.pem'", "provenance.certificate"),
+        ] {
+            let faults = load(&format!("[provenance]\n{file}")).unwrap_err();
+            assert_eq!(faults, [key]);
+        }
+        assert!(load("[provenance]\nkey = 'a'\ncertificate = 'b'").is_ok());
     }
 
     #[test]

@@ -8,6 +8,9 @@ pub struct Provenance {
     /// Whether anything is said in the file.
     #[serde(default = "yes")]
     pub metadata: bool,
+    /// Whether somebody signs for the file, where there is a key and something is said.
+    #[serde(default = "yes")]
+    pub sign: bool,
     /// Whether the model is named.
     #[serde(default = "yes")]
     pub model: bool,
@@ -30,6 +33,7 @@ impl Default for Provenance {
     fn default() -> Self {
         Self {
             metadata: true,
+            sign: true,
             model: true,
             upscale_is_composite: false,
             provider: None,

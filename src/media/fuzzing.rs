@@ -190,6 +190,7 @@ pub fn pass(bytes: &[u8]) {
         threads: 1,
         provenance: None,
         audible: false,
+        signer: None,
         index_room: (how & 32 != 0).then_some(512),
     };
     let mut output = Memory::default();
@@ -256,7 +257,7 @@ fn write_as_a_muxer(numbers: &mut Numbers<'_>) -> Option<()> {
     let padding = numbers.next()? % 2 * 8;
     let trailer_ok = numbers.next()? % 4 != 0;
     let file = Memory::default();
-    let (mut writer, handle) = head_writer(Box::new(file.clone()), u64::MAX, Vec::new());
+    let (mut writer, handle) = head_writer(Box::new(file.clone()), u64::MAX, Vec::new(), None);
     writer.write_all(b"\0\0\0\x10ftypisom\0\0\0\0").ok()?;
     writer.seek(SeekFrom::Current(room as i64)).ok()?;
     let start = 16 + room;
@@ -319,7 +320,7 @@ const BYTES: [u8; 1024] = [7; 1024];
 fn in_any_order(numbers: &mut Numbers<'_>) {
     const LIMIT: u64 = 1 << 12;
     let file = Memory::default();
-    let (mut writer, handle) = head_writer(Box::new(file.clone()), LIMIT, Vec::new());
+    let (mut writer, handle) = head_writer(Box::new(file.clone()), LIMIT, Vec::new(), None);
     let mut ended = false;
     while let (Some(what), Some(number)) = (numbers.next(), numbers.long()) {
         // Errors are answers here.

@@ -16,6 +16,7 @@ use std::io::{self, Seek, SeekFrom, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::output::WriteSeek;
+use super::provenance::{Digests, Placed};
 
 /// Bytes of an index without samples: about 700 a track (`tkhd`, `mdhd`,
 /// `stsd` and the heads of eight tables) and 150 for the whole. Decoder
@@ -60,6 +61,21 @@ fn laid_out(parts: &[&[u8]], room: u64) -> Option<Vec<u8>> {
     Some(head)
 }
 
+/// The boxes of a stretch of a file that begins at `at`, but for those that are free.
+fn placed(mut stretch: &[u8], mut at: u64) -> Vec<Placed<'_>> {
+    let mut boxes = Vec::new();
+    while let Some((size, _)) = stretch.split_first_chunk::<4>() {
+        let size = (u32::from_be_bytes(*size) as usize).clamp(8, stretch.len().max(8));
+        let (first, rest) = stretch.split_at(size.min(stretch.len()));
+        if first.get(4..8) != Some(b"free") {
+            boxes.push((at, first));
+        }
+        at += first.len() as u64;
+        stretch = rest;
+    }
+    boxes
+}
+
 struct Inner {
     writer: Box<dyn WriteSeek>,
     position: u64,
@@ -68,6 +84,8 @@ struct Inner {
     over_limit: bool,
     /// What stands before the media besides the index.
     boxes: Vec<u8>,
+    /// Signs for the file.
+    digests: Option<Digests>,
     /// Start and end of the reservation, known from the first seek past the end.
     reserved: Option<(u64, u64)>,
     /// The captured index, once the trailer sought back.
@@ -83,11 +101,13 @@ pub(crate) struct HeadWriter(Arc<Mutex<Inner>>);
 pub(crate) struct HeadHandle(Arc<Mutex<Inner>>);
 
 /// Wraps a writer; `limit` bounds the file's size in bytes. The `boxes`, whole ones, stand before the
-/// media: the muxer has to reserve [`room_for`] them.
+/// media: the muxer has to reserve [`room_for`] them. What signs for the file has its manifest before
+/// the index, and needs its own room.
 pub(crate) fn head_writer(
     writer: Box<dyn WriteSeek>,
     limit: u64,
     boxes: Vec<u8>,
+    digests: Option<Digests>,
 ) -> (HeadWriter, HeadHandle) {
     let inner = Arc::new(Mutex::new(Inner {
         writer,
@@ -96,6 +116,7 @@ pub(crate) fn head_writer(
         limit,
         over_limit: false,
         boxes,
+        digests,
         reserved: None,
         index: None,
         capturing: false,
@@ -125,6 +146,12 @@ impl Write for HeadWriter {
                 io::ErrorKind::FileTooLarge,
                 "the output grew too large",
             ));
+        }
+        let position = inner.position;
+        if let (Some((_, end)), Some(digests)) = (inner.reserved, &mut inner.digests)
+            && position >= end
+        {
+            digests.saw(position - end, bytes)?;
         }
         inner.writer.write_all(bytes)?;
         inner.position += length;
@@ -186,7 +213,7 @@ impl HeadHandle {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let boxes = std::mem::take(&mut inner.boxes);
         let Some((start, end)) = inner.reserved else {
-            return if trailer_ok && boxes.is_empty() {
+            return if trailer_ok && boxes.is_empty() && inner.digests.is_none() {
                 Ok(false)
             } else {
                 Err(io::Error::other("no index was written"))
@@ -201,11 +228,26 @@ impl HeadHandle {
             .ok_or_else(|| io::Error::other("the index is incomplete"))?;
         let room = end - start;
         let moov = &index[..moov];
-        let head = laid_out(&[moov, &boxes], room).filter(|_| trailer_ok);
+        let closed = inner.digests.take().map(Digests::close).transpose()?;
+        let signed = closed.as_ref().map_or(0, |closed| closed.length() as usize);
+        let manifest = vec![0; signed];
+        let head = laid_out(&[&manifest, moov, &boxes], room).filter(|_| trailer_ok);
         let fits = head.is_some();
-        let head = head
-            .or_else(|| laid_out(&[&boxes], room))
+        let mut head = head
+            .or_else(|| laid_out(&[&manifest, &boxes], room))
             .ok_or_else(|| io::Error::other("no room was reserved"))?;
+        if let Some(closed) = closed {
+            let mut bound = placed(&head[signed..], start + signed as u64);
+            if !fits {
+                bound.push((inner.end, moov));
+            }
+            let manifest = closed.sign(&bound, end)?;
+            let place = head.get_mut(..manifest.len());
+            let place = place.filter(|_| manifest.len() == signed);
+            place
+                .ok_or_else(|| io::Error::other("the manifest has another length"))?
+                .copy_from_slice(&manifest);
+        }
         inner.writer.seek(SeekFrom::Start(start))?;
         inner.writer.write_all(&head)?;
         if !fits {

@@ -330,6 +330,7 @@ fn provenance(demuxer: &Demuxer, layout: &Layout) -> Option<ProvenanceInfo> {
     // It goes to terminals, and into results.
     let plain = |text: &String| !text.chars().any(char::is_control);
     ProvenanceInfo {
+        manifest_bytes: layout.manifest,
         aigc: demuxer.metadata("AIGC").filter(plain),
         ..said
     }

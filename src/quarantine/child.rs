@@ -11,7 +11,7 @@ use rustix::process::{Signal, set_parent_process_death_signal};
 use super::bounds;
 use super::parent::NO_PLACE;
 use super::protocol::{Found, Order, Outcome, Task};
-use super::remote::{RemoteInput, RemoteOutput, Wire};
+use super::remote::{RemoteInput, RemoteOutput, RemoteSigner, Wire};
 use super::work::{Answer, Work};
 use crate::job::Phase;
 use crate::media::{
@@ -136,6 +136,9 @@ fn assemble(
                 threads: task.threads,
                 provenance: task.provenance,
                 audible: task.audible,
+                signer: task.certificates.map(|chain| {
+                    Arc::new(RemoteSigner::new(wire, chain)) as Arc<dyn media::Signer>
+                }),
                 index_room: task.index_room,
             };
             let output = RemoteOutput::new(wire, output?);

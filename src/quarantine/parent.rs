@@ -18,7 +18,7 @@ use super::protocol::{Found, Order, Outcome, RenderTask, Task, violation};
 use super::work::{Answer, Work};
 use super::{COMMAND, Quarantine};
 use crate::job::Phase;
-use crate::media::{Event, Input, Limits, MediaCode, MediaError, Output, Render};
+use crate::media::{Event, Input, Limits, MediaCode, MediaError, Output, Render, Signer};
 
 /// What a child did.
 #[derive(Debug)]
@@ -123,7 +123,13 @@ impl Quarantine {
     }
 
     fn order(&self, work: Work, limits: &Limits, bounds: Bounds) -> (Order, Files) {
-        let (task, inputs, output, limits) = parts(work, limits);
+        let Parts {
+            task,
+            inputs,
+            output,
+            signer,
+            limits,
+        } = parts(work, limits);
         let order = Order {
             task,
             threads: limits.threads,
@@ -133,7 +139,7 @@ impl Quarantine {
             output: output.as_ref().map(|output| output.describe()),
             limits,
         };
-        let files = Files::new(inputs, output, order.limits.max_output_bytes);
+        let files = Files::new(inputs, output, signer, order.limits.max_output_bytes);
         (order, files)
     }
 }
@@ -141,10 +147,23 @@ impl Quarantine {
 /// What the environment hands down, where it is set: without it no library may be found.
 const LIBRARIES: &str = "LD_LIBRARY_PATH";
 
-type Parts = (Task, Vec<Arc<dyn Input>>, Option<Box<dyn Output>>, Limits);
+/// What an order is made of.
+struct Parts {
+    task: Task,
+    inputs: Vec<Arc<dyn Input>>,
+    output: Option<Box<dyn Output>>,
+    signer: Option<Arc<dyn Signer>>,
+    limits: Limits,
+}
 
 fn parts(work: Work, limits: &Limits) -> Parts {
-    let of = |task, input| (task, vec![input], None, limits.clone());
+    let of = |task, input| Parts {
+        task,
+        inputs: vec![input],
+        output: None,
+        signer: None,
+        limits: limits.clone(),
+    };
     match work {
         Work::Probe(input, track) => of(Task::Probe(track), input),
         Work::Picture(input) => of(Task::Picture, input),
@@ -168,6 +187,7 @@ fn parts(work: Work, limits: &Limits) -> Parts {
                 limits,
                 threads,
                 provenance,
+                signer,
                 index_room,
             } = *render;
             let task = RenderTask {
@@ -188,12 +208,19 @@ fn parts(work: Work, limits: &Limits) -> Parts {
                 audible,
                 threads,
                 provenance,
+                certificates: signer.as_ref().map(|signer| signer.chain().to_vec()),
                 index_room,
             };
             let marks = watermarks.into_iter().map(|mark| mark.image);
             let videos = [Some(main), before, audio_source].into_iter().flatten();
             let inputs = videos.chain(marks).collect();
-            (Task::Render(Box::new(task)), inputs, Some(output), limits)
+            Parts {
+                task: Task::Render(Box::new(task)),
+                inputs,
+                output: Some(output),
+                signer,
+                limits,
+            }
         }
     }
 }

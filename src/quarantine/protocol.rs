@@ -20,6 +20,8 @@ pub(super) const MAX_DATA: usize = 256 << 10;
 const MAX_BODY: usize = 1 << 20;
 /// A poster, in parts of [`MAX_DATA`].
 pub(super) const MAX_POSTER: usize = 32 << 20;
+/// Signatures for one child: one for each way that its work is tried.
+pub(super) const MAX_SIGNATURES: u32 = 16;
 /// Readers of one child at once: a join has three, and opens them anew to look again.
 pub(super) const MAX_READERS: usize = 32;
 
@@ -47,9 +49,11 @@ pub(super) enum Kind {
     Poster,
     /// To the parent: [`Outcome`].
     Done,
+    /// To the parent: bytes to be signed; answered with [`Kind::Data`].
+    Sign,
 }
 
-const KINDS: [Kind; 9] = [
+const KINDS: [Kind; 10] = [
     Kind::Hello,
     Kind::Order,
     Kind::Request,
@@ -59,6 +63,7 @@ const KINDS: [Kind; 9] = [
     Kind::Event,
     Kind::Poster,
     Kind::Done,
+    Kind::Sign,
 ];
 
 /// A frame as read.
@@ -160,6 +165,9 @@ pub(super) struct RenderTask {
     pub(super) threads: usize,
     #[serde(default)]
     pub(super) provenance: Option<Provenance>,
+    /// The certificates of who signs for the result; the key stays with the parent.
+    #[serde(default)]
+    pub(super) certificates: Option<Vec<Vec<u8>>>,
     pub(super) index_room: Option<u64>,
 }
 

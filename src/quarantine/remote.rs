@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::protocol::{
     self, Frame, Kind, MAX_DATA, Order, Outcome, Reply, Request, STAGED, violation,
 };
-use crate::media::{Event, Input, Output, ReadSeek, WriteSeek};
+use crate::media::{Event, Input, Output, ReadSeek, Signer, WriteSeek};
 
 /// Bytes asked for at once, and kept for the next read: as much as the pipe holds. What is read
 /// here and there costs little more, since the parent keeps blocks.
@@ -99,6 +99,17 @@ impl Wire {
         replied(&protocol::read(&mut FromParent)?).map(drop)
     }
 
+    fn sign(&self, bytes: &[u8]) -> io::Result<Vec<u8>> {
+        let _turn = self.turn();
+        protocol::write(&mut ToParent, Kind::Sign, &[bytes])?;
+        let frame = protocol::read(&mut FromParent)?;
+        if frame.kind == Kind::Data {
+            return Ok(frame.body);
+        }
+        replied(&frame)?;
+        Err(violation("no signature"))
+    }
+
     fn close(&self, reader: u32) {
         let _turn = self.turn();
         // Not answered; a broken pipe shows at the next request.
@@ -117,6 +128,32 @@ fn replied(frame: &Frame) -> io::Result<Reply> {
     match frame.json()? {
         Reply::Fault(fault) => Err(fault.into()),
         reply => Ok(reply),
+    }
+}
+
+/// Who signs for the result, with a key that is not here.
+#[derive(Debug)]
+pub(super) struct RemoteSigner {
+    wire: Arc<Wire>,
+    chain: Vec<Vec<u8>>,
+}
+
+impl RemoteSigner {
+    pub(super) fn new(wire: &Arc<Wire>, chain: Vec<Vec<u8>>) -> Self {
+        Self {
+            wire: Arc::clone(wire),
+            chain,
+        }
+    }
+}
+
+impl Signer for RemoteSigner {
+    fn chain(&self) -> &[Vec<u8>] {
+        &self.chain
+    }
+
+    fn sign(&self, bytes: &[u8]) -> io::Result<Vec<u8>> {
+        self.wire.sign(bytes)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Pauses, PlaceLimits, ProviderLimits};
@@ -9,7 +10,7 @@ use crate::job::attempt::Attempts;
 use crate::job::breaker::BreakerRules;
 use crate::job::credits::CancelAfterSubmit;
 use crate::job::{Channel, CreditsMode, PriceTable, Provenance};
-use crate::media::{Checks, Limits, Placement, Profile};
+use crate::media::{Checks, Limits, Placement, Profile, Signer};
 use crate::quarantine::Quarantine;
 
 /// How the worker works. Durations are checked against each other by the configuration.
@@ -72,6 +73,8 @@ pub struct Settings {
     pub cancel_unsaid: CancelAfterSubmit,
     /// What a result says of how it was made, where its job does not say it.
     pub provenance: Provenance,
+    /// Signs for results; absent: nobody does.
+    pub signer: Option<Arc<dyn Signer>>,
     pub prices: PriceTable,
     /// Where notices of jobs without a webhook go.
     pub channel: Channel,

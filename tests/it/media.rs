@@ -19,6 +19,7 @@ mod provenance;
 mod reference;
 mod render;
 mod seal;
+mod signed;
 mod sizes;
 mod sound;
 mod stop;

@@ -3,13 +3,14 @@
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use filmlab::job::Phase;
 use filmlab::media::{
     Cancel, DEFAULT_MAX_ALLOCATION, Event, Expectation, FileInput, FileOutput, Force, Input,
-    Limits, MediaCode, Placement, PosterTo, Profile, Provenance, ReadSeek, Render, Report, Timings,
-    Watermark,
+    Limits, LocalSigner, MediaCode, Placement, PosterTo, Profile, Provenance, ReadSeek, Render,
+    Report, Signer, Timings, Watermark,
 };
 use filmlab::quarantine::{Answer, Bounds, Done, Lifeline, Lost, Mode, Quarantine, Work};
 use rustix::process::Signal;
@@ -78,6 +79,7 @@ fn render(clip: &Path, logo: &Path) -> Render {
             aigc_producer: None,
         }),
         audible: false,
+        signer: None,
         index_room: None,
     }
 }
@@ -204,6 +206,49 @@ fn a_child_finds_and_makes_what_this_process_would() {
     );
     assert_eq!(stand.files(), ["here.mp4", "there.mp4"]);
     assert_eq!(children(std::process::id()), []);
+}
+
+/// Counts what it signs.
+#[derive(Debug)]
+struct Counted(LocalSigner, AtomicU32);
+
+impl Signer for Counted {
+    fn chain(&self) -> &[Vec<u8>] {
+        self.0.chain()
+    }
+
+    fn sign(&self, bytes: &[u8]) -> io::Result<Vec<u8>> {
+        self.1.fetch_add(1, Ordering::SeqCst);
+        self.0.sign(bytes)
+    }
+}
+
+#[test]
+fn a_child_signs_with_a_key_that_it_does_not_have() {
+    let Some(stand) = stand() else { return };
+    let Some(python) = require::manifest_readers() else {
+        return;
+    };
+    let pem = stand.dir.path().join("signing.pem");
+    let local = LocalSigner::load_or_make(&pem).unwrap();
+    let text = std::fs::read_to_string(&pem).unwrap();
+    let root = text.rfind("-----BEGIN CERTIFICATE").unwrap();
+    std::fs::write(&pem, &text[root..]).unwrap();
+    let counted = Arc::new(Counted(local, AtomicU32::new(0)));
+    let out = stand.dir.path().join("there.mp4");
+    let mut render = render(&stand.clip, &stand.logo);
+    render.signer = Some(Arc::clone(&counted) as Arc<dyn Signer>);
+    let work = Work::Render(Box::new(render), Box::new(FileOutput::new(&out)));
+    run(Phase::Render, work).unwrap().result.unwrap();
+    assert_eq!(counted.1.load(Ordering::SeqCst), 1);
+    let ran = std::process::Command::new(python)
+        .args(["-B", "scripts/provenance/manifest.py"])
+        .args([&pem, &out])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    let told = String::from_utf8(ran.stdout).unwrap();
+    assert!(told.starts_with("{\"valid\": true"), "{told}");
 }
 
 #[test]

@@ -317,6 +317,7 @@ fn pass(task: &Task, row: &Row, target: &Path, cancel: &Cancel) -> Result<Passed
         limits: task.limits.clone(),
         threads: task.threads,
         provenance: None,
+        signer: None,
         index_room: None,
     };
     let seen = Arc::default();

@@ -48,6 +48,9 @@ pub(in crate::cli) struct ProcessArgs {
     /// How the video was made, in IPTC's words, for its metadata; by default what the input says.
     #[arg(long, value_name = "WORD", value_parser = source_type(), help_heading = "Provenance")]
     pub(super) source_type: Option<SourceType>,
+    /// Sign the result (C2PA), with the key of the settings or of this machine.
+    #[arg(long, help_heading = "Provenance")]
+    pub(super) sign: bool,
     /// Also write a poster: one good frame as JPEG.
     #[arg(long, value_name = "FILE")]
     pub(super) poster: Option<PathBuf>,

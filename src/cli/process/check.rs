@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::args::ProcessArgs;
+use crate::app::signer::{self, Key};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
 use crate::job;
-use crate::media::{AudioTrack, Checks, FileInput, Limits, Profile, Provenance, Watermark};
+use crate::media::{AudioTrack, Checks, FileInput, Limits, Profile, Provenance, Signer, Watermark};
 
 /// Flags and settings, found to be in order.
 #[derive(Debug)]
@@ -29,6 +30,8 @@ pub(super) struct Task {
     pub(super) audio_track: Option<AudioTrack>,
     /// What the result says of how it was made.
     pub(super) provenance: Option<Provenance>,
+    /// Signs for the result.
+    pub(super) signer: Option<Arc<dyn Signer>>,
     /// The quality was asked for by a flag.
     pub(super) wants_encode: bool,
 }
@@ -60,6 +63,11 @@ impl ProcessArgs {
         let (Some(config), Some(profile)) = (config, profile) else {
             return Err(faults);
         };
+        // A key is made only where all else is in order.
+        let signer = self.signer(&config, &mut faults);
+        if !faults.is_empty() {
+            return Err(faults);
+        }
         Ok(Task {
             input: self.input.clone().unwrap_or_default(),
             output: followed(self.output.as_deref().unwrap_or(Path::new(""))),
@@ -74,6 +82,7 @@ impl ProcessArgs {
             overwrite: self.overwrite,
             audio_track: self.audio_track.clone(),
             provenance: self.provenance(&config.provenance),
+            signer,
             wants_encode: self.crf.is_some() || self.preset.is_some(),
         })
     }
@@ -88,6 +97,32 @@ impl ProcessArgs {
             model: None,
             aigc_producer: settings.aigc_producer.clone(),
         })
+    }
+
+    fn signer(&self, config: &Config, faults: &mut Vec<String>) -> Option<Arc<dyn Signer>> {
+        if !self.sign {
+            return None;
+        }
+        let key = signer::key(config);
+        if let Key::Off | Key::None = key {
+            faults.push(
+                "--sign: the settings have no key, or sign nothing: see [provenance]".to_owned(),
+            );
+            return None;
+        }
+        if let Key::Own(file) = &key
+            && let Err(error) = fs::create_dir_all(directory(file))
+        {
+            faults.push(format!("--sign: {} {}", file.display(), reason(&error)));
+            return None;
+        }
+        match signer::signer(config, &key, SystemClock.now()) {
+            Ok(signer) => signer.map(|signer| signer as Arc<dyn Signer>),
+            Err(failure) => {
+                faults.push(format!("--sign: {}", failure.message));
+                None
+            }
+        }
     }
 
     fn find_profile(&self, config: &Config, faults: &mut Vec<String>) -> Option<Profile> {
@@ -246,6 +281,7 @@ impl Task {
             overwrite: false,
             audio_track: None,
             provenance: None,
+            signer: None,
             wants_encode: false,
         }
     }

@@ -1,25 +1,50 @@
 //! What is written into a file: its boxes, ready.
 
-use super::terms::{Provenance, ProvenanceInfo};
+use std::sync::Arc;
+
+use super::manifest::{Claim, Ingredient, Signer};
+use super::signing::Signing;
+use super::terms::{Provenance, ProvenanceInfo, SourceType};
 use super::{aigc, xmp};
 
 /// What goes into a file beside its index and its media.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Statement {
     /// Whole boxes at the top of the file, before the media.
     pub boxes: Vec<u8>,
     /// The entry `AIGC` of the index.
     pub aigc: Option<String>,
+    /// What signs for the file.
+    pub signing: Option<Signing>,
+}
+
+/// How a result comes about.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Made<'a> {
+    /// The formats of what it is made of: the input, then what stands before it.
+    pub of: &'a [&'a str],
+    /// Its packets are copied.
+    pub copied: bool,
 }
 
 impl Statement {
     /// Of a result that is made of a file which says `brought`.
-    pub(crate) fn new(said: &Provenance, brought: Option<&ProvenanceInfo>) -> Self {
+    pub(crate) fn new(
+        said: &Provenance,
+        brought: Option<&ProvenanceInfo>,
+        made: Made<'_>,
+        signer: Option<&Arc<dyn Signer>>,
+    ) -> Self {
         let said = said.of_input(brought);
+        let signing = signer.map(|signer| Signing {
+            claim: claim(&said, made),
+            signer: Arc::clone(signer),
+        });
         let entry = brought.and_then(|brought| brought.aigc.as_deref());
         Self {
             boxes: xmp::boxed(&xmp::packet(&said)),
             aigc: aigc::entry(&said, entry),
+            signing,
         }
     }
 
@@ -33,11 +58,44 @@ impl Statement {
     }
 }
 
+/// What a manifest says of it.
+fn claim(said: &Provenance, made: Made<'_>) -> Claim {
+    let unique = said.id.strip_prefix("urn:uuid:").unwrap_or(&said.id);
+    let ingredients = made.of.iter().map(|format| Ingredient {
+        format: mime(format).to_owned(),
+    });
+    Claim {
+        label: format!("urn:c2pa:{unique}"),
+        id: said.id.clone(),
+        generator: ("filmlab".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+        source_type: said.source_type.map(SourceType::uri),
+        agent: said.model.clone(),
+        at: said.created_at,
+        ingredients: ingredients.collect(),
+        copied: made.copied,
+    }
+}
+
+/// The media type of a container.
+fn mime(format: &str) -> &'static str {
+    match format {
+        "mp4" => "video/mp4",
+        "mov" => "video/quicktime",
+        "matroska" => "video/x-matroska",
+        "webm" => "video/webm",
+        "avi" => "video/x-msvideo",
+        "mpegts" => "video/mp2t",
+        "mpeg" => "video/mpeg",
+        "flv" => "video/x-flv",
+        "gif" => "image/gif",
+        _ => "application/octet-stream",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::Value;
 
-    use super::super::SourceType;
     use super::*;
     use crate::media::provenance::terms::Provenance;
 
@@ -52,9 +110,17 @@ mod tests {
         }
     }
 
+    fn of(said: &Provenance, brought: Option<&ProvenanceInfo>) -> Statement {
+        let made = Made {
+            of: &["mp4"],
+            copied: false,
+        };
+        Statement::new(said, brought, made, None)
+    }
+
     #[test]
     fn a_producer_is_named_in_an_entry_of_what_a_model_made_and_in_no_other() {
-        let entry = Statement::new(&said(), None).aigc.unwrap();
+        let entry = of(&said(), None).aigc.unwrap();
         let entry: Value = serde_json::from_str(&entry).unwrap();
         assert_eq!(entry["Label"], "1");
         assert_eq!(entry["ContentProducer"], "a \"producer\"");
@@ -63,7 +129,7 @@ mod tests {
             source_type: Some(SourceType::DigitalCapture),
             ..said()
         };
-        assert_eq!(Statement::new(&filmed, None).aigc, None);
+        assert_eq!(of(&filmed, None).aigc, None);
     }
 
     #[test]
@@ -78,12 +144,12 @@ mod tests {
             aigc: Some(aigc.to_owned()),
             ..ProvenanceInfo::default()
         };
-        let kept = Statement::new(&silent, Some(&brought(r#"{"Label":"2"}"#)));
+        let kept = of(&silent, Some(&brought(r#"{"Label":"2"}"#)));
         assert_eq!(kept.aigc.as_deref(), Some(r#"{"Label":"2"}"#));
         let text = String::from_utf8(kept.boxes[24..].to_vec()).unwrap();
         assert!(text.contains("digitalsourcetype/trainedAlgorithmicMedia<"));
         for nonsense in ["", "1", "{", &format!("{{\"a\":\"{}\"}}", "x".repeat(5000))] {
-            assert_eq!(Statement::new(&silent, Some(&brought(nonsense))).aigc, None);
+            assert_eq!(of(&silent, Some(&brought(nonsense))).aigc, None);
         }
     }
 }

@@ -71,6 +71,9 @@ pub struct ProvenanceInfo {
     /// The model that made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
+    /// Bytes of the C2PA manifest, which is not read here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manifest_bytes: Option<u64>,
     /// The entry `AIGC` as it is written (GB 45438-2025).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aigc: Option<String>,

@@ -12,7 +12,7 @@ use crate::media::limits::Guard;
 use crate::media::picture::{self, Image};
 use crate::media::plan::{AudioFrom, AudioPlan, Force, Plan, PlanRequest, length_ms, plan};
 use crate::media::probe::{Choice, Opened, open_as};
-use crate::media::provenance::Statement;
+use crate::media::provenance::{Made, Statement};
 use crate::media::watermark::MAX_LAYERS;
 
 /// Everything open and decided.
@@ -77,7 +77,17 @@ impl<'a> Job<'a> {
         })?;
         let said = render.provenance.as_ref();
         let brought = main.probe.provenance.as_ref();
-        let statement = said.map(|said| Statement::new(said, brought));
+        let formats: Vec<&str> = [Some(&main), before.as_ref()]
+            .into_iter()
+            .flatten()
+            .map(|opened| opened.probe.container.format.as_str())
+            .collect();
+        let made = Made {
+            of: &formats,
+            copied: plan.is_remux(),
+        };
+        let signer = render.signer.as_ref();
+        let statement = said.map(|said| Statement::new(said, brought, made, signer));
         // A source without sound has nothing to give.
         let source = source.filter(|_| takes_from_source(&plan.audio));
         Ok(Self {

@@ -8,7 +8,7 @@ use crate::media::limits::Limits;
 use crate::media::plan::Force;
 use crate::media::probe::AudioTrack;
 use crate::media::profile::Profile;
-use crate::media::provenance::Provenance;
+use crate::media::provenance::{Provenance, Signer};
 use crate::media::verify::Checks;
 use crate::media::watermark::Watermark;
 
@@ -49,6 +49,8 @@ pub struct Render {
     pub threads: usize,
     /// What the result says of how it was made; absent: nothing.
     pub provenance: Option<Provenance>,
+    /// Signs for the result, where something is said in it; absent: nobody does.
+    pub signer: Option<Arc<dyn Signer>>,
     /// Bytes kept free for the index; `None` reckons them from what the headers promise.
     pub index_room: Option<u64>,
 }

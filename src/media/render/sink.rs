@@ -8,7 +8,7 @@ use crate::media::error::{MediaCode, MediaError, memory};
 use crate::media::head::{HeadHandle, head_writer, room_for};
 use crate::media::limits::{Guard, Limits};
 use crate::media::output::Output;
-use crate::media::provenance::Statement;
+use crate::media::provenance::{Digests, Statement};
 use crate::media::ratio::{Ratio, Time, rescale};
 use crate::media::seal::{Seal, Sealed};
 
@@ -68,7 +68,15 @@ impl Draft {
         })?;
         let boxes = statement.boxes.clone();
         let room = room_for(&boxes).saturating_add(statement.index_room());
-        let (writer, head) = head_writer(writer, limits.max_output_bytes, boxes);
+        let signing = statement.signing.as_ref();
+        let signed = signing.map(|signing| signing.room(limits.max_output_bytes));
+        let signed = signed.transpose().map_err(|error| {
+            let message = format!("the result cannot be signed: {error}");
+            MediaError::new(MediaCode::OutputUnwritable, message).at("mux")
+        })?;
+        let room = room.saturating_add(signed.unwrap_or(0));
+        let digests = signing.cloned().map(Digests::new);
+        let (writer, head) = head_writer(writer, limits.max_output_bytes, boxes, digests);
         let mut muxer = NewMuxer::new(Box::new(writer), Arc::clone(guard)).map_err(mux_error)?;
         if let Some(entry) = &statement.aigc {
             muxer.set_metadata(c"AIGC", entry).map_err(mux_error)?;

@@ -6,10 +6,10 @@ use std::process::{ChildStdin, ChildStdout};
 use std::sync::Arc;
 
 use super::gone::Gone;
-use crate::media::{Event, Input, MediaCode, MediaError, Output, ReadSeek, WriteSeek};
+use crate::media::{Event, Input, MediaCode, MediaError, Output, ReadSeek, Signer, WriteSeek};
 use crate::quarantine::protocol::{
-    self, Frame, Kind, MAX_DATA, MAX_POSTER, MAX_READERS, Order, Outcome, Reply, Request, STAGED,
-    violation,
+    self, Frame, Kind, MAX_DATA, MAX_POSTER, MAX_READERS, MAX_SIGNATURES, Order, Outcome, Reply,
+    Request, STAGED, violation,
 };
 
 /// An index that did not fit where it was to go stands behind the media.
@@ -26,6 +26,9 @@ pub(super) struct Files {
     writer: Option<At<Box<dyn WriteSeek>>>,
     to_be_published: bool,
     poster: Vec<u8>,
+    signer: Option<Arc<dyn Signer>>,
+    /// Signatures it may still have.
+    signatures: u32,
 }
 
 /// A stream and where it stands, as far as that is known.
@@ -68,6 +71,7 @@ impl Files {
     pub(super) fn new(
         inputs: Vec<Arc<dyn Input>>,
         output: Option<Box<dyn Output>>,
+        signer: Option<Arc<dyn Signer>>,
         most: u64,
     ) -> Self {
         Self {
@@ -79,6 +83,8 @@ impl Files {
             writer: None,
             to_be_published: false,
             poster: Vec::new(),
+            signer,
+            signatures: MAX_SIGNATURES,
         }
     }
 
@@ -205,6 +211,19 @@ impl Files {
         })
     }
 
+    /// Signs what the frame holds.
+    fn sign(&mut self, bytes: &[u8]) -> io::Result<Response> {
+        let Some(signer) = &self.signer else {
+            return Err(violation("nobody signs for it"));
+        };
+        let left = self.signatures.checked_sub(1);
+        self.signatures = left.ok_or_else(|| violation("it signs more than it may"))?;
+        Ok(match signer.sign(bytes) {
+            Ok(signature) => Response::Data(signature),
+            Err(error) => Response::Reply(Reply::Fault((&error).into())),
+        })
+    }
+
     /// Writes what the frame holds, where it says.
     fn write(&mut self, body: &[u8]) -> io::Result<Response> {
         let Some((at, bytes)) = body.split_first_chunk::<8>() else {
@@ -277,6 +296,7 @@ fn respond(
     match frame.kind {
         Kind::Request => files.answer(frame.json()?),
         Kind::Write => files.write(&frame.body),
+        Kind::Sign => files.sign(&frame.body),
         Kind::Event => {
             on_event(frame.json()?);
             Ok(Response::Nothing)
@@ -298,7 +318,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let input: Arc<dyn Input> = Arc::new(BytesInput::new("ten", (0..10).collect::<Vec<u8>>()));
         let output = Box::new(FileOutput::new(dir.path().join("out")));
-        let mut files = Files::new(vec![input], Some(output), 0);
+        let mut files = Files::new(vec![input], Some(output), None, 0);
         files.most = most;
         (dir, files)
     }

@@ -207,6 +207,7 @@ async fn make(
         threads: limits.threads,
         limits,
         provenance: provenance::of(context, job),
+        signer: provenance::signer(context, job),
         index_room: None,
     };
     let (events, mut seen) = tokio::sync::watch::channel(0.0_f64);

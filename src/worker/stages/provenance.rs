@@ -1,16 +1,16 @@
 //! What the result of a job says of how it was made.
 
+use std::sync::Arc;
+
 use sha2::{Digest as _, Sha256};
 
 use super::super::context::Context;
-use crate::job::{Job, Params};
-use crate::media::{Provenance, SourceType};
+use crate::job::{Job, Params, Provenance as Agreed};
+use crate::media::{Provenance, Signer, SourceType};
 
 /// Nothing of the owner, the prompt or the inputs is in it.
 pub(super) fn of(context: &Context<'_>, job: &Job) -> Option<Provenance> {
-    // Documents of other programs, and of the release before, say nothing.
-    let agreed = job.provenance.as_ref();
-    let agreed = agreed.unwrap_or(&context.settings().provenance);
+    let agreed = agreed(context, job);
     agreed.metadata.then(|| Provenance {
         source_type: Some(source_type(&job.params, agreed.upscale_is_composite)),
         id: id(job),
@@ -19,6 +19,18 @@ pub(super) fn of(context: &Context<'_>, job: &Job) -> Option<Provenance> {
         model: job.provider.model.clone().filter(|_| agreed.model),
         aigc_producer: agreed.aigc_producer.clone(),
     })
+}
+
+/// Who signs for it.
+pub(super) fn signer(context: &Context<'_>, job: &Job) -> Option<Arc<dyn Signer>> {
+    let signer = context.settings().signer.clone();
+    signer.filter(|_| agreed(context, job).sign)
+}
+
+/// Documents of other programs, and of the release before, say nothing.
+fn agreed<'a>(context: &'a Context<'_>, job: &'a Job) -> &'a Agreed {
+    let agreed = job.provenance.as_ref();
+    agreed.unwrap_or(&context.settings().provenance)
 }
 
 fn source_type(params: &Params, upscale_is_composite: bool) -> SourceType {

@@ -60,6 +60,7 @@ async fn a_machine_that_is_ready_is_said_to_be_and_left_as_it_was() {
         "models at rest",
         "queue",
         "storage",
+        "signing",
         "notify",
     ] {
         assert_eq!(of(&found, name), "ok", "{ran:?}");

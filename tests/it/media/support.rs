@@ -170,6 +170,7 @@ pub(crate) fn job(main: &Path) -> Render {
         threads: 1,
         provenance: None,
         audible: false,
+        signer: None,
         index_room: None,
     }
 }

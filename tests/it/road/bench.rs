@@ -490,6 +490,7 @@ pub(crate) fn settings(logo: PathBuf) -> Settings {
         credits: CreditsMode::Hold,
         cancel_unsaid: CancelAfterSubmit::Release,
         provenance: Provenance::default(),
+        signer: None,
         prices: PriceTable::default(),
         channel: Channel::Log,
         notify_attempts: Attempts::default(),

@@ -1,9 +1,10 @@
 //! What the results of jobs say of how they were made, and what they do not.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use filmlab::job::{CreditsMode, Job, Kind, Provenance};
-use filmlab::media::{Cancel, FileInput, Limits, ProvenanceInfo};
+use filmlab::media::{Cancel, FileInput, Limits, LocalSigner, ProvenanceInfo, Signer};
 use serde_json::json;
 
 use super::bench::Bench;
@@ -14,6 +15,11 @@ fn told(bench: &Bench, job: &Job) -> Option<ProvenanceInfo> {
     let input = FileInput::new(result(bench, job));
     let probe = filmlab::media::probe(&input, &Limits::default(), &Cancel::new());
     probe.unwrap().provenance
+}
+
+fn signer(bench: &Bench) -> Arc<dyn Signer> {
+    let file = bench.dir.path().join("signing.pem");
+    Arc::new(LocalSigner::load_or_make(&file).unwrap())
 }
 
 #[tokio::test]
@@ -40,6 +46,7 @@ async fn results_of_each_kind_say_what_they_are_and_nothing_of_their_owner() {
             return;
         };
         bench.settings.credits = CreditsMode::Off;
+        bench.settings.signer = Some(signer(&bench));
         let encoded = "-c:v libx264 -preset ultrafast -pix_fmt yuv420p";
         let arguments = match kind {
             Kind::CharacterReplace => None,
@@ -72,6 +79,7 @@ async fn results_of_each_kind_say_what_they_are_and_nothing_of_their_owner() {
         let info = told(&bench, &job).unwrap_or_else(|| panic!("{kind:?}: {job:#?}"));
         assert_eq!(info.source_type.as_deref(), Some(source_type), "{kind:?}");
         assert_eq!(info.model, job.provider.model, "{kind:?}");
+        assert!(info.manifest_bytes.is_some(), "{kind:?}: {info:?}");
         assert!(info.model.is_some() && info.id.is_some() && info.created_at.is_some());
         let bytes = std::fs::read(result(&bench, &job)).unwrap();
         let names = [
@@ -95,7 +103,9 @@ async fn what_was_agreed_on_at_the_creation_holds_in_every_round() {
     let Some(mut bench) = Bench::new().await else {
         return;
     };
+    bench.settings.signer = Some(signer(&bench));
     let agreed = Provenance {
+        sign: false,
         model: false,
         provider: Some("the first".into()),
         aigc_producer: Some("its code".into()),
@@ -118,6 +128,7 @@ async fn what_was_agreed_on_at_the_creation_holds_in_every_round() {
     let info = told(&bench, &job).unwrap();
     assert_eq!(info.provider.as_deref(), Some("the first"));
     assert_eq!((job.round, info.model), (2, None));
+    assert_eq!(info.manifest_bytes, None);
     assert!(info.aigc.unwrap().contains("its code"));
     // The metadata beside it say the same.
     let name = &job.result.as_ref().unwrap().metadata;
@@ -130,6 +141,7 @@ async fn what_was_agreed_on_at_the_creation_holds_in_every_round() {
     let job = bench.drive(&bench.worker(), &id).await;
     let info = told(&bench, &job).unwrap();
     assert_eq!(info.provider.as_deref(), Some("the second"));
+    assert!(info.manifest_bytes.is_some());
     bench.settings.provenance.metadata = false;
     let id = bench.create_as("l", kind, params, |_| {}).await;
     let job = bench.drive(&bench.worker(), &id).await;

@@ -22,11 +22,12 @@ use std::path::{Path, PathBuf};
 
 /// Every part there is. A name outside it in `FILMLAB_REQUIRE` is a mistake, and
 /// would otherwise demand nothing for ever. Those from `deny` on belong to the scripts.
-pub(crate) const PARTS: [&str; 17] = [
+pub(crate) const PARTS: [&str; 18] = [
     "fixtures",
     "ffmpeg",
     "zzuf",
     "exiftool",
+    "provenance",
     "emulator",
     "vendor",
     "mount",
@@ -73,6 +74,21 @@ pub(crate) fn ffmpeg() -> Option<PathBuf> {
 /// The `ffprobe` program, which comes with `ffmpeg`.
 pub(crate) fn ffprobe() -> Option<PathBuf> {
     program("ffmpeg", "ffprobe")
+}
+
+/// Python with what reads C2PA manifests, as `scripts/provenance.sh` installs it.
+pub(crate) fn manifest_readers() -> Option<PathBuf> {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).parent();
+    let own = folder.map(|folder| folder.join("provenance/venv/bin/python"));
+    // Another target folder is told by the environment, as cargo's own is; that of the system's
+    // FFmpeg has one for both.
+    let common = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/provenance/venv/bin/python");
+    let found = own.into_iter().chain([common]).find(|path| path.is_file());
+    require(
+        "provenance",
+        found,
+        "nothing reads manifests: run `scripts/provenance.sh`",
+    )
 }
 
 /// A program on the PATH, as a need named `part`.

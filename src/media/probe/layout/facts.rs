@@ -84,6 +84,8 @@ pub(crate) struct Layout {
     pub tracks: Vec<Track>,
     /// Of MP4: the packet of XMP, where there is one.
     pub xmp: Option<Vec<u8>>,
+    /// Of MP4: the size of its C2PA manifest, where there is one.
+    pub manifest: Option<u64>,
     /// Of GIF: how many pictures there are and how long they are shown.
     pub animation: Option<(u64, Time)>,
 }

@@ -1,6 +1,6 @@
 //! Boxes of MP4 and MOV (ISO/IEC 14496-12).
 
-use crate::media::provenance::{MOST_XMP, XMP_UUID};
+use crate::media::provenance::{MANIFEST_UUID, MOST_XMP, XMP_UUID};
 
 use super::facts::{Bytes, Crop, Layout, Track, TrackKind, u16_be, u32_be};
 
@@ -42,10 +42,17 @@ pub(super) fn read(bytes: &mut Bytes<'_>) -> Option<Layout> {
                 layout.xmp = layout.xmp.or_else(|| user_data(bytes, &found));
             }
             b"mdat" | b"moof" if media.is_none() => media = Some(at),
-            b"uuid" if bytes.at(found.begins) == Some(XMP_UUID) => {
-                let packet = content(bytes, &found, XMP_UUID.len() as u64);
-                layout.xmp = layout.xmp.or(packet);
-            }
+            b"uuid" => match bytes.at(found.begins) {
+                Some(XMP_UUID) => {
+                    let packet = content(bytes, &found, XMP_UUID.len() as u64);
+                    layout.xmp = layout.xmp.or(packet);
+                }
+                Some(MANIFEST_UUID) => {
+                    let size = found.ends.saturating_sub(at);
+                    layout.manifest = layout.manifest.or(Some(size));
+                }
+                _ => {}
+            },
             _ => {}
         }
         // Editors put their packet behind the media; behind fragments nobody looks for it.

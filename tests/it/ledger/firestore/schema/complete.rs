@@ -101,6 +101,7 @@ pub(super) fn job() -> Job {
         max_price: Some(0.5),
         provenance: Some(Provenance {
             metadata: true,
+            sign: true,
             model: true,
             upscale_is_composite: true,
             provider: Some("x".into()),
