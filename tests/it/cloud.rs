@@ -2,7 +2,9 @@
 //! emulator, and stand-ins for Cloud Storage, Cloud Tasks and Google's tokens.
 
 mod breaker;
+mod costs;
 mod front;
+mod gate;
 mod kinds;
 mod plant;
 mod sharing;

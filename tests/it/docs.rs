@@ -120,7 +120,7 @@ fn the_metrics_page_lists_every_metric() {
 }
 
 /// A page with the part between two marks made anew.
-fn with_part(page: &str, name: &str, part: &str) -> String {
+pub(crate) fn with_part(page: &str, name: &str, part: &str) -> String {
     let (begin, end) = (format!("<!-- {name} -->\n"), format!("<!-- /{name} -->"));
     let (before, rest) = page.split_once(&begin).unwrap();
     let (_, after) = rest.split_once(&end).unwrap();

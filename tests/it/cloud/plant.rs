@@ -11,6 +11,7 @@ use filmlab::sandbox::{CopyMaker, Maker, MediaMaker, Sandbox, SandboxConfig, San
 use serde_json::{Value, json};
 
 use super::front;
+use super::gate::Gate;
 use crate::support::cloud_tasks::{FakeCloudTasks, QUEUE};
 use crate::support::emulator::{Caller, Emulator};
 use crate::support::gcs::{BUCKET, FakeGcs};
@@ -24,10 +25,13 @@ pub(super) const GRANT: i64 = 100_000;
 
 pub(super) struct Plant {
     pub(super) emulator: Emulator,
+    /// Where workers find the emulator.
+    host: String,
     pub(super) gcs: FakeGcs,
+    pub(super) google: FakeGoogle,
     pub(super) sandbox: SandboxHandle,
     pub(super) address: url::Url,
-    tasks: FakeCloudTasks,
+    pub(super) tasks: FakeCloudTasks,
     tasks_url: url::Url,
     workers: Vec<Option<Child>>,
     addresses: Vec<SocketAddr>,
@@ -48,6 +52,8 @@ struct Wiring<'a> {
     listen: SocketAddr,
     /// In seconds; a heartbeat is a third of it.
     lease: u32,
+    /// What predictions usually take, in seconds: before that they are not asked about.
+    usual: u32,
 }
 
 impl Wiring<'_> {
@@ -62,6 +68,7 @@ impl Wiring<'_> {
             public,
             provider,
             listen,
+            usual,
             ..
         } = self;
         format!(
@@ -103,13 +110,13 @@ impl Wiring<'_> {
                 least = 3
                 rest = "3s"
                 [provider.models.character_replace]
-                usual_base_s = 0.0
+                usual_base_s = {usual}.0
                 usual_per_second_s = 0.0
                 [provider.models.extend]
-                usual_base_s = 0.0
+                usual_base_s = {usual}.0
                 usual_per_second_s = 0.0
                 [provider.models.upscale]
-                usual_base_s = 0.0
+                usual_base_s = {usual}.0
                 usual_per_second_s = 0.0
                 [worker]
                 lease = "{lease}s"
@@ -199,7 +206,26 @@ impl Plant {
     /// `None` where the emulator or the fixtures are missing (noted as a skip).
     pub(super) async fn start(workers: usize, real_videos: bool) -> Option<Self> {
         let emulator = Emulator::fresh()?;
-        let host = crate::support::emulator::host()?;
+        let host = emulator.host.clone();
+        Self::with(emulator, host, workers, real_videos, 0).await
+    }
+
+    /// One worker whose operations are counted, and who asks about no prediction before `usual`
+    /// seconds.
+    pub(super) async fn counted(usual: u32) -> Option<(Self, Gate)> {
+        let emulator = Emulator::fresh()?;
+        let gate = Gate::before(&emulator.host).await;
+        let plant = Self::with(emulator, gate.host.clone(), 1, true, usual).await?;
+        Some((plant, gate))
+    }
+
+    async fn with(
+        emulator: Emulator,
+        host: String,
+        workers: usize,
+        real_videos: bool,
+        usual: u32,
+    ) -> Option<Self> {
         let clip = require::fixture("tiny.mp4")?;
         let character = require::fixture("character.png")?;
         let logo = require::fixture("logo.png")?;
@@ -253,6 +279,7 @@ impl Plant {
                 // Short where one of several may be killed and the others wait for its end; a
                 // worker alone on a busy machine must not lose its own.
                 lease: if workers > 1 { 9 } else { 60 },
+                usual,
             };
             let settings = wiring.settings();
             let file = dir.path().join(format!("worker-{number}.toml"));
@@ -261,7 +288,9 @@ impl Plant {
         }
         let plant = Self {
             emulator,
+            host,
             gcs,
+            google,
             sandbox,
             address,
             tasks,
@@ -407,8 +436,7 @@ impl Plant {
 
     /// Another process with the same settings.
     pub(super) async fn restart(&mut self, worker: usize) {
-        let host = self.emulator.host.clone();
-        self.workers[worker] = Some(start_worker(&self._dir, worker, &host));
+        self.workers[worker] = Some(start_worker(&self._dir, worker, &self.host));
         self.ready(&self.addresses[worker].clone()).await;
     }
 

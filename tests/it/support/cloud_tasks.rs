@@ -91,6 +91,14 @@ impl FakeCloudTasks {
         self.inner.lock().unwrap().tasks.clone()
     }
 
+    /// Makes all that waits due now, as if its time had come.
+    pub(crate) fn hasten(&self) {
+        let now = self.clock.now();
+        for task in self.inner.lock().unwrap().tasks.values_mut() {
+            task.due = now;
+        }
+    }
+
     /// Drops what waits; names stay reserved.
     pub(crate) fn purge(&self) {
         let mut inner = self.inner.lock().unwrap();

@@ -333,7 +333,11 @@ fn the_indexes_serve_the_lists() {
             "{fields}"
         );
     }
-    let exempt: Vec<_> = file["fieldOverrides"].as_array().unwrap().iter().collect();
+    let exempt = file["fieldOverrides"].as_array().unwrap();
+    // It grows in time order with each write, and Firestore takes 500 such a second.
+    let updated_at =
+        |field: &Value| field["collectionGroup"] == "jobs" && field["fieldPath"] == "updated_at";
+    assert!(exempt.iter().any(updated_at));
     for field in exempt {
         assert_eq!(field["indexes"], json!([]));
         let name = field["fieldPath"].as_str().unwrap();
