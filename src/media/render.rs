@@ -3,6 +3,7 @@
 
 mod alpha;
 mod audio;
+mod cuts;
 mod duplication;
 mod graph;
 mod join;

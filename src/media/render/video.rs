@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::alpha::AlphaLane;
+use super::cuts::Cuts;
 use super::duplication::Duplication;
 use super::graph::{VideoGraph, VideoSpec};
 use super::marks::Marks;
@@ -71,6 +72,7 @@ pub(crate) struct VideoLane {
     durations: BTreeMap<i64, i64>,
     /// Durations of packets inside the decoder, by presentation time.
     packet_durations: BTreeMap<i64, i64>,
+    cuts: Cuts,
     last_input: Option<i64>,
     last_duration: i64,
     longest: i64,
@@ -139,6 +141,7 @@ impl VideoLane {
             pending: None,
             durations: BTreeMap::new(),
             packet_durations: BTreeMap::new(),
+            cuts: Cuts::default(),
             last_input: None,
             last_duration: 0,
             longest: 0,
@@ -168,6 +171,7 @@ impl VideoLane {
         self.spec = spec;
         self.graph = None;
         self.packet_durations.clear();
+        self.cuts = Cuts::default();
         self.last_input = None;
         self.last_duration = 0;
         self.longest = 0;
@@ -204,6 +208,7 @@ impl VideoLane {
                 self.packet_durations.pop_first();
             }
         }
+        self.cuts.take(packet);
         self.transparency(packet)?;
         match self.decoder.send(Some(packet)) {
             Ok(()) => {}
@@ -374,6 +379,11 @@ impl VideoLane {
             && pts < self.offset
         {
             self.offset = pts;
+        }
+        if let (Some(pts), Some(last)) = (stamp, self.last_input) {
+            let last = last.saturating_add(self.offset);
+            let end = last.saturating_add(self.last_duration);
+            self.offset += self.cuts.late(last, end, pts);
         }
         let pts = match (stamp, self.last_input) {
             (Some(pts), _) => pts.saturating_sub(self.offset),
