@@ -4,6 +4,7 @@
 mod alpha;
 mod audio;
 mod cuts;
+mod decoding;
 mod duplication;
 mod graph;
 mod join;

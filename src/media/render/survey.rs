@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use super::decoding;
 use super::pass::Reader;
-use super::video::open_decoder;
 use crate::media::av::{Decoder, Frame, Packet, Received};
 use crate::media::error::{MediaError, memory};
 use crate::media::input::Input;
@@ -26,7 +26,7 @@ pub(super) fn longest(
     opened.demuxer.keep_only(&[stream.index]);
     let nominal = nominal_rate(&stream).frame(stream.time_base);
     let mut survey = Survey {
-        decoder: open_decoder(&opened, threads, limits)?,
+        decoder: decoding::open(&opened, threads, limits)?,
         frame: Frame::new().map_err(memory)?,
         sizes: Sizes::default(),
         last: None,

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use super::alpha::AlphaLane;
 use super::cuts::Cuts;
+use super::decoding;
 use super::duplication::Duplication;
 use super::graph::{VideoGraph, VideoSpec};
 use super::marks::Marks;
 use super::poster::PosterPicker;
 use super::sink::{Draft, Sink};
 use crate::media::av::{
-    AvError, Decoder, DecoderOptions, Encoder, Frame, FramePool, Packet, Received, X264Settings,
-    decoder_name,
+    AvError, Decoder, Encoder, Frame, FramePool, Packet, Received, X264Settings,
 };
 use crate::media::error::{MediaCode, MediaError, memory};
 use crate::media::limits::Limits;
@@ -56,6 +56,7 @@ pub(crate) struct VideoLane {
     filtered: Frame,
     packet: Packet,
     spec: VideoSpec,
+    preset: String,
     input_base: Ratio,
     input_rate: Ratio,
     /// Start of the container in the stream's time base.
@@ -103,7 +104,7 @@ impl VideoLane {
         draft: &mut Draft,
     ) -> Result<Self, MediaError> {
         let stream = &input.video;
-        let decoder = open_decoder(input, spec.threads, limits)?;
+        let decoder = decoding::beside_encoder(input, &spec, &settings.preset, limits)?;
         let input_rate = nominal_rate(&input.video);
         let rate = spec.fps.unwrap_or(input_rate);
         let time_base = spec.fps.map_or(stream.time_base, Ratio::inverse);
@@ -125,7 +126,7 @@ impl VideoLane {
         let offset = input.begins().ticks(stream.time_base);
         Ok(Self {
             decoder,
-            alpha_decoder: alpha_decoder(input),
+            alpha_decoder: decoding::of_transparency(input),
             alpha: None,
             frame: Frame::new().map_err(memory)?,
             filtered: Frame::new().map_err(memory)?,
@@ -155,6 +156,7 @@ impl VideoLane {
             marks: Marks::default(),
             pool: FramePool::new(),
             spec,
+            preset: settings.preset.clone(),
         })
     }
 
@@ -162,8 +164,8 @@ impl VideoLane {
     /// frame follows the last one so far. Returns what was counted of the one before.
     pub(crate) fn follow(&mut self, input: &Opened, spec: VideoSpec) -> Result<Counts, MediaError> {
         self.shift = self.end();
-        self.decoder = open_decoder(input, spec.threads, &self.limits)?;
-        self.alpha_decoder = alpha_decoder(input);
+        self.decoder = decoding::beside_encoder(input, &spec, &self.preset, &self.limits)?;
+        self.alpha_decoder = decoding::of_transparency(input);
         self.alpha = None;
         self.input_base = input.video.time_base;
         self.input_rate = nominal_rate(&input.video);
@@ -534,46 +536,6 @@ impl VideoLane {
         }
         Ok(())
     }
-}
-
-pub(super) fn open_decoder(
-    input: &Opened,
-    threads: usize,
-    limits: &Limits,
-) -> Result<Decoder, MediaError> {
-    let stream = &input.video;
-    let name = decoder_name(&stream.codec).ok_or_else(|| {
-        MediaError::new(
-            MediaCode::UnsupportedCodec,
-            format!("{} is not supported", stream.codec),
-        )
-    })?;
-    let options = DecoderOptions {
-        threads,
-        max_pixels: limits.max_pixels,
-        strict: false,
-    };
-    input
-        .demuxer
-        .params(stream.index)
-        .and_then(|params| Decoder::open(name, Some(&params), stream.time_base, options))
-        .map_err(|error| {
-            MediaError::new(
-                MediaCode::UnsupportedCodec,
-                format!("this {} stream cannot be decoded: {error}", stream.codec),
-            )
-            .at("decode")
-            .on_stream(stream.index)
-            .with_log()
-        })
-}
-
-/// The decoder of pictures whose transparency Matroska keeps beside them.
-fn alpha_decoder(input: &Opened) -> Option<&'static str> {
-    let codec = input.video.codec.as_str();
-    matches!(codec, "vp8" | "vp9")
-        .then(|| decoder_name(codec))
-        .flatten()
 }
 
 fn filter_error(error: AvError) -> MediaError {
