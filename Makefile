@@ -70,11 +70,11 @@ bench-guard: ## instructions that a fixed set of work takes, held against script
 	@scripts/vendor.sh cargo build --locked --release
 	@python3 scripts/bench/guard.py "$${CARGO_TARGET_DIR:-target}/vendor/release/filmlab" $(if $(RECORD),--record)
 
-bench-load: ## jobs that wait for the provider, a burst of wake-ups, CPU of a job (JOBS=1000)
+bench-load: ## jobs that wait for the provider, a burst of wake-ups, CPU of a job (JOBS=1000 PLANTED=0)
 	@scripts/setup.sh test
 	@scripts/fixtures.sh
 	@cargo build --locked --profile $(PROFILE)
-	@python3 scripts/load.py "$${CARGO_TARGET_DIR:-target}/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))/filmlab" fixtures/generated/tiny.mp4 fixtures/character.png $(JOBS)
+	@python3 scripts/load.py "$${CARGO_TARGET_DIR:-target}/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))/filmlab" fixtures/generated/tiny.mp4 fixtures/character.png "$(JOBS)" "$(PLANTED)"
 
 chaos: ## jobs under kill -9, stalls and outages, judged from outside (JOBS=500 KILLS=90 SEED=…)
 	@scripts/setup.sh test

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Figures under load: jobs that wait for the provider, a burst of wake-ups, CPU of a job's road.
 
-  scripts/load.py FILMLAB CLIP CHARACTER [JOBS]
+  scripts/load.py FILMLAB CLIP CHARACTER [JOBS [PLANTED]]
 
 Starts the given binary as service and sandbox on loopback, in folders of its own. At first the
 sandbox lets every prediction take an hour; then, with another service on one core, none: CPU of
 whole jobs, with that of their media work and without. Exit code 1 if an answer is neither 2xx nor
-409, or a job is lost.
+409, or a job is lost. PLANTED jobs that wait for an hour are copied into the ledger's file first:
+what they cost is what anybody else waits longer for.
 """
 
 import collections
@@ -15,6 +16,8 @@ import http.client
 import json
 import os
 import re
+import sqlite3
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -24,6 +27,7 @@ import urllib.parse
 
 TOKEN = "a-token-for-the-load"
 CLIENTS = 32
+QUEUED = 'filmlab_jobs{state="queued"}'
 # Jobs that wait before anything is measured.
 FIRST = 1000
 
@@ -78,8 +82,9 @@ def every(address, calls):
 
 def main():
     binary, clip, character = sys.argv[1:4]
-    jobs = int(sys.argv[4]) if len(sys.argv) > 4 else 1000
-    for part in [lambda lab: waiting(lab, jobs), road]:
+    jobs = int(sys.argv[4] or 1000) if len(sys.argv) > 4 else 1000
+    planted = int(sys.argv[5] or 0) if len(sys.argv) > 5 else 0
+    for part in [lambda lab: waiting(lab, jobs, planted), road]:
         with tempfile.TemporaryDirectory() as folder:
             lab = Lab(binary, clip, character, folder)
             try:
@@ -97,14 +102,14 @@ class Lab:
         self.binary, self.clip, self.character, self.folder = binary, clip, character, folder
         self.running = []
 
-    def start(self, min_time, cores=None):
+    def start(self, min_time, cores=None, jobs=0):
         log = open(f"{self.folder}/sandbox.log", "w", encoding="utf-8")
         command = [self.binary, "sandbox", "--listen", "127.0.0.1:0", "--copy",
                    "--max-running", "1000000", "--min-time", str(min_time)]
         sandbox, base = start(command, log, r"(http://127\.0\.0\.1:\d+)")
         self.running.append(sandbox)
         with open(f"{self.folder}/filmlab.toml", "w", encoding="utf-8") as file:
-            file.write(SETTINGS.format(folder=self.folder, base=base))
+            file.write(SETTINGS.format(folder=self.folder, base=base, waiting=max(50_000, 2 * jobs)))
         log = open(f"{self.folder}/serve.log", "w", encoding="utf-8")
         command = [self.binary, "--config", f"{self.folder}/filmlab.toml", "serve"]
         service, self.address = start(command, log, r"address=([0-9.:]+)", cores)
@@ -131,9 +136,10 @@ class Lab:
         return sum(map(float, values))
 
     def until(self, name, least):
-        """Waits for a number of the metrics; counted jobs go up to 10,000."""
-        for _ in range(3600):
-            if self.metric(name) >= min(least, 10_000):
+        """Waits for a number of the metrics, and until nobody waits for a first visit; counted jobs
+        go up to 10,000."""
+        for _ in range(7200):
+            if self.metric(name) >= min(least, 10_000) and not self.metric(QUEUED):
                 return
             time.sleep(0.5)
         sys.exit(f"{name} does not reach {least}")
@@ -146,6 +152,8 @@ api_tokens = [{{{{ token = "{TOKEN}" }}}}]
 task_token = "{TOKEN}"
 [data]
 dir = "{{folder}}/data"
+[worker]
+max_waiting = {{waiting}}
 [provider]
 base_url = "{{base}}"
 api_key = "sandbox"
@@ -157,12 +165,39 @@ filter = "filmlab=warn,filmlab::cli=info"
 """
 
 
-def waiting(lab, jobs):
-    lab.start(3600)
+def plant(lab, jobs):
+    """Copies of one that waits, each with its wake-up, for an hour."""
+    micros = int((time.time() + 3600) * 1e6)
+    at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(micros / 1e6))
+    with sqlite3.connect(f"{lab.folder}/data/filmlab.sqlite", timeout=60) as db:
+        row = db.execute("SELECT owner, kind, created_at, status, doc FROM jobs "
+                         "WHERE doc ->> 'stage' = 'generate' AND doc ->> '$.lease.holder' IS NULL "
+                         "LIMIT 1").fetchone()
+        owner, kind, created_at, status, doc = row
+        doc = json.loads(doc)
+        doc["next_visit_at"] = doc["wake"]["at"] = at
+        seq = doc["wake"]["seq"]
+        for number in range(jobs):
+            name = doc["id"] = f"planted-{number}"
+            task = json.dumps({"type": "job", "id": name, "seq": seq, "why": "wake"})
+            db.execute("INSERT INTO jobs (id, owner, kind, created_at, status, next_visit_at, "
+                       "wake_seq, doc) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                       (name, owner, kind, created_at - number, status, micros, seq,
+                        json.dumps(doc)))
+            db.execute("INSERT INTO tasks (name, task, due_at) VALUES (?, ?, ?)",
+                       (f"{name}-{seq}-wake", task.replace(": ", ":").replace(", ", ","), micros))
+
+
+def waiting(lab, jobs, planted):
+    lab.start(3600, jobs=jobs + planted + FIRST)
     generating = 'filmlab_jobs{state="generating"}'
     # What a crowd of clients and a job at its peak need is no matter of how many wait.
     lab.create(FIRST)
     lab.until(generating, FIRST)
+    looks(lab, FIRST)
+    if planted:
+        plant(lab, planted)
+        looks(lab, planted + FIRST)
     began, size, cpu = time.monotonic(), resident_mib(lab.pid), cpu_s(lab.pid)
     ids = lab.create(jobs)
     took = time.monotonic() - began
@@ -173,6 +208,7 @@ def waiting(lab, jobs):
     print(f"resident: {size:.1f} MiB with {FIRST} jobs waiting, {resident_mib(lab.pid):.1f} MiB "
           f"with {jobs + FIRST}; CPU to there {per_job:.1f} ms a job", flush=True)
 
+    looks(lab, jobs + planted + FIRST)
     ids = (ids * (1000 // len(ids) + 1))[:1000]
     task = json.dumps({"seq": 2, "why": "wake"})
     size, cpu, began = resident_mib(lab.pid), cpu_s(lab.pid), time.monotonic()
@@ -185,8 +221,33 @@ def waiting(lab, jobs):
     left = listed(lab.address)
     print(f"jobs afterwards: {dict(left)}", flush=True)
     fine = all(200 <= status < 300 or status == 409 for status in counts)
-    if not fine or sum(left.values()) != jobs + FIRST or left["failed"]:
+    # Each look created one.
+    created = 3 if planted else 2
+    if not fine or sum(left.values()) != jobs + planted + FIRST + created or left["failed"]:
         sys.exit("an answer was wrong, or a job was lost")
+
+
+def looks(lab, waiting):
+    """What somebody waits for, whatever else there is: medians of 20."""
+    idle = cpu_s(lab.pid)
+    time.sleep(5)
+    idle = (cpu_s(lab.pid) - idle) / 5
+    took = {}
+    for name, method, path, body in [
+            ("a page of the list", "GET", "/v1/jobs?limit=100", None),
+            ("one of a kind", "GET", "/v1/jobs?limit=100&kind=character_replace", None),
+            ("a sweep", "POST", "/tasks/sweep", None),
+            ("the metrics", "GET", "/metrics", None),
+            ("a creation", "POST", "/v1/jobs", lab.body)]:
+        times = []
+        for _ in range(1 if body else 20):
+            began = time.monotonic()
+            status, answer = call(lab.address, method, path, body)
+            assert status in (200, 201), answer
+            times.append(time.monotonic() - began)
+        took[name] = statistics.median(times) * 1000
+    said = ", ".join(f"{name} {ms:.0f} ms" for name, ms in took.items())
+    print(f"with {waiting} jobs waiting: {said}; CPU at rest {idle * 100:.0f} %", flush=True)
 
 
 def road(lab, jobs=200):

@@ -8,6 +8,7 @@ pub mod backend;
 pub mod firestore;
 pub mod limits;
 pub mod reading;
+mod recent;
 mod rules;
 pub mod sqlite;
 

@@ -11,6 +11,7 @@
 //! lock is waited for before anything is read, and what was read is still true at the commit.
 
 mod readers;
+mod room;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use tokio::sync::Mutex;
 
 use crate::staging::disk::Anchor;
 use readers::Readers;
+pub(crate) use room::Room;
 
 /// How long a call waits for another process's write. A write takes milliseconds; who waits
 /// longer waits for something that hangs.

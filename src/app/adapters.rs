@@ -120,7 +120,8 @@ pub(super) fn queue(
 ) -> Result<Wakeups, Failure> {
     Ok(match &config.queue {
         config::Queue::Embedded => {
-            let queue = Arc::new(EmbeddedQueue::open(database(config)).map_err(said)?);
+            let queue = EmbeddedQueue::open(database(config)).map_err(said)?;
+            let queue = Arc::new(queue.for_jobs(config.worker.max_waiting.get()));
             (Arc::clone(&queue) as _, Some(queue))
         }
         config::Queue::CloudTasks(queue) => {

@@ -329,8 +329,10 @@ impl Job {
         format!("{area}/{}/{}-{}", self.id, self.round, self.lease.fence)
     }
 
-    /// Notes that `amount` was reserved for this round, as one ledger write.
+    /// Notes that `amount` was reserved for this round, as one ledger write. The source has been
+    /// looked at by then.
     pub fn hold(&mut self, amount: Credits, now: Timestamp) {
+        self.end_native_work();
         self.credits.cost = Some(amount);
         self.credits.state = CreditState::Held;
         self.updated_at = now;

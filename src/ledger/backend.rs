@@ -154,6 +154,11 @@ pub trait Backend: Debug + Send + Sync {
     fn limit_of(&self, owner: &Owner) -> OwnerLimit;
 
     async fn job(&self, id: &JobId) -> Result<Option<Loaded<Box<Job>, Self::Seen>>>;
+    /// A job as this process read or wrote it last, where that is remembered; once, and somebody
+    /// may have written since. For a decision that is written: the write tells.
+    fn last_seen(&self, _id: &JobId) -> Option<Loaded<Box<Job>, Self::Seen>> {
+        None
+    }
     async fn notice(&self, id: &str) -> Result<Option<Loaded<Box<Notification>, Self::Seen>>>;
     async fn account_of(&self, owner: &Owner) -> Result<Option<Loaded<Account, Self::Seen>>>;
     async fn key(&self, owner: &Owner, key: &str) -> Result<Option<Loaded<KeyRecord, Self::Seen>>>;

@@ -5,7 +5,7 @@
 //! holds a lock: commits without a transaction compare instead, which is also the fastest under
 //! contention.
 //!
-//! Cost of an owner write: one read and one commit. `docs/firestore-schema.md` is the contract
+//! Cost of an owner write: one commit, and a read where the document is not as it was seen last. `docs/firestore-schema.md` is the contract
 //! with everybody else who reads or writes these documents.
 //!
 //! Architecture invariant: no Firestore type leaves `ledger::firestore`.
@@ -39,6 +39,7 @@ use serde_json::Value;
 
 use super::backend::{Backend, Committed, Damaged, KeyRecord, Loaded, Record, Shared, Write};
 use super::limits::{OwnerLimit, OwnerLimits};
+use super::recent::Recent;
 use super::{Callback, Due, DueNotice, DuePlace, JobQuery, KeptSince, LedgerError, Result, Tally};
 use crate::job::{
     Account, CreditEntry, Job, JobId, Keeping, Notification, Owner, Status, Timestamp,
@@ -79,6 +80,7 @@ impl FirestoreConfig {
 #[derive(Debug, Clone)]
 pub struct FirestoreLedger {
     store: Store,
+    recent: Recent<Found>,
     owners: Arc<OwnerLimits>,
 }
 
@@ -102,6 +104,7 @@ impl FirestoreLedger {
         store.check().await?;
         Ok(Self {
             store,
+            recent: Recent::default(),
             owners: Arc::default(),
         })
     }
@@ -178,7 +181,20 @@ impl Backend for FirestoreLedger {
     async fn job(&self, id: &JobId) -> Result<Option<Loaded<Box<Job>, Seen>>> {
         let place = DocumentPath::job(self.store.root(), id);
         let found = self.store.get(&place).await?;
-        loaded(found, |found| documents::job(found).map(Box::new))
+        let Some(found) = found else { return Ok(None) };
+        let job = Box::new(documents::job(&found)?);
+        self.recent.keep(Loaded {
+            record: job.clone(),
+            seen: found.clone(),
+        });
+        let seen = Seen::Document(found);
+        Ok(Some(Loaded { record: job, seen }))
+    }
+
+    fn last_seen(&self, id: &JobId) -> Option<Loaded<Box<Job>, Seen>> {
+        let Loaded { record, seen } = self.recent.take(id)?;
+        let seen = Seen::Document(seen);
+        Some(Loaded { record, seen })
     }
 
     async fn notice(&self, id: &str) -> Result<Option<Loaded<Box<Notification>, Seen>>> {
@@ -230,7 +246,7 @@ impl Backend for FirestoreLedger {
     }
 
     async fn commit(&self, writes: Vec<Write<Seen>>) -> Result<Committed> {
-        commit::all(&self.store, writes).await
+        commit::all(&self.store, &self.recent, writes).await
     }
 
     async fn remove(&self, job: Loaded<Box<Job>, Seen>) -> Result<Committed> {

@@ -27,18 +27,20 @@ use serde_json::Value;
 
 use super::backend::{Backend, Committed, Damaged, KeyRecord, Loaded, Record, Shared, Write};
 use super::limits::{OwnerLimit, OwnerLimits};
+use super::recent::Recent;
 use super::{Callback, Due, DueNotice, DuePlace, JobQuery, KeptSince, LedgerError, Result, Tally};
 use crate::job::{
     Account, CreditEntry, Job, JobId, Keeping, Notification, Owner, Status, Timestamp,
 };
-use crate::sqlite::{Database, DatabaseError, Durability};
+use crate::sqlite::{Database, DatabaseError, Durability, Room};
 pub use seen::Seen;
 
 /// Jobs, credits and notices in a SQLite file. Several processes may open the same one.
 #[derive(Debug, Clone)]
 pub struct SqliteLedger {
     database: Database,
-    max_waiting: Option<u32>,
+    recent: Recent<Seen>,
+    waiting: Option<Arc<Room>>,
     owners: Arc<OwnerLimits>,
 }
 
@@ -58,7 +60,8 @@ impl SqliteLedger {
     fn over(database: Database) -> Self {
         Self {
             database,
-            max_waiting: None,
+            recent: Recent::default(),
+            waiting: None,
             owners: Arc::default(),
         }
     }
@@ -67,7 +70,7 @@ impl SqliteLedger {
     /// requests for a job that is there are still answered.
     #[must_use]
     pub fn max_waiting(mut self, jobs: u32) -> Self {
-        self.max_waiting = Some(jobs);
+        self.waiting = Some(Arc::new(Room::of(jobs)));
         self
     }
 
@@ -118,10 +121,21 @@ impl Backend for SqliteLedger {
     async fn job(&self, id: &JobId) -> Result<Option<Loaded<Box<Job>, Seen>>> {
         let id = id.clone();
         let found = self.reads(move |db| rows::load(db, &id)).await?;
-        Ok(found.map(|(job, seen)| Loaded {
-            record: Box::new(job),
-            seen: Seen::Job(seen),
+        Ok(found.map(|(job, seen)| {
+            let job = Box::new(job);
+            self.recent.keep(Loaded {
+                record: job.clone(),
+                seen: Seen::Job(seen.clone()),
+            });
+            Loaded {
+                record: job,
+                seen: Seen::Job(seen),
+            }
         }))
+    }
+
+    fn last_seen(&self, id: &JobId) -> Option<Loaded<Box<Job>, Seen>> {
+        self.recent.take(id)
     }
 
     async fn notice(&self, id: &str) -> Result<Option<Loaded<Box<Notification>, Seen>>> {
@@ -184,11 +198,12 @@ impl Backend for SqliteLedger {
     }
 
     async fn commit(&self, writes: Vec<Write<Seen>>) -> Result<Committed> {
-        let max_waiting = self.max_waiting;
+        let waiting = self.waiting.clone();
         let ended = self
             .database
-            .write(move |tx| commit::all(tx, &writes, max_waiting))
+            .write(move |tx| commit::all(tx, writes, waiting.as_deref()))
             .await;
+        let ended = ended.map(|changed| changed.map(|job| self.recent.keep(job)));
         commit::outcome(ended)
     }
 

@@ -26,7 +26,7 @@ use tokio::sync::Notify;
 use super::{Delivery, Lane, Queue, QueueError, Scheduled, Task};
 use crate::clock::later;
 use crate::job::{JobId, Timestamp};
-use crate::sqlite::{Database, DatabaseError, Durability};
+use crate::sqlite::{Database, DatabaseError, Durability, Room};
 
 type Result<T> = std::result::Result<T, QueueError>;
 
@@ -46,7 +46,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone)]
 pub struct EmbeddedQueue {
     database: Database,
-    capacity: u32,
+    room: Arc<Room>,
     invisible: Duration,
     /// Rung when something was scheduled by this process.
     bells: Arc<Bells>,
@@ -71,28 +71,35 @@ impl Bells {
 impl EmbeddedQueue {
     /// Opens the file, made if missing. Blocks for a moment.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        let database = Database::open(path.as_ref(), Durability::ProcessEnd, &[schema::SCHEMA])?;
+        let database = Database::open(path.as_ref(), Durability::ProcessEnd, schema::PARTS)?;
         Ok(Self::over(database))
     }
 
     /// A queue that goes away with its last handle, for tests and trials.
     pub fn open_in_memory() -> Result<Self> {
-        Ok(Self::over(Database::open_in_memory(&[schema::SCHEMA])?))
+        Ok(Self::over(Database::open_in_memory(schema::PARTS)?))
     }
 
     fn over(database: Database) -> Self {
         Self {
             database,
-            capacity: DEFAULT_CAPACITY,
+            room: Arc::new(Room::of(DEFAULT_CAPACITY)),
             invisible: INVISIBLE,
             bells: Arc::default(),
         }
     }
 
+    /// Makes room for what so many waiting jobs plan: a wake-up, the visit of a callback and a
+    /// notice each. Never less than the default.
+    #[must_use]
+    pub fn for_jobs(self, waiting: u32) -> Self {
+        self.bounded(waiting.saturating_mul(3).max(DEFAULT_CAPACITY))
+    }
+
     /// Refuses new tasks with [`QueueError::Full`] while `tasks` wait; the default is 100 000.
     #[must_use]
     pub fn bounded(mut self, tasks: u32) -> Self {
-        self.capacity = tasks;
+        self.room = Arc::new(Room::of(tasks));
         self
     }
 
@@ -162,13 +169,13 @@ impl EmbeddedQueue {
     async fn next_due(&self, lane: Option<Lane>) -> Result<Option<Timestamp>> {
         self.database
             .read(move |db| {
+                let of_lane = of_lane(lane);
                 let at: Option<i64> = db
-                    .prepare_cached(
-                        "SELECT due_at FROM tasks
-                         WHERE finished_at IS NULL AND (?1 IS NULL OR (task LIKE ?2) = ?1)
-                         ORDER BY due_at LIMIT 1",
-                    )?
-                    .query_row(params![notices(lane), NOTICE], |row| row.get(0))
+                    .prepare_cached(&format!(
+                        "SELECT due_at FROM tasks WHERE finished_at IS NULL {of_lane}
+                         ORDER BY due_at LIMIT 1"
+                    ))?
+                    .query_row([], |row| row.get(0))
                     .optional()?;
                 Ok(at.map(moment))
             })
@@ -195,10 +202,10 @@ impl EmbeddedQueue {
 #[async_trait]
 impl Queue for EmbeddedQueue {
     async fn schedule(&self, task: &Task, at: Timestamp) -> Result<Scheduled> {
-        let (lane, task, capacity) = (task.lane(), task.clone(), self.capacity);
+        let (lane, task, room) = (task.lane(), task.clone(), Arc::clone(&self.room));
         let scheduled = self
             .database
-            .write(move |tx| schedule(tx, &task, at, capacity))
+            .write(move |tx| schedule(tx, &task, at, &room))
             .await?;
         self.bells.of(lane).notify_one();
         Ok(scheduled)
@@ -227,7 +234,7 @@ impl From<rusqlite::Error> for QueueError {
     }
 }
 
-fn schedule(tx: &Transaction<'_>, task: &Task, at: Timestamp, capacity: u32) -> Result<Scheduled> {
+fn schedule(tx: &Transaction<'_>, task: &Task, at: Timestamp, room: &Room) -> Result<Scheduled> {
     let name = task.name();
     let known = tx
         .prepare_cached("SELECT 1 FROM tasks WHERE name = ?1")?
@@ -235,12 +242,13 @@ fn schedule(tx: &Transaction<'_>, task: &Task, at: Timestamp, capacity: u32) -> 
     if known {
         return Ok(Scheduled::Known);
     }
-    let waiting: u32 = tx
-        .prepare_cached(
+    let fits = room.admits(|most| {
+        tx.prepare_cached(
             "SELECT count(*) FROM (SELECT 1 FROM tasks WHERE finished_at IS NULL LIMIT ?1)",
         )?
-        .query_row([capacity], |row| row.get(0))?;
-    if waiting >= capacity {
+        .query_row([most], |row| row.get(0))
+    })?;
+    if !fits {
         return Err(QueueError::Full);
     }
     let text = serde_json::to_string(task).map_err(|e| QueueError::Unavailable(e.to_string()))?;
@@ -274,11 +282,13 @@ fn forget(tx: &Transaction<'_>, job: &JobId) -> Result<u32> {
     Ok(u32::try_from(forgotten).unwrap_or(u32::MAX))
 }
 
-/// What the text of a notice's task begins with. What cannot be read counts as a job's.
-const NOTICE: &str = r#"{"type":"outbox",%"#;
-
-fn notices(lane: Option<Lane>) -> Option<bool> {
-    lane.map(|lane| lane == Lane::Notices)
+/// The tasks of a lane, in the very words of its index. What cannot be read counts as a job's.
+fn of_lane(lane: Option<Lane>) -> &'static str {
+    match lane {
+        None => "",
+        Some(Lane::Jobs) => schema::OF_JOBS,
+        Some(Lane::Notices) => schema::OF_NOTICES,
+    }
 }
 
 fn take_due(
@@ -288,16 +298,16 @@ fn take_due(
     until: Timestamp,
     limit: u32,
 ) -> Result<Vec<(Task, u32)>> {
-    let mut query = tx.prepare_cached(
+    let of_lane = of_lane(lane);
+    let mut query = tx.prepare_cached(&format!(
         "SELECT name, task, deliveries FROM tasks
-         WHERE finished_at IS NULL AND due_at <= ?1 AND (?3 IS NULL OR (task LIKE ?4) = ?3)
-         ORDER BY due_at, name LIMIT ?2",
-    )?;
+         WHERE finished_at IS NULL AND due_at <= ?1 {of_lane}
+         ORDER BY due_at, name LIMIT ?2"
+    ))?;
     let due: Vec<(String, String, u32)> = query
-        .query_map(
-            params![now.as_microsecond(), limit, notices(lane), NOTICE],
-            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
-        )?
+        .query_map(params![now.as_microsecond(), limit], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })?
         .collect::<rusqlite::Result<_>>()?;
     let mut taken = Vec::with_capacity(due.len());
     for (name, text, deliveries) in due {

@@ -1,7 +1,7 @@
 //! How stages say what became of them.
 
 use super::stop::StopReason;
-use crate::job::{Code, Failure, Party, Phase, Timestamp, WaitsFor};
+use crate::job::{Change, Code, Failure, Party, Phase, Timestamp, WaitsFor};
 use crate::ledger::LedgerError;
 
 /// What native work is about: what is done, and who made the file.
@@ -60,6 +60,8 @@ impl From<LedgerError> for Halt {
 pub(super) enum Step {
     /// The next stage is recorded; go on.
     Next,
+    /// This records the next stage; go on then.
+    Done(Box<Change>),
     /// Nothing to do before `until`.
     Wait {
         until: Timestamp,
@@ -69,6 +71,10 @@ pub(super) enum Step {
 }
 
 impl Step {
+    pub(super) fn done(change: Change) -> Self {
+        Self::Done(Box::new(change))
+    }
+
     /// A wait for what `failure` is about.
     pub(super) fn wait(until: Timestamp, failure: Failure) -> Self {
         Self::Wait {

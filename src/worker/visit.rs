@@ -126,7 +126,9 @@ async fn go(context: &Context<'_>) -> Result<Job, Halt> {
         let step = stages::run(context, stage, job).instrument(span).await;
         // What generating takes is the provider's time, not that of our questions.
         let took = match (stage, &step, submitted_at) {
-            (Stage::Generate, Ok(Step::Next), Some(at)) => elapsed(at, context.now()),
+            (Stage::Generate, Ok(Step::Next | Step::Done(_)), Some(at)) => {
+                elapsed(at, context.now())
+            }
             (Stage::Generate, _, _) => Duration::ZERO,
             _ => started.elapsed(),
         };
@@ -136,13 +138,16 @@ async fn go(context: &Context<'_>) -> Result<Job, Halt> {
             Step::Wait { .. } if is_late || context.deadline.is_lifted() => {
                 return Err(Halt::Stopped(StopReason::Deadline));
             }
-            Step::Next => {
+            passed @ (Step::Next | Step::Done(_)) => {
                 if is_late {
                     tracing::info!("the provider is done after all; the deadline is let pass");
                     context.deadline.lift();
                 }
                 metrics::stage_took(kind, stage.as_str(), took);
-                context.writer.record(&Change::Timed { stage, ms }).await?;
+                context.writer.later(Change::Timed { stage, ms });
+                if let Step::Done(change) = passed {
+                    context.writer.record(&change).await?;
+                }
             }
             Step::Wait {
                 until,

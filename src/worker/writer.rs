@@ -25,6 +25,8 @@ pub(super) struct Writer<'a> {
     kept: SyncMutex<Instant>,
     /// Progress that waits for the next heartbeat.
     progress: SyncMutex<Option<Progress>>,
+    /// Changes that go along with the next write.
+    waiting: SyncMutex<Vec<Change>>,
     /// Whether a renewal was begun and not seen to its end: it may have been written.
     unsure: AtomicBool,
 }
@@ -39,6 +41,7 @@ impl<'a> Writer<'a> {
             stop,
             kept: SyncMutex::new(Instant::now()),
             progress: SyncMutex::new(None),
+            waiting: SyncMutex::default(),
             unsure: AtomicBool::new(false),
         }
     }
@@ -79,11 +82,37 @@ impl<'a> Writer<'a> {
             .await
     }
 
+    /// Leaves a change for the next write: one of which nobody loses anything if it never comes.
+    pub(super) fn later(&self, change: Change) {
+        self.waiting().push(change);
+    }
+
+    fn waiting(&self) -> std::sync::MutexGuard<'_, Vec<Change>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) async fn record_with(
         &self,
-        mut patience: Patience,
+        patience: Patience,
         change: &Change,
     ) -> Result<Job, Halt> {
+        // What need not be read back after a lost answer stays like that.
+        let mut changes = if change.is_repeatable() {
+            Vec::new()
+        } else {
+            self.waiting().clone()
+        };
+        if changes.is_empty() {
+            return self.write(patience, change).await;
+        }
+        let along = changes.len();
+        changes.push(change.clone());
+        let job = self.write(patience, &Change::Many(changes)).await?;
+        self.waiting().drain(..along);
+        Ok(job)
+    }
+
+    async fn write(&self, mut patience: Patience, change: &Change) -> Result<Job, Halt> {
         loop {
             // Not held while it pauses: a renewal may go between two tries.
             let mut job = self.lock().await;

@@ -7,6 +7,7 @@ pub(crate) mod faults;
 mod firestore;
 mod limits;
 mod memory;
+mod plans;
 pub(crate) mod sqlite;
 
 /// Runs the whole contract on a bench: one line a backend.

@@ -3,6 +3,7 @@
 use gcloud_sdk::google::firestore::v1::Write as Sent;
 
 use super::super::backend::{Balance, Committed, Loaded, Write};
+use super::super::recent::Recent;
 use super::super::{LedgerError, Result};
 use super::documents::{self, CANCEL, Difference};
 use super::paths::{CALLBACKS, DocumentPath, JOBS, OUTBOX};
@@ -13,12 +14,42 @@ use super::writes::{Only, create, delete, delete_named, update};
 use super::{accounts, callbacks, outbox, shared, unreadable};
 use crate::job::Job;
 
-pub(super) async fn all(store: &Store, writes: Vec<Write<Seen>>) -> Result<Committed> {
+pub(super) async fn all(
+    store: &Store,
+    recent: &Recent<Found>,
+    writes: Vec<Write<Seen>>,
+) -> Result<Committed> {
     let mut sent = Vec::new();
+    let mut changed = None;
     for write in writes {
-        one(store, &write, &mut sent)?;
+        if let Write::ChangeJob { before, after } = write {
+            let place = DocumentPath::job(store.root(), &after.id);
+            let found = document(&before.seen)?;
+            let (write, fields) = documents::change(&place, found, &before.record, &after)?;
+            let (id, name) = (found.id.clone(), found.name.clone());
+            changed = Some((sent.len(), after, (id, name, fields)));
+            sent.push(write);
+        } else {
+            one(store, &write, &mut sent)?;
+        }
     }
-    store.commit(sent).await
+    let Some(versions) = store.versions(sent).await? else {
+        return Ok(Committed::Conflict);
+    };
+    if let Some((number, job, (id, name, fields))) = changed
+        && let Some(version) = versions.get(number).copied().flatten()
+    {
+        recent.keep(Loaded {
+            record: job,
+            seen: Found {
+                id,
+                fields,
+                version,
+                name,
+            },
+        });
+    }
+    Ok(Committed::Done)
 }
 
 fn one(store: &Store, write: &Write<Seen>, sent: &mut Vec<Sent>) -> Result<()> {
@@ -28,11 +59,8 @@ fn one(store: &Store, write: &Write<Seen>, sent: &mut Vec<Sent>) -> Result<()> {
             let place = DocumentPath::job(root, &job.id);
             sent.push(create(&place, documents::of_job(job)?));
         }
-        Write::ChangeJob { before, after } => {
-            let place = DocumentPath::job(root, &after.id);
-            let found = document(&before.seen)?;
-            sent.push(documents::change(&place, found, &before.record, after)?);
-        }
+        // Dealt with above: it is remembered.
+        Write::ChangeJob { .. } => return Err(strange()),
         Write::NewRound { before, after } => {
             let place = DocumentPath::job(root, &after.id);
             let found = document(&before.seen)?;

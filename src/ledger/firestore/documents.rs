@@ -170,14 +170,19 @@ pub(super) fn account(found: &Found) -> Result<Account> {
 
 /// The write that turns what was found into `after`: owner fields that differ and no others, so
 /// that what somebody else wrote survives, be it inside one of our maps. `before` is the job as
-/// it was read from there.
+/// it was read from there. With it, the fields as they are once it is done.
 pub(super) fn change(
     place: &DocumentPath,
     found: &Found,
     before: &Job,
     after: &Job,
-) -> Result<Write> {
-    Ok(difference(found, before, after)?.into_write(place, Only::If(found.version)))
+) -> Result<(Write, Fields)> {
+    let difference = difference(found, before, after)?;
+    let fields = difference.applied_to(&found.fields);
+    Ok((
+        difference.into_write(place, Only::If(found.version)),
+        fields,
+    ))
 }
 
 /// The same for a notice.
@@ -221,12 +226,9 @@ pub(super) fn new_round(
     Ok(difference.into_write(place, Only::If(found.version)))
 }
 
-/// Fields to set and fields to remove, by their paths.
+/// Fields to set and fields to remove (`None`), by their paths.
 #[derive(Debug, Default)]
-pub(super) struct Difference {
-    fields: Fields,
-    mask: Vec<String>,
-}
+pub(super) struct Difference(Vec<(Vec<String>, Option<Value>)>);
 
 impl Difference {
     /// `there` is what the document holds, `before` what of it we understood.
@@ -260,32 +262,60 @@ impl Difference {
     }
 
     pub(super) fn remove(&mut self, path: &[&str]) {
-        self.mask.push(joined(path));
+        self.note_step(path, None);
     }
 
     pub(super) fn set(&mut self, path: &[&str], value: Value) {
-        self.mask.push(joined(path));
-        insert(&mut self.fields, path, value);
+        self.note_step(path, Some(value));
+    }
+
+    fn note_step(&mut self, path: &[&str], value: Option<Value>) {
+        let path = path.iter().map(|name| (*name).to_owned());
+        self.0.push((path.collect(), value));
+    }
+
+    /// What the write makes of a document's fields.
+    fn applied_to(&self, fields: &Fields) -> Fields {
+        let mut fields = fields.clone();
+        for (path, value) in &self.0 {
+            put(&mut fields, path, value.as_ref());
+        }
+        fields
     }
 
     pub(super) fn into_write(self, place: &DocumentPath, only: Only) -> Write {
-        update(place, self.fields, self.mask, only)
+        let mut fields = Fields::new();
+        let mut mask = Vec::new();
+        for (path, value) in &self.0 {
+            mask.push(joined(path));
+            if value.is_some() {
+                put(&mut fields, path, value.as_ref());
+            }
+        }
+        update(place, fields, mask, only)
     }
 }
 
-fn insert(fields: &mut Fields, path: &[&str], value: Value) {
-    match path {
-        [] => {}
-        [name] => {
-            fields.insert((*name).to_owned(), value);
-        }
-        [name, rest @ ..] => {
-            let inner = fields
-                .entry((*name).to_owned())
-                .or_insert_with(|| values::of(ValueType::MapValue(MapValue::default())));
-            if let Some(ValueType::MapValue(map)) = &mut inner.value_type {
-                insert(&mut map.fields, rest, value);
-            }
+/// Sets what lies at the path, or takes it away.
+fn put(fields: &mut Fields, path: &[String], value: Option<&Value>) {
+    let Some((name, rest)) = path.split_first() else {
+        return;
+    };
+    if rest.is_empty() {
+        match value {
+            Some(value) => fields.insert(name.clone(), value.clone()),
+            None => fields.remove(name),
+        };
+        return;
+    }
+    let there = fields.get_mut(name).map(|value| &mut value.value_type);
+    match (there, value) {
+        (Some(Some(ValueType::MapValue(map))), _) => put(&mut map.fields, rest, value),
+        (_, None) => {}
+        (_, Some(_)) => {
+            let mut map = MapValue::default();
+            put(&mut map.fields, rest, value);
+            fields.insert(name.clone(), values::of(ValueType::MapValue(map)));
         }
     }
 }
@@ -298,12 +328,12 @@ fn map(value: &Value) -> Option<&Fields> {
 }
 
 /// A path as masks name it: quoted where a name is more than letters, digits and `_`.
-fn joined(path: &[&str]) -> String {
+fn joined(path: &[String]) -> String {
     let parts = path.iter().map(|name| {
         let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
             && !name.starts_with(|first: char| first.is_ascii_digit());
         if plain && !name.is_empty() {
-            (*name).to_owned()
+            name.clone()
         } else {
             format!("`{}`", name.replace('\\', "\\\\").replace('`', "\\`"))
         }

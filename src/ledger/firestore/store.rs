@@ -255,9 +255,20 @@ impl Store {
         }
     }
 
-    /// All of the writes or none. A commit without a transaction holds no locks between calls
-    /// and takes one round trip; its preconditions do what reads inside one would.
     pub(super) async fn commit(&self, writes: Vec<Write>) -> Result<Committed> {
+        Ok(match self.versions(writes).await? {
+            Some(_) => Committed::Done,
+            None => Committed::Conflict,
+        })
+    }
+
+    /// All of the writes or none, and what each made of its document; `None` where something was
+    /// not as a write asks for. A commit without a transaction holds no locks between calls and
+    /// takes one round trip; its preconditions do what reads inside one would.
+    pub(super) async fn versions(
+        &self,
+        writes: Vec<Write>,
+    ) -> Result<Option<Vec<Option<Version>>>> {
         let mut sends = 0;
         loop {
             let mut request = Request::new(CommitRequest {
@@ -267,12 +278,18 @@ impl Store {
             });
             let limits = RequestTimeouts::new().with_total(self.timeout);
             request.extensions_mut().insert(limits);
-            let Err(status) = self.db.client().get().commit(request).await else {
-                return Ok(Committed::Done);
+            let status = match self.db.client().get().commit(request).await {
+                Ok(answer) => {
+                    let results = answer.into_inner().write_results.into_iter();
+                    return Ok(Some(
+                        results.map(|one| one.update_time.map(Version)).collect(),
+                    ));
+                }
+                Err(status) => status,
             };
             sends += 1;
             match meaning(&status) {
-                Meaning::Conflict => return Ok(Committed::Conflict),
+                Meaning::Conflict => return Ok(None),
                 Meaning::NotSent if sends < SENDS => {
                     tokio::time::sleep(jittered(Duration::from_millis(100))).await;
                 }

@@ -18,12 +18,20 @@ use crate::job::{
     Progress, Timestamp,
 };
 
-/// The job, if it is still this claim's. Only another claim makes it one of a newer revision.
+/// The job, if it is still this claim's: as this process saw it last, which a write on it proves
+/// or refutes, and as it is where that is not known or says that the job was lost. Only another
+/// claim makes it one of a newer revision.
 async fn held<B: Backend>(
     backend: &B,
     id: &JobId,
     claim: &Claim,
 ) -> Result<Option<Loaded<Box<Job>, B::Seen>>> {
+    let known = backend
+        .last_seen(id)
+        .filter(|known| claim.holds(&known.record));
+    if known.is_some() {
+        return Ok(known);
+    }
     match backend.job(id).await {
         Err(LedgerError::Newer { .. }) => Ok(None),
         found => Ok(found?.filter(|loaded| claim.holds(&loaded.record))),
@@ -39,8 +47,19 @@ pub(super) async fn claim<B: Backend>(
 ) -> Result<Claimed> {
     let now = whole_micros(now);
     let mut tries = Tries::default();
+    // Whoever claims has looked at the job a moment ago. What says that it cannot be claimed is
+    // not believed without another look.
+    let can_be = |known: &Loaded<Box<Job>, B::Seen>| {
+        let job = &known.record;
+        !job.status.is_ended() && !job.lease.is_live(now)
+    };
+    let mut known = backend.last_seen(id).filter(can_be);
     loop {
-        let Some(before) = backend.job(id).await? else {
+        let found = match known.take() {
+            Some(known) => Some(known),
+            None => backend.job(id).await?,
+        };
+        let Some(before) = found else {
             return Ok(Claimed::NotFound);
         };
         let mut after = before.record.clone();
@@ -144,18 +163,23 @@ pub(super) async fn hold<B: Backend>(
         };
         let owner = before.record.owner.clone();
         let entry = CreditEntry::for_job(id, before.record.round, EntryKind::Hold, amount, now);
-        let (account, entry) = tokio::try_join!(
-            backend.account_of(&owner),
-            accounts::fresh(backend, &owner, &entry, before.record.created_at)
-        )?;
-        let Some(account) = account else {
+        let Some(account) = backend.account_of(&owner).await? else {
             return Ok(Held::NoAccount);
+        };
+        let available = account.record.credits;
+        let is_short = available < i64::try_from(amount.0).unwrap_or(i64::MAX);
+        // The first try assumes that the entry is not there yet. What it is to be refused for may
+        // be its own doing.
+        let may_be_refused = is_short || backend.limit_of(&owner).credits_a_day.is_some();
+        let entry = if tries.begun() || may_be_refused {
+            accounts::fresh(backend, &owner, &entry, before.record.created_at).await?
+        } else {
+            Some(entry)
         };
         let Some(entry) = entry else {
             return Ok(Held::Done(before.record));
         };
-        let available = account.record.credits;
-        if available < i64::try_from(amount.0).unwrap_or(i64::MAX) {
+        if is_short {
             return Ok(Held::Insufficient { available });
         }
         // After the account: an entry that is written meanwhile changes that too.

@@ -4,10 +4,10 @@ use rusqlite::Transaction;
 
 use super::super::backend::{Balance, Committed, Loaded, Write};
 use super::super::{LedgerError, Result};
-use super::seen::Seen;
+use super::seen::{JobSeen, Seen};
 use super::{accounts, creation, outbox, rows, shared, unreadable};
 use crate::job::{CreditEntry, Job, Owner};
-use crate::sqlite::DatabaseError;
+use crate::sqlite::{DatabaseError, Room};
 
 /// Why a transaction is undone.
 #[derive(Debug)]
@@ -36,31 +36,41 @@ impl From<DatabaseError> for Undone {
 }
 
 /// What the end of a transaction means.
-pub(super) fn outcome(ended: std::result::Result<(), Undone>) -> Result<Committed> {
+pub(super) fn outcome<T>(ended: std::result::Result<T, Undone>) -> Result<Committed> {
     match ended {
-        Ok(()) => Ok(Committed::Done),
+        Ok(_) => Ok(Committed::Done),
         Err(Undone::Conflict) => Ok(Committed::Conflict),
         Err(Undone::Failed(error)) => Err(error),
     }
 }
 
+/// Gives the job as its holder left it, where that is among the writes.
 pub(super) fn all(
     tx: &Transaction<'_>,
-    writes: &[Write<Seen>],
-    max_waiting: Option<u32>,
-) -> std::result::Result<(), Undone> {
+    writes: Vec<Write<Seen>>,
+    waiting: Option<&Room>,
+) -> std::result::Result<Option<Loaded<Box<Job>, Seen>>, Undone> {
     let mut brings_work = false;
+    let mut changed = None;
     for write in writes {
-        if !one(tx, write)? {
+        if let Write::ChangeJob { before, after } = write {
+            let seen = change(tx, &before, &after)?.ok_or(Undone::Conflict)?;
+            changed = Some(Loaded {
+                record: after,
+                seen: Seen::Job(seen),
+            });
+            continue;
+        }
+        if !one(tx, &write)? {
             return Err(Undone::Conflict);
         }
         brings_work |= matches!(write, Write::CreateJob(_) | Write::NewRound { .. });
     }
     // Last: a request that was made before is told so, however many wait.
     if brings_work {
-        creation::admit(tx, max_waiting)?;
+        creation::admit(tx, waiting)?;
     }
-    Ok(())
+    Ok(changed)
 }
 
 /// Whether everything was as the write asks for.
@@ -73,9 +83,9 @@ fn one(tx: &Transaction<'_>, write: &Write<Seen>) -> Result<bool> {
             }
             Ok(is_free)
         }
-        Write::ChangeJob { before, after } => change(tx, before, after),
+        Write::ChangeJob { before, after } => Ok(change(tx, before, after)?.is_some()),
         Write::NewRound { before, after } => {
-            let done = change(tx, before, after)?;
+            let done = change(tx, before, after)?.is_some();
             rows::forget_cancel(tx, &after.id)?;
             Ok(done)
         }
@@ -127,9 +137,13 @@ fn one(tx: &Transaction<'_>, write: &Write<Seen>) -> Result<bool> {
     }
 }
 
-fn change(tx: &Transaction<'_>, before: &Loaded<Box<Job>, Seen>, after: &Job) -> Result<bool> {
+fn change(
+    tx: &Transaction<'_>,
+    before: &Loaded<Box<Job>, Seen>,
+    after: &Job,
+) -> Result<Option<JobSeen>> {
     let Seen::Job(seen) = &before.seen else {
-        return Ok(false);
+        return Ok(None);
     };
     // Woken anew it was readable: it is watched no more.
     if after.wake.seq != before.record.wake.seq {

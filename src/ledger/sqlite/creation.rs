@@ -6,6 +6,7 @@ use super::super::backend::KeyRecord;
 use super::super::{Callback, LedgerError, MOST_CALLBACKS, Result};
 use super::rows::{micros, moment};
 use crate::job::{Idempotency, JobId, Owner};
+use crate::sqlite::Room;
 
 pub(super) fn key(db: &Connection, owner: &Owner, key: &str) -> Result<Option<KeyRecord>> {
     let known = db
@@ -50,21 +51,24 @@ pub(super) fn remember(
     Ok(written == 1)
 }
 
-/// Fails where more jobs have not ended than may wait.
-pub(super) fn admit(tx: &Transaction<'_>, max_waiting: Option<u32>) -> Result<()> {
-    let Some(max) = max_waiting else {
+/// Fails where more jobs have not ended than may wait, the one just written included.
+pub(super) fn admit(tx: &Transaction<'_>, waiting: Option<&Room>) -> Result<()> {
+    let Some(room) = waiting else {
         return Ok(());
     };
-    let waiting: u32 = tx
-        .prepare_cached(
+    let fits = room.admits(|most| {
+        tx.prepare_cached(
             "SELECT count(*) FROM
                  (SELECT 1 FROM jobs WHERE next_visit_at IS NOT NULL LIMIT ?1)",
         )?
-        .query_row([max.saturating_add(1)], |row| row.get(0))?;
-    if waiting > max {
-        return Err(LedgerError::Full { waiting: max });
+        .query_row([most.saturating_add(1)], |row| row.get(0))
+        .map(|there: u32| there.saturating_sub(1))
+    })?;
+    if fits {
+        return Ok(());
     }
-    Ok(())
+    let waiting = room.most();
+    Err(LedgerError::Full { waiting })
 }
 
 pub(super) fn insert_callback(

@@ -87,9 +87,10 @@ pub(super) fn insert(tx: &Transaction<'_>, job: &Job) -> Result<()> {
     Ok(())
 }
 
-/// Writes the owner's part, and leaves alone what others write; whether the row was still as it
-/// was seen.
-pub(super) fn store(tx: &Transaction<'_>, job: &Job, seen: &JobSeen) -> Result<bool> {
+/// Writes the owner's part, and leaves alone what others write; gives the row as it is then, if it
+/// was still as it was seen.
+pub(super) fn store(tx: &Transaction<'_>, job: &Job, seen: &JobSeen) -> Result<Option<JobSeen>> {
+    let doc = document(job)?;
     let written = tx
         .prepare_cached(
             "UPDATE jobs
@@ -104,11 +105,15 @@ pub(super) fn store(tx: &Transaction<'_>, job: &Job, seen: &JobSeen) -> Result<b
             ":wake_seq": seq_column(job.wake.seq),
             ":kept_results": job.kept.results.map(micros),
             ":kept_generated": job.kept.generated.map(micros),
-            ":doc": document(job)?,
+            ":doc": doc,
             ":seen": seen.doc,
             ":cancel": seen.cancel_requested,
         })?;
-    Ok(written == 1)
+    let cancel_requested = seen.cancel_requested;
+    Ok((written == 1).then_some(JobSeen {
+        doc,
+        cancel_requested,
+    }))
 }
 
 /// Notes that somebody wants the job to end; whether the row was still as it was seen.

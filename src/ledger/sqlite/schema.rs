@@ -17,6 +17,10 @@ pub(super) const PARTS: &[Schema] = &[
         part: "ledger_shared",
         steps: &[SHARED],
     },
+    Schema {
+        part: "ledger_scale",
+        steps: &[SCALE],
+    },
 ];
 
 const FIRST: &str = "
@@ -102,6 +106,13 @@ CREATE TABLE shared (
 ) STRICT, WITHOUT ROWID;
 -- Jobs of an owner that have not ended.
 CREATE INDEX jobs_open_by_owner ON jobs (owner, status) WHERE next_visit_at IS NOT NULL;
+";
+
+const SCALE: &str = "
+-- A deleted job takes its keys along, and the reference of each is looked for.
+CREATE INDEX idempotency_by_job ON idempotency (job);
+CREATE INDEX jobs_by_kind ON jobs (kind, created_at, id);
+CREATE INDEX outbox_given_up ON outbox (id) WHERE state = 'undeliverable';
 ";
 
 const UNREADABLE: &str = "

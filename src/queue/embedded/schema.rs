@@ -2,10 +2,29 @@
 
 use crate::sqlite::Schema;
 
-pub(super) const SCHEMA: Schema = Schema {
-    part: "queue",
-    steps: &[FIRST],
-};
+pub(super) const PARTS: &[Schema] = &[
+    Schema {
+        part: "queue",
+        steps: &[FIRST],
+    },
+    // Of no use to releases before.
+    Schema {
+        part: "queue_lanes",
+        steps: &[LANES],
+    },
+];
+
+/// What a notice's task begins with tells the lanes apart.
+pub(super) const OF_JOBS: &str = r#"AND substr(task, 1, 16) <> '{"type":"outbox"'"#;
+pub(super) const OF_NOTICES: &str = r#"AND substr(task, 1, 16) = '{"type":"outbox"'"#;
+
+const LANES: &str = r#"
+-- The first one that is due of a lane, however many of the other wait.
+CREATE INDEX tasks_of_jobs ON tasks (due_at, name)
+    WHERE finished_at IS NULL AND substr(task, 1, 16) <> '{"type":"outbox"';
+CREATE INDEX tasks_of_notices ON tasks (due_at, name)
+    WHERE finished_at IS NULL AND substr(task, 1, 16) = '{"type":"outbox"';
+"#;
 
 const FIRST: &str = "
 -- A row with `finished_at` is a tombstone: its name is reserved.

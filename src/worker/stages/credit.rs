@@ -60,7 +60,12 @@ pub(super) async fn hold(context: &Context<'_>, facts: &SourceFacts) -> Result<(
             }
         }
         _ if job.credits.cost.is_none() => {
-            context.writer.record(&Change::Priced(cost)).await.map(drop)
+            let changes = vec![Change::NativeOver, Change::Priced(cost)];
+            context
+                .writer
+                .record(&Change::Many(changes))
+                .await
+                .map(drop)
         }
         _ => Ok(()),
     }

@@ -24,13 +24,7 @@ pub(super) async fn run(context: &Context<'_>, job: Job) -> Result<Step, Halt> {
         .interruptible(transfer(context, &url, &object))
         .await?
     {
-        Ok(bytes) => {
-            context
-                .writer
-                .record(&Change::Fetched(Generated { object, bytes }))
-                .await?;
-            Ok(Step::Next)
-        }
+        Ok(bytes) => Ok(Step::done(Change::Fetched(Generated { object, bytes }))),
         Err(NotFetched::Provider(
             error @ (ProviderError::NotFound { .. }
             | ProviderError::Unavailable { .. }

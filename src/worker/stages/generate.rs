@@ -49,20 +49,16 @@ pub(super) async fn run(context: &Context<'_>, job: Job) -> Result<Step, Halt> {
     let failure = match prediction {
         Prediction::Running => {
             context.writer.progress(progress(context, &job));
-            context.writer.record(&Change::Polled).await?;
+            // The wait is written at once.
+            context.writer.later(Change::Polled);
             return Ok(Step::wait_for(
                 WaitsFor::Provider,
                 context.after(pause(context, &job)),
             ));
         }
         Prediction::Completed { output } => {
-            context
-                .writer
-                .record(&Change::OutputReady {
-                    url: output.to_string(),
-                })
-                .await?;
-            return Ok(Step::Next);
+            let url = output.to_string();
+            return Ok(Step::done(Change::OutputReady { url }));
         }
         Prediction::ContentRefused { message } => provider_said(Code::ContentRefused, &message),
         Prediction::Rejected { message } => provider_said(Code::ProviderRejected, &message),
@@ -162,6 +158,11 @@ fn usual_time(context: &Context<'_>, job: &Job) -> Duration {
 
 /// Whether the provider called back for the present prediction.
 async fn called_back(context: &Context<'_>, job: &Job, prediction: &str) -> Result<bool, Halt> {
+    // The visit is made for that very callback.
+    let present = job.current_intent().map(|intent| &intent.id);
+    if present.is_some() && context.heard.as_ref() == present {
+        return Ok(true);
+    }
     let callbacks = context.services.ledger.callbacks(&job.id).await?;
     Ok(callbacks
         .iter()

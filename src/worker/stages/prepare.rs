@@ -53,9 +53,10 @@ pub(super) async fn inputs(context: &Context<'_>, job: &Job) -> Result<ProviderI
     let mut facts = facts(&probe, &video.object)?;
     facts.image_object = image.as_ref().map(|image| image.object.clone());
     check(context, job, &facts, &probe).await?;
-    context.native_over().await?;
-    // Before anything is sent to the provider.
+    // Before anything is sent to the provider. What is written for it says too that native work
+    // is over.
     credit::hold(context, &facts).await?;
+    context.native_over().await?;
 
     let content_type = content_type(&probe.container.format);
     let (video_url, mut expires_at) = place(context, job, &video, content_type).await?;

@@ -84,11 +84,7 @@ pub(super) async fn run(context: &Context<'_>, job: Job) -> Result<Step, Halt> {
     drop(pass);
     require_length(&made, recipe.length(&facts, found.duration_ms))?;
     let published = publish(context, &job, &made).await?;
-    context
-        .writer
-        .record(&Change::Processed(Box::new(published)))
-        .await?;
-    Ok(Step::Next)
+    Ok(Step::done(Change::Processed(Box::new(published))))
 }
 
 /// What the provider made, in our store; `None` where it is gone.

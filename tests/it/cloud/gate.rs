@@ -13,7 +13,7 @@ use axum::response::Response;
 use filmlab::http::{ConnectionLimits, serve};
 use gcloud_sdk::google::firestore::v1::{
     BatchGetDocumentsRequest, CommitRequest, GetDocumentRequest, RunAggregationQueryRequest,
-    RunQueryRequest, RunQueryResponse, run_aggregation_query_request, run_query_request,
+    RunQueryRequest, RunQueryResponse, Write, run_aggregation_query_request, run_query_request,
     write::Operation,
 };
 use gcloud_sdk::prost::Message;
@@ -61,7 +61,8 @@ impl Gate {
     }
 
     /// What went through since this was asked for the last time. What a process does to see
-    /// whether it is ready is left out.
+    /// whether it is ready is left out, and so are renewals of a lease: they are as many as the
+    /// machine is slow.
     pub(super) fn take(&self) -> Vec<Operated> {
         std::mem::take(&mut *self.log.lock().unwrap())
     }
@@ -110,16 +111,18 @@ impl Gate {
             }
             "Commit" => {
                 let asked = CommitRequest::decode(asked).unwrap();
+                if let [write] = &*asked.writes
+                    && is_renewal(write)
+                {
+                    return;
+                }
                 let operated = |operation: Option<Operation>| match operation.unwrap() {
                     Operation::Update(document) => Operated::Write(short(&document.name)),
                     Operation::Delete(name) => Operated::Delete(short(&name)),
                     Operation::Transform(transform) => Operated::Write(short(&transform.document)),
                 };
-                asked
-                    .writes
-                    .into_iter()
-                    .map(|write| operated(write.operation))
-                    .collect()
+                let writes = asked.writes.into_iter();
+                writes.map(|write| operated(write.operation)).collect()
             }
             other => panic!("{other} is not counted"),
         };
@@ -129,6 +132,25 @@ impl Gate {
         });
         self.log.lock().unwrap().append(&mut seen);
     }
+}
+
+/// Whether it keeps a lease and shows progress, and does nothing else.
+fn is_renewal(write: &Write) -> bool {
+    let Some(mask) = &write.update_mask else {
+        return false;
+    };
+    let kept = [
+        "lease.expires_at",
+        "next_visit_at",
+        "revision",
+        "updated_at",
+    ];
+    let mut fields = mask.field_paths.iter();
+    fields.all(|path| kept.contains(&path.as_str()) || path.starts_with("progress"))
+        && mask
+            .field_paths
+            .iter()
+            .any(|path| path == "lease.expires_at")
 }
 
 /// A document's name behind `…/documents/`.

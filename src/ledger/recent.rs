@@ -1,0 +1,56 @@
+//! Jobs as this process read or wrote them last.
+//!
+//! A visit makes a dozen owner writes, and each needs the document as it is. Nobody else writes to
+//! it in nearly all of them, so the last write's own outcome is what the next one would read. Where
+//! that is not so, the write's precondition fails and the document is read: what is remembered can
+//! be old, and is never believed without proof.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::backend::Loaded;
+use crate::job::{Job, JobId};
+
+/// More than an instance has visits and requests under way; with the largest jobs some MB.
+const MOST: usize = 64;
+
+/// Clones share what they remember. `S` stands for the state of a job's record.
+#[derive(Debug)]
+pub(super) struct Recent<S>(Arc<Mutex<VecDeque<Known<S>>>>);
+
+type Known<S> = Loaded<Box<Job>, S>;
+
+impl<S> Default for Recent<S> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
+
+impl<S> Clone for Recent<S> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<S> Recent<S> {
+    /// In place of what was known of it before.
+    pub(super) fn keep(&self, job: Known<S>) {
+        let mut jobs = self.jobs();
+        jobs.retain(|known| known.record.id != job.record.id);
+        if jobs.len() >= MOST {
+            jobs.pop_front();
+        }
+        jobs.push_back(job);
+    }
+
+    /// Once: whoever is refused with it reads.
+    pub(super) fn take(&self, id: &JobId) -> Option<Known<S>> {
+        let mut jobs = self.jobs();
+        let place = jobs.iter().position(|known| known.record.id == *id)?;
+        jobs.remove(place)
+    }
+
+    fn jobs(&self) -> std::sync::MutexGuard<'_, VecDeque<Known<S>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
