@@ -58,6 +58,8 @@ pub struct Config {
     pub watermark: Vec<Watermark>,
     pub profiles: BTreeMap<String, Profile>,
     pub verify: Verify,
+    /// Whether results have a storyboard.
+    pub storyboard: bool,
     /// What results say of how they were made.
     pub provenance: Provenance,
     /// What results are signed with, where the settings say it.
@@ -187,6 +189,7 @@ fn read(r: &mut Reader, env: &HashMap<String, String>) -> Option<Config> {
     let watermark = picture::watermark(r);
     let profiles = picture::profiles(r);
     let verify = picture::verify(r);
+    let storyboard = r.get_or("output.storyboard", true);
     let provenance = provenance::provenance(r);
     let signing = provenance::signing(r);
     let limits = limits::limits(r);
@@ -211,6 +214,7 @@ fn read(r: &mut Reader, env: &HashMap<String, String>) -> Option<Config> {
         watermark,
         profiles,
         verify,
+        storyboard,
         provenance,
         signing,
         limits,

@@ -52,7 +52,9 @@ pub use probe::{
 };
 pub use profile::{AudioSettings, Background, Deinterlace, Preset, Profile, VideoSettings};
 pub use provenance::{LocalSigner, MOST_PEM, Provenance, ProvenanceInfo, Signer, SourceType};
-pub use render::{Damage, Event, PosterInfo, PosterTo, Progress, Render, Report, Timings, render};
+pub use render::{
+    Damage, Event, PosterInfo, PosterTo, Progress, Render, Report, StoryboardInfo, Timings, render,
+};
 pub use verify::{
     AudioExpectation, Checks, DecodeDepth, Expectation, Shape, Verified, is_audible,
     is_track_audible, verify,

@@ -131,6 +131,29 @@ async function lives(browser) {
   await context.close();
 }
 
+// The strip below the player leads to its moments.
+async function leads(browser, id) {
+  const page = await signedIn(browser, { viewport: { width: 1440, height: 900 } });
+  await page.goto(`${address}/console/jobs/${id}`);
+  const tiles = page.locator(".strip a");
+  const count = await tiles.count();
+  expect(count > 1, `the strip has ${count} tiles`);
+  await page.waitForFunction(() => document.querySelector(".after video").readyState > 0);
+  const last = tiles.nth(count - 1);
+  const at = Number(await last.getAttribute("data-at"));
+  await last.click();
+  await page.waitForFunction((at) => Math.abs(document.querySelector(".after video").currentTime - at) < 0.1, at);
+  await page.waitForSelector(".strip li:last-child a[aria-current]");
+  const shown = await page.evaluate(async () => {
+    const sprite = new Image();
+    sprite.src = document.querySelector("#sprite").getAttribute("href");
+    await sprite.decode();
+    return sprite.naturalWidth;
+  });
+  expect(shown > 0, "the sprite does not load");
+  await page.context().close();
+}
+
 // A person drops a clip, sees the price, and makes a job of it.
 async function makes(browser) {
   for (const [width, colorScheme] of [[390, "dark"], [1440, "light"]]) {
@@ -171,6 +194,7 @@ async function makes(browser) {
   }
   await lives(browser);
   await makes(browser);
+  if (done) await leads(browser, done.id);
   await looks(browser, pages);
   await plain(browser, pages.filter(([name]) => name !== "missing"));
   await browser.close();

@@ -53,6 +53,7 @@ pub(super) fn worker(config: &Config) -> Settings {
         checks: config.verify.checks.clone(),
         audible: config.verify.audible,
         profiles: config.profiles.clone(),
+        storyboard: config.storyboard,
         watermark: config
             .watermark
             .iter()

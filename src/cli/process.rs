@@ -69,6 +69,7 @@ fn work(task: &Task, cancel: &Cancel) -> Result<Report, Failure> {
         poster: poster
             .as_ref()
             .map(|staged| staged.path().to_path_buf().into()),
+        storyboard: false,
         // Who asks for a quality does not want the input's.
         force: Force {
             video: task.wants_encode,

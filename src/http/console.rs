@@ -21,6 +21,7 @@ mod row;
 mod shell;
 mod sign_in;
 mod spending;
+mod strip;
 mod time;
 mod visitor;
 mod words;

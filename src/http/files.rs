@@ -220,6 +220,7 @@ fn content_type(object: &str) -> (&'static str, bool) {
         "jpg" | "jpeg" => ("image/jpeg", true),
         "png" => ("image/png", true),
         "webp" => ("image/webp", true),
+        "vtt" => ("text/vtt; charset=utf-8", true),
         _ => mime_guess::from_ext(&ending)
             .first_raw()
             .filter(|kind| kind.starts_with("video/"))
@@ -268,6 +269,10 @@ mod tests {
     fn only_media_is_shown_by_browsers() {
         assert_eq!(content_type("a/video.mp4"), ("video/mp4", true));
         assert_eq!(content_type("a/POSTER.JPG"), ("image/jpeg", true));
+        assert_eq!(
+            content_type("a/storyboard.vtt"),
+            ("text/vtt; charset=utf-8", true)
+        );
         for hostile in ["a.html", "a.svg", "a.js", "noending", "a.xml"] {
             assert_eq!(content_type(hostile), ("application/octet-stream", false));
         }

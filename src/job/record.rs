@@ -243,10 +243,35 @@ pub struct Published {
     pub video: String,
     pub poster: String,
     pub metadata: String,
+    /// The sprite of small pictures, and the WebVTT that says when each is shown; absent where
+    /// none was made, as in what is older than storyboards.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storyboard: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storyboard_vtt: Option<String>,
     pub bytes: u64,
     pub duration_ms: u64,
     pub width: u32,
     pub height: u32,
+}
+
+impl Published {
+    /// Every object that it names.
+    pub fn objects(&self) -> impl Iterator<Item = &String> {
+        let Self {
+            video,
+            poster,
+            metadata,
+            storyboard,
+            storyboard_vtt,
+            bytes: _,
+            duration_ms: _,
+            width: _,
+            height: _,
+        } = self;
+        let always = [video, poster, metadata].into_iter();
+        always.chain(storyboard).chain(storyboard_vtt)
+    }
 }
 
 /// Why the job failed, for the caller.

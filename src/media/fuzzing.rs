@@ -185,6 +185,7 @@ pub fn pass(bytes: &[u8]) {
             ..Force::default()
         },
         poster: (how & 16 != 0).then_some(PosterTo::Report),
+        storyboard: how & 16 != 0,
         checks: Default::default(),
         limits: limits(),
         threads: 1,

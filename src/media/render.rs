@@ -8,6 +8,7 @@ mod decoding;
 mod duplication;
 mod graph;
 mod join;
+mod keys;
 mod marks;
 mod open;
 mod order;
@@ -20,6 +21,9 @@ mod seam;
 mod setback;
 mod sink;
 mod sound;
+mod still;
+mod stills;
+mod storyboard;
 mod survey;
 mod track;
 mod transcode;
@@ -42,6 +46,7 @@ use self::outcome::Outcome;
 pub use order::{PosterTo, Render};
 pub use report::{Damage, Event, PosterInfo, Progress, Report, Timings};
 pub(crate) use setback::Setback;
+pub use storyboard::StoryboardInfo;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -150,6 +155,16 @@ fn run(
         };
         staged = Some((file, info));
     }
+    let storyboard = match outcome.storyboard {
+        Some(storyboard) => storyboard.finish().map_err(|error| {
+            let message = format!("the storyboard cannot be encoded: {error}");
+            MediaError::new(MediaCode::EncoderFailed, message)
+                .at("storyboard")
+                .with_log()
+        })?,
+        None => None,
+    };
+    let (storyboard_jpeg, storyboard) = storyboard.unzip();
     // The poster first: it can be taken back, an earlier video could not.
     if let Some((Some(poster), _)) = &mut staged {
         poster.publish()?;
@@ -179,6 +194,8 @@ fn run(
         output: verified.probe,
         poster,
         poster_jpeg,
+        storyboard,
+        storyboard_jpeg,
         damage: outcome.damage,
         timings,
     })

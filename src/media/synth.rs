@@ -269,6 +269,8 @@ fn run(
         output: verified.probe,
         poster: None,
         poster_jpeg: None,
+        storyboard: None,
+        storyboard_jpeg: None,
         damage: Damage::new(lane.counts, sound),
         timings: Timings {
             open_ms,

@@ -10,7 +10,7 @@ use rustix::process::{Signal, set_parent_process_death_signal};
 
 use super::bounds;
 use super::parent::NO_PLACE;
-use super::protocol::{Found, Order, Outcome, Task};
+use super::protocol::{Found, Kind, Order, Outcome, Task};
 use super::remote::{RemoteInput, RemoteOutput, RemoteSigner, Wire};
 use super::work::{Answer, Work};
 use crate::job::Phase;
@@ -55,10 +55,13 @@ fn work(phase: Phase) -> Result<(), End> {
     let order = wire.order()?;
     order.bounds.apply().map_err(|_| End::NoPlace)?;
     let result = done(phase, order, &wire);
-    if let Ok(Answer::Rendered(report, _)) = &result
-        && let Some(poster) = &report.poster_jpeg
-    {
-        wire.poster(poster)?;
+    if let Ok(Answer::Rendered(report, _)) = &result {
+        for (kind, jpeg) in [
+            (Kind::Poster, &report.poster_jpeg),
+            (Kind::Storyboard, &report.storyboard_jpeg),
+        ] {
+            wire.picture(kind, jpeg.as_deref().unwrap_or_default())?;
+        }
     }
     wire.done(&Outcome {
         result: result.map(found).map_err(Into::into),
@@ -131,6 +134,7 @@ fn assemble(
                     sound_because: None,
                 },
                 poster: task.poster.then_some(PosterTo::Report),
+                storyboard: task.storyboard,
                 checks: task.checks,
                 limits: limits.clone(),
                 threads: task.threads,

@@ -14,7 +14,7 @@ use self::gone::Gone;
 use self::serve::{Files, serve};
 use super::bounds::Bounds;
 use super::lifeline::Lifeline;
-use super::protocol::{Found, Order, Outcome, RenderTask, Task, violation};
+use super::protocol::{Found, Kind, Order, Outcome, RenderTask, Task, violation};
 use super::work::{Answer, Work};
 use super::{COMMAND, Quarantine};
 use crate::job::Phase;
@@ -182,6 +182,7 @@ fn parts(work: Work, limits: &Limits) -> Parts {
                 watermarks,
                 force,
                 poster,
+                storyboard,
                 checks,
                 audible,
                 limits,
@@ -202,6 +203,7 @@ fn parts(work: Work, limits: &Limits) -> Parts {
                     .map(|mark| mark.placement.clone())
                     .collect(),
                 poster: poster.is_some(),
+                storyboard,
                 force_video: force.video,
                 force_audio: force.audio,
                 checks,
@@ -272,7 +274,8 @@ fn finish(outcome: Outcome, task: &Task, files: &mut Files) -> Result<Done, Gone
             (Found::Audible(heard), Task::Audible(_)) => Ok(Answer::Audible(heard)),
             (Found::Verified(verified), Task::Verify(_)) => Ok(Answer::Verified(verified)),
             (Found::Rendered(mut report), Task::Render(_)) => {
-                report.poster_jpeg = files.poster();
+                report.poster_jpeg = files.picture(Kind::Poster);
+                report.storyboard_jpeg = files.picture(Kind::Storyboard);
                 files
                     .publish()
                     .map_err(Gone::Later)?

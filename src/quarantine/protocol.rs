@@ -1,6 +1,6 @@
 //! What parent and child say to each other: frames of a kind, a length and a body.
 //!
-//! The child asks and waits for the answer; events, parts of a poster and the end are not
+//! The child asks and waits for the answer; events, parts of pictures and the end are not
 //! answered. All lengths are bounded, since a child may be anything by then.
 
 use std::io::{self, Read, Write};
@@ -22,6 +22,8 @@ const MAX_BODY: usize = 1 << 20;
 pub(super) const MAX_POSTER: usize = 32 << 20;
 /// Signatures for one child: one for each way that its work is tried.
 pub(super) const MAX_SIGNATURES: u32 = 16;
+/// A storyboard's sprite, likewise: 1280 pixels on a side at most.
+pub(super) const MAX_STORYBOARD: usize = 8 << 20;
 /// Readers of one child at once: a join has three, and opens them anew to look again.
 pub(super) const MAX_READERS: usize = 32;
 
@@ -47,13 +49,15 @@ pub(super) enum Kind {
     Event,
     /// To the parent: a part of the poster.
     Poster,
+    /// To the parent: a part of the storyboard's sprite.
+    Storyboard,
     /// To the parent: [`Outcome`].
     Done,
     /// To the parent: bytes to be signed; answered with [`Kind::Data`].
     Sign,
 }
 
-const KINDS: [Kind; 10] = [
+const KINDS: [Kind; 11] = [
     Kind::Hello,
     Kind::Order,
     Kind::Request,
@@ -62,6 +66,7 @@ const KINDS: [Kind; 10] = [
     Kind::Data,
     Kind::Event,
     Kind::Poster,
+    Kind::Storyboard,
     Kind::Done,
     Kind::Sign,
 ];
@@ -158,6 +163,7 @@ pub(super) struct RenderTask {
     pub(super) watermarks: Vec<Placement>,
     /// Whether a poster is made.
     pub(super) poster: bool,
+    pub(super) storyboard: bool,
     pub(super) force_video: bool,
     pub(super) force_audio: bool,
     pub(super) checks: Checks,
@@ -260,7 +266,7 @@ pub(super) enum Found {
     Picture(PictureProbe),
     Audible(bool),
     Verified(Box<Verified>),
-    /// The poster went before.
+    /// Poster and storyboard went before.
     Rendered(Box<Report>),
 }
 

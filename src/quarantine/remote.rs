@@ -55,10 +55,11 @@ impl Wire {
         protocol::write_json(&mut ToParent, Kind::Event, event)
     }
 
-    pub(super) fn poster(&self, jpeg: &[u8]) -> io::Result<()> {
+    /// Sends a picture of that kind, in parts.
+    pub(super) fn picture(&self, kind: Kind, jpeg: &[u8]) -> io::Result<()> {
         let _turn = self.turn();
         jpeg.chunks(MAX_DATA)
-            .try_for_each(|part| protocol::write(&mut ToParent, Kind::Poster, &[part]))
+            .try_for_each(|part| protocol::write(&mut ToParent, kind, &[part]))
     }
 
     pub(super) fn done(&self, outcome: &Outcome) -> io::Result<()> {

@@ -3,7 +3,7 @@
 //! | where | what |
 //! |---|---|
 //! | `work/{job}/{round}-{fence}/…` | what the provider returned, marks from the web, notes about open uploads |
-//! | `results/{job}/{round}-{fence}/…` | video, poster, metadata |
+//! | `results/{job}/{round}-{fence}/…` | video, poster, storyboard, metadata |
 //! | `sources/{owner}/{job}/{role}` | our copies of inputs from the web |
 //! | `sources/{owner}/{upload}/{file}` | uploads: their owner's, and no job's own |
 //!
@@ -11,7 +11,7 @@
 //! Whatever lies there under no name that the job knows is nobody's, whoever wrote it and when.
 
 use super::Services;
-use crate::job::{Job, JobId, Owner};
+use crate::job::{Job, JobId, Owner, Published};
 use crate::storage::{StorageError, Stored, Swept};
 
 /// Where a job's objects lie, in folders of its name.
@@ -58,10 +58,7 @@ pub(super) fn of_present_claim(job: &Job, object: &str) -> bool {
 /// Whether the job needs it: its result, and what a running job goes on from, or another round of
 /// an ended one.
 pub(super) fn is_named(job: &Job, object: &str) -> bool {
-    let result = job
-        .result
-        .iter()
-        .flat_map(|result| [&result.video, &result.poster, &result.metadata]);
+    let result = job.result.iter().flat_map(Published::objects);
     let stays = !job.status.is_ended() || job.kept.generated.is_some();
     let generated = job.generated.iter().filter(|_| stays);
     result

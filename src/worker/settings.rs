@@ -66,6 +66,8 @@ pub struct Settings {
     /// Whether sound that is digital silence counts as sound the provider dropped.
     pub audible: bool,
     pub profiles: BTreeMap<String, Profile>,
+    /// Whether results have a storyboard.
+    pub storyboard: bool,
     /// The operator's own layers, for jobs that name none.
     pub watermark: Vec<BrandWatermark>,
     pub credits: CreditsMode,

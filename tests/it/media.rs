@@ -23,6 +23,7 @@ mod signed;
 mod sizes;
 mod sound;
 mod stop;
+mod storyboard;
 pub(crate) mod support;
 mod synth;
 mod track;

@@ -67,6 +67,7 @@ fn render(clip: &Path, logo: &Path) -> Render {
         }],
         force: Force::default(),
         poster: Some(PosterTo::Report),
+        storyboard: true,
         checks: filmlab::media::Checks::default(),
         limits: limits(),
         threads: 1,
@@ -194,6 +195,8 @@ fn a_child_finds_and_makes_what_this_process_would() {
     };
     assert_eq!(without_times(&here), without_times(&there));
     assert!(there.poster_jpeg.is_some());
+    assert!(here.storyboard_jpeg.is_some());
+    assert!(there.storyboard_jpeg == here.storyboard_jpeg);
     let bytes = std::fs::read(&one).unwrap();
     assert_eq!(there.bytes, bytes.len() as u64);
     assert!(bytes == std::fs::read(&two).unwrap(), "another file");

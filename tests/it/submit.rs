@@ -127,6 +127,8 @@ impl Lab {
                 video: "results/video.mp4".into(),
                 poster: "results/poster.jpg".into(),
                 metadata: "results/metadata.json".into(),
+                storyboard: None,
+                storyboard_vtt: None,
                 bytes: 13,
                 duration_ms: 5280,
                 width: 1920,

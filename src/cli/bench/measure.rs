@@ -308,6 +308,8 @@ fn pass(task: &Task, row: &Row, target: &Path, cancel: &Cancel) -> Result<Passed
         profile: row.profile.clone(),
         watermarks: mark.into_iter().collect(),
         poster: task.poster.then_some(PosterTo::Report),
+        // A job's has both.
+        storyboard: task.poster,
         force: Force {
             video: !task.copy,
             ..Force::default()

@@ -113,6 +113,12 @@ pub(super) fn job(job: &JobView) -> String {
             rows.push(("video", links.video.to_string()));
             rows.push(("poster", links.poster.to_string()));
             rows.push(("metadata", links.metadata.to_string()));
+            if let Some(storyboard) = &links.storyboard {
+                rows.push(("storyboard", storyboard.to_string()));
+            }
+            if let Some(vtt) = &links.storyboard_vtt {
+                rows.push(("its times", vtt.to_string()));
+            }
             rows.push(("open until", moment(links.expires_at)));
         }
     }

@@ -6,11 +6,13 @@
 use std::time::Duration;
 
 use futures::StreamExt as _;
+use serde::Deserialize as _;
 use serde_json::Value;
 
 use super::words;
 use crate::http::HttpState;
 use crate::job::{Job, Status};
+use crate::media::StoryboardInfo;
 
 /// One of filmlab's has some 10 KiB.
 const MOST_BYTES: u64 = 256 * 1024;
@@ -20,6 +22,8 @@ pub(super) struct Made {
     pub(super) sentences: Vec<String>,
     /// Name, of the source, as generated, of the result.
     pub(super) figures: Vec<[String; 4]>,
+    /// How the storyboard is put together, where there is one.
+    pub(super) storyboard: Option<StoryboardInfo>,
 }
 
 pub(super) async fn read(state: &HttpState, job: &Job) -> Option<Made> {
@@ -38,6 +42,7 @@ pub(super) async fn read(state: &HttpState, job: &Job) -> Option<Made> {
     Some(Made {
         sentences: sentences(&told["processing"]),
         figures: figures(&told),
+        storyboard: StoryboardInfo::deserialize(&told["processing"]["storyboard"]).ok(),
     })
 }
 

@@ -5,17 +5,20 @@ use axum::Extension;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderName, HeaderValue};
+use url::Url;
 
 use super::made::{self, Made};
 use super::money::Money;
 use super::poster::here;
 use super::row::Row;
 use super::shell::{Head, show};
+use super::strip::Strip;
 use super::time::Time;
 use super::visitor::Visitor;
 use super::words::{self, Moment};
 use crate::http::jobs::NotificationView;
 use crate::http::jobs::job::find;
+use crate::http::jobs::link_cache::Links;
 use crate::http::jobs::view::{ErrorView, JobView};
 use crate::http::{HttpState, Problem};
 use crate::job::{Code, Job, MediaRef, Party, Status};
@@ -59,6 +62,8 @@ struct Media {
     result: Option<String>,
     poster: Option<String>,
     metadata: Option<String>,
+    storyboard: Option<String>,
+    storyboard_vtt: Option<String>,
 }
 
 #[derive(Template)]
@@ -71,6 +76,7 @@ struct Page {
     failed: Option<Failed>,
     media: Media,
     made: Option<Made>,
+    strip: Option<Strip>,
     time: Option<Time>,
     money: Money,
     notices: Vec<Notice>,
@@ -113,12 +119,16 @@ pub(super) async fn page(
             view,
         }
     });
+    let media = media(&state, &job, &view).await;
+    let info = made.as_ref().and_then(|made| made.storyboard.as_ref());
+    let strip = info.zip(media.storyboard.clone());
     show(&Page {
+        strip: strip.map(|(info, sprite)| Strip::of(info, sprite)),
         id: job.id.to_string(),
         standing: standing(&job, &state, head.is_operator()),
         facts: facts(&job, &state),
         failed: failed(&job),
-        media: media(&state, &job, &view).await,
+        media,
         made,
         time: Time::of(&job, now),
         money: Money::of(&job, now),
@@ -272,11 +282,15 @@ async fn media(state: &HttpState, job: &Job, view: &JobView) -> Media {
             .ok(),
         None => None,
     };
+    let beside =
+        |which: fn(&Links) -> Option<&Url>| links.and_then(which).map(|link| here(state, link));
     Media {
         source: source.map(|link| here(state, &link)),
         result: links.map(|links| here(state, &links.video)),
         poster: links.map(|links| here(state, &links.poster)),
         metadata: links.map(|links| here(state, &links.metadata)),
+        storyboard: beside(|links| links.storyboard.as_ref()),
+        storyboard_vtt: beside(|links| links.storyboard_vtt.as_ref()),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Links to results, kept for a while: a client that polls a completed job must not have three
+//! Links to results, kept for a while: a client that polls a completed job must not have five
 //! links signed each time, each of which is a call of IAM's without a key file.
 //!
 //! In memory only, never in the ledger: a link opens without credentials. Each caller's own scope
@@ -32,6 +32,12 @@ pub struct Links {
     pub video: Url,
     pub poster: Url,
     pub metadata: Url,
+    /// One picture of many small ones; absent where there is no storyboard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storyboard: Option<Url>,
+    /// When each of them is shown, as WebVTT.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storyboard_vtt: Option<Url>,
     pub expires_at: Timestamp,
 }
 

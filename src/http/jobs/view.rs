@@ -204,12 +204,18 @@ pub(in crate::http) async fn sign(
         let name = format!("{}.{ending}", job.id);
         state.storage.link(object, ttl, Some(&name)).await
     };
+    let beside = async |object: &Option<String>, ending: &str| match object {
+        Some(object) => link(object, ending).await.map(Some),
+        None => Ok(None),
+    };
     // Before signing, so that no link ends earlier than it says.
     let now = state.clock.now();
     Ok(Links {
         video: link(&published.video, "mp4").await?,
         poster: link(&published.poster, "jpg").await?,
         metadata: link(&published.metadata, "json").await?,
+        storyboard: beside(&published.storyboard, "storyboard.jpg").await?,
+        storyboard_vtt: beside(&published.storyboard_vtt, "vtt").await?,
         expires_at: later(now, ttl),
     })
 }

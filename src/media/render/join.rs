@@ -40,7 +40,7 @@ pub(super) fn run(
     output: &mut dyn Output,
     narrator: &mut Narrator<'_>,
 ) -> Result<Outcome, MediaError> {
-    let poster = job.poster_picker();
+    let stills = job.stills();
     let length = job.length_ms();
     let Shape {
         width,
@@ -79,7 +79,7 @@ pub(super) fn run(
 
     let mut draft = Draft::create(output, limits, guard, &statement)?;
     let mut video = VideoLane::open(&before, spec(&before)?, &settings, limits, &mut draft)?;
-    video.poster = poster;
+    video.stills = stills;
     video.marks = marks;
     video.watch = render.checks.look().then(Watch::default);
     let lane = seam_lane(&audio, &mut draft)?;
@@ -124,8 +124,7 @@ pub(super) fn run(
     let (end, base) = (video.end(), video.encoder_base());
     let looked = video.looked();
     video.finish_encoding(&mut sink)?;
-    let mut sound = Counts::default();
-    let mut heard = false;
+    let (mut sound, mut heard) = (Counts::default(), false);
     if let Some(mut lane) = lane {
         lane.finish(&mut sink)?;
         (sound, heard) = (lane.counts(), lane.heard());
@@ -142,7 +141,8 @@ pub(super) fn run(
         length_ms: Some((to_millis(end, base), frame_ms)),
         frames: video.counts.encoded,
         damage: Damage::new(counts.0, sound),
-        poster: video.poster.and_then(PosterPicker::take),
+        poster: video.stills.poster.and_then(PosterPicker::take),
+        storyboard: video.stills.storyboard,
         finished,
     })
 }

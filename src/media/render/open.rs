@@ -5,6 +5,8 @@ use std::sync::Arc;
 use super::marks::Marks;
 use super::order::Render;
 use super::poster::PosterPicker;
+use super::stills::Stills;
+use super::storyboard::Storyboard;
 use crate::media::color::Color;
 use crate::media::error::{MediaCode, MediaError, memory};
 use crate::media::head::reservation;
@@ -126,11 +128,13 @@ impl<'a> Job<'a> {
         Ok(marks)
     }
 
-    pub(super) fn poster_picker(&self) -> Option<PosterPicker> {
-        self.render
-            .poster
-            .as_ref()
-            .map(|_| PosterPicker::new(self.length_ms()))
+    /// The pictures to take of the frames.
+    pub(super) fn stills(&self) -> Stills {
+        let (render, length) = (self.render, self.length_ms());
+        Stills {
+            poster: render.poster.as_ref().map(|_| PosterPicker::new(length)),
+            storyboard: render.storyboard.then(|| Storyboard::new(length)),
+        }
     }
 }
 

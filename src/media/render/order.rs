@@ -38,6 +38,8 @@ pub struct Render {
     pub force: Force,
     /// Where a JPEG poster goes.
     pub poster: Option<PosterTo>,
+    /// Whether a storyboard is made: [`Report::storyboard_jpeg`](super::Report::storyboard_jpeg).
+    pub storyboard: bool,
     /// What is looked at besides what is always verified.
     pub checks: Checks,
     /// Whether something must be heard in the result, also where its sound is copied. What is

@@ -2,12 +2,14 @@
 
 use super::report::Damage;
 use super::sink::Finished;
+use super::storyboard::Storyboard;
 use crate::media::av::Frame;
 use crate::media::color::Color;
 
 /// Of one pass.
 pub(crate) struct Outcome {
     pub poster: Option<(Frame, u64)>,
+    pub storyboard: Option<Storyboard>,
     pub color: Color,
     pub damage: Damage,
     pub finished: Finished,

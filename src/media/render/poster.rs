@@ -5,10 +5,10 @@ use std::path::Path;
 
 use tempfile::TempPath;
 
-use crate::media::av::{AvError, Encoder, Frame, Graph, Packet, Received, VideoSource};
-use crate::media::color::{Color, FULL, SMPTE170M};
+use super::still;
+use crate::media::av::{AvError, Frame};
+use crate::media::color::Color;
 use crate::media::error::{MediaCode, MediaError};
-use crate::media::ratio::Ratio;
 use crate::staging::hidden_beside;
 
 /// Below this mean luma (limited range, black is 16) a frame counts as black.
@@ -156,47 +156,10 @@ impl PosterPicker {
     }
 }
 
-/// Encodes a frame as JPEG (full range, BT.601, as JFIF wants it).
+/// Encodes a frame as JPEG.
 pub(crate) fn encode(frame: Frame, color: Color) -> Result<Vec<u8>, AvError> {
-    let mut frame = frame;
-    frame.set_pts(0);
-    let mut graph = Graph::new(1)?;
-    let source = graph.video_source(VideoSource::of(&frame, Ratio::new(1, 25), None))?;
-    let scale = graph.then(
-        source,
-        c"scale",
-        &[
-            (c"in_color_matrix", color.sws_matrix()),
-            (c"in_range", "limited"),
-            (c"out_color_matrix", "bt601"),
-            (c"out_range", "full"),
-            (c"flags", "accurate_rnd"),
-        ],
-    )?;
-    let format = graph.then(scale, c"format", &[(c"pix_fmts", "yuvj420p")])?;
-    let sink = graph.video_sink(format)?;
-    graph.configure()?;
-    graph.push(source, Some(&mut frame))?;
-    graph.push(source, None)?;
-    let mut full = Frame::new()?;
-    if graph.pull(sink, &mut full)? != Received::Item {
-        return Err(AvError::invalid("av_buffersink_get_frame"));
-    }
-    let color = Color {
-        matrix: SMPTE170M,
-        range: FULL,
-        ..color
-    };
-    full.set_color(color);
-    full.forget_origin();
-    let mut encoder = Encoder::jpeg(full.width(), full.height(), color, QUALITY)?;
-    let mut packet = Packet::new()?;
-    encoder.send(Some(&full))?;
-    encoder.send(None)?;
-    if encoder.receive(&mut packet)? != Received::Item {
-        return Err(AvError::invalid("avcodec_receive_packet"));
-    }
-    Ok(packet.bytes().to_vec())
+    let full = still::full_range(frame, color, None)?;
+    still::jpeg(&full, color, QUALITY)
 }
 
 /// A poster on its way to its final name; removed on drop unless kept.

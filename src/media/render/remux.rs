@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::graph::{VideoGraph, VideoSpec};
+use super::keys::KeyFrames;
 use super::open::{Job, reserve_for};
 use super::order::Render;
 use super::outcome::Outcome;
@@ -93,11 +94,12 @@ fn within(frames: u64, at_ms: u64, limits: &Limits) -> Result<(), MediaError> {
     reason = "one pass over the packets, from the header to the index"
 )]
 pub(super) fn run(
-    job: Job<'_>,
+    mut job: Job<'_>,
     output: &mut dyn Output,
     narrator: &mut Narrator<'_>,
 ) -> Result<Outcome, Setback> {
-    let picker = job.poster_picker();
+    let picker = job.stills().poster;
+    let mut keys = KeyFrames::of(&mut job)?;
     let Job {
         render,
         guard,
@@ -150,6 +152,9 @@ pub(super) fn run(
             }
             let begins = packet.pts().or(packet.dts()).unwrap_or(0);
             within(counts.packets, to_millis(begins, stream.time_base), limits)?;
+            if let Some(keys) = &mut keys {
+                keys.see(&packet, to_millis(begins, stream.time_base))?;
+            }
             let end = packet.pts().unwrap_or(0).saturating_add(packet.duration());
             reached_ms = reached_ms.max(to_millis(end, stream.time_base));
             let at = packet.dts().map(|dts| Time::of(dts, stream.time_base));
@@ -215,6 +220,7 @@ pub(super) fn run(
     let (poster, color) = find_poster(render, picker, guard)?;
     Ok(Outcome {
         poster,
+        storyboard: keys.map(KeyFrames::into_board),
         color,
         damage: Damage::new(
             counts,

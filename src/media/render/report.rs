@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use super::storyboard::StoryboardInfo;
 use super::video::Counts;
 use crate::media::plan::Plan;
 use crate::media::probe::Probe;
@@ -110,6 +111,12 @@ pub struct Report {
     /// The poster itself, where it was to go here.
     #[serde(skip)]
     pub poster_jpeg: Option<Vec<u8>>,
+    /// The storyboard, if one was asked for and a frame could be had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storyboard: Option<StoryboardInfo>,
+    /// Its sprite.
+    #[serde(skip)]
+    pub storyboard_jpeg: Option<Vec<u8>>,
     /// Tolerated damage of the input.
     pub damage: Damage,
     /// Time spent.

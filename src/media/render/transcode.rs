@@ -26,7 +26,7 @@ pub(super) fn run(
     output: &mut dyn Output,
     narrator: &mut Narrator<'_>,
 ) -> Result<Outcome, Setback> {
-    let poster = job.poster_picker();
+    let stills = job.stills();
     let color = spec_for(&job.main, 2, 2)?.color;
     let marks = job.marks(color)?;
     let Job {
@@ -71,7 +71,7 @@ pub(super) fn run(
     };
     let mut draft = Draft::create(output, &render.limits, guard, &statement)?;
     let mut video = VideoLane::open(&main, spec, &settings, &render.limits, &mut draft)?;
-    video.poster = poster;
+    video.stills = stills;
     video.watch = render.checks.look().then(Watch::default);
     video.marks = marks;
     let sound = sound_lane(&plan.audio, &main, source.as_ref(), &mut draft)?;
@@ -104,7 +104,8 @@ pub(super) fn run(
         looked,
         frames: lane.counts.encoded,
         damage: Damage::new(lane.counts, sound),
-        poster: lane.poster.and_then(PosterPicker::take),
+        poster: lane.stills.poster.and_then(PosterPicker::take),
+        storyboard: lane.stills.storyboard,
         finished,
     })
 }

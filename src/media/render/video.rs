@@ -8,8 +8,8 @@ use super::decoding;
 use super::duplication::Duplication;
 use super::graph::{VideoGraph, VideoSpec};
 use super::marks::Marks;
-use super::poster::PosterPicker;
 use super::sink::{Draft, Sink};
+use super::stills::Stills;
 use crate::media::av::{
     AvError, Decoder, Encoder, Frame, FramePool, Packet, Received, X264Settings,
 };
@@ -81,7 +81,7 @@ pub(crate) struct VideoLane {
     duplication: Option<Duplication>,
     limits: Limits,
     pub(crate) counts: Counts,
-    pub(crate) poster: Option<PosterPicker>,
+    pub(crate) stills: Stills,
     /// Looks at the frames, where that was asked for.
     pub(crate) watch: Option<Watch>,
     /// How long each size is shown.
@@ -149,7 +149,7 @@ impl VideoLane {
             duplication: Duplication::of(spec.fps, limits),
             limits: limits.clone(),
             counts: Counts::default(),
-            poster: None,
+            stills: Stills::default(),
             watch: None,
             sizes: Sizes::default(),
             hold: false,
@@ -493,11 +493,9 @@ impl VideoLane {
         self.marks
             .draw(&mut frame, at_ms, &mut self.pool)
             .map_err(memory)?;
-        if let Some(poster) = &mut self.poster {
-            poster
-                .consider(&frame, to_millis(pts, self.encoder_base))
-                .map_err(memory)?;
-        }
+        self.stills
+            .consider(&frame, to_millis(pts, self.encoder_base))
+            .map_err(memory)?;
         if let Some(before) = self.pending.take() {
             let duration = pts.saturating_sub(before.pts().unwrap_or(0));
             if duration <= 0 {

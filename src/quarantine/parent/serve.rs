@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::gone::Gone;
 use crate::media::{Event, Input, MediaCode, MediaError, Output, ReadSeek, Signer, WriteSeek};
 use crate::quarantine::protocol::{
-    self, Frame, Kind, MAX_DATA, MAX_POSTER, MAX_READERS, MAX_SIGNATURES, Order, Outcome, Reply,
+    self, Frame, Kind, MAX_DATA, MAX_POSTER, MAX_READERS, MAX_SIGNATURES, MAX_STORYBOARD, Order, Outcome, Reply,
     Request, STAGED, violation,
 };
 
@@ -29,6 +29,7 @@ pub(super) struct Files {
     signer: Option<Arc<dyn Signer>>,
     /// Signatures it may still have.
     signatures: u32,
+    storyboard: Vec<u8>,
 }
 
 /// A stream and where it stands, as far as that is known.
@@ -85,6 +86,7 @@ impl Files {
             poster: Vec::new(),
             signer,
             signatures: MAX_SIGNATURES,
+            storyboard: Vec::new(),
         }
     }
 
@@ -114,8 +116,13 @@ impl Files {
         })
     }
 
-    pub(super) fn poster(&mut self) -> Option<Vec<u8>> {
-        Some(std::mem::take(&mut self.poster)).filter(|poster| !poster.is_empty())
+    /// What came of a picture of that kind.
+    pub(super) fn picture(&mut self, kind: Kind) -> Option<Vec<u8>> {
+        let picture = match kind {
+            Kind::Storyboard => &mut self.storyboard,
+            _ => &mut self.poster,
+        };
+        Some(std::mem::take(picture)).filter(|picture| !picture.is_empty())
     }
 
     fn input(&self, number: u32) -> io::Result<Arc<dyn Input>> {
@@ -244,11 +251,15 @@ impl Files {
         Ok(replied(written.map(drop)))
     }
 
-    fn take_poster(&mut self, part: &[u8]) -> io::Result<()> {
-        if self.poster.len() + part.len() > MAX_POSTER {
-            return Err(violation("a poster larger than any"));
+    fn take_picture(&mut self, kind: Kind, part: &[u8]) -> io::Result<()> {
+        let (picture, most) = match kind {
+            Kind::Storyboard => (&mut self.storyboard, MAX_STORYBOARD),
+            _ => (&mut self.poster, MAX_POSTER),
+        };
+        if picture.len() + part.len() > most {
+            return Err(violation("a picture larger than any"));
         }
-        self.poster.extend_from_slice(part);
+        picture.extend_from_slice(part);
         Ok(())
     }
 }
@@ -301,8 +312,8 @@ fn respond(
             on_event(frame.json()?);
             Ok(Response::Nothing)
         }
-        Kind::Poster => {
-            files.take_poster(&frame.body)?;
+        Kind::Poster | Kind::Storyboard => {
+            files.take_picture(frame.kind, &frame.body)?;
             Ok(Response::Nothing)
         }
         _ => Err(violation("a frame out of turn")),
@@ -387,8 +398,13 @@ mod tests {
         }
         assert!(files.write(&at(0, &vec![0; MAX_DATA + 1])).is_err());
         let part = vec![0; MAX_DATA];
-        let parts = (0..=MAX_POSTER / MAX_DATA).map(|_| files.take_poster(&part).is_ok());
-        assert_eq!(parts.filter(|taken| *taken).count(), MAX_POSTER / MAX_DATA);
+        for (kind, most) in [
+            (Kind::Poster, MAX_POSTER),
+            (Kind::Storyboard, MAX_STORYBOARD),
+        ] {
+            let parts = (0..=most / MAX_DATA).map(|_| files.take_picture(kind, &part).is_ok());
+            assert_eq!(parts.filter(|taken| *taken).count(), most / MAX_DATA);
+        }
         for _ in 0..MAX_READERS {
             assert!(files.answer(Request::Open { input: 0 }).is_ok());
         }

@@ -1,5 +1,5 @@
 //! Makes the result: checks what the provider made, lays the mark on, compresses, reads the
-//! metadata, makes the poster, uploads under the final name, and reads the result back once.
+//! metadata, makes poster and storyboard, uploads under the final name, and reads the result back once.
 
 use std::sync::Arc;
 
@@ -199,6 +199,7 @@ async fn make(
             .map(|(mark, _)| mark)
             .collect(),
         poster: Some(PosterTo::Report),
+        storyboard: settings.storyboard,
         force: media::Force::default(),
         threads: limits.threads,
         limits,
@@ -261,6 +262,9 @@ fn unfit(error: MediaError) -> Failure {
         .by(Party::Service)
 }
 
+/// As the WebVTT beside it names it.
+const SPRITE: &str = "storyboard.jpg";
+
 async fn publish(context: &Context<'_>, job: &Job, made: &Made) -> Result<Published, Halt> {
     let probe = &made.report.output;
     let video_info = probe
@@ -276,10 +280,15 @@ async fn publish(context: &Context<'_>, job: &Job, made: &Made) -> Result<Publis
     });
     let bytes = serde_json::to_vec_pretty(&metadata).retry(Code::Internal)?;
     let folder = job.folder("results");
+    let storyboard = made.report.storyboard.as_ref();
+    let storyboard = storyboard.zip(made.report.storyboard_jpeg.clone());
+    let beside = |name: &str| storyboard.as_ref().map(|_| format!("{folder}/{name}"));
     let published = Published {
         video: made.object.clone(),
         poster: format!("{folder}/poster.jpg"),
         metadata: format!("{folder}/metadata.json"),
+        storyboard: beside(SPRITE),
+        storyboard_vtt: beside("storyboard.vtt"),
         bytes: probe.container.bytes,
         duration_ms: video_info.duration_ms,
         width: video_info.display_width,
@@ -291,6 +300,13 @@ async fn publish(context: &Context<'_>, job: &Job, made: &Made) -> Result<Publis
     })?;
     let upload = async {
         storage.put_bytes(poster.into(), &published.poster).await?;
+        if let (Some((info, sprite)), Some(object), Some(vtt)) =
+            (storyboard, &published.storyboard, &published.storyboard_vtt)
+        {
+            let text = info.vtt(SPRITE, video_info.duration_ms);
+            storage.put_bytes(sprite.into(), object).await?;
+            storage.put_bytes(text.into(), vtt).await?;
+        }
         storage.put_bytes(bytes.into(), &published.metadata).await
     };
     context.interruptible(upload).await?.map_err(unavailable)?;

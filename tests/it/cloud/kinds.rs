@@ -70,6 +70,8 @@ async fn each_kind_from_document_to_links() {
         for (link, suffix, content_type) in [
             ("video", "video.mp4", "video/mp4"),
             ("poster", "poster.jpg", "image/jpeg"),
+            ("storyboard", "storyboard.jpg", "image/jpeg"),
+            ("storyboard_vtt", "storyboard.vtt", "text/vtt"),
         ] {
             let name = names
                 .iter()

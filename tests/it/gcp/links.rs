@@ -191,6 +191,8 @@ async fn fifty_reads_of_a_completed_job_are_three_signatures() {
             video: "results/j/1-1/video.mp4".into(),
             poster: "results/j/1-1/poster.jpg".into(),
             metadata: "results/j/1-1/metadata.json".into(),
+            storyboard: None,
+            storyboard_vtt: None,
             bytes: 1,
             duration_ms: 1,
             width: 1,

@@ -137,6 +137,8 @@ fn completed(app: &App, id: &JobId) {
             video: format!("{folder}/video.mp4"),
             poster: format!("{folder}/poster.jpg"),
             metadata: format!("{folder}/metadata.json"),
+            storyboard: None,
+            storyboard_vtt: None,
             bytes: 1,
             duration_ms: 1,
             width: 1,

@@ -201,6 +201,8 @@ fn published(video: &str) -> Published {
         video: video.into(),
         poster: "p".into(),
         metadata: "m".into(),
+        storyboard: None,
+        storyboard_vtt: None,
         bytes: 1,
         duration_ms: 1,
         width: 1,

@@ -92,6 +92,8 @@ fn published() -> Published {
         video: "results/v.mp4".into(),
         poster: "results/p.jpg".into(),
         metadata: "results/m.json".into(),
+        storyboard: None,
+        storyboard_vtt: None,
         bytes: 7,
         duration_ms: 5,
         width: 4,

@@ -148,6 +148,8 @@ async fn links_that_cannot_be_signed_are_the_store_s_fault() {
             video: "v".into(),
             poster: "p".into(),
             metadata: "m".into(),
+            storyboard: None,
+            storyboard_vtt: None,
             bytes: 1,
             duration_ms: 1,
             width: 1,

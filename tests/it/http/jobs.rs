@@ -618,6 +618,8 @@ async fn the_view_shows_results_and_hides_the_works() {
             video: "results/j/1-1/video.mp4".into(),
             poster: "results/j/1-1/poster.jpg".into(),
             metadata: "results/j/1-1/metadata.json".into(),
+            storyboard: None,
+            storyboard_vtt: None,
             bytes: 1234,
             duration_ms: 5280,
             width: 1920,

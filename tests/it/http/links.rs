@@ -14,6 +14,8 @@ async fn completed(app: &App) -> JobId {
             video: format!("results/{}/1-1/video.mp4", job.id),
             poster: "results/p.jpg".into(),
             metadata: "results/m.json".into(),
+            storyboard: None,
+            storyboard_vtt: None,
             bytes: 7,
             duration_ms: 5,
             width: 4,

@@ -197,6 +197,8 @@ pub(crate) fn road() -> Vec<Change> {
         video: "results/v.mp4".into(),
         poster: "results/p.jpg".into(),
         metadata: "results/m.json".into(),
+        storyboard: Some("results/s.jpg".into()),
+        storyboard_vtt: Some("results/s.vtt".into()),
         bytes: 7,
         duration_ms: 5,
         width: 4,

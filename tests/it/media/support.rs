@@ -164,6 +164,7 @@ pub(crate) fn job(main: &Path) -> Render {
         profile,
         watermarks: Vec::new(),
         poster: None,
+        storyboard: false,
         force: Force::default(),
         checks: Checks::default(),
         limits: Limits::default(),

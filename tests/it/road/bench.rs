@@ -399,11 +399,7 @@ impl Bench {
         );
         assert_eq!(self.letters.got.lock().unwrap().len(), 1, "one notice");
         let result = job.result.as_ref().unwrap();
-        let mut expected = vec![
-            result.metadata.clone(),
-            result.poster.clone(),
-            result.video.clone(),
-        ];
+        let mut expected: Vec<String> = result.objects().cloned().collect();
         expected.sort();
         assert_eq!(self.objects(), expected, "the result and nothing else");
     }
@@ -483,6 +479,7 @@ pub(crate) fn settings(logo: PathBuf) -> Settings {
         checks: Checks::default(),
         audible: true,
         profiles,
+        storyboard: true,
         watermark: vec![BrandWatermark {
             image: logo,
             placement: Placement::default(),

@@ -65,6 +65,33 @@ async fn a_silent_track_counts_as_dropped_sound() {
 }
 
 #[tokio::test]
+async fn a_result_has_a_storyboard_unless_the_settings_say_no() {
+    for wanted in [true, false] {
+        let Some(mut bench) = Bench::new().await else {
+            return;
+        };
+        bench.settings.storyboard = wanted;
+        let id = bench.create("j").await;
+        let job = bench.drive(&bench.worker(), &id).await;
+        // Beside the result nothing lies there.
+        bench.assert_completed_once(&job).await;
+        let published = job.result.as_ref().unwrap();
+        assert_eq!(published.objects().count(), if wanted { 5 } else { 3 });
+        let text = |object: &String| {
+            let path = bench.dir.path().join("objects").join(object);
+            std::fs::read_to_string(path).unwrap()
+        };
+        let metadata: serde_json::Value = serde_json::from_str(&text(&published.metadata)).unwrap();
+        let tiles = metadata["processing"]["storyboard"]["times_ms"].as_array();
+        assert_eq!(tiles.is_some(), wanted, "{metadata}");
+        if let (Some(vtt), Some(tiles)) = (&published.storyboard_vtt, tiles) {
+            let cues = text(vtt).matches("storyboard.jpg#xywh=").count();
+            assert!(cues == tiles.len() && cues > 1, "{cues}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_black_output_ends_the_job_where_that_is_asked_for() {
     for (asked, code) in [(Some(500), Some("picture_black")), (None, None)] {
         let Some(mut bench) = Bench::new().await else {

@@ -4,17 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use filmlab::job::{Job, JobId};
+use filmlab::job::{Job, JobId, Published};
 
 use super::bench::Bench;
 use super::crash::{Fatal, Moment, call_back};
 
 /// The objects that a job's record speaks of.
 fn named(job: &Job) -> Vec<String> {
-    let result = job
-        .result
-        .iter()
-        .flat_map(|result| [&result.video, &result.poster, &result.metadata]);
+    let result = job.result.iter().flat_map(Published::objects);
     // After the end it goes, and the record still says where it was.
     let goes_on = !job.status.is_ended();
     let generated = job.generated.iter().filter(|_| goes_on);

@@ -27,7 +27,7 @@ async fn assert_completed(bench: &Bench, job: &Job, submissions: usize) {
         bench.entries().await
     );
     let result = job.result.as_ref().unwrap();
-    let mut expected = [&result.metadata, &result.poster, &result.video].map(Clone::clone);
+    let mut expected: Vec<String> = result.objects().cloned().collect();
     expected.sort();
     assert_eq!(bench.objects(), expected, "the result and nothing else");
 }

@@ -269,7 +269,8 @@ fn assert_result(job: &Job, objects: &Path) {
         return;
     };
     assert_eq!(job.status, Status::Completed);
-    for object in [&result.poster, &result.metadata] {
+    // Of the release before: without a storyboard.
+    for object in result.objects() {
         assert!(objects.join(object).is_file(), "{object}");
     }
     let video = FileInput::new(objects.join(&result.video));

@@ -214,6 +214,30 @@
     after.removeAttribute("poster");
   }
 
+  // The strip leads to its moments, and shows where the player is. Without this its links open the
+  // video there.
+  for (const strip of $$(".strip")) {
+    const player = $(".after video");
+    const tiles = $$("a[data-at]", strip);
+    if (!player) continue;
+    for (const tile of tiles) {
+      tile.addEventListener("click", (event) => {
+        event.preventDefault();
+        player.currentTime = Number(tile.dataset.at);
+      });
+    }
+    const show = () => {
+      // A player stands on the picture before a moment that is not exact.
+      const at = tiles.findLast((tile) => Number(tile.dataset.at) <= player.currentTime + 0.02) || tiles[0];
+      if (!at || at.hasAttribute("aria-current")) return;
+      $("[aria-current]", strip)?.removeAttribute("aria-current");
+      at.setAttribute("aria-current", "true");
+      strip.scrollLeft = at.parentElement.offsetLeft - strip.offsetLeft - strip.clientWidth / 2;
+    };
+    player.addEventListener("timeupdate", show);
+    player.addEventListener("seeked", show);
+  }
+
   // What the browser cannot play is said, instead of a black box.
   for (const video of $$("video")) {
     const gone = () => {
