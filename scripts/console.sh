@@ -66,6 +66,6 @@ rm -rf "$pages"
 mkdir -p "$pages"
 outcome=0
 CONSOLE_MODULES=$PWD/$home/node_modules node "$here/run.js" "$address" "$token" "$pages" "$chromium" \
-    "$clip" || outcome=$?
+    "$clip" "$sandbox" || outcome=$?
 no_panic || outcome=1
 exit $outcome

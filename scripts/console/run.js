@@ -2,7 +2,7 @@
 // axe-core finds serious, for errors of scripts, for pages wider than the window, and takes a picture
 // of each. Then walks through what a person does.
 //
-// node run.js ADDRESS TOKEN FOLDER CHROMIUM CLIP
+// node run.js ADDRESS TOKEN FOLDER CHROMIUM CLIP SANDBOX
 "use strict";
 const fs = require("fs");
 const path = require("path");
@@ -10,7 +10,7 @@ const home = process.env.CONSOLE_MODULES;
 const { chromium } = require(path.join(home, "playwright-core"));
 const axe = fs.readFileSync(path.join(home, "axe-core", "axe.min.js"), "utf8");
 
-const [, , address, token, folder, executablePath, clip] = process.argv;
+const [, , address, token, folder, executablePath, clip, sandbox] = process.argv;
 const WIDTHS = [390, 1440];
 const THEMES = ["light", "dark"];
 const found = [];
@@ -131,6 +131,51 @@ async function lives(browser) {
   await context.close();
 }
 
+// Several jobs at once: retried, and deleted once that was written.
+async function many(browser) {
+  const page = await signedIn(browser, { viewport: { width: 1440, height: 900 } });
+  const made = [];
+  for (let number = 0; number < 3; number += 1) {
+    const answer = await fetch(`${address}/v1/jobs`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+      body: JSON.stringify({ kind: "upscale", source: { video: `sources/local/missing/${number}.mp4` } }),
+    });
+    made.push((await answer.json()).id);
+  }
+  const failed = async () => {
+    for (let tries = 0; tries < 100; tries += 1) {
+      const all = await Promise.all(made.map(async (id) => {
+        const answer = await fetch(`${address}/v1/jobs/${id}`, { headers: { authorization: `Bearer ${token}` } });
+        return (await answer.json()).status;
+      }));
+      if (all.every((status) => status === "failed")) return;
+      await page.waitForTimeout(200);
+    }
+    expect(false, "the jobs do not fail");
+  };
+  await failed();
+  const choose = async () => {
+    await page.goto(`${address}/console`);
+    for (const id of made) await page.check(`#job-${id} .pick input`);
+  };
+  await choose();
+  await page.click(".many button[value=retry]");
+  await page.waitForSelector(".ids");
+  expect((await page.locator(".ids li").filter({ hasText: "begins another round" }).count()) === 3, "not all were retried");
+  await judge(page, "many-1440-light", 1440);
+  await failed();
+  await choose();
+  await page.click(".many button[value=delete]");
+  await page.fill("#confirm", "delete 3");
+  await judge(page, "many-delete-1440-light", 1440);
+  await page.click("button.danger");
+  await page.waitForSelector("text=is deleted");
+  const gone = await page.goto(`${address}/console/jobs/${made[0]}`);
+  expect(gone.status() === 404, "a job of many was not deleted");
+  await page.context().close();
+}
+
 // The strip below the player leads to its moments.
 async function leads(browser, id) {
   const page = await signedIn(browser, { viewport: { width: 1440, height: 900 } });
@@ -154,7 +199,8 @@ async function leads(browser, id) {
   await page.context().close();
 }
 
-// A person drops a clip, sees the price, and makes a job of it.
+// A person drops a clip, sees the price and the mark, makes a job of it, sees it refused and why,
+// retries, looks at the result, deletes it.
 async function makes(browser) {
   for (const [width, colorScheme] of [[390, "dark"], [1440, "light"]]) {
     const page = await signedIn(browser, { viewport: { width, height: 900 }, colorScheme });
@@ -167,14 +213,40 @@ async function makes(browser) {
     await page.selectOption("#resolution", "1080p");
     await page.click("button.primary");
     await page.waitForSelector(".price", { timeout: 30000 });
+    const mark = await page.evaluate(async () => {
+      const image = document.querySelector(".framed svg image");
+      if (!image) return null;
+      const picture = new Image();
+      picture.src = image.getAttribute("href");
+      await picture.decode();
+      const box = image.getBoundingClientRect();
+      const video = document.querySelector(".framed video").getBoundingClientRect();
+      return box.width > 10 && box.right <= video.right && box.bottom <= video.bottom && box.left > video.left + video.width / 2;
+    });
+    expect(mark, "the mark is not where it belongs");
     await page.waitForTimeout(500);
     await judge(page, `price-${width}-${colorScheme}`, width);
     if (width > 600) {
+      await fetch(`${sandbox}/sandbox/faults`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({ fault: "refuse_content" }),
+      });
       await page.click(".price button.primary");
       await page.waitForURL(/console\/jobs\//);
-      expect(await page.locator("#standing").count() === 1, "the new job does not say how it stands");
-      await page.click("form[data-act=cancel] button");
-      await page.waitForLoadState("load");
+      await page.waitForSelector("#why", { timeout: 30000 });
+      expect(/content_refused/.test(await page.textContent("#why")), "it does not say why it failed");
+      await judge(page, `refused-${width}-${colorScheme}`, width);
+      await fetch(`${sandbox}/sandbox/faults`, { method: "DELETE" });
+      await page.click("form[data-act=retry] button");
+      await page.waitForSelector(".pill.completed", { timeout: 90000 });
+      expect((await page.locator(".waterfall tbody tr").count()) > 3, "it does not say what happened when");
+      expect((await page.locator(".strip a").count()) > 1, "the result has no strip");
+      const id = page.url().split("/").pop();
+      await page.click("details.delete summary");
+      await page.fill("#confirm", id);
+      await page.click("button.danger");
+      await page.waitForURL(/console$/);
     }
     await page.context().close();
   }
@@ -194,6 +266,7 @@ async function makes(browser) {
   }
   await lives(browser);
   await makes(browser);
+  await many(browser);
   if (done) await leads(browser, done.id);
   await looks(browser, pages);
   await plain(browser, pages.filter(([name]) => name !== "missing"));

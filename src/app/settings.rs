@@ -154,6 +154,7 @@ fn console(config: &Config, key: &[u8]) -> Option<ConsoleSettings> {
     console.enabled.then(|| ConsoleSettings {
         key: key.to_vec(),
         session: console.session,
+        marks: config.watermark.iter().map(|it| it.image.clone()).collect(),
         media_origin: match &config.storage {
             config::Storage::Directory => None,
             config::Storage::Gcs(bucket) => Some(bucket.endpoint.as_ref().map_or_else(

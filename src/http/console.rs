@@ -13,6 +13,8 @@ mod health;
 mod jobs;
 mod live;
 mod made;
+mod many;
+mod mark;
 mod money;
 mod new;
 mod one;
@@ -24,6 +26,7 @@ mod spending;
 mod strip;
 mod time;
 mod visitor;
+mod waterfall;
 mod words;
 
 use axum::Router;
@@ -45,6 +48,8 @@ pub(super) fn routes(state: &HttpState) -> Router<HttpState> {
         .route("/console/jobs/{id}", get(one::page))
         .route("/console/jobs/{id}/state", get(one::state))
         .route("/console/jobs/{id}/poster", get(poster::poster))
+        .route("/console/new/mark/{place}", get(mark::picture))
+        .route("/console/many", post(many::act))
         .route("/console/jobs/{id}/cancel", post(act::cancel))
         .route("/console/jobs/{id}/retry", post(act::retry))
         .route("/console/jobs/{id}/delete", post(act::delete))

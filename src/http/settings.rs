@@ -1,6 +1,7 @@
 //! What the routes are told once, at the start.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,6 +55,8 @@ pub struct ConsoleSettings {
     pub session: Duration,
     /// Where links to results lead, if not to this service itself: `https://host`.
     pub media_origin: Option<String>,
+    /// Pictures of the operator's marks, in the order of the settings.
+    pub marks: Vec<PathBuf>,
 }
 
 impl fmt::Debug for ConsoleSettings {

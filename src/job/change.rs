@@ -120,6 +120,7 @@ impl Change {
     pub fn apply(&self, job: &mut Job, now: Timestamp) -> Result<(), IllegalChange> {
         let mut changed = job.clone();
         self.apply_to(&mut changed, now)?;
+        changed.note_time(now);
         changed.updated_at = now;
         changed.revision += 1;
         *job = changed;

@@ -62,6 +62,7 @@ impl Job {
             self.stage = Some(self.stage.unwrap_or(Stage::Submit));
         }
         self.next_visit_at = self.lease.expires_at;
+        self.note_time(now);
         self.updated_at = now;
         self.revision += 1;
         // From here on it holds what this revision writes.

@@ -17,6 +17,7 @@ use super::phase::NativeWork;
 use super::progress::Progress;
 use super::provenance::Provenance;
 use super::status::{Stage, Status};
+use super::timeline::{self, TimelineEntry};
 use super::waiting::{self, Waiting};
 use super::watermark::{OneOrMany, WatermarkSpec, one_or_many};
 
@@ -286,11 +287,19 @@ pub struct JobError {
     pub at: Timestamp,
 }
 
-/// How long each stage took in total over all visits, in milliseconds.
+/// How long each stage took in total over all visits, in milliseconds, and what the job did when.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Timings {
     #[serde(default)]
     pub stages_ms: BTreeMap<String, u64>,
+    /// What this round did, or waited for, from when on: at most 48 entries, oldest first. Absent
+    /// in lists.
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "timeline::readable"
+    )]
+    pub timeline: Vec<TimelineEntry>,
 }
 
 impl Job {

@@ -110,6 +110,8 @@ impl Job {
         self.next_visit_at = Some(now);
         self.deadline_at = deadline_at;
         self.kept = Kept::default();
+        self.timings.timeline.clear();
+        self.note_time(now);
         self.updated_at = now;
         Ok(())
     }

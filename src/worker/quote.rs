@@ -19,6 +19,7 @@ use super::failures::{
 };
 use super::native::{CutOnDrop, look_bounds};
 use super::objects::{ObjectInput, passed_through};
+use super::preview::{self, Preview};
 use super::stages::prepare::{facts, processing_time};
 use super::stages::recipe::track;
 use super::stop::{Stop, StopReason};
@@ -62,6 +63,9 @@ pub struct Quote {
     pub provider: ProviderQuote,
     /// What the owner would pay.
     pub credits: Credits,
+    /// Where the operator's marks would lie, for the console.
+    #[serde(skip)]
+    pub preview: Option<Preview>,
 }
 
 /// What we would pay the provider.
@@ -150,6 +154,13 @@ impl Worker {
                 list_price_usd: model.list_price(&asked.params, seconds),
             },
             credits: services.settings.prices.cost(&asked.params, seconds),
+            preview: preview::of(
+                &services.settings,
+                &asked.output.profile,
+                &asked.params,
+                &facts,
+            )
+            .await,
         })
     }
 }

@@ -6,6 +6,7 @@ mod costs;
 mod front;
 mod gate;
 mod kinds;
+mod pages;
 mod plant;
 mod sharing;
 mod stopping;

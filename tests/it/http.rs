@@ -144,6 +144,7 @@ impl App {
             longest_link: Duration::from_secs(12 * 3600),
             allow_loopback: false,
             console: Some(ConsoleSettings {
+                marks: vec![concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/logo.png").into()],
                 key: vec![9; 32],
                 session: Duration::from_secs(12 * 3600),
                 media_origin: None,

@@ -370,6 +370,7 @@ async fn a_price_can_be_asked_for_first() {
             list_price_usd: Some(0.025),
         },
         credits: Credits(7),
+        preview: None,
     };
     *lab.app.worker.quote.lock().unwrap() = Some(Ok(quote));
     let clip = lab.file("clip.mp4", b"moving");

@@ -67,7 +67,7 @@ pub(super) async fn page(
     let rows: Vec<Row> = jobs
         .iter()
         .filter(|job| filters.wants(job))
-        .map(|job| Row::new(job, &state, shows_owner))
+        .map(|job| Row::new(job, &state, shows_owner).for_change(head.may_change()))
         .collect();
     let tab = |word, name: &str| Tab {
         word,

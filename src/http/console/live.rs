@@ -71,6 +71,7 @@ pub(super) async fn jobs(
         asked,
         filters,
         shows_owner,
+        may_change: visitor.caller.may_change(),
         ticks,
         _place: place,
     };
@@ -86,6 +87,7 @@ struct Follow {
     asked: JobQuery,
     filters: Filters,
     shows_owner: bool,
+    may_change: bool,
     /// Jobs that the page shows, and how they were when they were last looked at.
     known: Option<HashMap<JobId, Seen>>,
     /// When the page was made.
@@ -167,7 +169,7 @@ impl Follow {
 
     /// A row in the form in which a page takes it: in place of the one it has, or on top.
     fn write(&self, rows: &mut String, job: &Job, is_new: bool) -> Result<(), Problem> {
-        let row = Row::new(job, &self.state, self.shows_owner);
+        let row = Row::new(job, &self.state, self.shows_owner).for_change(self.may_change);
         let html = match is_new {
             true => row.render().map(|row| {
                 format!(

@@ -15,6 +15,7 @@ use strum::IntoEnumIterator as _;
 use tokio::sync::mpsc;
 
 use super::address;
+use super::mark::Frame;
 use super::poster::here;
 use super::shell::{Head, show};
 use super::visitor::{Form, Visitor};
@@ -52,6 +53,8 @@ struct Priced {
     model: String,
     source: String,
     billed: String,
+    /// The marks over the video.
+    frame: Option<Frame>,
 }
 
 #[derive(Template)]
@@ -137,6 +140,7 @@ fn priced(quote: Quote) -> Priced {
         price: format!("{:.3} {}", quote.provider.price, quote.provider.currency),
         is_floor: quote.provider.is_floor,
         model: quote.model,
+        frame: quote.preview.as_ref().map(Frame::from),
         source: format!("{:.1} s", quote.source_seconds),
         billed: format!("{:.1} s", quote.billed_seconds),
     }

@@ -15,6 +15,7 @@ use super::shell::{Head, show};
 use super::strip::Strip;
 use super::time::Time;
 use super::visitor::Visitor;
+use super::waterfall::{self, Bar};
 use super::words::{self, Moment};
 use crate::http::jobs::NotificationView;
 use crate::http::jobs::job::find;
@@ -78,6 +79,7 @@ struct Page {
     made: Option<Made>,
     strip: Option<Strip>,
     time: Option<Time>,
+    waterfall: Vec<Bar>,
     money: Money,
     notices: Vec<Notice>,
     can: Can,
@@ -131,6 +133,7 @@ pub(super) async fn page(
         media,
         made,
         time: Time::of(&job, now),
+        waterfall: waterfall::of(&job, state.settings.attempts, now),
         money: Money::of(&job, now),
         notices: notices.collect(),
         can: can(&job, &head),

@@ -32,6 +32,8 @@ pub(super) struct Row {
     pub(super) cost_state: &'static str,
     pub(super) made: Moment,
     pub(super) poster: Option<String>,
+    /// Whether it can be chosen, for what is done with many.
+    pub(super) can_pick: bool,
     /// What replaces the row of the same name.
     pub(super) replaces: bool,
 }
@@ -63,8 +65,14 @@ impl Row {
             made: Moment::new(job.created_at, now),
             // The round makes it another picture.
             poster: shown.then(|| format!("/console/jobs/{}/poster?r={}", job.id, job.round)),
+            can_pick: false,
             replaces: false,
         }
+    }
+
+    /// The same for whoever may change it.
+    pub(super) fn for_change(self, can_pick: bool) -> Self {
+        Self { can_pick, ..self }
     }
 
     /// The same for a page that shows the job already.

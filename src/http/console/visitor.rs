@@ -48,6 +48,16 @@ impl Form {
     }
 }
 
+impl Form {
+    /// Everything that stands in fields of this name.
+    pub(super) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        let found = self.0.iter().filter(move |(known, _)| known == name);
+        found
+            .map(|(_, value)| value.trim())
+            .filter(|value| !value.is_empty())
+    }
+}
+
 /// The settings; their absence would be a defect, since the routes would not be there.
 pub(super) fn settings(state: &HttpState) -> Result<&ConsoleSettings, Problem> {
     let settings = state.settings.console.as_ref();

@@ -168,7 +168,11 @@ impl JobView {
                 height: result.height,
             }),
             result_expired_at: job.result_expired_at,
-            timings: job.timings.clone(),
+            // A list is no place for what each of them did when.
+            timings: Timings {
+                timeline: Vec::new(),
+                ..job.timings.clone()
+            },
             cancel_requested: job.cancel_requested,
             created_at: job.created_at,
             updated_at: job.updated_at,
@@ -184,6 +188,7 @@ impl JobView {
         state: &HttpState,
     ) -> Result<Self, Problem> {
         let mut view = Self::without_links(job, state);
+        view.timings.clone_from(&job.timings);
         if let (Some(view), Some(published)) = (&mut view.result, &job.result) {
             let of = (caller, &job.id, published.video.as_str());
             let (now, ttl) = (state.clock.now(), state.settings.link_ttl);

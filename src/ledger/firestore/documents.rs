@@ -77,7 +77,7 @@ const DELIVERED: [&str; 7] = [
 /// Written by anybody, never by the holder of the lease.
 pub(super) const CANCEL: &str = "cancel_requested";
 
-const JOB_MOMENTS: [&str; 19] = [
+const JOB_MOMENTS: [&str; 20] = [
     "created_at",
     "deadline_at",
     "updated_at",
@@ -97,6 +97,7 @@ const JOB_MOMENTS: [&str; 19] = [
     "result_expired_at",
     "kept.results",
     "kept.generated",
+    "timings.timeline.at",
 ];
 const NOTICE_MOMENTS: [&str; 2] = ["next_at", "created_at"];
 const ENTRY_MOMENTS: [&str; 1] = ["at"];

@@ -24,7 +24,7 @@ pub(super) struct KeyFrames {
 
 impl KeyFrames {
     /// `None` where no storyboard is wanted.
-    pub(super) fn of(job: &mut Job<'_>) -> Result<Option<Self>, MediaError> {
+    pub(super) fn of(job: &Job<'_>) -> Result<Option<Self>, MediaError> {
         let (Some(board), Some(codec)) =
             (job.stills().storyboard, decoder_name(&job.main.video.codec))
         else {

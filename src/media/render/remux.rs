@@ -94,12 +94,12 @@ fn within(frames: u64, at_ms: u64, limits: &Limits) -> Result<(), MediaError> {
     reason = "one pass over the packets, from the header to the index"
 )]
 pub(super) fn run(
-    mut job: Job<'_>,
+    job: Job<'_>,
     output: &mut dyn Output,
     narrator: &mut Narrator<'_>,
 ) -> Result<Outcome, Setback> {
     let picker = job.stills().poster;
-    let mut keys = KeyFrames::of(&mut job)?;
+    let mut keys = KeyFrames::of(&job)?;
     let Job {
         render,
         guard,

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use super::gone::Gone;
 use crate::media::{Event, Input, MediaCode, MediaError, Output, ReadSeek, Signer, WriteSeek};
 use crate::quarantine::protocol::{
-    self, Frame, Kind, MAX_DATA, MAX_POSTER, MAX_READERS, MAX_SIGNATURES, MAX_STORYBOARD, Order, Outcome, Reply,
-    Request, STAGED, violation,
+    self, Frame, Kind, MAX_DATA, MAX_POSTER, MAX_READERS, MAX_SIGNATURES, MAX_STORYBOARD, Order,
+    Outcome, Reply, Request, STAGED, violation,
 };
 
 /// An index that did not fit where it was to go stands behind the media.

@@ -309,12 +309,18 @@ pub(super) fn generated_pixels(params: &Params, facts: &SourceFacts) -> f64 {
         facts.width.max(facts.height).max(1),
     );
     let aspect = f64::from(long) / f64::from(short);
-    let short_side = match params {
+    let short_side = generated_short_side(params, facts);
+    f64::from(short_side) * f64::from(short_side) * aspect
+}
+
+/// Their shorter side.
+pub(in crate::worker) fn generated_short_side(params: &Params, facts: &SourceFacts) -> u32 {
+    let short = facts.width.min(facts.height).max(1);
+    match params {
         Params::Upscale(upscale) => upscale.target.short_side().max(short),
         Params::CharacterReplace(_) => short,
         Params::Extend(extend) => extend.resolution.short_side().max(short),
-    };
-    f64::from(short_side) * f64::from(short_side) * aspect
+    }
 }
 
 fn content_type(format: &str) -> &'static str {

@@ -99,6 +99,8 @@ impl Wiring<'_> {
                 jobs_api = true
                 api_tokens = [{{ token = "{API_TOKEN}" }}]
                 allow_loopback = true
+                [console]
+                enabled = true
                 [provider]
                 base_url = "{provider}"
                 api_key = "sandbox"
@@ -395,6 +397,11 @@ impl Plant {
             .await
             .unwrap();
         assert_eq!(swept.status(), 200);
+    }
+
+    /// A worker's own address, for what the front leaves out of answers.
+    pub(super) fn worker(&self, number: usize) -> String {
+        format!("http://{}", self.addresses[number])
     }
 
     pub(super) async fn field(&self, path: &str, field: &str) -> Value {

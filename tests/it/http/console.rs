@@ -13,7 +13,8 @@ use filmlab::job::{
     Code, CreditState, Credits, DurationMeaning, Intent, IntentState, JobError, JobId, Kind,
     NewJob, Notify, Output, Params, Party, Published, Source, Status, Terms,
 };
-use filmlab::worker::{ProviderQuote, Quote};
+use filmlab::media::Rectangle;
+use filmlab::worker::{MarkPreview, Preview, ProviderQuote, Quote};
 use serde_json::json;
 use tower::ServiceExt as _;
 
@@ -319,6 +320,59 @@ async fn a_job_is_retried_and_deleted_by_a_person() {
         .await;
     assert_eq!(answer.leads_to(), "/console");
     assert_eq!(*app.worker.deleted.lock().unwrap(), [id.to_string()]);
+}
+
+#[tokio::test]
+async fn several_jobs_are_changed_at_once_and_each_says_what_became_of_it() {
+    let app = App::new();
+    let mine = [app.create().await, app.create().await];
+    for id in &mine {
+        failed(&app, id, "boom");
+    }
+    let running = app.create().await;
+    let others = app.create().await;
+    app.change(&others, |job| job.owner = "bob".parse().unwrap());
+    failed(&app, &others, "boom");
+    let alice = Browser::signed_in(&app, "alice-token").await;
+    let fields = |what: &str, ids: &[&JobId]| {
+        let ids: Vec<String> = ids.iter().map(|id| format!("id={id}")).collect();
+        format!("do={what}&{}", ids.join("&"))
+    };
+    let all = [&mine[0], &mine[1], &running, &others];
+    let page = alice.submit("/console/many", &fields("retry", &all)).await;
+    assert_eq!(page.status, 200, "{}", page.text());
+    assert_eq!(page.text().matches("begins another round").count(), 2);
+    // One goes on, one is not there for her.
+    assert_eq!(page.text().matches("not done:").count(), 2);
+    for (id, round) in [(&mine[0], 2), (&mine[1], 2), (&running, 1), (&others, 1)] {
+        assert_eq!(app.ledger.job(id).round, round);
+    }
+    for id in &mine {
+        failed(&app, id, "boom");
+    }
+    let both = fields("delete", &[&mine[0], &mine[1]]);
+    for confirm in ["", "&confirm=delete+1"] {
+        let asked = alice
+            .submit("/console/many", &format!("{both}{confirm}"))
+            .await;
+        assert!(asked.text().contains("delete 2"), "{}", asked.text());
+        assert_eq!(app.worker.deleted.lock().unwrap().len(), 0);
+    }
+    let gone = format!("{both}&confirm=delete+2");
+    let gone = alice.submit("/console/many", &gone).await;
+    assert_eq!(
+        gone.text().matches("is deleted").count(),
+        2,
+        "{}",
+        gone.text()
+    );
+    for wrong in ["do=delete", "do=shout&id=x"] {
+        let wrong = alice.submit("/console/many", wrong).await;
+        assert_eq!(wrong.status, 400);
+    }
+    let many: Vec<String> = (0..26).map(|at| format!("id=j{at}")).collect();
+    let many = format!("do=cancel&{}", many.join("&"));
+    assert_eq!(alice.submit("/console/many", &many).await.status, 400);
 }
 
 #[tokio::test]
@@ -782,6 +836,38 @@ fn with_file(name: &str, content: &[u8], ends: bool) -> Vec<u8> {
     body
 }
 
+/// A price, with a mark in the lower right corner.
+fn quoted() -> Quote {
+    Quote {
+        kind: Kind::Upscale,
+        model: "acme/up".into(),
+        source_seconds: 5.0,
+        billed_seconds: 5.0,
+        provider: ProviderQuote {
+            price: 0.125,
+            currency: "USD".into(),
+            is_floor: false,
+            list_price_usd: None,
+        },
+        credits: Credits(6),
+        preview: Some(Preview {
+            width: 1920,
+            height: 1080,
+            marks: vec![MarkPreview {
+                at: Rectangle {
+                    x: 1600,
+                    y: 960,
+                    width: 216,
+                    height: 64,
+                },
+                opacity: 0.85,
+                from_ms: 1_000,
+                until_ms: None,
+            }],
+        }),
+    }
+}
+
 #[tokio::test]
 async fn a_person_gives_a_video_sees_the_price_and_makes_a_job() {
     let app = App::new();
@@ -846,22 +932,20 @@ async fn a_person_gives_a_video_sees_the_price_and_makes_a_job() {
     assert!(wrong.text().contains("params.prompt") && wrong.text().contains("params.seconds"));
     assert!(app.worker.quoted.lock().unwrap().is_empty());
 
-    *app.worker.quote.lock().unwrap() = Some(Ok(Quote {
-        kind: Kind::Upscale,
-        model: "acme/up".into(),
-        source_seconds: 5.0,
-        billed_seconds: 5.0,
-        provider: ProviderQuote {
-            price: 0.125,
-            currency: "USD".into(),
-            is_floor: false,
-            list_price_usd: None,
-        },
-        credits: Credits(6),
-    }));
+    *app.worker.quote.lock().unwrap() = Some(Ok(quoted()));
     let page = alice.submit("/console/new/quote", &fields).await;
     assert_eq!(page.status, 200, "{}", page.text());
     assert!(page.text().contains("6 credits") && page.text().contains("0.125 USD"));
+    let mark = "<svg viewBox=\"0 0 1920 1080\"";
+    let laid = "x=\"1600\" y=\"960\" width=\"216\" height=\"64\" opacity=\"0.85\"";
+    assert!(
+        page.text().contains(mark) && page.text().contains(laid),
+        "{}",
+        page.text()
+    );
+    let picture = alice.get("/console/new/mark/0").await;
+    assert_eq!(picture.header("content-type"), Some("image/png"));
+    assert_eq!(alice.get("/console/new/mark/1").await.status, 404);
     assert_eq!(app.ledger.count(), 0, "nothing is made yet");
     let made = alice.submit("/console/new", &fields).await;
     let to = made.leads_to();

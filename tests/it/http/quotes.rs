@@ -20,6 +20,7 @@ fn quote() -> Quote {
             list_price_usd: None,
         },
         credits: Credits(7),
+        preview: None,
     }
 }
 

@@ -51,6 +51,14 @@
       }
     });
   }
+  // What was chosen stays so when its row is drawn anew.
+  let picked = new Set();
+  document.addEventListener("htmx:sseBeforeMessage", () => {
+    picked = new Set($$(".pick input:checked").map((box) => box.value));
+  });
+  document.addEventListener("htmx:oobAfterSwap", () => {
+    for (const box of $$(".pick input")) if (picked.has(box.value)) box.checked = true;
+  });
   // A page that nobody sees asks nothing.
   document.addEventListener("htmx:beforeRequest", (event) => {
     if (document.hidden) event.preventDefault();

@@ -299,6 +299,16 @@ async fn walk(emulator: &Emulator, world: &World, seen: &mut BTreeMap<String, St
     for change in road.iter().take(5) {
         world.record(&job, &claim, change).await;
     }
+    // More than is kept of what a round does.
+    for number in 0..50 {
+        let waits = [Some(WaitsFor::MediaPlace), None][number as usize % 2];
+        let change = Change::Awaits(waits);
+        let noted = ledger
+            .record(&job.id, &claim, &change, at(10 + number * 10))
+            .await;
+        noted.unwrap();
+    }
+    look(seen, "j1").await;
     let end = Settlement {
         channel: Channel::Fcm {
             token: "device-1".into(),

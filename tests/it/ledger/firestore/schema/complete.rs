@@ -5,7 +5,7 @@ use filmlab::job::{
     Fence, Generated, Intent, IntentState, Job, JobCredits, JobError, Kept, Lease, NativeWork,
     Notify, Output, Params, Party, PassedFor, PassedOver, Phase, Progress, Provenance,
     ProviderInputs, ProviderState, Published, Resolution, SCHEMA_VERSION, Source, SourceFacts,
-    Stage, Status, Terms, Timings, Upscale, Waiting, WaitsFor, Wake, WatermarkSpec,
+    Stage, Status, Terms, TimelineEntry, Timings, Upscale, Waiting, WaitsFor, Wake, WatermarkSpec,
 };
 
 use super::super::super::bench::at;
@@ -157,6 +157,14 @@ pub(super) fn job() -> Job {
         },
         timings: Timings {
             stages_ms: [("submit".to_owned(), 5)].into(),
+            timeline: vec![TimelineEntry {
+                at: at(1),
+                stage: Some(Stage::Generate),
+                waits_for: Some(WaitsFor::Provider),
+                attempt: 2,
+                code: Some(Code::ProviderFailed),
+                shortened: true,
+            }],
         },
         heard: Some("2-7".into()),
         cancel_requested: false,

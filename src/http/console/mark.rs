@@ -1,0 +1,92 @@
+//! The operator's mark over a frame of a video that is not made yet.
+
+use axum::Extension;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse as _, Response};
+use http::{HeaderValue, header};
+use tokio::io::AsyncReadExt as _;
+
+use super::visitor::{Visitor, settings};
+use super::words;
+use crate::http::{HttpState, Problem};
+use crate::job::Code;
+use crate::worker::Preview;
+
+/// What a mark's picture may have.
+const MOST: u64 = 16 << 20;
+const KEPT: HeaderValue = HeaderValue::from_static("private, max-age=300");
+
+/// A frame of the result, drawn over the video.
+pub(super) struct Frame {
+    pub(super) width: u32,
+    pub(super) height: u32,
+    pub(super) marks: Vec<Mark>,
+    /// When marks are shown that are not always.
+    pub(super) times: Vec<String>,
+}
+
+pub(super) struct Mark {
+    pub(super) x: u32,
+    pub(super) y: u32,
+    pub(super) width: u32,
+    pub(super) height: u32,
+    pub(super) opacity: String,
+}
+
+impl From<&Preview> for Frame {
+    fn from(preview: &Preview) -> Self {
+        let marks = preview.marks.iter();
+        let second = |ms: u64| words::span(std::time::Duration::from_millis(ms));
+        let times = marks.clone().filter_map(|mark| match mark.until_ms {
+            Some(until) => Some(format!(
+                "It is shown from {} to {}.",
+                second(mark.from_ms),
+                second(until)
+            )),
+            None if mark.from_ms > 0 => {
+                Some(format!("It is shown from {} on.", second(mark.from_ms)))
+            }
+            None => None,
+        });
+        Self {
+            width: preview.width,
+            height: preview.height,
+            times: times.collect(),
+            marks: marks
+                .map(|mark| Mark {
+                    x: mark.at.x,
+                    y: mark.at.y,
+                    width: mark.at.width,
+                    height: mark.at.height,
+                    opacity: format!("{:.2}", mark.opacity),
+                })
+                .collect(),
+        }
+    }
+}
+
+/// A mark's picture, by its place in the settings.
+pub(super) async fn picture(
+    State(state): State<HttpState>,
+    Extension(_): Extension<Visitor>,
+    Path(place): Path<usize>,
+) -> Result<Response, Problem> {
+    let file = settings(&state)?.marks.get(place);
+    let file = file.ok_or_else(|| Problem::new(Code::NotFound))?;
+    let unread = |error| Problem::new(Code::NotFound).because(error);
+    let opened = tokio::fs::File::open(file).await.map_err(unread)?;
+    let mut bytes = Vec::new();
+    let read = opened.take(MOST).read_to_end(&mut bytes).await;
+    read.map_err(unread)?;
+    let kind = match bytes.as_slice() {
+        [0x89, b'P', b'N', b'G', ..] => "image/png",
+        [0xff, 0xd8, ..] => "image/jpeg",
+        [b'R', b'I', b'F', b'F', ..] => "image/webp",
+        _ => return Err(Problem::new(Code::NotFound)),
+    };
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static(kind)),
+        (header::CACHE_CONTROL, KEPT),
+    ];
+    Ok((headers, bytes).into_response())
+}

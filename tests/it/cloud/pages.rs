@@ -1,0 +1,142 @@
+//! What the console's pages take of Firestore where there are ten thousand jobs, counted at the door.
+
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+use super::gate::{Gate, Operated};
+use super::plant::{API_TOKEN, Plant};
+use crate::support::gcs::BUCKET;
+
+const JOBS: usize = 10_000;
+/// Documents of one commit, as Firestore takes them.
+const AT_ONCE: usize = 500;
+
+/// A job as the service makes it, which the others are made of.
+async fn model(plant: &Plant) -> Value {
+    let job = json!({
+        "owner": "u1", "kind": "upscale",
+        "source": {"video": format!("gs://{BUCKET}/sources/u1/clip.mp4")},
+    });
+    let address = format!("{}v1/jobs", plant.address);
+    let made = plant.client.post(address).bearer_auth(API_TOKEN).json(&job);
+    let made: Value = made.send().await.unwrap().json().await.unwrap();
+    let id = made["id"].as_str().unwrap();
+    plant.emulator.stored(&format!("jobs/{id}")).await.unwrap()
+}
+
+/// The fields of another one: most have ended, one way or the other.
+fn another(model: &Value, number: usize) -> Value {
+    let text = |text: &str| json!({"stringValue": text});
+    let minute = |minute: usize| {
+        let (day, of_day) = (minute / 1_440, minute % 1_440);
+        let time = format!(
+            "2026-01-{:02}T{:02}:{:02}:00Z",
+            day + 1,
+            of_day / 60,
+            of_day % 60
+        );
+        json!({"timestampValue": time})
+    };
+    let mut job = model.clone();
+    job["owner"] = text(["u1", "u2", "u3"][number % 3]);
+    job["created_at"] = minute(number);
+    job["updated_at"] = minute(number + 1);
+    match number % 4 {
+        0 => {
+            job["status"] = text("failed");
+            job["error"] = json!({"mapValue": {"fields": {
+                "code": text("provider_failed"), "message": text("The provider failed."),
+                "party": text("provider"), "attempt": {"integerValue": "3"}, "at": minute(number),
+            }}});
+        }
+        1 | 2 => {
+            job["status"] = text("completed");
+            let number = |number: usize| json!({"integerValue": number.to_string()});
+            job["result"] = json!({"mapValue": {"fields": {
+                "video": text("results/v.mp4"), "poster": text("results/p.jpg"),
+                "metadata": text("results/m.json"), "bytes": number(1), "duration_ms": number(1),
+                "width": number(2), "height": number(2),
+            }}});
+        }
+        _ => return job,
+    }
+    job["completed_at"] = minute(number + 1);
+    if let Some(fields) = job.as_object_mut() {
+        fields.remove("next_visit_at");
+    }
+    job
+}
+
+/// Documents read for a page, and how long its first byte took.
+async fn asked(plant: &Plant, gate: &Gate, cookie: &str, path: &str) -> (usize, u128, String) {
+    gate.take();
+    let started = Instant::now();
+    let address = format!("{}{path}", plant.worker(0));
+    let answer = plant.client.get(address).header("cookie", cookie);
+    let answer = answer.send().await.unwrap();
+    let took = started.elapsed().as_millis();
+    assert_eq!(answer.status(), 200, "{path}");
+    let page = answer.text().await.unwrap();
+    let reads = gate.take();
+    let reads = reads.iter().filter(|one| matches!(one, Operated::Read(_)));
+    (reads.count(), took, page)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "ten thousand documents in the emulator: some minutes"]
+async fn no_page_reads_more_than_a_hundred_of_ten_thousand_jobs() {
+    let Some((plant, gate)) = Plant::counted(600).await else {
+        return;
+    };
+    plant.sandbox.hold(true);
+    let model = model(&plant).await;
+    let numbers: Vec<usize> = (0..JOBS).collect();
+    for part in numbers.chunks(AT_ONCE) {
+        let documents = part.iter().map(|number| {
+            let id = format!("job-{number:05}");
+            let mut job = another(&model, *number);
+            job["id"] = json!({"stringValue": id});
+            (format!("jobs/{id}"), job)
+        });
+        plant.emulator.put_all(documents.collect()).await;
+    }
+
+    let client = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .unwrap();
+    let address = format!("{}/console/sign-in", plant.worker(0));
+    let form = [("token", API_TOKEN), ("next", "/console")];
+    let signed = client.post(address).form(&form).send().await.unwrap();
+    let cookie = signed.headers()["set-cookie"].to_str().unwrap();
+    let cookie = cookie.split(';').next().unwrap().to_owned();
+
+    let mut pages = vec![
+        "/console".to_owned(),
+        "/console?status=failed".to_owned(),
+        "/console?owner=u2&kind=upscale&status=completed".to_owned(),
+        "/console?text=job-00017".to_owned(),
+        "/console/failures".to_owned(),
+        "/console/money".to_owned(),
+        "/console/health".to_owned(),
+        "/console/new".to_owned(),
+        "/console/jobs/job-09998".to_owned(),
+        "/console/jobs/job-09999/state".to_owned(),
+    ];
+    let mut at = 0;
+    while at < pages.len() {
+        let path = pages[at].clone();
+        let (reads, ms, page) = asked(&plant, &gate, &cookie, &path).await;
+        println!("| `{path}` | {reads} | {ms} ms |");
+        assert!(reads <= 100, "{path} reads {reads}");
+        // The next page of the first list.
+        if at == 0 {
+            assert_eq!(page.matches("<tr id=\"job-").count(), 25);
+            let next = page.split("rel=\"next\"").next().unwrap();
+            let next = next.rsplit("href=\"").next().unwrap().split('"').next();
+            pages.push(next.unwrap().replace("&#38;", "&").replace("&amp;", "&"));
+        }
+        at += 1;
+    }
+}
