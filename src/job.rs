@@ -34,6 +34,7 @@ mod watermark;
 
 pub use jiff::Timestamp;
 
+pub use crate::fields::Fault;
 pub use change::{Change, Ending, IllegalChange};
 pub use channel::{Channel, Notify};
 pub use credits::{
@@ -46,7 +47,7 @@ pub use intent::{
     DurationMeaning, Intent, IntentState, MAX_INTENTS, ProviderInputs, ProviderState, SourceFacts,
     Terms,
 };
-pub use kinds::{CharacterReplace, Extend, Fault, Kind, Params, Resolution, Upscale};
+pub use kinds::{CharacterReplace, Extend, Kind, Params, Resolution, Upscale};
 pub use lease::Claim;
 pub use new_job::{Idempotency, NewJob};
 pub use notification::{Event, Notification};

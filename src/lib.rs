@@ -12,6 +12,7 @@ pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod fields;
 pub mod google;
 pub mod http;
 pub mod job;

@@ -4,9 +4,8 @@
   - each link to a file or a heading leads somewhere, and docs/README.md leads to every page;
   - each file and each `make` target that a page names is there;
   - each block of shell parses (`bash -n`), each JSON, TOML and Python block too;
-Two things are told and are no fault: a block of shell of which nobody said whether it runs here
-(`<!-- run -->`, `<!-- cloud -->`, `<!-- elsewhere: WHERE -->` on the line before it) as
-"not run: PLACE", and a setting without a row in docs/settings.md as "no row: NAME".
+A block of shell of which nobody said whether it runs here (`<!-- run -->`, `<!-- cloud -->`,
+`<!-- elsewhere: WHERE -->` on the line before it) is told as "not run: PLACE" and is no fault.
 
   scripts/docs/check.py [ROOT]
 
@@ -127,28 +126,18 @@ def parsed(text):
         return json.loads("{" + text.strip().rstrip(",") + "}")
 
 
-# Where src/config asks for a setting: r.get("worker.lease"), places(r, "worker.quotes").
-ASKED = re.compile(r'(?:\br\.\w+(?:::<[^>]+>+)?\(|\(\s*r,|\bKEY: &str =)\s*"([a-z_]+(?:\.[a-z_]+)+)"')
+def settings_listed(root):
+    """The names of settings, from the tables of the pages that are made from the code."""
+    def rows(page, of):
+        with open(os.path.join(root, "docs", page), encoding="utf-8") as file:
+            text = file.read()
+        parts = re.findall(r"^<!-- ([^/\n]*) -->\n((?:\|.*\n)+)<!-- /", text, re.MULTILINE)
+        return {name for part, table in parts if of(part)
+                for name in re.findall(r"^\| `([\w.]+)`", table, re.MULTILINE)}
 
-
-def settings_in_code(root):
-    """The names of settings that stand in the code as they are; some are put together there."""
-    folder, names = os.path.join(root, "src", "config"), set()
-    files = [folder + ".rs"] if os.path.isdir(folder) else []
-    files += [os.path.join(folder, name) for name in sorted(os.listdir(folder))] if files else []
-    for path in files:
-        with open(path, encoding="utf-8") as file:
-            names.update(ASKED.findall(file.read().split("#[cfg(test)]")[0]))
-    return names
-
-
-def unlisted(root, pages):
-    """Settings without a row in docs/settings.md; those of [limits] have theirs in docs/media.md."""
-    page = next((page for page in pages if page.name == "docs/settings.md"), None)
-    listed = set(re.findall(r"^\| `([\w.]+)`", "\n".join(page.lines), re.MULTILINE)) if page else set()
-    for name in sorted(settings_in_code(root) - listed):
-        if not name.startswith("limits."):
-            yield name
+    # The rows of a profile are not named by their section.
+    listed = rows("settings.md", lambda part: part != "profiles")
+    return listed | {f"limits.{name}" for name in rows("media.md", lambda part: part == "limits")}
 
 
 def unmarked(pages):
@@ -175,8 +164,6 @@ def main():
     pages = markdown.pages(root)
     for place in unmarked(pages):
         print(f"not run: {place}")
-    for name in unlisted(root, pages):
-        print(f"no row: {name}")
     if not found:
         links = sum(len(list(page.links())) for page in pages)
         blocks = sum(len(page.blocks) for page in pages)

@@ -32,7 +32,7 @@ sys.path.insert(0, HERE)
 import check
 import pages as markdown
 
-SECTIONS = sorted({name.split(".")[0] for name in check.settings_in_code(ROOT)})
+SECTIONS = sorted({name.split(".")[0] for name in check.settings_listed(ROOT)})
 SETTING = re.compile(r"^(%s)\.([A-Za-z_]\w*(?:\.\w+)*)(?: = .*)?$" % "|".join(SECTIONS))
 # Without these the settings of a cloud are not read.
 GIVEN = {"ledger.backend": "firestore", "queue.backend": "cloud_tasks", "storage.backend": "gcs"}

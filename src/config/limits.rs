@@ -1,73 +1,74 @@
 //! `[limits]`: what one piece of media work may cost.
 
-use bytesize::ByteSize;
-
 use super::reader::Reader;
+use super::table::{Open, Setting, settings};
+use crate::fields::{Bounds, Flag, Real, Size, Whole};
 use crate::media::{DEFAULT_MAX_ALLOCATION, Limits};
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
-/// More than any store takes in one object is a mistake.
-const LARGEST_FILE: ByteSize = ByteSize::tib(1);
+/// A TiB: more than any store takes in one object is a mistake.
+const FILE: Size = Size(Bounds::Within(1, 1 << 40));
+const USUAL: Limits = Limits::USUAL;
 
-/// Each setting has bounds: a limit of nothing refuses everything, which nobody means, and one
-/// beyond what libav or we could ever reach limits nothing.
+// Each setting has bounds: a limit of nothing refuses everything, which nobody means, and one
+// beyond what libav or we could ever reach limits nothing.
+settings! { LIMITS of "limits" {
+    MAX_BYTES: Setting<Size> = "max_bytes", FILE, USUAL.max_bytes, "bytes of one input";
+    // libav's own limit is a thousand.
+    MAX_STREAMS: Setting<Whole<u32>> = "max_streams", Whole(Bounds::Within(1, 1000)),
+        USUAL.max_streams, "streams of one input";
+    PROBE_SIZE: Setting<Size> = "probe_size", Size(Bounds::Within(1 << 10, 1 << 30)),
+        USUAL.probe_size, "bytes that are read to find the streams";
+    // 0 is libav's word for a default of its own.
+    ANALYZE_DURATION_MS: Setting<Whole<u64>> = "analyze_duration_ms",
+        Whole(Bounds::Within(1, 600_000)), USUAL.analyze_duration_ms,
+        "the same in milliseconds of video";
+    // H.264 and HEVC end near 16384 × 16384.
+    MAX_PIXELS: Setting<Whole<u64>> = "max_pixels", Whole(Bounds::Within(1, 1 << 28)),
+        USUAL.max_pixels, "pixels of one frame";
+    MAX_FPS: Setting<Real<f64>> = "max_fps", Real(Bounds::Within(1.0, 1000.0)), USUAL.max_fps,
+        "frames within a second";
+    MAX_DURATION_MS: Setting<Whole<u64>> = "max_duration_ms", Whole(Bounds::Within(1, DAY_MS)),
+        USUAL.max_duration_ms, "length of one input";
+    MAX_FRAMES: Setting<Whole<u64>> = "max_frames", Whole(Bounds::Within(1, 100_000_000)),
+        USUAL.max_frames, "decoded frames of one input";
+    MAX_DUPLICATION: Setting<Whole<u32>> = "max_duplication", Whole(Bounds::Within(1, 1000)),
+        USUAL.max_duplication, "frames made for each frame of the source";
+    MAX_OUTPUT_BYTES: Setting<Size> = "max_output_bytes", FILE, USUAL.max_output_bytes,
+        "bytes of one result";
+    // None at all is a limit some will want.
+    MAX_DAMAGE: Setting<Real<f64>> = "max_damage", Real(Bounds::Within(0.0, 1.0)),
+        USUAL.max_damage, "share of damaged packets or frames";
+    ALLOW_TRUNCATED: Setting<Flag> = "allow_truncated", Flag, USUAL.allow_truncated,
+        "whether a file that breaks off is taken as far as it goes";
+    // Less than this and an ordinary frame does not fit; more is no piece of one video.
+    MAX_ALLOCATION: Setting<Size> = "max_allocation", Size(Bounds::Within(16 << 20, 4 << 30)),
+        DEFAULT_MAX_ALLOCATION, "what libav may take in one piece, in the whole process";
+    DEADLINE_MS: Open<Whole<u64>> = "deadline_ms", Whole(Bounds::Within(1, DAY_MS)), "none",
+        "wall-clock time of one piece of work";
+}}
+
 pub(super) fn limits(r: &mut Reader) -> Limits {
-    let default = Limits::default();
-    let size = |r: &mut Reader, key, default, range| {
-        r.within(key, range)
-            .map_or(default, |size: ByteSize| size.as_u64())
-    };
-    let file = ByteSize::b(1)..=LARGEST_FILE;
     Limits {
-        max_bytes: size(r, "limits.max_bytes", default.max_bytes, file.clone()),
-        // libav's own limit is a thousand.
-        max_streams: r
-            .within("limits.max_streams", 1..=1000)
-            .unwrap_or(default.max_streams),
-        probe_size: size(
-            r,
-            "limits.probe_size",
-            default.probe_size,
-            ByteSize::kib(1)..=ByteSize::gib(1),
-        ),
-        // 0 is libav's word for a default of its own.
-        analyze_duration_ms: r
-            .within("limits.analyze_duration_ms", 1..=600_000)
-            .unwrap_or(default.analyze_duration_ms),
-        // H.264 and HEVC end near 16384 × 16384.
-        max_pixels: r
-            .within("limits.max_pixels", 1..=1 << 28)
-            .unwrap_or(default.max_pixels),
-        max_fps: r
-            .within("limits.max_fps", 1.0..=1000.0)
-            .unwrap_or(default.max_fps),
-        max_duration_ms: r
-            .within("limits.max_duration_ms", 1..=DAY_MS)
-            .unwrap_or(default.max_duration_ms),
-        max_frames: r
-            .within("limits.max_frames", 1..=100_000_000)
-            .unwrap_or(default.max_frames),
-        max_duplication: r
-            .within("limits.max_duplication", 1..=1000)
-            .unwrap_or(default.max_duplication),
-        max_output_bytes: size(r, "limits.max_output_bytes", default.max_output_bytes, file),
-        deadline_ms: r
-            .within("limits.deadline_ms", 1..=DAY_MS)
-            .or(default.deadline_ms),
-        // None at all is a limit some will want.
-        max_damage: r
-            .within("limits.max_damage", 0.0..=1.0)
-            .unwrap_or(default.max_damage),
-        allow_truncated: r.get_or("limits.allow_truncated", default.allow_truncated),
-        threads: default.threads,
+        max_bytes: r.value(&MAX_BYTES),
+        max_streams: r.value(&MAX_STREAMS),
+        probe_size: r.value(&PROBE_SIZE),
+        analyze_duration_ms: r.value(&ANALYZE_DURATION_MS),
+        max_pixels: r.value(&MAX_PIXELS),
+        max_fps: r.value(&MAX_FPS),
+        max_duration_ms: r.value(&MAX_DURATION_MS),
+        max_frames: r.value(&MAX_FRAMES),
+        max_duplication: r.value(&MAX_DUPLICATION),
+        max_output_bytes: r.value(&MAX_OUTPUT_BYTES),
+        deadline_ms: r.given(&DEADLINE_MS).or(USUAL.deadline_ms),
+        max_damage: r.value(&MAX_DAMAGE),
+        allow_truncated: r.value(&ALLOW_TRUNCATED),
+        threads: USUAL.threads,
     }
 }
 
 pub(super) fn max_allocation(r: &mut Reader) -> u64 {
-    // Less than this and an ordinary frame does not fit; more is no piece of one video.
-    let range = ByteSize::mib(16)..=ByteSize::gib(4);
-    r.within("limits.max_allocation", range)
-        .map_or(DEFAULT_MAX_ALLOCATION, |size| size.as_u64())
+    r.value(&MAX_ALLOCATION)
 }
 
 #[cfg(test)]

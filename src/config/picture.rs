@@ -1,11 +1,11 @@
-//! `[watermark]`, `[profiles]`, `[verify]` and `[limits]`: what results look like, and what inputs
-//! may.
+//! `[watermark]` and `[verify]`: what results look like, and what is looked at.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::reader::Reader;
-use crate::media::{AudioSettings, Checks, MAX_LAYERS, Placement, Profile, VideoSettings};
+use super::reader::{NO_SETTING, Reader};
+use super::table::{Keyed as _, Nested, Open, Setting, settings};
+use crate::fields::{Bounds, Flag, Parsed, Place, Real, Whole, Word};
+use crate::media::{Anchor, Checks, Length, MAX_LAYERS, Placement, Profile};
 
 /// One layer of the operator's watermark.
 #[derive(Debug, Clone)]
@@ -14,44 +14,68 @@ pub struct Watermark {
     pub placement: Placement,
 }
 
-/// What a layer may say.
-const LAYER: [&str; 10] = [
-    "image",
-    "anchor",
-    "scale",
-    "offset_x",
-    "offset_y",
-    "opacity",
-    "from_ms",
-    "until_ms",
-    "fade_in_ms",
-    "fade_out_ms",
-];
+const SECTION: &str = "watermark";
+const MILLIS: Whole<u64> = Whole(Bounds::Any);
+const LENGTH: Parsed<Length> = Parsed::new("percent of the short side, or pixels");
+const PLACED: Placement = Placement::USUAL;
+
+settings! { LAYER of "watermark" {
+    IMAGE: Open<Place> = "image", Place("a file"), "none: no watermark",
+        "PNG, JPEG or WebP. See [Watermark](media.md#watermark) for this and the next nine";
+    ANCHOR: Setting<Word<Anchor>> = "anchor", Word::new(), PLACED.anchor, "where it is";
+    SCALE: Setting<Parsed<Length>> = "scale", LENGTH, PLACED.size, "its width; more than 0";
+    OFFSET_X: Setting<Parsed<Length>> = "offset_x", LENGTH, PLACED.offset_x,
+        "distance from the anchored left or right edge";
+    OFFSET_Y: Setting<Parsed<Length>> = "offset_y", LENGTH, PLACED.offset_y,
+        "distance from the anchored top or bottom edge";
+    OPACITY: Setting<Real<f32>> = "opacity", Real(Bounds::Within(0.0, 1.0)), PLACED.opacity,
+        "0 is not seen, 1 covers what is below";
+    FROM_MS: Setting<Whole<u64>> = "from_ms", MILLIS, PLACED.from_ms, "shown from here on";
+    UNTIL_MS: Open<Whole<u64>> = "until_ms", MILLIS, "to the end", "shown until before this";
+    FADE_IN_MS: Setting<Whole<u64>> = "fade_in_ms", MILLIS, PLACED.fade_in_ms,
+        "fades in over this time";
+    FADE_OUT_MS: Setting<Whole<u64>> = "fade_out_ms", MILLIS, PLACED.fade_out_ms,
+        "fades out over this time";
+}}
+
+settings! { LAYERS of "watermark" {
+    LISTED: Open<Nested> = "layers", Nested("list"), "none",
+        "up to eight layers, in place of `watermark.image`";
+}}
+
+settings! { VERIFY of "verify" {
+    ALL_DECODE: Setting<Flag> = "full_decode", Flag, false,
+        "decodes every frame of the provider's video and of the result";
+    // A cut or two identical frames are no fault of anybody's.
+    MAX_BLACK_MS: Open<Whole<u64>> = "max_black_ms", Whole(Bounds::AtLeast(100)), "none",
+        "longest black part";
+    MAX_FROZEN_MS: Open<Whole<u64>> = "max_frozen_ms", Whole(Bounds::AtLeast(100)), "none",
+        "longest still part";
+    AUDIBLE: Setting<Flag> = "audible", Flag, true,
+        "whether digital silence counts as sound that the provider dropped";
+}}
 
 /// One layer as `[watermark]`, or several as `[[watermark.layers]]`.
 pub(super) fn watermark(r: &mut Reader) -> Vec<Watermark> {
-    let single = layer(r, "watermark");
-    let Some(listed) = r.items("watermark.layers") else {
+    let single = layer(r, SECTION);
+    let Some(listed) = r.items(&LISTED) else {
         return single.into_iter().collect();
     };
     if single.is_some() {
         r.fault(
-            "watermark.layers",
+            &LISTED.key(),
             "stands beside watermark.image; write one or the other",
         );
     }
     if listed > MAX_LAYERS {
-        r.fault(
-            "watermark.layers",
-            format!("has more than {MAX_LAYERS} layers"),
-        );
+        r.fault(&LISTED.key(), format!("has more than {MAX_LAYERS} layers"));
     }
     let mut layers = Vec::new();
     for index in 0..listed.min(MAX_LAYERS) {
-        let key = format!("watermark.layers[{index}]");
+        let key = format!("{}[{index}]", LISTED.key());
         for name in r.tables(&key) {
-            if !LAYER.contains(&name.as_str()) {
-                r.fault(&format!("{key}.{name}"), "is not a setting");
+            if !LAYER.iter().any(|setting| setting.row().field() == name) {
+                r.fault(&format!("{key}.{name}"), NO_SETTING);
             }
         }
         match layer(r, &key) {
@@ -65,86 +89,32 @@ pub(super) fn watermark(r: &mut Reader) -> Vec<Watermark> {
 
 fn layer(r: &mut Reader, at: &str) -> Option<Watermark> {
     let key = |name: &str| format!("{at}.{name}");
-    let default = Placement::default();
-    let image: Option<PathBuf> = r.get(&key("image"));
-    let before = r.count();
+    let image = r.given_at(at, &IMAGE);
     let placement = Placement {
-        anchor: r.parse(&key("anchor")).unwrap_or(default.anchor),
-        size: r.parse(&key("scale")).unwrap_or(default.size),
-        offset_x: r.parse(&key("offset_x")).unwrap_or(default.offset_x),
-        offset_y: r.parse(&key("offset_y")).unwrap_or(default.offset_y),
-        opacity: r.get_or(&key("opacity"), default.opacity),
-        from_ms: r.get_or(&key("from_ms"), default.from_ms),
-        until_ms: r.get(&key("until_ms")),
-        fade_in_ms: r.get_or(&key("fade_in_ms"), default.fade_in_ms),
-        fade_out_ms: r.get_or(&key("fade_out_ms"), default.fade_out_ms),
+        anchor: r.value_at(at, &ANCHOR),
+        size: r.value_at(at, &SCALE),
+        offset_x: r.value_at(at, &OFFSET_X),
+        offset_y: r.value_at(at, &OFFSET_Y),
+        opacity: r.value_at(at, &OPACITY),
+        from_ms: r.value_at(at, &FROM_MS),
+        until_ms: r.given_at(at, &UNTIL_MS),
+        fade_in_ms: r.value_at(at, &FADE_IN_MS),
+        fade_out_ms: r.value_at(at, &FADE_OUT_MS),
     };
-    if r.count() == before {
-        for (field, why) in placement.faults() {
+    for (field, why) in placement.faults() {
+        // What could not be read at all is told already.
+        if !r.is_faulty(&key(field)) {
             r.fault(&key(field), why);
         }
     }
     let image = image?;
     if !image.is_file() {
-        r.fault(&key("image"), format!("{} is not a file", image.display()));
+        r.fault(
+            &key(IMAGE.field()),
+            format!("{} is not a file", image.display()),
+        );
     }
     Some(Watermark { image, placement })
-}
-
-/// The built-in profiles, and those of the file in their place or beside them. What a built-in one
-/// of the file leaves out stays as it is.
-pub(super) fn profiles(r: &mut Reader) -> BTreeMap<String, Profile> {
-    let mut profiles: BTreeMap<String, Profile> = Profile::BUILTIN
-        .into_iter()
-        .filter_map(|name| Some((name.to_owned(), Profile::builtin(name)?)))
-        .collect();
-    for name in r.tables("profiles") {
-        let base = Profile::builtin(&name).unwrap_or_else(|| Profile {
-            name: name.clone(),
-            video: VideoSettings::default(),
-            audio: AudioSettings::default(),
-            full_decode: None,
-        });
-        let profile = profile(r, &format!("profiles.{name}"), base);
-        profiles.insert(name, profile);
-    }
-    profiles
-}
-
-fn profile(r: &mut Reader, at: &str, base: Profile) -> Profile {
-    let key = |name: &str| format!("{at}.{name}");
-    // The table's name counts; a file may repeat it.
-    let _: Option<String> = r.get(&key("name"));
-    let before = r.count();
-    let (video, audio) = (base.video, base.audio);
-    let profile = Profile {
-        name: base.name,
-        video: VideoSettings {
-            crf: r.get_or(&key("video.crf"), video.crf),
-            preset: r.parse(&key("video.preset")).unwrap_or(video.preset),
-            max_rate: r.get(&key("video.max_rate")).or(video.max_rate),
-            max_height: r.get(&key("video.max_height")).or(video.max_height),
-            max_fps: r.get(&key("video.max_fps")).or(video.max_fps),
-            deinterlace: r
-                .parse(&key("video.deinterlace"))
-                .unwrap_or(video.deinterlace),
-            background: r
-                .parse(&key("video.background"))
-                .unwrap_or(video.background),
-        },
-        audio: AudioSettings {
-            bit_rate: r.get_or(&key("audio.bit_rate"), audio.bit_rate),
-            sample_rate: r.get_or(&key("audio.sample_rate"), audio.sample_rate),
-            max_channels: r.get_or(&key("audio.max_channels"), audio.max_channels),
-        },
-        full_decode: r.get(&key("full_decode")),
-    };
-    if r.count() == before {
-        for (field, why) in profile.faults() {
-            r.fault(&key(field), why);
-        }
-    }
-    profile
 }
 
 /// What is verified besides what always is.
@@ -167,24 +137,14 @@ impl Verify {
 }
 
 pub(super) fn verify(r: &mut Reader) -> Verify {
-    let verify = Verify {
+    Verify {
         checks: Checks {
-            full_decode: r.get_or("verify.full_decode", false),
-            max_black_ms: r.get("verify.max_black_ms"),
-            max_frozen_ms: r.get("verify.max_frozen_ms"),
+            full_decode: r.value(&ALL_DECODE),
+            max_black_ms: r.given(&MAX_BLACK_MS),
+            max_frozen_ms: r.given(&MAX_FROZEN_MS),
         },
-        audible: r.get_or("verify.audible", true),
-    };
-    // A cut or two identical frames are no fault of anybody's.
-    for (key, most) in [
-        ("verify.max_black_ms", verify.checks.max_black_ms),
-        ("verify.max_frozen_ms", verify.checks.max_frozen_ms),
-    ] {
-        if most.is_some_and(|most| most < 100) {
-            r.fault(key, "must be at least 100");
-        }
+        audible: r.value(&AUDIBLE),
     }
-    verify
 }
 
 #[cfg(test)]

@@ -1,6 +1,9 @@
 //! `[provenance]`: what results say of how they were made.
 
+use super::hidden::Hidden;
 use super::reader::Reader;
+use super::table::{Keyed as _, Open, Setting, settings};
+use crate::fields::{Flag, Form, Text};
 use crate::job::Provenance;
 use crate::secret::Secret;
 
@@ -14,55 +17,72 @@ pub struct Signing {
 /// Longest text that goes into a file, in characters.
 const MOST_TEXT: usize = 200;
 
+const USUAL: Provenance = Provenance::USUAL;
+
+settings! { PROVENANCE of "provenance" {
+    METADATA: Setting<Flag> = "metadata", Flag, USUAL.metadata,
+        "whether the file says anything";
+    SIGN: Setting<Flag> = "sign", Flag, USUAL.sign,
+        "whether results are signed, if there is a key";
+    CERTIFICATE: Open<Text> = "certificate", Text("text, or a file"),
+        "none; one machine makes its own",
+        "a chain of certificates, the signer's first: PEM, or a file of it";
+    KEY: Open<Hidden> = "key", Hidden, "none; the same",
+        "its key, P-256 in PKCS #8: PEM, or a file of it";
+    MODEL: Setting<Flag> = "model", Flag, USUAL.model, "whether the model of a job is named";
+    UPSCALE_IS_COMPOSITE: Setting<Flag> = "upscale_is_composite", Flag,
+        USUAL.upscale_is_composite,
+        "an upscale is called made in part by a model, not enhanced by one";
+    PROVIDER: Open<Line> = "provider", Line, "none", "who answers for the service";
+    AIGC_PRODUCER: Open<Line> = "aigc_producer", Line, "none",
+        "the producer in the entry `AIGC`; without it there is no entry";
+}}
+
 pub(super) fn provenance(r: &mut Reader) -> Provenance {
-    let usual = Provenance::default();
     Provenance {
-        metadata: r.get_or("provenance.metadata", usual.metadata),
-        sign: r.get_or("provenance.sign", usual.sign),
-        model: r.get_or("provenance.model", usual.model),
-        upscale_is_composite: r.get_or(
-            "provenance.upscale_is_composite",
-            usual.upscale_is_composite,
-        ),
-        provider: text(r, "provenance.provider"),
-        aigc_producer: text(r, "provenance.aigc_producer"),
+        metadata: r.value(&METADATA),
+        sign: r.value(&SIGN),
+        model: r.value(&MODEL),
+        upscale_is_composite: r.value(&UPSCALE_IS_COMPOSITE),
+        provider: r.given(&PROVIDER),
+        aigc_producer: r.given(&AIGC_PRODUCER),
     }
 }
 
 pub(super) fn signing(r: &mut Reader) -> Option<Signing> {
-    let certificate: Option<String> = r.get("provenance.certificate");
-    let key: Option<Secret> = r.get("provenance.key");
-    match (certificate, key) {
-        (Some(certificate), Some(key)) => Some(Signing { certificate, key }),
-        (None, None) => None,
-        (Some(_), None) => {
-            r.fault(
-                "provenance.key",
-                "is required beside provenance.certificate",
-            );
-            None
-        }
-        (None, Some(_)) => {
-            r.fault(
-                "provenance.certificate",
-                "is required beside provenance.key",
-            );
-            None
-        }
-    }
+    let (certificate, key) = (r.given(&CERTIFICATE), r.given(&KEY));
+    let (missing, beside) = match (certificate, key) {
+        (Some(certificate), Some(key)) => return Some(Signing { certificate, key }),
+        (None, None) => return None,
+        (Some(_), None) => (KEY.key(), CERTIFICATE.key()),
+        (None, Some(_)) => (CERTIFICATE.key(), KEY.key()),
+    };
+    r.fault(&missing, format!("is required beside {beside}"));
+    None
 }
 
 /// One line of text.
-fn text(r: &mut Reader, key: &str) -> Option<String> {
-    let text: String = r.get(key)?;
-    let plain = !text.trim().is_empty() && !text.chars().any(char::is_control);
-    if !plain || text.chars().count() > MOST_TEXT {
-        r.fault(
-            key,
-            format!("must be one line of 1 to {MOST_TEXT} characters"),
-        );
+#[derive(Debug)]
+pub(super) struct Line;
+
+impl Form for Line {
+    type Value = String;
+
+    fn of_text(&self, text: &str) -> Result<String, String> {
+        let plain = !text.trim().is_empty() && !text.chars().any(char::is_control);
+        if plain && text.chars().count() <= MOST_TEXT {
+            return Ok(text.to_owned());
+        }
+        Err(format!("must be one line of 1 to {MOST_TEXT} characters"))
     }
-    Some(text)
+
+    fn takes(&self) -> String {
+        format!("one line of 1 to {MOST_TEXT} characters")
+    }
+
+    fn shown(&self, value: &String) -> String {
+        format!("`{value}`")
+    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,10 @@ use std::time::Duration;
 use strum::{EnumIter, EnumString, IntoStaticStr};
 use url::Url;
 
+use super::hidden::Hidden;
 use super::reader::Reader;
+use super::table::{Keyed as _, Nested, Open, Setting, settings};
+use crate::fields::{Bounds, Flag, Parsed, Real, Span, Whole, Word};
 use crate::job::breaker::BreakerRules;
 use crate::provider::wavespeed::{CatalogueUse, ModelOverrides, ModelTable};
 use crate::secret::Secret;
@@ -69,13 +72,75 @@ impl Tier {
     }
 }
 
+const DEFAULT_URL: &str = "https://api.wavespeed.ai";
+const SOME: Span = Span(Bounds::Above(Duration::ZERO));
+const ANY: Span = Span(Bounds::Any);
+const ONE: Whole<NonZeroU32> = Whole(Bounds::AtLeast(NonZeroU32::MIN));
+
+const fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+settings! { PROVIDER of "provider" {
+    API_KEY: Open<Hidden> = "api_key", Hidden, "`WAVESPEED_API_KEY`", "your key at WaveSpeed";
+    BASE_URL: Open<Parsed<Url>> = "base_url", Parsed::new("address"),
+        "`https://api.wavespeed.ai`, or `WAVESPEED_BASE_URL`", "the provider's address";
+    TIER: Setting<Word<Tier>> = "tier", Word::new(), Tier::Bronze,
+        "your account's level. It sets the next two";
+    MAX_PER_MINUTE: Open<Whole<NonZeroU32>> = "max_per_minute", ONE,
+        "by tier: 2, 60, 600, 5000", "submissions a minute";
+    MAX_CONCURRENT: Open<Whole<NonZeroU32>> = "max_concurrent", ONE,
+        "by tier: 2, 100, 2000, 5000",
+        "predictions at once. A provider on this machine (the sandbox) has no limits unless you set one of the three";
+    LOW_BALANCE: Open<Real<f64>> = "low_balance", Real(Bounds::AtLeast(0.0)), "none",
+        "US dollars; below it the log and `doctor` warn";
+    SUBMIT_TIMEOUT: Setting<Span> = "submit_timeout", ANY, secs(60),
+        "how long the answer to a paid request may take";
+    // WaveSpeed asks for 5 s or more between two looks at a video.
+    POLL_MIN: Setting<Span> = "poll_min", ANY, secs(5), "shortest pause between two polls";
+    POLL_MAX: Setting<Span> = "poll_max", ANY, secs(60), "longest pause between two polls";
+    BUSY_PAUSE: Setting<Span> = "busy_pause", ANY, secs(30),
+        "pause after the provider said that it is busy";
+    LOST_AFTER: Setting<Span> = "lost_after", ANY, secs(5 * 60),
+        "how long the provider has to say that it does not know a prediction before another is bought";
+    MAX_RESUBMISSIONS: Setting<Whole<u32>> = "max_resubmissions", Whole(Bounds::Any), 1,
+        "further submissions in a round after answers that stayed unknown. With `worker.attempts` and the longest `fallback`, 8 at most";
+    CALLBACKS: Open<Flag> = "callbacks", Flag, "on; with `tasks_auth = \"iam\"`, off",
+        "whether the provider is asked to call back; needs `server.public_url`";
+    ENFORCE_SIGNATURE: Setting<Flag> = "enforce_signature", Flag, false,
+        "whether a callback without a good signature is refused. See [Signatures of callbacks](operations.md#signatures-of-callbacks)";
+    WEBHOOK_SECRET: Open<Hidden> = "webhook_secret", Hidden, "asked of the provider",
+        "the secret that signs its callbacks";
+    CATALOGUE: Setting<Word<CatalogueUse>> = "catalogue", Word::new(), CatalogueUse::Warn,
+        "what is done where the provider's catalogue differs. See [What the catalogue says](providers.md#what-the-catalogue-says)";
+    FALLBACK_AFTER: Open<Span> = "fallback_after", SOME,
+        "none: a model is waited for to the deadline",
+        "how long a full account is waited for before the next model is asked";
+    FALLBACK_AFTER_REFUSAL: Setting<Flag> = "fallback_after_refusal", Flag, false,
+        "whether the next model is asked after moderation refused the content";
+    BREAKER_SHARE: Setting<Real<f64>> = "breaker.share", Real(Bounds::Within(0.0, 1.0)), 0.5,
+        "share of failures from which a model rests; 0 switches it off. See [A model that rests](providers.md#a-model-that-rests)";
+    // Fewer say nothing: a job alone makes three attempts.
+    BREAKER_LEAST: Setting<Whole<u32>> = "breaker.least", Whole(Bounds::Within(2, 10_000)), 5,
+        "ends that are too few to judge by";
+    BREAKER_WINDOW: Setting<Span> = "breaker.window", SOME, secs(10 * 60),
+        "over how long ends are counted";
+    BREAKER_REST: Setting<Span> = "breaker.rest", SOME, secs(2 * 60),
+        "how long a model rests before one job tries it again";
+    // Longer than a model usually takes.
+    BREAKER_PROBE: Setting<Span> = "breaker.probe", SOME, secs(30 * 60),
+        "how long that job may take before another may try";
+    MODELS: Open<Nested> = "models", Nested("tables"), "the [table](providers.md#the-table)",
+        "a table for each kind, for example `[provider.models.extend]`. See [Choosing another](providers.md#choosing-another) and [fallbacks](providers.md#what-a-fallback-may-do-with-somebodys-money)";
+}}
+
 /// The account's limits: its tier's, or the operator's own numbers. `local`: a provider on this
 /// machine, whose limits are its own to say.
 fn limits(r: &mut Reader, local: bool) -> Option<ProviderLimits> {
-    let named = r.get::<String>("provider.tier").is_some();
-    let tier = r.word("provider.tier", Tier::Bronze);
-    let own_rate = number(r, "provider.max_per_minute");
-    let own_concurrency = number(r, "provider.max_concurrent");
+    let named = r.has(&TIER.key());
+    let tier = r.value(&TIER);
+    let own_rate = r.given(&MAX_PER_MINUTE);
+    let own_concurrency = r.given(&MAX_CONCURRENT);
     if local && !named && own_rate.is_none() && own_concurrency.is_none() {
         return None;
     }
@@ -86,27 +151,16 @@ fn limits(r: &mut Reader, local: bool) -> Option<ProviderLimits> {
     })
 }
 
-fn number(r: &mut Reader, key: &str) -> Option<NonZeroU32> {
-    let number: u32 = r.get(key)?;
-    let number = NonZeroU32::new(number);
-    if number.is_none() {
-        r.fault(key, "must be at least 1");
-    }
-    number
-}
-
 /// `reachable`: whether the provider can call us, by what is known of the deployment.
 pub(super) fn provider(
     r: &mut Reader,
     env: &HashMap<String, String>,
     reachable: bool,
 ) -> Option<Provider> {
-    let secs = Duration::from_secs;
     // The names that WaveSpeed's own tools read serve as well.
     let official = |name: &str| env.get(name).filter(|value| !value.is_empty()).cloned();
-    let base_url = r.parse("provider.base_url").or_else(|| {
-        let text =
-            official("WAVESPEED_BASE_URL").unwrap_or_else(|| "https://api.wavespeed.ai".into());
+    let base_url = r.given(&BASE_URL).or_else(|| {
+        let text = official("WAVESPEED_BASE_URL").unwrap_or_else(|| DEFAULT_URL.into());
         match text.parse() {
             Ok(url) => Some(url),
             Err(error) => {
@@ -123,74 +177,41 @@ pub(super) fn provider(
     let provider = Provider {
         base_url,
         api_key: r
-            .get("provider.api_key")
+            .given(&API_KEY)
             .or_else(|| official("WAVESPEED_API_KEY").map(Secret::new)),
-        submit_timeout: r.duration("provider.submit_timeout", secs(60)),
-        // WaveSpeed asks for 5 s or more between two looks at a video.
-        poll_min: r.duration("provider.poll_min", secs(5)),
-        poll_max: r.duration("provider.poll_max", secs(60)),
-        busy_pause: r.duration("provider.busy_pause", secs(30)),
-        lost_after: r.duration("provider.lost_after", secs(5 * 60)),
-        max_resubmissions: r.get_or("provider.max_resubmissions", 1),
+        submit_timeout: r.value(&SUBMIT_TIMEOUT),
+        poll_min: r.value(&POLL_MIN),
+        poll_max: r.value(&POLL_MAX),
+        busy_pause: r.value(&BUSY_PAUSE),
+        lost_after: r.value(&LOST_AFTER),
+        max_resubmissions: r.value(&MAX_RESUBMISSIONS),
         breaker: breaker(r),
-        fallback_after: fallback_after(r),
-        fallback_after_refusal: r.get_or("provider.fallback_after_refusal", false),
+        fallback_after: r.given(&FALLBACK_AFTER),
+        fallback_after_refusal: r.value(&FALLBACK_AFTER_REFUSAL),
         limits: limits(r, local),
-        low_balance: r.get("provider.low_balance"),
-        callbacks: r.get_or("provider.callbacks", reachable),
-        enforce_signature: r.get_or("provider.enforce_signature", false),
-        webhook_secret: r.get("provider.webhook_secret"),
-        catalogue: r.word("provider.catalogue", CatalogueUse::default()),
+        low_balance: r.given(&LOW_BALANCE),
+        callbacks: r.given(&CALLBACKS).unwrap_or(reachable),
+        enforce_signature: r.value(&ENFORCE_SIGNATURE),
+        webhook_secret: r.given(&WEBHOOK_SECRET),
+        catalogue: r.value(&CATALOGUE),
         models: models(r),
     };
     if provider.poll_min > provider.poll_max {
-        r.fault(
-            "provider.poll_min",
-            "must not be longer than provider.poll_max",
-        );
-    }
-    if provider
-        .low_balance
-        .is_some_and(|low| !low.is_finite() || low < 0.0)
-    {
-        r.fault("provider.low_balance", "must be a number of US dollars");
+        r.fault(&POLL_MIN.key(), "must not be longer than provider.poll_max");
     }
     Some(provider)
 }
 
 /// `provider.breaker.share = 0` switches it off.
 fn breaker(r: &mut Reader) -> Option<BreakerRules> {
-    let mins = |minutes: u64| Duration::from_secs(minutes * 60);
-    let share = r.within("provider.breaker.share", 0.0..=1.0).unwrap_or(0.5);
     let rules = BreakerRules {
-        share,
-        // Fewer say nothing: a job alone makes three attempts.
-        least: r.within("provider.breaker.least", 2..=10_000).unwrap_or(5),
-        window: r.duration("provider.breaker.window", mins(10)),
-        rest: r.duration("provider.breaker.rest", mins(2)),
-        // Longer than a model usually takes.
-        probe: r.duration("provider.breaker.probe", mins(30)),
+        share: r.value(&BREAKER_SHARE),
+        least: r.value(&BREAKER_LEAST),
+        window: r.value(&BREAKER_WINDOW),
+        rest: r.value(&BREAKER_REST),
+        probe: r.value(&BREAKER_PROBE),
     };
-    for (key, given) in [
-        ("provider.breaker.window", rules.window),
-        ("provider.breaker.rest", rules.rest),
-        ("provider.breaker.probe", rules.probe),
-    ] {
-        if given.is_zero() {
-            r.fault(key, "must be longer than 0");
-        }
-    }
-    (share > 0.0).then_some(rules)
-}
-
-fn fallback_after(r: &mut Reader) -> Option<Duration> {
-    let key = "provider.fallback_after";
-    r.get::<String>(key)?;
-    let after = r.duration(key, Duration::ZERO);
-    if after.is_zero() {
-        r.fault(key, "must be longer than 0");
-    }
-    Some(after)
+    (rules.share > 0.0).then_some(rules)
 }
 
 /// Whether an address is on this machine: what is there is the sandbox.
@@ -205,7 +226,7 @@ pub fn is_loopback(url: &Url) -> bool {
 }
 
 fn models(r: &mut Reader) -> ModelTable {
-    let overrides: ModelOverrides = r.get_or("provider.models", ModelOverrides::default());
+    let overrides: ModelOverrides = r.nested(&MODELS).unwrap_or_default();
     ModelTable::try_from(overrides).unwrap_or_else(|invalid| {
         for fault in invalid.faults {
             r.fault(&format!("provider.{}", fault.field), fault.message);

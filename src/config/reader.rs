@@ -1,13 +1,15 @@
-//! Reads typed values out of merged sources and remembers every fault.
+//! Reads settings out of merged sources, by what the table says of them, and remembers every fault.
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::ops::RangeInclusive;
-use std::str::FromStr;
-use std::time::Duration;
 
 use config::{Config, ConfigError, Value, ValueKind};
 use serde::de::DeserializeOwned;
+
+use super::table::{Formed, Keyed as _, Nested, Open, Setting};
+use crate::fields::Form;
+
+pub(super) const NO_SETTING: &str = "is not a setting";
 
 /// One thing that is wrong with the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,7 +49,7 @@ impl Reader {
     }
 
     /// A value as serde reads it; `None` where it is not set.
-    pub(super) fn get<T: DeserializeOwned>(&mut self, key: &str) -> Option<T> {
+    fn get<T: DeserializeOwned>(&mut self, key: &str) -> Option<T> {
         self.known.insert(key.to_owned());
         match self.config.get::<T>(key) {
             Ok(value) => Some(value),
@@ -69,78 +71,51 @@ impl Reader {
         }
     }
 
-    pub(super) fn get_or<T: DeserializeOwned>(&mut self, key: &str, default: T) -> T {
-        self.get(key).unwrap_or(default)
-    }
-
-    /// A value within bounds; whatever is wrong with it, the fault says them. `None` where it is
-    /// not set.
-    pub(super) fn within<T>(&mut self, key: &str, range: RangeInclusive<T>) -> Option<T>
-    where
-        T: FromStr + PartialOrd + fmt::Display,
-    {
+    fn read<F: Form>(&mut self, key: &str, form: &F) -> Option<F::Value> {
         let text: String = self.get(key)?;
-        // What is no number at all is in no range either.
-        let value = text.parse().ok().filter(|value| range.contains(value));
-        if value.is_none() {
-            let (least, most) = range.into_inner();
-            self.fault(
-                key,
-                format!("must be from {least} to {most}, found “{text}”"),
-            );
-        }
-        value
-    }
-
-    /// A value with a textual form of its own.
-    pub(super) fn parse<T>(&mut self, key: &str) -> Option<T>
-    where
-        T: FromStr,
-        T::Err: fmt::Display,
-    {
-        let text: String = self.get(key)?;
-        match text.parse() {
+        match form.of_text(&text) {
             Ok(value) => Some(value),
-            Err(error) => {
-                self.fault(key, format!("“{text}” is not usable: {error}"));
+            Err(message) => {
+                self.fault(key, message);
                 None
             }
         }
     }
 
-    /// A duration such as `90s` or `2h 30m`.
-    pub(super) fn duration(&mut self, key: &str, default: Duration) -> Duration {
-        let Some(text) = self.get::<String>(key) else {
-            return default;
-        };
-        humantime::parse_duration(&text).unwrap_or_else(|error| {
-            self.fault(
-                key,
-                format!("“{text}” is not a duration such as 90s or 2h: {error}"),
-            );
-            default
-        })
+    /// What a setting says, or its default.
+    pub(super) fn value<F: Form>(&mut self, setting: &Setting<F>) -> F::Value {
+        self.given(setting)
+            .unwrap_or_else(|| setting.default.clone())
     }
 
-    /// A size such as `512 MiB`.
-    pub(super) fn bytes(&mut self, key: &str, default: u64) -> u64 {
-        self.parse::<bytesize::ByteSize>(key)
-            .map_or(default, |size| size.as_u64())
+    /// What a setting says; `None` where it is not set.
+    pub(super) fn given<S: Formed>(&mut self, setting: &S) -> Option<<S::Form as Form>::Value> {
+        self.read(&setting.key(), setting.form())
     }
 
-    /// One of a few words.
-    pub(super) fn word<T>(&mut self, key: &str, default: T) -> T
-    where
-        T: FromStr + strum::IntoEnumIterator + Into<&'static str>,
-    {
-        let Some(text) = self.get::<String>(key) else {
-            return default;
-        };
-        text.parse().unwrap_or_else(|_| {
-            let words: Vec<&'static str> = T::iter().map(Into::into).collect();
-            self.fault(key, format!("“{text}” is not one of {}", words.join(", ")));
-            default
-        })
+    /// As [`Self::given`], in another table than the setting's own.
+    pub(super) fn given_at<S: Formed>(
+        &mut self,
+        at: &str,
+        setting: &S,
+    ) -> Option<<S::Form as Form>::Value> {
+        self.read(&format!("{at}.{}", setting.field()), setting.form())
+    }
+
+    /// As [`Self::value`], in another table than the setting's own.
+    pub(super) fn value_at<F: Form>(&mut self, at: &str, setting: &Setting<F>) -> F::Value {
+        self.given_at(at, setting)
+            .unwrap_or_else(|| setting.default.clone())
+    }
+
+    /// A list or a table.
+    pub(super) fn nested<T: DeserializeOwned>(&mut self, setting: &Open<Nested>) -> Option<T> {
+        self.get(&setting.key())
+    }
+
+    /// A table of the file, by its dotted name.
+    pub(super) fn table<T: DeserializeOwned>(&mut self, key: &str) -> Option<T> {
+        self.get(key)
     }
 
     /// The names of the tables below `key`.
@@ -155,9 +130,9 @@ impl Reader {
         }
     }
 
-    /// How many items the list at `key` has; `None` where it is not set.
-    pub(super) fn items(&mut self, key: &str) -> Option<usize> {
-        self.get::<Vec<Value>>(key).map(|items| items.len())
+    /// How many items a list has; `None` where it is not set.
+    pub(super) fn items(&mut self, setting: &Open<Nested>) -> Option<usize> {
+        self.nested::<Vec<Value>>(setting).map(|items| items.len())
     }
 
     /// Whether something is set at `key`.
@@ -165,9 +140,9 @@ impl Reader {
         self.config.get::<Value>(key).is_ok()
     }
 
-    /// How many faults there are so far.
-    pub(super) fn count(&self) -> usize {
-        self.faults.len()
+    /// Whether something is known to be wrong there.
+    pub(super) fn is_faulty(&self, key: &str) -> bool {
+        self.faults.iter().any(|fault| fault.key == key)
     }
 
     /// Every fault, keys that nobody reads among them.
@@ -182,7 +157,7 @@ impl Reader {
                         .is_some_and(|rest| rest.starts_with('.'))
             });
             if !read {
-                self.fault(&leaf, "is not a setting");
+                self.fault(&leaf, NO_SETTING);
             }
         }
         self.faults

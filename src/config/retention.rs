@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use super::reader::Reader;
+use super::table::{Setting, settings};
+use crate::fields::{Bounds, Form, Span};
 
 /// Nothing is deleted for its age where there is no duration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,30 +21,52 @@ pub struct Retention {
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-pub(super) fn retention(r: &mut Reader) -> Retention {
-    let retention = Retention {
-        results: kept(r, "retention.results", 30 * DAY),
-        failed: kept(r, "retention.failed", 7 * DAY),
-        sources: kept(r, "retention.sources", 7 * DAY),
-        work: r.duration("retention.work", DAY),
-    };
+settings! { RETENTION of "retention" {
+    RESULTS: Setting<Kept> = "results", Kept, Some(DAY.saturating_mul(30)),
+        "results of completed jobs, from the end of the job";
+    FAILED: Setting<Kept> = "failed", Kept, Some(DAY.saturating_mul(7)),
+        "what the provider made for a round that failed or was cancelled";
+    SOURCES: Setting<Kept> = "sources", Kept, Some(DAY.saturating_mul(7)),
+        "uploads, from their upload";
     // A claim that was lost may write until its visit's budget is over.
-    if retention.work < SHORTEST_WORK {
-        r.fault("retention.work", "must be at least 1h");
+    WORK: Setting<Span> = "work", Span(Bounds::AtLeast(Duration::from_secs(3600))), DAY,
+        "work files of lost claims";
+}}
+
+pub(super) fn retention(r: &mut Reader) -> Retention {
+    Retention {
+        results: r.value(&RESULTS),
+        failed: r.value(&FAILED),
+        sources: r.value(&SOURCES),
+        work: r.value(&WORK),
     }
-    retention
 }
 
-const SHORTEST_WORK: Duration = Duration::from_secs(3600);
-
 /// A duration, or `never`.
-fn kept(r: &mut Reader, key: &str, default: Duration) -> Option<Duration> {
-    if r.get::<String>(key).as_deref() == Some("never") {
-        return None;
+#[derive(Debug)]
+pub(super) struct Kept;
+
+const NEVER: &str = "never";
+const SOME: Span = Span(Bounds::Above(Duration::ZERO));
+
+impl Form for Kept {
+    type Value = Option<Duration>;
+
+    fn of_text(&self, text: &str) -> Result<Option<Duration>, String> {
+        if text == NEVER {
+            return Ok(None);
+        }
+        let kept = SOME.of_text(text).map(Some);
+        kept.map_err(|fault| format!("{fault}; or {NEVER}"))
     }
-    let kept = r.duration(key, default);
-    if kept.is_zero() {
-        r.fault(key, "must be longer than 0, or never");
+
+    fn takes(&self) -> String {
+        format!("{}, or `{NEVER}`", SOME.takes())
     }
-    Some(kept)
+
+    fn shown(&self, value: &Option<Duration>) -> String {
+        value
+            .as_ref()
+            .map_or_else(|| format!("`{NEVER}`"), |kept| SOME.shown(kept))
+    }
 }

@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::hidden::{Hidden, Unguessed};
 use super::platform::Platform;
 use super::reader::Reader;
+use super::table::{Keyed as _, Nested, Open, Setting, settings};
+use crate::fields::{Bounds, Flag, OneOf, Parsed, Size, Span, Text, Whole};
 use crate::job::Owner;
 use crate::secret::Secret;
 
@@ -91,43 +94,99 @@ pub struct Console {
     pub session: Duration,
 }
 
-/// Reads of the ledger a second that nobody notices.
-const EVENT_STREAMS: usize = 64;
-/// In a cloud each holds up to three parts of 5 MiB in memory.
-const UPLOADS: usize = 8;
-/// 64 KiB each at the very most, which a small machine has.
-const CONNECTIONS: usize = 1024;
 /// A browser opens six, an office behind one address some dozens.
 const FEWEST_PER_PEER: usize = 64;
 
-pub(super) fn server(r: &mut Reader, platform: &Platform) -> Server {
-    let server = read(r, platform);
-    if !server.listen.ip().is_loopback() && server.jobs_api && server.api_tokens.is_empty() {
-        r.fault(
-            "server.api_tokens",
-            "must be set where others than this machine can reach the jobs API",
-        );
-    }
-    if !server.listen.ip().is_loopback() && server.console.enabled && server.api_tokens.is_empty() {
-        r.fault(
-            "server.api_tokens",
-            "must be set where others than this machine can reach the console",
-        );
+/// A number of places of which none at all serves nobody.
+const PLACES: Whole<usize> = Whole(Bounds::Within(1, 1_000_000));
+
+const fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+settings! { SERVER of "server" {
+    LISTEN: Open<Parsed<SocketAddr>> = "listen", Parsed::new("address and port"),
+        "`127.0.0.1:8080`; with `PORT`, all addresses and that port", "where requests come in";
+    PUBLIC_URL: Open<Parsed<Url>> = "public_url", Parsed::new("address"), "none",
+        "the https address at which callers and the provider reach the service. Required with Cloud Tasks";
+    API_TOKENS: Open<Nested> = "api_tokens", Nested("list"), "none",
+        "a list of `{ token = \"…\", owner = \"…\" }`. Without `owner` it is an operator's token, which sees all jobs. With `role = \"viewer\"` it may look and change nothing. At least 16 characters. Required if others than this machine can reach the jobs API";
+    API_TOKEN: Open<Hidden> = "api_token", Hidden, "none",
+        "one operator's token; a list does not fit into the environment";
+    JOBS_API: Open<Flag> = "jobs_api", Flag, "on; with `PORT`, off", "whether `/v1/…` answers";
+    DEFAULT_DEADLINE: Setting<Span> = "default_deadline", Span(Bounds::Any), secs(2 * 3600),
+        "deadline of a job that names none";
+    MAX_UPLOAD: Setting<Size> = "max_upload", Size(Bounds::Any), 2 << 30, "size of one upload";
+    // In a cloud each holds up to three parts of 5 MiB in memory.
+    MAX_UPLOADS: Setting<Whole<usize>> = "max_uploads", PLACES, 8, "uploads at once";
+    MAX_UPLOADS_PER_OWNER: Open<Whole<usize>> = "max_uploads_per_owner", PLACES,
+        "half of them; without tokens all", "of one owner";
+    MAX_UPLOAD_TOTAL: Open<Size> = "max_upload_total", Size(Bounds::Any),
+        "8 GiB, or `max_upload` if that is more",
+        "bytes of all uploads under way; at least `max_upload`";
+    // Reads of the ledger a second that nobody notices.
+    MAX_EVENT_STREAMS: Setting<Whole<usize>> = "max_event_streams", Whole(Bounds::Any), 64,
+        "event streams at once";
+    MAX_EVENT_STREAMS_PER_OWNER: Open<Whole<usize>> = "max_event_streams_per_owner",
+        Whole(Bounds::Any), "a quarter of them; without tokens all", "for the jobs of one owner";
+    // 64 KiB each at the very most, which a small machine has.
+    MAX_CONNECTIONS: Setting<Whole<usize>> = "max_connections", PLACES, 1024,
+        "connections at once";
+    MAX_CONNECTIONS_PER_PEER: Open<Whole<usize>> = "max_connections_per_peer",
+        Whole(Bounds::Any), "off behind a proxy, otherwise a quarter and at least 64",
+        "of one address; 0 turns it off. See [Behind a proxy](operations.md#what-is-bounded)";
+    // Shorter, and a client's next request often finds a closed door; longer is no limit.
+    IDLE_TIMEOUT: Setting<Span> = "idle_timeout", Span(Bounds::Within(secs(1), secs(3600))),
+        secs(75), "how long a connection is kept between two requests";
+    ALLOW_LOOPBACK: Setting<Flag> = "allow_loopback", Flag, false,
+        "whether sources and webhooks may be on this machine; for development";
+    TASKS_AUTH: Open<OneOf> = "tasks_auth", OneOf(&["closed", "token", "verify", "iam"]),
+        "`closed`; with `task_token`, `token`; with Cloud Tasks, `verify`",
+        "who may call `/tasks/…`: nobody, who has `task_token`, who has a token of Google's that filmlab checks (`verify`) or that Cloud Run has checked (`iam`)";
+    TASK_TOKEN: Open<Hidden> = "task_token", Hidden, "none",
+        "the token for `tasks_auth = \"token\"`, at least 16 characters";
+    AUDIENCE: Open<Text> = "audience", Text("text"), "`public_url` without a slash at its end",
+        "audience of the tasks' tokens";
+    SERVICE_ACCOUNT: Open<Text> = "service_account", Text("text"), "none",
+        "the account that sends tasks; required by `verify` and `iam`";
+    CERTS_URL: Open<Parsed<Url>> = "certs_url", Parsed::new("address"), "Google's",
+        "where the keys of Google's tokens are; for stand-ins";
+}}
+
+settings! { CONSOLE of "console" {
+    ENABLED: Open<Flag> = "enabled", Flag,
+        "on where `server.listen` is loopback and there is no `server.public_url`, otherwise off",
+        "whether there are pages under `/console`: [console.md](console.md). Elsewhere than on loopback it needs `server.api_tokens`";
+    SESSION: Setting<Span> = "session", Span(Bounds::Within(secs(60), secs(7 * 24 * 3600))),
+        secs(12 * 3600), "how long a session lasts";
+}}
+
+/// `sends_tasks`: whether the queue is one that sends its tasks to us.
+pub(super) fn server(r: &mut Reader, platform: &Platform, sends_tasks: bool) -> Server {
+    let server = read(r, platform, sends_tasks);
+    let open = !server.listen.ip().is_loopback() && server.api_tokens.is_empty();
+    for (reached, what) in [
+        (server.jobs_api, "the jobs API"),
+        (server.console.enabled, "the console"),
+    ] {
+        if open && reached {
+            let message = format!("must be set where others than this machine can reach {what}");
+            r.fault(&API_TOKENS.key(), message);
+        }
     }
     if server.max_upload_total < server.max_upload_bytes {
         r.fault(
-            "server.max_upload_total",
+            &MAX_UPLOAD_TOTAL.key(),
             "must be at least server.max_upload, or no such upload could ever begin",
         );
     }
     server
 }
 
-fn read(r: &mut Reader, platform: &Platform) -> Server {
-    let secs = Duration::from_secs;
-    let public_url: Option<Url> = r.parse("server.public_url");
+fn read(r: &mut Reader, platform: &Platform, sends_tasks: bool) -> Server {
+    let public_url = r.given(&PUBLIC_URL);
     let listen = r
-        .parse("server.listen")
+        .given(&LISTEN)
         .unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)));
     let listen = platform
         .port
@@ -139,10 +198,10 @@ fn read(r: &mut Reader, platform: &Platform) -> Server {
         true => most,
         false => most.div_ceil(of),
     };
-    let max_upload_bytes = r.bytes("server.max_upload", 2 << 30);
-    let max_uploads = places(r, "server.max_uploads", UPLOADS);
-    let max_event_streams = r.get_or("server.max_event_streams", EVENT_STREAMS);
-    let max_connections = places(r, "server.max_connections", CONNECTIONS);
+    let max_upload_bytes = r.value(&MAX_UPLOAD);
+    let max_uploads = r.value(&MAX_UPLOADS);
+    let max_event_streams = r.value(&MAX_EVENT_STREAMS);
+    let max_connections = r.value(&MAX_CONNECTIONS);
     // We speak no TLS: where the world comes by https, it comes through a proxy.
     let proxied = listen.ip().is_loopback()
         || platform.port.is_some()
@@ -154,139 +213,99 @@ fn read(r: &mut Reader, platform: &Platform) -> Server {
     } else {
         (max_connections / 4).max(FEWEST_PER_PEER)
     };
-    let per_peer = r.get_or("server.max_connections_per_peer", per_peer);
+    let per_peer = r.given(&MAX_CONNECTIONS_PER_PEER).unwrap_or(per_peer);
+    // Of itself the console is there for whoever sits at this machine, and nobody else.
     let alone = listen.ip().is_loopback() && public_url.is_none();
     Server {
         listen,
-        tasks_auth: tasks_auth(r, public_url.as_ref()),
+        tasks_auth: tasks_auth(r, public_url.as_ref(), sends_tasks),
         public_url,
         // On a platform the API is another service, unless somebody says so.
-        jobs_api: r.get_or("server.jobs_api", platform.port.is_none()),
+        jobs_api: r.given(&JOBS_API).unwrap_or(platform.port.is_none()),
         max_upload_bytes,
         max_uploads,
-        max_uploads_per_owner: places(r, "server.max_uploads_per_owner", share(max_uploads, 2)),
-        max_upload_total: r.bytes("server.max_upload_total", max_upload_bytes.max(8 << 30)),
-        default_deadline: r.duration("server.default_deadline", secs(2 * 3600)),
+        max_uploads_per_owner: r
+            .given(&MAX_UPLOADS_PER_OWNER)
+            .unwrap_or_else(|| share(max_uploads, 2)),
+        max_upload_total: r
+            .given(&MAX_UPLOAD_TOTAL)
+            .unwrap_or(max_upload_bytes.max(8 << 30)),
+        default_deadline: r.value(&DEFAULT_DEADLINE),
         max_event_streams,
-        max_event_streams_per_owner: r.get_or(
-            "server.max_event_streams_per_owner",
-            share(max_event_streams, 4),
-        ),
+        max_event_streams_per_owner: r
+            .given(&MAX_EVENT_STREAMS_PER_OWNER)
+            .unwrap_or_else(|| share(max_event_streams, 4)),
         max_connections,
         max_connections_per_peer: Some(per_peer).filter(|most| *most > 0),
-        idle_timeout: idle_timeout(r),
-        allow_loopback: r.get_or("server.allow_loopback", false),
-        console: console(r, alone),
+        idle_timeout: r.value(&IDLE_TIMEOUT),
+        allow_loopback: r.value(&ALLOW_LOOPBACK),
+        console: Console {
+            enabled: r.given(&ENABLED).unwrap_or(alone),
+            session: r.value(&SESSION),
+        },
         api_tokens,
     }
 }
 
-/// Of itself the console is there for whoever sits at this machine, and nobody else.
-fn console(r: &mut Reader, alone: bool) -> Console {
-    const KEY: &str = "console.session";
-    let session = r.duration(KEY, Duration::from_secs(12 * 3600));
-    if !(Duration::from_secs(60)..=Duration::from_secs(7 * 24 * 3600)).contains(&session) {
-        r.fault(KEY, "must be from 1m to 7days");
-    }
-    Console {
-        enabled: r.get_or("console.enabled", alone),
-        session,
-    }
-}
-
-/// A number of places of which none at all serves nobody.
-fn places(r: &mut Reader, key: &str, default: usize) -> usize {
-    r.within(key, 1..=1_000_000).unwrap_or(default)
-}
-
-fn idle_timeout(r: &mut Reader) -> Duration {
-    const KEY: &str = "server.idle_timeout";
-    let idle = r.duration(KEY, Duration::from_secs(75));
-    // Shorter, and a client's next request often finds a closed door; longer is no limit.
-    if !(Duration::from_secs(1)..=Duration::from_secs(3600)).contains(&idle) {
-        r.fault(KEY, "must be from 1s to 1h");
-    }
-    idle
-}
-
 /// `iam` is never a default: without the platform's own check anyone could forge a token.
-fn tasks_auth(r: &mut Reader, public_url: Option<&Url>) -> TasksAuth {
-    let token: Option<Secret> = r.get("server.task_token");
-    let audience: Option<String> = r.get("server.audience");
+fn tasks_auth(r: &mut Reader, public_url: Option<&Url>, sends_tasks: bool) -> TasksAuth {
+    let token = r.given(&TASK_TOKEN);
     // A service's audience is its address without a slash at the end.
-    let audience =
-        audience.or_else(|| public_url.map(|url| url.as_str().trim_end_matches('/').to_owned()));
-    let service_account: Option<String> = r.get("server.service_account");
-    let certs = r.parse("server.certs_url");
-    let by_queue = r.get::<String>("queue.backend").as_deref() == Some("cloud_tasks");
-    let mode: Option<String> = r.get("server.tasks_auth");
-    let mode = mode.unwrap_or_else(|| {
-        let default = match (&token, by_queue) {
-            (Some(_), _) => "token",
-            (None, true) => "verify",
-            (None, false) => "closed",
-        };
-        default.to_owned()
+    let audience = r
+        .given(&AUDIENCE)
+        .or_else(|| public_url.map(|url| url.as_str().trim_end_matches('/').to_owned()));
+    let service_account = r.given(&SERVICE_ACCOUNT);
+    let certs = r.given(&CERTS_URL);
+    let mode = r.given(&TASKS_AUTH);
+    // A word that is none of them is told already, and needs no other setting.
+    let wrong = r.is_faulty(&TASKS_AUTH.key());
+    let mode = mode.unwrap_or(match (&token, sends_tasks) {
+        _ if wrong => "closed",
+        (Some(_), _) => "token",
+        (None, true) => "verify",
+        (None, false) => "closed",
     });
-    let mut needs = |value: Option<String>, key: &str| {
+    let mut needs = |value: Option<String>, setting: String| {
         value.unwrap_or_else(|| {
-            r.fault(
-                key,
-                format!("is required by server.tasks_auth = \"{mode}\""),
-            );
+            let message = format!("is required by server.tasks_auth = \"{mode}\"");
+            r.fault(&setting, message);
             String::new()
         })
     };
-    match mode.as_str() {
-        "closed" => TasksAuth::Closed,
+    match mode {
         "token" => {
-            let token = needs(
-                token.map(|token| token.expose().to_owned()),
-                "server.task_token",
-            );
-            if !token.is_empty() && token.len() < SHORTEST_TOKEN {
-                r.fault("server.task_token", "must have at least 16 characters");
+            let given = token.as_ref().map(|token| token.expose().to_owned());
+            let given = Secret::new(needs(given, TASK_TOKEN.key()));
+            if token.is_some() && !Unguessed::fits(&given) {
+                r.fault(&TASK_TOKEN.key(), Unguessed::fault());
             }
-            TasksAuth::Token(Secret::new(token))
+            TasksAuth::Token(given)
         }
         "verify" => TasksAuth::Verify {
-            audience: needs(audience, "server.audience"),
-            service_account: needs(service_account, "server.service_account"),
+            audience: needs(audience, AUDIENCE.key()),
+            service_account: needs(service_account, SERVICE_ACCOUNT.key()),
             certs,
         },
         "iam" => TasksAuth::Iam {
-            audience: needs(audience, "server.audience"),
-            service_account: needs(service_account, "server.service_account"),
+            audience: needs(audience, AUDIENCE.key()),
+            service_account: needs(service_account, SERVICE_ACCOUNT.key()),
         },
-        other => {
-            let message = format!("“{other}” is not one of closed, token, verify, iam");
-            r.fault("server.tasks_auth", message);
-            TasksAuth::Closed
-        }
+        _ => TasksAuth::Closed,
     }
 }
 
-/// What nobody guesses.
-const SHORTEST_TOKEN: usize = 16;
-
 fn api_tokens(r: &mut Reader) -> Vec<ApiToken> {
-    let mut tokens: Vec<ApiToken> = r.get_or("server.api_tokens", Vec::new());
+    let mut tokens: Vec<ApiToken> = r.nested(&API_TOKENS).unwrap_or_default();
     // A list does not fit into an environment variable; one token does.
-    if let Some(token) = r.get("server.api_token") {
+    if let Some(token) = r.given(&API_TOKEN) {
         tokens.push(ApiToken {
             token,
             owner: None,
             role: Role::Editor,
         });
     }
-    if tokens
-        .iter()
-        .any(|known| known.token.expose().len() < SHORTEST_TOKEN)
-    {
-        r.fault(
-            "server.api_tokens",
-            "a token must have at least 16 characters",
-        );
+    if !tokens.iter().all(|known| Unguessed::fits(&known.token)) {
+        r.fault(&API_TOKENS.key(), format!("a token {}", Unguessed::fault()));
     }
     tokens
 }

@@ -5,9 +5,12 @@ use std::time::Duration;
 use url::Url;
 
 use super::cloud::Cloud;
+use super::hidden::{Hidden, Unguessed};
 use super::platform::Platform;
 use super::reader::Reader;
-use super::worker::attempts;
+use super::table::{Keyed as _, Open, Setting, settings};
+use super::worker::{attempts, secs};
+use crate::fields::{Bounds, Form, OneOf, Parsed, Span, Text, Whole};
 use crate::job::attempt::Attempts;
 use crate::secret::Secret;
 use crate::storage::gcs::{IAM_LONGEST, KEY_LONGEST};
@@ -42,15 +45,46 @@ pub struct Log {
     pub format: LogFormat,
 }
 
+settings! { NOTIFY of "notify" {
+    WEBHOOK_URL: Open<Parsed<Url>> = "webhook_url", Parsed::new("address"),
+        "none: notices go to the log", "where notices go if the job names no address";
+    WEBHOOK_SECRET: Open<Hidden> = "webhook_secret", Hidden,
+        "derived from `links.key`, and shown nowhere",
+        "signs webhooks: `whsec_` and the base64 of 24 to 64 bytes. Set it, so that receivers can check the signature";
+    // Standard Webhooks advises to go on for about a day.
+    ATTEMPTS: Setting<Whole<u32>> = "attempts", Whole(Bounds::AtLeast(1)), 12,
+        "deliveries of a notice";
+    BACKOFF_MIN: Setting<Span> = "backoff_min", Span(Bounds::Any), secs(5),
+        "shortest pause between them";
+    BACKOFF_MAX: Setting<Span> = "backoff_max", Span(Bounds::Any), secs(4 * 3600),
+        "longest pause between them";
+    FCM_PROJECT: Open<Text> = "fcm_project", Text("text"), "none",
+        "the Firebase project of the app whose devices jobs may name";
+    FCM_ENDPOINT: Open<Parsed<Url>> = "fcm_endpoint", Parsed::new("address"), "Google's",
+        "another server, for stand-ins";
+}}
+
+settings! { LINKS of "links" {
+    TTL: Setting<Span> = "ttl", Span(Bounds::Any), secs(3600),
+        "life of a link; longer than 0, and 7 days at most, 12 h if Google signs without a key file";
+    KEY: Open<Unguessed> = "key", Unguessed, "made at the first start and kept",
+        "signs links and callback addresses. Required if instances share jobs";
+}}
+
+settings! { LOG of "log" {
+    FILTER: Open<Filter> = "filter", Filter, "`info`",
+        "what is written, for example `info` or `filmlab=debug`";
+    FORMAT: Open<OneOf> = "format", OneOf(&["text", "json", "cloud"]),
+        "`text`; on Cloud Run `cloud`", "how it is written";
+}}
+
 pub(super) fn notify(r: &mut Reader) -> Notify {
-    let secs = Duration::from_secs;
     Notify {
-        webhook_url: r.parse("notify.webhook_url"),
-        webhook_secret: r.get("notify.webhook_secret"),
-        // Standard Webhooks advises to go on for about a day.
-        attempts: attempts(r, "notify", 12, secs(5), secs(4 * 3600)),
-        fcm_project: r.get("notify.fcm_project"),
-        fcm_endpoint: r.parse("notify.fcm_endpoint"),
+        webhook_url: r.given(&WEBHOOK_URL),
+        webhook_secret: r.given(&WEBHOOK_SECRET),
+        attempts: attempts(r, &ATTEMPTS, &BACKOFF_MIN, &BACKOFF_MAX),
+        fcm_project: r.given(&FCM_PROJECT),
+        fcm_endpoint: r.given(&FCM_ENDPOINT),
     }
 }
 
@@ -66,38 +100,31 @@ pub(super) fn links(r: &mut Reader, cloud: &Cloud, shared: bool, by_bucket: bool
         (KEY_LONGEST, "7 days")
     };
     let links = Links {
-        ttl: r.duration("links.ttl", Duration::from_secs(3600)),
+        ttl: r.value(&TTL),
         longest,
-        key: r.get("links.key"),
+        key: r.given(&KEY),
     };
     if links.ttl.is_zero() || links.ttl > longest {
         r.fault(
-            "links.ttl",
+            &TTL.key(),
             format!("must be longer than 0 and at most {words}"),
         );
     }
-    match &links.key {
-        None if shared => r.fault(
-            "links.key",
+    if shared && links.key.is_none() && !r.is_faulty(&KEY.key()) {
+        r.fault(
+            &KEY.key(),
             "is required where instances share jobs: all of them must know the same",
-        ),
-        Some(key) if key.expose().len() < 16 => {
-            r.fault("links.key", "must have at least 16 characters");
-        }
-        _ => {}
+        );
     }
     links
 }
 
 pub(super) fn log(r: &mut Reader, cloud: &Cloud, platform: &Platform) -> Log {
-    let default = if platform.service.is_some() {
-        "cloud"
-    } else {
-        "text"
-    };
-    let word = r.get_or("log.format", default.to_owned());
-    let format = match word.as_str() {
-        "text" => LogFormat::Text,
+    let format = r.given(&FORMAT).unwrap_or(match platform.service {
+        Some(_) => "cloud",
+        None => "text",
+    });
+    let format = match format {
         "json" => LogFormat::Json,
         "cloud" => LogFormat::Cloud(ServiceName {
             project: cloud.project.clone(),
@@ -107,30 +134,35 @@ pub(super) fn log(r: &mut Reader, cloud: &Cloud, platform: &Platform) -> Log {
                 .clone()
                 .unwrap_or_else(|| env!("CARGO_PKG_VERSION").into()),
         }),
-        other => {
-            r.fault(
-                "log.format",
-                format!("“{other}” is not one of text, json, cloud"),
-            );
-            LogFormat::Text
-        }
+        _ => LogFormat::Text,
     };
-    let log = Log {
-        filter: r.get_or("log.filter", "info".to_owned()),
+    Log {
+        filter: r.given(&FILTER).unwrap_or_else(|| "info".to_owned()),
         format,
-    };
-    if log
-        .filter
-        .parse::<tracing_subscriber::filter::Targets>()
-        .is_err()
-    {
-        r.fault(
-            "log.filter",
-            format!(
-                "“{}” is not a log filter such as info or filmlab=debug",
-                log.filter
-            ),
-        );
     }
-    log
+}
+
+/// What `tracing_subscriber` reads.
+#[derive(Debug)]
+pub(super) struct Filter;
+
+impl Form for Filter {
+    type Value = String;
+
+    fn of_text(&self, text: &str) -> Result<String, String> {
+        match text.parse::<tracing_subscriber::filter::Targets>() {
+            Ok(_) => Ok(text.to_owned()),
+            Err(_) => Err(format!(
+                "“{text}” is not a log filter such as info or filmlab=debug"
+            )),
+        }
+    }
+
+    fn takes(&self) -> String {
+        "log filter".to_owned()
+    }
+
+    fn shown(&self, value: &String) -> String {
+        format!("`{value}`")
+    }
 }

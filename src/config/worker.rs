@@ -10,6 +10,8 @@ use super::cloud::Queue;
 use super::memory;
 use super::provider::Provider;
 use super::reader::Reader;
+use super::table::{Keyed as _, Nested, Open, Setting, settings};
+use crate::fields::{Bounds, Real, Size, Span, Whole, Word};
 use crate::job::attempt::Attempts;
 use crate::job::credits::{CancelAfterSubmit, CreditsMode, Price};
 use crate::job::{Kind, MAX_SUBMISSIONS, PriceTable};
@@ -61,84 +63,114 @@ pub struct Credits {
     pub prices: PriceTable,
 }
 
-/// Most visits wait for the network: more of them than cores is right, and a bound all the same.
-const VISITS: NonZeroU32 = NonZeroU32::MIN.saturating_add(23);
-/// Sources come at the speed of somebody else's server.
-const FETCHES: NonZeroU32 = NonZeroU32::MIN.saturating_add(7);
-/// Two of one owner, and one that is kept for others.
-const QUOTES: NonZeroU32 = NonZeroU32::MIN.saturating_add(2);
-/// A receiver that hangs is waited for for ten seconds.
-const NOTICES: NonZeroU32 = NonZeroU32::MIN.saturating_add(7);
 /// More at once is a mistake: each holds a connection.
-const MOST: NonZeroU32 = NonZeroU32::MIN.saturating_add(9_999);
+const PLACES: Whole<NonZeroU32> = Whole(Bounds::Within(
+    NonZeroU32::MIN,
+    NonZeroU32::MIN.saturating_add(9_999),
+));
+const SOME: Span = Span(Bounds::Above(Duration::ZERO));
+/// A small clip takes more; below, a slip of the pen is likelier than a machine.
+const LEAST_MEMORY: u64 = 64 << 20;
+const RATE: LeastRate = LeastRate::USUAL;
 
-/// Weeks of work for one machine, 35 MiB of records, and as many as its queue takes.
-const WAITING: NonZeroU32 = NonZeroU32::MIN.saturating_add(49_999);
+pub(super) const fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+const fn places(number: u32) -> NonZeroU32 {
+    NonZeroU32::MIN.saturating_add(number - 1)
+}
+
+settings! { WORKER of "worker" {
+    // Most visits wait for the network: more of them than cores is right, and a bound all the same.
+    CONCURRENCY: Setting<Whole<NonZeroU32>> = "concurrency", PLACES, places(24),
+        "visits at once, besides those that fetch first";
+    // Sources come at the speed of somebody else's server.
+    FETCHES: Setting<Whole<NonZeroU32>> = "fetches", PLACES, places(8),
+        "visits at once that fetch an input from the web first";
+    // Two of one owner, and one that is kept for others.
+    QUOTES: Setting<Whole<NonZeroU32>> = "quotes", PLACES, places(3), "quotes at once";
+    // A receiver that hangs is waited for for ten seconds.
+    NOTICES: Setting<Whole<NonZeroU32>> = "notices", PLACES, places(8),
+        "notices delivered at once";
+    OWNER_SHARE: Setting<Real<f64>> = "owner_share", Real(Bounds::AboveTo(0.0, 1.0)), 0.75,
+        "what one owner may hold of the places that others leave";
+    WAITING: Setting<Whole<u32>> = "waiting", Whole(Bounds::Within(0, 10_000)), 64,
+        "how many wait for one kind of place";
+    // Weeks of work for one machine, 35 MiB of records, and as many as its queue takes.
+    MAX_WAITING: Setting<Whole<NonZeroU32>> = "max_waiting",
+        Whole(Bounds::AtLeast(NonZeroU32::MIN)), places(50_000),
+        "with SQLite: jobs that have not ended; more are refused";
+    MEDIA_SLOTS: Open<Whole<usize>> = "media_slots", Whole(Bounds::AtLeast(1)),
+        "half of the cores, rounded up", "media passes at once";
+    MEDIA_MEMORY: Open<Size> = "media_memory", Size(Bounds::AtLeast(LEAST_MEMORY)),
+        "half of the memory of the machine or its control group", "what they may take together";
+    MEDIA_TIME_FACTOR: Setting<Real<f64>> = "media_time_factor", Real(Bounds::Above(0.0)), 2.0,
+        "how slow this machine is at media work. An input that would take longer than a visit is refused before payment";
+    QUARANTINE: Setting<Word<Mode>> = "quarantine", Word::new(), Mode::AfterDeath,
+        "whose native work is done in a child process. See [Files that crash their reader](operations.md#files-that-crash-their-reader)";
+    ATTEMPTS: Setting<Whole<u32>> = "attempts", Whole(Bounds::AtLeast(1)), 3,
+        "attempts of a round";
+    BACKOFF_MIN: Setting<Span> = "backoff_min", Span(Bounds::Any), secs(5),
+        "shortest pause before the next attempt";
+    BACKOFF_MAX: Setting<Span> = "backoff_max", Span(Bounds::Any), secs(300),
+        "longest pause before the next attempt";
+    LEASE: Setting<Span> = "lease", Span(Bounds::Any), secs(60),
+        "how long a claim lasts without a renewal; at least three heartbeats";
+    HEARTBEAT: Setting<Span> = "heartbeat", Span(Bounds::Any), secs(15),
+        "how often a lease is renewed";
+    BUDGET: Setting<Span> = "budget", SOME, secs(25 * 60),
+        "longest visit. With Cloud Tasks it must be, with watchdog and heartbeat, shorter than 30 min";
+    WATCHDOG: Setting<Span> = "watchdog", SOME, secs(30), "how long media work may take to stop";
+    SWEEP_EVERY: Setting<Span> = "sweep_every", SOME, secs(30),
+        "pause between two sweeps of a single machine";
+    TRANSFER_LEAST: Setting<Size> = "transfer_least", Size(Bounds::Any), RATE.bytes,
+        "what must come of a source, or of the provider's output, within the window";
+    TRANSFER_WINDOW: Setting<Span> = "transfer_window", SOME, RATE.window, "the window";
+}}
+
+settings! { CREDITS of "credits" {
+    MODE: Setting<Word<CreditsMode>> = "mode", Word::new(), CreditsMode::Off,
+        "whether credits are held before paying and captured at the end, or taken at the end, or not counted";
+    CANCEL_AFTER_SUBMIT: Setting<Word<CancelAfterSubmit>> = "cancel_after_submit", Word::new(),
+        CancelAfterSubmit::Capture,
+        "See [What a cancellation costs](operations.md#what-a-cancellation-costs)";
+    PRICES: Open<Nested> = "prices", Nested("tables"), "see below",
+        "a table for each kind: `base` credits, and `per_second` credits by size";
+}}
 
 pub(super) fn worker(r: &mut Reader) -> Worker {
-    let secs = Duration::from_secs;
     let worker = Worker {
-        lease: r.duration("worker.lease", secs(60)),
-        heartbeat: r.duration("worker.heartbeat", secs(15)),
-        budget: r.duration("worker.budget", secs(25 * 60)),
-        watchdog: r.duration("worker.watchdog", secs(30)),
-        attempts: attempts(r, "worker", 3, secs(5), secs(300)),
-        media_slots: r.get_or("worker.media_slots", default_slots()),
-        media_memory: r.bytes("worker.media_memory", default_memory()),
-        media_time_factor: r.get_or("worker.media_time_factor", 2.0),
-        quarantine: r.word("worker.quarantine", Mode::default()),
+        lease: r.value(&LEASE),
+        heartbeat: r.value(&HEARTBEAT),
+        budget: r.value(&BUDGET),
+        watchdog: r.value(&WATCHDOG),
+        attempts: attempts(r, &ATTEMPTS, &BACKOFF_MIN, &BACKOFF_MAX),
+        media_slots: r.given(&MEDIA_SLOTS).unwrap_or_else(default_slots),
+        media_memory: r.given(&MEDIA_MEMORY).unwrap_or_else(default_memory),
+        media_time_factor: r.value(&MEDIA_TIME_FACTOR),
+        quarantine: r.value(&QUARANTINE),
         program: None,
-        concurrency: places(r, "worker.concurrency", VISITS),
-        fetches: places(r, "worker.fetches", FETCHES),
-        quotes: places(r, "worker.quotes", QUOTES),
-        notices: places(r, "worker.notices", NOTICES),
-        owner_share: r.get_or("worker.owner_share", 0.75),
-        waiting: r.within("worker.waiting", 0..=10_000).unwrap_or(64),
-        sweep_every: r.duration("worker.sweep_every", secs(30)),
-        max_waiting: r.get_or("worker.max_waiting", WAITING),
-        least_rate: least_rate(r),
+        concurrency: r.value(&CONCURRENCY),
+        fetches: r.value(&FETCHES),
+        quotes: r.value(&QUOTES),
+        notices: r.value(&NOTICES),
+        owner_share: r.value(&OWNER_SHARE),
+        waiting: r.value(&WAITING),
+        sweep_every: r.value(&SWEEP_EVERY),
+        max_waiting: r.value(&MAX_WAITING),
+        least_rate: LeastRate {
+            bytes: r.value(&TRANSFER_LEAST),
+            window: r.value(&TRANSFER_WINDOW),
+        },
     };
     if worker.heartbeat.is_zero() || worker.lease < worker.heartbeat * 3 {
         r.fault(
-            "worker.lease",
+            &LEASE.key(),
             "must be at least three heartbeats, and those longer than 0",
         );
     }
-    if worker.media_slots == 0 {
-        r.fault("worker.media_slots", "must be at least 1");
-    }
-    if worker.media_memory < LEAST_MEMORY {
-        r.fault("worker.media_memory", "must be at least 64 MiB");
-    }
-    if !(worker.media_time_factor > 0.0 && worker.media_time_factor.is_finite()) {
-        r.fault("worker.media_time_factor", "must be a number above 0");
-    }
-    if !(worker.owner_share > 0.0 && worker.owner_share <= 1.0) {
-        r.fault("worker.owner_share", "must be above 0, and 1 at most");
-    }
-    if worker.watchdog.is_zero() {
-        r.fault("worker.watchdog", "must be longer than 0");
-    }
-    if worker.sweep_every.is_zero() {
-        r.fault("worker.sweep_every", "must be longer than 0");
-    }
     worker
-}
-
-fn least_rate(r: &mut Reader) -> LeastRate {
-    let usual = LeastRate::default();
-    let rate = LeastRate {
-        bytes: r.bytes("worker.transfer_least", usual.bytes),
-        window: r.duration("worker.transfer_window", usual.window),
-    };
-    if rate.window.is_zero() {
-        r.fault("worker.transfer_window", "must be longer than 0");
-    }
-    rate
-}
-
-fn places(r: &mut Reader, key: &str, usual: NonZeroU32) -> NonZeroU32 {
-    r.within(key, NonZeroU32::MIN..=MOST).unwrap_or(usual)
 }
 
 /// Whether the submissions that a round may make are as many as a job remembers.
@@ -154,7 +186,7 @@ pub(super) fn check_submissions(r: &mut Reader, worker: &Worker, provider: &Prov
         return;
     }
     r.fault(
-        "worker.attempts",
+        &ATTEMPTS.key(),
         format!(
             "and provider.max_resubmissions must be {MAX_SUBMISSIONS} together at most, with the \
              longest provider.models.KIND.fallback, found {most}: a job remembers no more submissions of one round"
@@ -165,9 +197,6 @@ pub(super) fn check_submissions(r: &mut Reader, worker: &Worker, provider: &Prov
 /// Whether a visit ends, and says so, before the queue takes its task for lost and brings it
 /// again.
 pub(super) fn check_budget(r: &mut Reader, worker: &Worker, queue: &Queue) {
-    if worker.budget.is_zero() {
-        r.fault("worker.budget", "must be longer than 0");
-    }
     if !matches!(queue, Queue::CloudTasks(_)) {
         return;
     }
@@ -177,7 +206,7 @@ pub(super) fn check_budget(r: &mut Reader, worker: &Worker, queue: &Queue) {
         .saturating_add(worker.heartbeat);
     if longest >= DISPATCH_DEADLINE {
         r.fault(
-            "worker.budget",
+            &BUDGET.key(),
             format!(
                 "with worker.watchdog and worker.heartbeat must be shorter than the {} min after \
                  which Cloud Tasks brings a task again, found {} s",
@@ -193,8 +222,6 @@ fn default_slots() -> usize {
     std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2))
 }
 
-/// A small clip takes more; below, a slip of the pen is likelier than a machine.
-const LEAST_MEMORY: u64 = 64 << 20;
 /// Where the machine does not say how much it has.
 const USUAL_MEMORY: u64 = 2 << 30;
 
@@ -206,43 +233,41 @@ fn default_memory() -> u64 {
 
 pub(super) fn attempts(
     r: &mut Reader,
-    section: &str,
-    max: u32,
-    min: Duration,
-    cap: Duration,
+    max: &Setting<Whole<u32>>,
+    min: &Setting<Span>,
+    cap: &Setting<Span>,
 ) -> Attempts {
-    let max = r.get_or(&format!("{section}.attempts"), max);
-    let min = r.duration(&format!("{section}.backoff_min"), min);
-    let cap = r.duration(&format!("{section}.backoff_max"), cap);
+    let (key, max) = (max.key(), r.value(max));
+    let (min, cap) = (r.value(min), r.value(cap));
     Attempts::try_new(max, min, cap).unwrap_or_else(|error| {
-        r.fault(&format!("{section}.attempts"), error.to_string());
+        r.fault(&key, error.to_string());
         Attempts::default()
     })
 }
 
 pub(super) fn credits(r: &mut Reader) -> Credits {
-    // The old default, unless the operator says something.
-    let cancel_unsaid = r.word("credits.cancel_after_submit", CancelAfterSubmit::Release);
-    let unset = !r.has("credits.cancel_after_submit");
+    let said = r.has(&CANCEL_AFTER_SUBMIT.key());
+    let cancel_after_submit = r.value(&CANCEL_AFTER_SUBMIT);
     Credits {
-        mode: r.word("credits.mode", CreditsMode::Off),
-        cancel_after_submit: if unset {
-            CancelAfterSubmit::default()
+        mode: r.value(&MODE),
+        cancel_after_submit,
+        // The old default, unless the operator says something.
+        cancel_unsaid: if said {
+            cancel_after_submit
         } else {
-            cancel_unsaid
+            CancelAfterSubmit::Release
         },
-        cancel_unsaid,
         prices: prices(r),
     }
 }
 
 fn prices(r: &mut Reader) -> PriceTable {
     let mut prices = PriceTable::default();
-    for name in r.tables("credits.prices") {
-        let key = format!("credits.prices.{name}");
+    for name in r.tables(&PRICES.key()) {
+        let key = format!("{}.{name}", PRICES.key());
         match name.parse::<Kind>() {
             Ok(kind) => {
-                if let Some(price) = r.get::<Price>(&key) {
+                if let Some(price) = r.table::<Price>(&key) {
                     if price
                         .per_second
                         .values()

@@ -2,7 +2,6 @@
 
 pub(super) mod actions;
 pub(super) mod events;
-mod fields;
 mod idempotency;
 pub(super) mod job;
 pub(super) mod link_cache;
@@ -11,7 +10,6 @@ mod notifications;
 pub(super) mod query;
 pub(super) mod request;
 mod rounds;
-mod schema;
 mod shape;
 pub(super) mod sources;
 pub(super) mod streams;
@@ -26,7 +24,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub use notifications::{NotificationList, NotificationView};
-pub(super) use schema::schemas;
+pub(super) use request::schemas;
 pub use streams::{EventPace, EventStreams};
 pub use view::{JobPage, JobView, ResultView, WaitingView};
 

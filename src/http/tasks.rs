@@ -20,7 +20,8 @@ use utoipa_axum::routes;
 use super::refusals::problems;
 use super::routes::Routes;
 use super::{HttpState, Problem, api, auth};
-use crate::job::{Code, JobId, kinds};
+use crate::fields;
+use crate::job::{Code, JobId};
 use crate::queue::Why;
 use crate::worker::{self, Cleaned, OutboxVisit, Swept, UNKNOWN_JOB_DELIVERIES, Visit};
 
@@ -47,7 +48,7 @@ struct JobTask {
 /// `3` and `3.0` are the same number to JSON.
 fn whole<'de, D: serde::Deserializer<'de>>(value: D) -> Result<u64, D::Error> {
     let value = Value::deserialize(value)?;
-    kinds::whole(&value)
+    fields::whole(&value)
         .and_then(|number| u64::try_from(number).ok())
         .ok_or_else(|| serde::de::Error::custom("seq must be a whole number from 0"))
 }
@@ -147,7 +148,7 @@ fn answer_visit(visit: Visit, id: &JobId, seq: u64, deliveries: u32) -> Result<R
         Visit::Advanced => Ok(done(Outcome::Advanced)),
         Visit::NothingToDo => Ok(done(Outcome::NothingToDo)),
         Visit::Early { .. } => Ok(done(Outcome::Early)),
-        Visit::Held { until } => {
+        Visit::Leased { until } => {
             Err(Problem::new(Code::Conflict).detail(format!("The job is held until {until}.")))
         }
         Visit::NotFound => {
@@ -295,7 +296,7 @@ mod tests {
             (Visit::Advanced, 1, 200),
             (Visit::NothingToDo, 1, 200),
             (Visit::Early { at }, 1, 200),
-            (Visit::Held { until: at }, 1, 409),
+            (Visit::Leased { until: at }, 1, 409),
             (Visit::NotFound, 1, 404),
             (Visit::NotFound, 5, 404),
             (Visit::NotFound, 6, 200),

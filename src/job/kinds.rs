@@ -2,8 +2,9 @@
 
 mod character_replace;
 mod extend;
-mod fields;
+mod prompt;
 mod resolution;
+mod seed;
 mod upscale;
 
 use serde::{Deserialize, Serialize};
@@ -11,10 +12,9 @@ use serde_json::Value;
 use strum::{EnumIter, EnumString, IntoStaticStr};
 use utoipa::ToSchema;
 
+use crate::fields::{Described, Fault, Object};
 pub use character_replace::{CharacterReplace, RESOLUTIONS as CHARACTER_REPLACE_RESOLUTIONS};
 pub use extend::{Extend, RESOLUTIONS as EXTEND_RESOLUTIONS, SECONDS as EXTEND_SECONDS};
-use fields::Fields;
-pub use fields::{Fault, MAX_PROMPT_CHARS, SEEDS, whole};
 pub use resolution::Resolution;
 pub use upscale::{TARGETS as UPSCALE_TARGETS, Upscale};
 
@@ -50,6 +50,15 @@ impl Kind {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         self.into()
+    }
+
+    /// Whether it needs a picture besides the video; others have no use for one.
+    #[must_use]
+    pub fn needs_image(self) -> bool {
+        match self {
+            Self::CharacterReplace => true,
+            Self::Extend | Self::Upscale => false,
+        }
     }
 }
 
@@ -91,21 +100,39 @@ impl Params {
         }
     }
 
-    /// Whether the kind needs a picture besides the video.
-    #[must_use]
-    pub fn needs_image(&self) -> bool {
-        matches!(self, Self::CharacterReplace(_))
-    }
-
     /// Reads the parameters of `kind`; gives every fault, not only the first.
     pub fn parse(kind: Kind, value: &Value) -> Result<Self, Vec<Fault>> {
-        let mut fields = Fields::of(value);
-        let params = match kind {
-            Kind::CharacterReplace => Self::CharacterReplace(CharacterReplace::read(&mut fields)),
-            Kind::Extend => Self::Extend(Extend::read(&mut fields)),
-            Kind::Upscale => Self::Upscale(Upscale::read(&mut fields)),
+        const AT: &str = "params";
+        let mut faults = Vec::new();
+        let given = match value {
+            Value::Null => None,
+            given => Object::read(given, AT, &mut faults),
         };
-        fields.finish().map(|()| params)
+        let given = given.unwrap_or_else(|| Object::none(AT));
+        let params = match kind {
+            Kind::CharacterReplace => {
+                Self::CharacterReplace(CharacterReplace::read(given, &mut faults))
+            }
+            Kind::Extend => Self::Extend(Extend::read(given, &mut faults)),
+            Kind::Upscale => Self::Upscale(Upscale::read(given, &mut faults)),
+        };
+        let otherwise = "is not a parameter of this kind";
+        given.only(Self::fields(kind), otherwise, &mut faults);
+        if faults.is_empty() {
+            Ok(params)
+        } else {
+            Err(faults)
+        }
+    }
+
+    /// The parameters that a kind has.
+    #[must_use]
+    pub fn fields(kind: Kind) -> &'static [&'static dyn Described] {
+        match kind {
+            Kind::CharacterReplace => character_replace::FIELDS,
+            Kind::Extend => extend::FIELDS,
+            Kind::Upscale => upscale::FIELDS,
+        }
     }
 }
 

@@ -29,16 +29,21 @@ fn yes() -> bool {
     true
 }
 
+impl Provenance {
+    /// What is said where nobody says otherwise.
+    pub const USUAL: Self = Self {
+        metadata: true,
+        sign: true,
+        model: true,
+        upscale_is_composite: false,
+        provider: None,
+        aigc_producer: None,
+    };
+}
+
 impl Default for Provenance {
     fn default() -> Self {
-        Self {
-            metadata: true,
-            sign: true,
-            model: true,
-            upscale_is_composite: false,
-            provider: None,
-            aigc_producer: None,
-        }
+        Self::USUAL
     }
 }
 

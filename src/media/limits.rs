@@ -47,28 +47,33 @@ pub struct Limits {
     pub threads: usize,
 }
 
+impl Limits {
+    /// Those of who says nothing else.
+    pub const USUAL: Self = Self {
+        max_bytes: 8 << 30,
+        max_streams: 32,
+        // libav's own defaults (5 MB, 5 s) miss late audio in some transport streams.
+        probe_size: 16 << 20,
+        analyze_duration_ms: 10_000,
+        // 8K UHD and a little for padding.
+        max_pixels: 8192 * 4608,
+        max_fps: 1000.0,
+        max_duration_ms: 30 * 60 * 1000,
+        max_frames: 240_000,
+        // Pauses of screen recordings stay far below; a forged gap is hundreds of times longer
+        // than what stands around it.
+        max_duplication: 16,
+        max_output_bytes: 16 << 30,
+        deadline_ms: None,
+        max_damage: 0.1,
+        allow_truncated: false,
+        threads: 0,
+    };
+}
+
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            max_bytes: 8 << 30,
-            max_streams: 32,
-            // libav's own defaults (5 MB, 5 s) miss late audio in some transport streams.
-            probe_size: 16 << 20,
-            analyze_duration_ms: 10_000,
-            // 8K UHD and a little for padding.
-            max_pixels: 8192 * 4608,
-            max_fps: 1000.0,
-            max_duration_ms: 30 * 60 * 1000,
-            max_frames: 240_000,
-            // Pauses of screen recordings stay far below; a forged gap is hundreds of times longer
-            // than what stands around it.
-            max_duplication: 16,
-            max_output_bytes: 16 << 30,
-            deadline_ms: None,
-            max_damage: 0.1,
-            allow_truncated: false,
-            threads: 0,
-        }
+        Self::USUAL
     }
 }
 

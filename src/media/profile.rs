@@ -1,5 +1,7 @@
 //! Encoding profiles: built in, or defined in the configuration.
 
+use std::ops::RangeInclusive;
+
 use serde::{Deserialize, Serialize};
 
 /// A named set of encoding settings.
@@ -56,6 +58,8 @@ pub struct VideoSettings {
     Deserialize,
     strum::Display,
     strum::EnumString,
+    strum::EnumIter,
+    strum::IntoStaticStr,
 )]
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase")]
@@ -78,6 +82,8 @@ pub enum Background {
     Deserialize,
     strum::Display,
     strum::EnumString,
+    strum::EnumIter,
+    strum::IntoStaticStr,
 )]
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase")]
@@ -92,10 +98,23 @@ pub enum Deinterlace {
 }
 
 impl VideoSettings {
-    /// What `crf` may be: below 1 x264 is lossless, 51 is the coarsest it knows.
+    /// Below 1 x264 is lossless, 51 is the coarsest it knows.
+    pub const CRF: RangeInclusive<f32> = 1.0..=51.0;
+    /// Below, no picture is recognisable; above, no link carries it.
+    pub const MAX_RATE: RangeInclusive<u64> = 100_000..=1_000_000_000;
+    pub const MAX_HEIGHT: RangeInclusive<u32> = 64..=8192;
+    pub const MAX_FPS: RangeInclusive<f64> = 1.0..=240.0;
+
     pub(crate) fn crf_is_usable(&self) -> bool {
-        (1.0..=51.0).contains(&self.crf)
+        Self::CRF.contains(&self.crf)
     }
+}
+
+impl AudioSettings {
+    pub const BIT_RATE: RangeInclusive<u64> = 16_000..=512_000;
+    /// AAC knows lower ones and higher ones; these are what players do well.
+    pub const SAMPLE_RATES: [u32; 6] = [16_000, 22_050, 24_000, 32_000, 44_100, 48_000];
+    pub const MAX_CHANNELS: RangeInclusive<u32> = 1..=8;
 }
 
 impl Default for VideoSettings {
@@ -123,6 +142,7 @@ impl Default for VideoSettings {
     Deserialize,
     strum::IntoStaticStr,
     strum::EnumString,
+    strum::EnumIter,
 )]
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase")]
@@ -169,10 +189,13 @@ impl Default for AudioSettings {
     }
 }
 
-/// Below, no picture is recognisable; above, no link carries it.
-const RATES: std::ops::RangeInclusive<u64> = 100_000..=1_000_000_000;
-/// AAC knows lower ones and higher ones; these are what players do well.
-const AAC_RATES: [u32; 6] = [16_000, 22_050, 24_000, 32_000, 44_100, 48_000];
+fn between<T: std::fmt::Display>(range: &RangeInclusive<T>, unit: &str) -> String {
+    format!(
+        "must lie between {} and {}{unit}",
+        range.start(),
+        range.end()
+    )
+}
 
 impl Profile {
     /// The same without its caps on size and frame rate: what was paid to be
@@ -195,39 +218,46 @@ impl Profile {
             }
         };
         let (video, audio) = (&self.video, &self.audio);
-        let between = |least: &str, most: &str| format!("must lie between {least} and {most}");
-        check("video.crf", video.crf_is_usable(), between("1", "51"));
+        check(
+            "video.crf",
+            video.crf_is_usable(),
+            between(&VideoSettings::CRF, ""),
+        );
+        let fits = video
+            .max_rate
+            .is_none_or(|rate| VideoSettings::MAX_RATE.contains(&rate));
+        let per_second = " bits per second";
         check(
             "video.max_rate",
-            video.max_rate.is_none_or(|rate| RATES.contains(&rate)),
-            between("100000", "1000000000 bits per second"),
+            fits,
+            between(&VideoSettings::MAX_RATE, per_second),
         );
+        let fits = video
+            .max_height
+            .is_none_or(|lines| VideoSettings::MAX_HEIGHT.contains(&lines));
         check(
             "video.max_height",
-            video
-                .max_height
-                .is_none_or(|lines| (64..=8192).contains(&lines)),
-            between("64", "8192 pixels"),
+            fits,
+            between(&VideoSettings::MAX_HEIGHT, " pixels"),
         );
-        check(
-            "video.max_fps",
-            video.max_fps.is_none_or(|fps| (1.0..=240.0).contains(&fps)),
-            between("1", "240"),
-        );
+        let fits = video
+            .max_fps
+            .is_none_or(|fps| VideoSettings::MAX_FPS.contains(&fps));
+        check("video.max_fps", fits, between(&VideoSettings::MAX_FPS, ""));
         check(
             "audio.bit_rate",
-            (16_000..=512_000).contains(&audio.bit_rate),
-            between("16000", "512000 bits per second"),
+            AudioSettings::BIT_RATE.contains(&audio.bit_rate),
+            between(&AudioSettings::BIT_RATE, per_second),
         );
         check(
             "audio.sample_rate",
-            AAC_RATES.contains(&audio.sample_rate),
+            AudioSettings::SAMPLE_RATES.contains(&audio.sample_rate),
             "must be 16000, 22050, 24000, 32000, 44100 or 48000".to_owned(),
         );
         check(
             "audio.max_channels",
-            (1..=8).contains(&audio.max_channels),
-            between("1", "8"),
+            AudioSettings::MAX_CHANNELS.contains(&audio.max_channels),
+            between(&AudioSettings::MAX_CHANNELS, ""),
         );
         faults
     }

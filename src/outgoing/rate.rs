@@ -13,14 +13,18 @@ pub struct LeastRate {
     pub window: Duration,
 }
 
-impl Default for LeastRate {
+impl LeastRate {
     /// 16 KiB a second: a telephone line of the slower sort. A hiccup of half a minute is borne
     /// where enough came before it.
+    pub const USUAL: Self = Self {
+        bytes: 480 << 10,
+        window: Duration::from_secs(30),
+    };
+}
+
+impl Default for LeastRate {
     fn default() -> Self {
-        Self {
-            bytes: 480 << 10,
-            window: Duration::from_secs(30),
-        }
+        Self::USUAL
     }
 }
 

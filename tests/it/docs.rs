@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use filmlab::cli;
+use filmlab::config::{self, Row};
 use filmlab::http::status_of;
 use filmlab::job::{Code, Kind, Party};
 use filmlab::media::{Limits, MediaCode};
@@ -217,6 +218,65 @@ async fn the_models_page_has_what_the_program_prints() {
     assert_exact("providers.md", &page);
 }
 
+fn settings_table(rows: &[Row]) -> String {
+    let mut table = "| name | value | default | meaning |\n|---|---|---|---|\n".to_owned();
+    for row in rows {
+        let (takes, default, about) = (&row.takes, &row.default, row.about);
+        writeln!(table, "| `{}` | {takes} | {default} | {about} |", row.name).unwrap();
+    }
+    table
+}
+
+#[test]
+fn the_settings_page_is_made_from_what_the_reader_reads_by() {
+    let mut page = document("docs/settings.md");
+    for (name, rows) in config::tables() {
+        // Those have a table with reasons in docs/media.md.
+        if name != "limits" {
+            page = with_part(&page, name, &settings_table(&rows));
+        }
+    }
+    let mut profiles =
+        "| name in the table | `web` | `small` | `archive` | new | value | meaning |\n\
+                        |---|---|---|---|---|---|---|\n"
+            .to_owned();
+    for (row, values) in config::profile_rows() {
+        let (name, takes, about) = (row.field(), &row.takes, row.about);
+        let values = values.join(" | ");
+        writeln!(profiles, "| `{name}` | {values} | {takes} | {about} |").unwrap();
+    }
+    let page = with_part(&page, "profiles", &profiles);
+    assert_exact("settings.md", &page);
+}
+
+#[test]
+fn a_setting_is_told_as_it_is_read() {
+    let tables = config::tables();
+    let rows: Vec<_> = tables.iter().flat_map(|(_, rows)| rows).collect();
+    assert!(rows.len() > 120, "{}", rows.len());
+    let mut names: Vec<_> = rows.iter().map(|row| &row.name).collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), rows.len(), "a setting is declared twice");
+    // Each can be set: what is no value of it is a fault of its own, and never "is not a setting".
+    let wrong = |row: &&&Row| row.takes.starts_with("whole number");
+    for row in rows.iter().filter(wrong) {
+        let env = format!("FILMLAB_{}", row.name.to_uppercase().replace('.', "__"));
+        let sources = config::Sources {
+            no_default_file: true,
+            env: [(env, "-1.5".to_owned())].into(),
+            ..config::Sources::default()
+        };
+        let faults = config::Config::load(&sources).unwrap_err();
+        let told = faults.iter().find(|fault| fault.key == row.name).unwrap();
+        assert!(told.message.ends_with("found “-1.5”"), "{told}");
+        for bound in row.takes.split([' ', ',']).filter(|word| !word.is_empty()) {
+            let digits = bound.chars().all(|letter| letter.is_ascii_digit());
+            assert!(!digits || told.message.contains(bound), "{told}: {row:?}");
+        }
+    }
+}
+
 #[test]
 fn the_errors_page_lists_every_code() {
     assert_exact("errors.md", &errors());
@@ -319,14 +379,26 @@ fn the_table_of_limits_has_every_setting_with_a_code_and_a_reason() {
     let rows: Vec<Vec<&str>> = rows
         .map(|row| row.split('|').map(str::trim).collect())
         .collect();
-    let mut listed: Vec<_> = rows.iter().map(|row| row[1].trim_matches('`')).collect();
-    listed.sort_unstable();
-    let settings = serde_json::to_value(Limits::default()).unwrap();
-    let settings = settings.as_object().unwrap().keys().map(String::as_str);
-    // That of the process.
-    let mut settings: Vec<_> = settings.chain(["max_allocation"]).collect();
-    settings.sort_unstable();
-    assert_eq!(listed, settings);
+    let tables = config::tables();
+    let (_, settings) = tables.iter().find(|(name, _)| *name == "limits").unwrap();
+    let mut wanted =
+        String::from("| setting | default | value | code | why |\n|---|---|---|---|---|\n");
+    for setting in settings {
+        let name = setting.field();
+        let row = rows.iter().find(|row| row[1].trim_matches('`') == name);
+        // What a limit answers with, and why it is so, is written by hand.
+        let (code, why) = row.map_or(("", ""), |row| (row[4], row[5]));
+        let (default, takes) = (&setting.default, &setting.takes);
+        writeln!(
+            wanted,
+            "| `{name}` | {default} | {takes} | {code} | {why} |"
+        )
+        .unwrap();
+    }
+    assert_exact("media.md", &with_part(&page, "limits", &wanted));
+    let limits = serde_json::to_value(Limits::default()).unwrap();
+    // One of them is the process's.
+    assert_eq!(settings.len(), limits.as_object().unwrap().len() + 1);
     for row in &rows {
         let code = row[4].trim_matches('`');
         assert!(code.parse::<MediaCode>().is_ok(), "{row:?}");

@@ -65,7 +65,7 @@ struct Page {
     choices: Vec<Choice>,
     chosen: Option<Kind>,
     resolutions: Vec<&'static str>,
-    seconds: (i64, i64),
+    seconds: (u32, u32),
     profiles: Vec<String>,
     /// Where the video can be looked at.
     video: Option<String>,

@@ -3,7 +3,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::{request, shape};
+use super::shape;
+use crate::fields::one_of;
 use crate::http::caller::Caller;
 use crate::job::{Fault, Owner, Status, Timestamp};
 use crate::ledger::{JobQuery, PageToken};
@@ -24,14 +25,11 @@ pub(in crate::http) fn read_query(text: &str, caller: &Caller) -> Result<JobQuer
         let message = match name.as_ref() {
             "status" => {
                 query.status = value.parse().ok();
-                query.status.is_none().then(request::one_of::<Status>)
+                query.status.is_none().then(one_of::<Status>)
             }
             "kind" => {
                 query.kind = value.parse().ok();
-                query
-                    .kind
-                    .is_none()
-                    .then(request::one_of::<crate::job::Kind>)
+                query.kind.is_none().then(one_of::<crate::job::Kind>)
             }
             "tag" => {
                 query.tag = shape::fits_tag(&value).then(|| value.to_string());

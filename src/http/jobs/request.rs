@@ -1,18 +1,33 @@
 //! What a creation asks for, read strictly: a misspelt field would otherwise be paid for and
-//! silently left out. Every fault is told at once.
+//! silently left out. Every fault is told at once. Each field is declared once; the schemas of the
+//! API's document are made from the same declarations.
+
+mod notify;
+mod options;
+mod output;
+mod rules;
+mod source;
+mod texts;
 
 use std::time::Duration;
 
-use serde_json::Value;
-use strum::IntoEnumIterator;
+use serde_json::{Map, Value, json};
+use strum::IntoEnumIterator as _;
 
-use super::fields::{Object, Reader, get, path};
-use super::shape;
+pub(super) use options::{read_links, read_replay, read_retry};
+
+use self::notify::NotifyForm;
+use self::options::deadline;
+use self::output::{Layer, OutputForm};
+use self::rules::{Rules, UNKNOWN};
+use self::source::{Input, SourceForm};
+use self::texts::{Dollars, OwnerName, Tags};
+use crate::fields::{
+    Bounds, Described, Fault, Field, Json as _, Object, Real, Scalar, object_schema, one_of,
+};
 use crate::http::caller::Caller;
-use crate::http::{HttpState, LOCAL_OWNER};
-use crate::job::kinds;
-use crate::job::{Fault, Kind, Notify, Output, Owner, Params, Source, WatermarkSpec};
-use crate::outgoing;
+use crate::http::{HttpSettings, HttpState, LOCAL_OWNER};
+use crate::job::{Kind, Notify, Output, Owner, Params, Source};
 
 /// A job as asked for, checked.
 #[derive(Debug)]
@@ -27,22 +42,61 @@ pub(in crate::http) struct Wanted {
     pub(in crate::http) tags: Vec<String>,
 }
 
-/// A job shorter than this could not even be polled; one longer than a day outlives its uploads
-/// at the provider.
-pub(super) const DEADLINE_S: std::ops::RangeInclusive<u64> = 10..=86_400;
-
 /// US dollars: no video costs as much.
-pub(super) const MOST_PRICE: f64 = 10_000.0;
+const MOST_PRICE: f64 = 10_000.0;
 
-/// A day: no video is longer.
-pub(super) const MOST_MILLIS: u64 = 86_400_000;
-/// More layers than anybody may have, and fewer than would fill an answer with faults.
-const MOST_LAYERS_READ: usize = 32;
+/// The fields of a creation.
+struct NewJob<'a> {
+    kind: Field<KindName>,
+    owner: Field<OwnerName>,
+    params: ParamsField,
+    source: Field<SourceForm<'a>>,
+    output: Field<OutputForm<'a>>,
+    notify: Field<NotifyForm<'a>>,
+    deadline: Field<options::Seconds>,
+    max_price: Field<Dollars>,
+    tags: Field<Tags>,
+}
 
-/// The names of an enumeration, for a message.
-pub(super) fn one_of<T: IntoEnumIterator + Into<&'static str>>() -> String {
-    let names: Vec<&'static str> = T::iter().map(Into::into).collect();
-    format!("must be one of {}", names.join(", "))
+impl<'a> NewJob<'a> {
+    /// `kind`: `None` where a body names none that there is.
+    fn of(kind: Option<Kind>, rules: Rules<'a>) -> Self {
+        Self {
+            kind: Field::needed("kind", KindName(kind), ""),
+            owner: Field::optional(
+                "owner",
+                OwnerName,
+                "Whose job it is. A token that belongs to an owner allows only that owner, and is \
+                 the default; with an operator's token anybody.",
+            ),
+            params: ParamsField(kind),
+            source: Field::needed("source", SourceForm::of(kind, rules), ""),
+            output: Field::optional("output", OutputForm(rules), ""),
+            notify: Field::optional("notify", NotifyForm(rules.settings), ""),
+            deadline: deadline(),
+            max_price: Field::optional(
+                "max_price",
+                Dollars(Real(Bounds::Within(0.0, MOST_PRICE))),
+                "US dollars that the provider may be paid by its price list. A model that costs \
+                 more, or has no listed price, is not asked.",
+            ),
+            tags: Field::optional("tags", Tags, "Words of yours, for lists and notices."),
+        }
+    }
+
+    fn listed(&self) -> [&dyn Described; 9] {
+        [
+            &self.kind,
+            &self.owner,
+            &self.params,
+            &self.source,
+            &self.output,
+            &self.notify,
+            &self.deadline,
+            &self.max_price,
+            &self.tags,
+        ]
+    }
 }
 
 /// Reads a creation's body.
@@ -51,389 +105,175 @@ pub(in crate::http) fn read(
     caller: &Caller,
     state: &HttpState,
 ) -> Result<Wanted, Vec<Fault>> {
-    let mut reader = Reader::default();
-    let known = [
-        "owner",
-        "kind",
-        "params",
-        "source",
-        "output",
-        "notify",
-        "deadline_s",
-        "max_price",
-        "tags",
-    ];
-    let Some(body) = reader.object(Some(body), "", &known) else {
-        return Err(vec![Fault::new("body", "must be an object")]);
+    let mut faults = Vec::new();
+    let Some(body) = Object::read(body, "", &mut faults) else {
+        return Err(faults);
     };
-    let owner = owner(&mut reader, body, caller);
+    let named = body.get("kind").map(|kind| KindName(None).of_json(kind));
+    let kind = named.clone().and_then(Result::ok);
     // Faults that depend on whose job it is are looked for even when that is not known.
+    let mut owners = Vec::new();
+    let owner = owner(body, caller, &mut owners);
     let assumed = owner.clone().or_else(|| LOCAL_OWNER.parse().ok());
-    let params = params(&mut reader, body);
-    let source = assumed
-        .as_ref()
-        .and_then(|owner| source(&mut reader, body, owner, state));
-    let output = assumed
-        .as_ref()
-        .map(|owner| output(&mut reader, body, owner, state));
-    let notify = notify(&mut reader, body, state);
-    let deadline = deadline(&mut reader, body);
-    let max_price = max_price(&mut reader, body);
-    let tags = tags(&mut reader, body);
-    match (owner, params, source, output) {
-        (Some(owner), Some(params), Some(source), Some(output)) if reader.faults.is_empty() => {
-            Ok(Wanted {
-                owner,
-                params,
-                source,
-                output,
-                notify,
-                deadline,
-                max_price,
-                tags,
-            })
-        }
-        _ => Err(reader.faults),
+    let fields = NewJob::of(
+        kind,
+        Rules {
+            settings: &state.settings,
+            owner: assumed.as_ref(),
+            check_watermark: state.check_watermark,
+        },
+    );
+    body.only(&fields.listed(), UNKNOWN, &mut faults);
+    faults.append(&mut owners);
+    let params = params(body, named, &mut faults);
+    let source = body.field(&fields.source, &mut faults);
+    let output = body.field(&fields.output, &mut faults).unwrap_or_default();
+    let notify = body.field(&fields.notify, &mut faults).unwrap_or_default();
+    let deadline = body.field(&fields.deadline, &mut faults);
+    let max_price = body.field(&fields.max_price, &mut faults);
+    let tags = body.field(&fields.tags, &mut faults).unwrap_or_default();
+    match (owner, params, source) {
+        (Some(owner), Some(params), Some(source)) if faults.is_empty() => Ok(Wanted {
+            owner,
+            params,
+            source,
+            output,
+            notify,
+            deadline: deadline.map(Duration::from_secs),
+            max_price,
+            tags,
+        }),
+        _ => Err(faults),
     }
 }
 
-fn owner(reader: &mut Reader, body: &Object, caller: &Caller) -> Option<Owner> {
-    let before = reader.faults.len();
-    let named = reader.parsed(body, "", "owner");
-    if reader.faults.len() > before {
-        return None;
-    }
-    match caller.owner_for(named) {
+fn owner(body: Object<'_>, caller: &Caller, faults: &mut Vec<Fault>) -> Option<Owner> {
+    let named = body
+        .get("owner")
+        .map(|named| OwnerName.read(named, "owner", faults));
+    match caller.owner_for(match named {
+        Some(None) => return None,
+        named => named.flatten(),
+    }) {
         Ok(owner) => Some(owner),
         Err(message) => {
-            reader.fault("owner".into(), message);
+            faults.push(Fault::new("owner", message));
             None
         }
     }
 }
 
-fn kind(body: &Object) -> Option<Kind> {
-    get(body, "kind")?.as_str()?.parse().ok()
-}
-
-fn params(reader: &mut Reader, body: &Object) -> Option<Params> {
-    let Some(kind) = kind(body) else {
-        let message = match get(body, "kind") {
-            None => format!("is required and {}", one_of::<Kind>()),
-            Some(_) => one_of::<Kind>(),
-        };
-        reader.fault("kind".into(), message);
-        return None;
+fn params(
+    body: Object<'_>,
+    named: Option<Result<Kind, String>>,
+    faults: &mut Vec<Fault>,
+) -> Option<Params> {
+    let named = named.unwrap_or_else(|| Err(format!("is required and {}", one_of::<Kind>())));
+    let kind = match named {
+        Ok(kind) => kind,
+        Err(message) => {
+            faults.push(Fault::new("kind", message));
+            return None;
+        }
     };
-    let value = body.get("params").unwrap_or(&Value::Null);
-    match Params::parse(kind, value) {
-        Ok(params) => Some(params),
-        Err(faults) => {
-            reader.faults.extend(faults);
-            None
-        }
+    let given = body.get("params").unwrap_or(&Value::Null);
+    Params::parse(kind, given)
+        .map_err(|found| faults.extend(found))
+        .ok()
+}
+
+/// Which kind a schema is about.
+struct KindName(Option<Kind>);
+
+impl Scalar for KindName {
+    type Value = Kind;
+
+    fn of_json(&self, value: &Value) -> Result<Kind, String> {
+        let kind = value.as_str().and_then(|kind| kind.parse().ok());
+        kind.ok_or_else(one_of::<Kind>)
+    }
+
+    fn schema(&self) -> Value {
+        let kinds: Vec<&str> = self.0.iter().map(|kind| kind.as_str()).collect();
+        json!({"type": "string", "enum": kinds})
     }
 }
 
-fn source(reader: &mut Reader, body: &Object, owner: &Owner, state: &HttpState) -> Option<Source> {
-    let Some(given) = get(body, "source") else {
-        reader.fault("source".into(), "is required");
-        return None;
+/// The parameters of a kind, which say themselves whether they may be left out.
+struct ParamsField(Option<Kind>);
+
+impl ParamsField {
+    fn fields(&self) -> &'static [&'static dyn Described] {
+        self.0.map_or(&[], Params::fields)
+    }
+}
+
+impl Described for ParamsField {
+    fn name(&self) -> &'static str {
+        "params"
+    }
+
+    fn is_needed(&self) -> bool {
+        self.fields().iter().any(|field| field.is_needed())
+    }
+
+    fn schema(&self) -> Value {
+        let schema = object_schema(self.fields());
+        if self.is_needed() {
+            return schema;
+        }
+        json!({"anyOf": [schema, {"type": "null"}]})
+    }
+}
+
+/// Schemas that are no type of ours, by name.
+pub(in crate::http) fn schemas(settings: &HttpSettings) -> Vec<(&'static str, Value)> {
+    let rules = Rules {
+        settings,
+        owner: None,
+        check_watermark: |_| Vec::new(),
     };
-    let object = reader.object(Some(given), "source", &["video", "image", "audio_track"])?;
-    if get(object, "video").is_none() {
-        reader.fault("source.video".into(), "is required");
-    }
-    let has_image = get(object, "image").is_some();
-    match kind(body) {
-        Some(Kind::CharacterReplace) if !has_image => {
-            reader.fault("source.image".into(), "is required");
-        }
-        Some(kind @ (Kind::Extend | Kind::Upscale)) if has_image => {
-            let message = format!("is not used by {}", kind.as_str());
-            reader.fault("source.image".into(), message);
-        }
-        _ => {}
-    }
-    let image = reader.input(object, "source", "image", owner, state);
-    let audio_track = reader.text(object, "source", "audio_track");
-    if audio_track.is_some_and(|track| !shape::fits_audio_track(track)) {
-        let message = "must be the number of a track of sound, from 1, or a language such as deu";
-        reader.fault("source.audio_track".into(), message);
-    }
-    let audio_track = audio_track.map(str::to_owned);
-    let video = reader.input(object, "source", "video", owner, state)?;
-    Some(Source {
-        video,
-        image,
-        audio_track,
-    })
-}
-
-fn output(reader: &mut Reader, body: &Object, owner: &Owner, state: &HttpState) -> Output {
-    let mut output = Output::default();
-    let Some(object) = reader.object(get(body, "output"), "output", &["profile", "watermark"])
-    else {
-        return output;
-    };
-    if let Some(profile) = reader.text(object, "output", "profile") {
-        let profiles = &state.settings.profiles;
-        if profiles.iter().any(|known| known == profile) {
-            profile.clone_into(&mut output.profile);
-        } else {
-            let message = format!("must be one of {}", profiles.join(", "));
-            reader.fault("output.profile".into(), message);
-        }
-    }
-    if let Some(given) = get(object, "watermark") {
-        output.watermark = watermark(reader, given, owner, state);
-    }
-    output
-}
-
-/// One layer, or a list of them.
-fn watermark(
-    reader: &mut Reader,
-    given: &Value,
-    owner: &Owner,
-    state: &HttpState,
-) -> Vec<WatermarkSpec> {
-    let at = "output.watermark";
-    let mut layers = Vec::new();
-    match given {
-        Value::Array(given) if given.is_empty() => {
-            reader.fault(at.to_owned(), "must have at least one layer");
-        }
-        // How many there may be is said below; no more is read than would be told.
-        Value::Array(given) => {
-            let several = given.len() > 1;
-            for (index, layer) in given.iter().enumerate().take(MOST_LAYERS_READ) {
-                let at = if several {
-                    format!("{at}[{index}]")
-                } else {
-                    at.to_owned()
-                };
-                layers.extend(watermark_layer(reader, layer, &at, owner, state));
-            }
-        }
-        one => layers.extend(watermark_layer(reader, one, at, owner, state)),
-    }
-    for fault in (state.check_watermark)(&layers) {
-        reader.fault(format!("{at}{}", fault.field), fault.message);
-    }
-    layers
-}
-
-fn watermark_layer(
-    reader: &mut Reader,
-    given: &Value,
-    at: &str,
-    owner: &Owner,
-    state: &HttpState,
-) -> Option<WatermarkSpec> {
-    let known = [
-        "image",
-        "anchor",
-        "scale",
-        "offset_x",
-        "offset_y",
-        "opacity",
-        "from_ms",
-        "until_ms",
-        "fade_in_ms",
-        "fade_out_ms",
+    let mut schemas = vec![
+        ("NewJob", new_job()),
+        ("NewOutput", OutputForm(rules).object()),
+        ("NewWatermark", Layer(rules).object()),
+        ("NewNotify", NotifyForm(settings).object()),
+        ("Input", Input(rules).text()),
+        ("RetryOptions", options::schema(&deadline())),
+        ("ReplayOptions", options::schema(&options::replay_fields())),
+        (
+            "LinksOptions",
+            options::schema(&options::links_fields(settings.longest_link)),
+        ),
     ];
-    let object = reader.object(Some(given), at, &known)?;
-    Some(WatermarkSpec {
-        image: reader.input(object, at, "image", owner, state),
-        anchor: reader.text(object, at, "anchor").map(str::to_owned),
-        scale: length(reader, object, at, "scale", shape::fits_scale),
-        offset_x: length(reader, object, at, "offset_x", shape::fits_offset),
-        offset_y: length(reader, object, at, "offset_y", shape::fits_offset),
-        opacity: opacity(reader, object, at),
-        from_ms: millis(reader, object, at, "from_ms"),
-        until_ms: millis(reader, object, at, "until_ms"),
-        fade_in_ms: millis(reader, object, at, "fade_in_ms"),
-        fade_out_ms: millis(reader, object, at, "fade_out_ms"),
+    schemas.extend(Kind::iter().map(|kind| {
+        let fields = NewJob::of(Some(kind), rules);
+        (name_of(kind), object_schema(&fields.listed()))
+    }));
+    schemas
+}
+
+fn name_of(kind: Kind) -> &'static str {
+    match kind {
+        Kind::CharacterReplace => "NewCharacterReplace",
+        Kind::Extend => "NewExtend",
+        Kind::Upscale => "NewUpscale",
+    }
+}
+
+fn new_job() -> Value {
+    let kinds: Vec<Value> = Kind::iter()
+        .map(|kind| texts::reference(name_of(kind)))
+        .collect();
+    let mapping: Map<String, Value> = Kind::iter()
+        .map(|kind| {
+            let place = format!("#/components/schemas/{}", name_of(kind));
+            (kind.as_str().to_owned(), Value::from(place))
+        })
+        .collect();
+    json!({
+        "description": "A job as asked for. `null` says the same as leaving a field out.",
+        "oneOf": kinds,
+        "discriminator": {"propertyName": "kind", "mapping": mapping},
     })
-}
-
-fn length(
-    reader: &mut Reader,
-    object: &Object,
-    at: &str,
-    name: &str,
-    fits: fn(&str) -> bool,
-) -> Option<String> {
-    let length = reader.text(object, at, name)?;
-    if !fits(length) {
-        let message = "must be a length like 15%, 24px or 24, up to 999.999% or 9999.999px";
-        reader.fault(path(at, name), message);
-        return None;
-    }
-    Some(length.to_owned())
-}
-
-fn millis(reader: &mut Reader, object: &Object, at: &str, name: &str) -> Option<u64> {
-    let value = get(object, name)?;
-    let number = kinds::whole(value)
-        .and_then(|number| u64::try_from(number).ok())
-        .filter(|number| *number <= MOST_MILLIS);
-    if number.is_none() {
-        let message = format!("must be a whole number from 0 to {MOST_MILLIS}");
-        reader.fault(path(at, name), message);
-    }
-    number
-}
-
-fn opacity(reader: &mut Reader, object: &Object, at: &str) -> Option<f32> {
-    let value = get(object, "opacity")?;
-    let number = value
-        .as_f64()
-        .filter(|number| (0.0..=1.0).contains(number))
-        .map(|number| number as f32);
-    if number.is_none() {
-        reader.fault(path(at, "opacity"), "must be a number from 0 to 1");
-    }
-    number
-}
-
-fn notify(reader: &mut Reader, body: &Object, state: &HttpState) -> Notify {
-    let mut notify = Notify::default();
-    let Some(object) = reader.object(get(body, "notify"), "notify", &["webhook", "fcm_token"])
-    else {
-        return notify;
-    };
-    notify.webhook = webhook(reader, object, state);
-    if let Some(token) = get(object, "fcm_token") {
-        // FCM's own tokens have some 160 characters; how many there may be it does not say.
-        match token.as_str() {
-            Some(token)
-                if token.len() <= shape::MAX_FCM_TOKEN_CHARS && shape::fits_fcm_token(token) =>
-            {
-                notify.fcm_token = Some(token.to_owned());
-            }
-            _ => reader.fault(
-                "notify.fcm_token".into(),
-                "must be a device's registration token of at most 4096 characters",
-            ),
-        }
-    }
-    if notify.webhook.is_some() && notify.fcm_token.is_some() {
-        reader.fault("notify".into(), "names one way, webhook or fcm_token");
-    }
-    notify
-}
-
-fn webhook(reader: &mut Reader, object: &Object, state: &HttpState) -> Option<url::Url> {
-    let text = reader.text(object, "notify", "webhook")?;
-    let webhook = reader.parsed::<url::Url>(object, "notify", "webhook")?;
-    let fault = if text.chars().count() > shape::MAX_ADDRESS_CHARS {
-        format!(
-            "an address is at most {} characters long",
-            shape::MAX_ADDRESS_CHARS
-        )
-    } else if let Err(refused) = outgoing::check_url(&webhook, state.settings.allow_loopback) {
-        refused.to_string()
-    } else if !shape::fits_address(text) {
-        "must be an address without spaces and backslashes".to_owned()
-    } else {
-        return Some(webhook);
-    };
-    reader.fault("notify.webhook".into(), fault);
-    None
-}
-
-fn deadline(reader: &mut Reader, body: &Object) -> Option<Duration> {
-    let value = get(body, "deadline_s")?;
-    let seconds = kinds::whole(value)
-        .and_then(|seconds| u64::try_from(seconds).ok())
-        .filter(|seconds| DEADLINE_S.contains(seconds));
-    if seconds.is_none() {
-        let message = format!(
-            "must be a whole number from {} to {}",
-            DEADLINE_S.start(),
-            DEADLINE_S.end()
-        );
-        reader.fault("deadline_s".into(), message);
-    }
-    seconds.map(Duration::from_secs)
-}
-
-fn tags(reader: &mut Reader, body: &Object) -> Vec<String> {
-    let mut tags: Vec<String> = Vec::new();
-    let Some(given) = get(body, "tags") else {
-        return tags;
-    };
-    let given = given
-        .as_array()
-        .filter(|given| given.len() <= shape::MAX_TAGS);
-    let Some(given) = given else {
-        let message = format!("must be a list of at most {} tags", shape::MAX_TAGS);
-        reader.fault("tags".into(), message);
-        return tags;
-    };
-    for (index, tag) in given.iter().enumerate() {
-        match tag.as_str().filter(|tag| shape::fits_tag(tag)) {
-            Some(tag) if tags.iter().any(|known| known == tag) => {
-                reader.fault(format!("tags[{index}]"), "stands there twice");
-            }
-            Some(tag) => tags.push(tag.to_owned()),
-            None => reader.fault(format!("tags[{index}]"), shape::TAG),
-        }
-    }
-    tags
-}
-
-fn max_price(reader: &mut Reader, body: &Object) -> Option<f64> {
-    let value = get(body, "max_price")?;
-    let price = value
-        .as_f64()
-        .filter(|price| (0.0..=MOST_PRICE).contains(price));
-    if price.is_none() {
-        let message = format!("must be a number of US dollars from 0 to {MOST_PRICE}");
-        reader.fault("max_price".into(), message);
-    }
-    price
-}
-
-/// What another round is asked for with: its deadline.
-pub(super) fn read_retry(body: &Value) -> Result<Option<Duration>, Vec<Fault>> {
-    let mut reader = Reader::default();
-    let deadline = reader
-        .options(body, &["deadline_s"])
-        .and_then(|body| deadline(&mut reader, body));
-    reader.done(deadline)
-}
-
-/// What links are asked for with: how long they open, at most `longest`.
-pub(super) fn read_links(body: &Value, longest: Duration) -> Result<Option<Duration>, Vec<Fault>> {
-    let mut reader = Reader::default();
-    let ttl = reader.options(body, &["ttl_s"]).and_then(|body| {
-        let value = get(body, "ttl_s")?;
-        let most = longest.as_secs();
-        let ttl = kinds::whole(value)
-            .and_then(|ttl| u64::try_from(ttl).ok())
-            .filter(|ttl| (1..=most).contains(ttl));
-        if ttl.is_none() {
-            let message = format!("must be a whole number from 1 to {most}");
-            reader.fault("ttl_s".into(), message);
-        }
-        ttl.map(Duration::from_secs)
-    });
-    reader.done(ttl)
-}
-
-/// What a notice is asked for with: its round.
-pub(super) fn read_replay(body: &Value) -> Result<Option<u32>, Vec<Fault>> {
-    let mut reader = Reader::default();
-    let round = reader.options(body, &["round"]).and_then(|body| {
-        let value = get(body, "round")?;
-        let round = kinds::whole(value).and_then(|round| u32::try_from(round).ok());
-        if round.is_none_or(|round| round == 0) {
-            reader.fault("round".into(), "must be a whole number from 1");
-        }
-        round
-    });
-    reader.done(round)
 }

@@ -1,11 +1,23 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::fields::Fields;
+use super::prompt::Prompt;
 use super::resolution::Resolution;
+use super::seed::{SEED, seed};
+use crate::fields::{Choice, Described, Fault, Field, Object, Usual};
 
 /// What the models that replace can make.
 pub const RESOLUTIONS: &[Resolution] = &[Resolution::P480, Resolution::P720];
+
+static PROMPT: Field<Prompt> = Field::optional(
+    "prompt",
+    Prompt::Optional,
+    "What else is to be said to the model.",
+);
+static RESOLUTION: Usual<Choice<Resolution>> =
+    Usual::new("resolution", Choice(RESOLUTIONS), Resolution::P720, "");
+
+pub(super) static FIELDS: &[&dyn Described] = &[&PROMPT, &RESOLUTION, &SEED];
 
 /// Put the character of `source.image` in the place of the one in `source.video`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -19,11 +31,11 @@ pub struct CharacterReplace {
 }
 
 impl CharacterReplace {
-    pub(super) fn read(fields: &mut Fields<'_>) -> Self {
+    pub(super) fn read(params: Object<'_>, faults: &mut Vec<Fault>) -> Self {
         Self {
-            prompt: fields.text("prompt"),
-            resolution: fields.resolution("resolution", RESOLUTIONS, Resolution::P720),
-            seed: fields.seed(),
+            prompt: params.field(&PROMPT, faults).flatten(),
+            resolution: params.usual(&RESOLUTION, faults),
+            seed: seed(params, faults),
         }
     }
 }

@@ -1,11 +1,13 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::fields::Fields;
+use super::prompt::Prompt;
 use super::resolution::Resolution;
+use super::seed::{SEED, seed};
+use crate::fields::{Bounds, Choice, Described, Fault, Field, Object, Usual, Whole};
 
 /// The widest range any documented model takes.
-pub const SECONDS: std::ops::RangeInclusive<i64> = 1..=30;
+pub const SECONDS: std::ops::RangeInclusive<u32> = 1..=30;
 /// What the models that extend can make.
 pub const RESOLUTIONS: &[Resolution] = &[
     Resolution::P480,
@@ -15,6 +17,23 @@ pub const RESOLUTIONS: &[Resolution] = &[
     Resolution::P1080,
     Resolution::K4,
 ];
+
+static PROMPT: Field<Prompt> = Field::needed(
+    "prompt",
+    Prompt::Needed,
+    "How the video goes on; more than spaces.",
+);
+static LENGTH: Usual<Whole<u32>> = Usual::new(
+    "seconds",
+    Whole(Bounds::Within(*SECONDS.start(), *SECONDS.end())),
+    // 5 s is the usual default.
+    5,
+    "Length of the new part. Models narrow this further.",
+);
+static RESOLUTION: Usual<Choice<Resolution>> =
+    Usual::new("resolution", Choice(RESOLUTIONS), Resolution::P720, "");
+
+pub(super) static FIELDS: &[&dyn Described] = &[&PROMPT, &LENGTH, &RESOLUTION, &SEED];
 
 /// Continue `source.video` for `seconds` more.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -29,15 +48,12 @@ pub struct Extend {
 }
 
 impl Extend {
-    pub(super) fn read(fields: &mut Fields<'_>) -> Self {
+    pub(super) fn read(params: Object<'_>, faults: &mut Vec<Fault>) -> Self {
         Self {
-            prompt: fields.required_text("prompt"),
-            // 5 s is the usual default.
-            seconds: fields
-                .integer("seconds", SECONDS)
-                .map_or(5, |seconds| seconds as u32),
-            resolution: fields.resolution("resolution", RESOLUTIONS, Resolution::P720),
-            seed: fields.seed(),
+            prompt: params.field(&PROMPT, faults).flatten().unwrap_or_default(),
+            seconds: params.usual(&LENGTH, faults),
+            resolution: params.usual(&RESOLUTION, faults),
+            seed: seed(params, faults),
         }
     }
 }

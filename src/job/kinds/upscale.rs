@@ -1,8 +1,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::fields::Fields;
 use super::resolution::Resolution;
+use crate::fields::{Choice, Described, Fault, Object, Usual};
 
 /// What the models that upscale can make.
 pub const TARGETS: &[Resolution] = &[
@@ -12,6 +12,11 @@ pub const TARGETS: &[Resolution] = &[
     Resolution::K4,
 ];
 
+static TARGET: Usual<Choice<Resolution>> =
+    Usual::new("target", Choice(TARGETS), Resolution::P1080, "");
+
+pub(super) static FIELDS: &[&dyn Described] = &[&TARGET];
+
 /// Raise `source.video` to `target`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Upscale {
@@ -19,9 +24,9 @@ pub struct Upscale {
 }
 
 impl Upscale {
-    pub(super) fn read(fields: &mut Fields<'_>) -> Self {
+    pub(super) fn read(params: Object<'_>, faults: &mut Vec<Fault>) -> Self {
         Self {
-            target: fields.resolution("target", TARGETS, Resolution::P1080),
+            target: params.usual(&TARGET, faults),
         }
     }
 }
