@@ -18,13 +18,13 @@ pub mod fuzzing;
 mod h264;
 mod head;
 mod input;
+mod judge;
 mod likeness;
 mod limits;
 mod logo;
 mod output;
 mod picture;
 mod plan;
-mod playable;
 mod probe;
 mod profile;
 mod provenance;
@@ -41,6 +41,10 @@ mod watermark;
 pub use count::count_frames;
 pub use error::{ErrorContext, MediaCode, MediaError};
 pub use input::{BytesInput, FileInput, Input, ReadSeek};
+pub use judge::{
+    Asked, AudioExpectation, Checks, DecodeDepth, Expectation, Shape, Shown, Verified,
+    require_length, result_length, stands_alone,
+};
 pub use likeness::likeness;
 pub use limits::{Cancel, CancelReason, Limits};
 pub use output::{FileOutput, Output, WriteSeek};
@@ -55,10 +59,7 @@ pub use provenance::{LocalSigner, MOST_PEM, Provenance, ProvenanceInfo, Signer, 
 pub use render::{
     Damage, Event, PosterInfo, PosterTo, Progress, Render, Report, StoryboardInfo, Timings, render,
 };
-pub use verify::{
-    AudioExpectation, Checks, DecodeDepth, Expectation, Shape, Verified, is_audible,
-    is_track_audible, verify,
-};
+pub use verify::{is_audible, is_track_audible, verify};
 pub use watermark::{Anchor, Length, LengthError, MAX_LAYERS, Placement, Rectangle, Watermark};
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -5,7 +5,7 @@ mod terms;
 
 use self::sound::{plan_audio, plan_joined_audio};
 use super::error::{MediaCode, MediaError};
-use super::playable::obstacle;
+use super::judge::obstacle;
 use super::probe::{Probe, VideoInfo};
 use super::profile::Deinterlace;
 use super::watermark::MAX_LAYERS;

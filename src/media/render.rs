@@ -29,7 +29,7 @@ mod track;
 mod transcode;
 mod video;
 
-use self::open::Job;
+use self::open::Prepared;
 /// The parts that `synth` puts together in its own way.
 #[cfg(feature = "sandbox")]
 pub(crate) mod parts {
@@ -55,11 +55,12 @@ use self::poster::StagedPoster;
 use self::report::{Narrator, elapsed};
 use super::color::Color;
 use super::error::{MediaCode, MediaError};
+use super::judge::{AudioExpectation, Expectation, Verified, require_lively};
 use super::limits::{Cancel, Guard, Limits};
 use super::output::Output;
 use super::plan::{AudioPlan, Force, Plan, VideoPlan, length_ms};
 use super::probe::{Choice, Probe};
-use super::verify::{AudioExpectation, Expectation, Verified, require_lively, verify_guarded};
+use super::verify::verify_guarded;
 
 /// Processes a video in one pass and publishes the result.
 ///
@@ -219,23 +220,23 @@ fn attempt(
     on_event: &mut dyn FnMut(Event),
 ) -> Result<Done, Setback> {
     let started = Instant::now();
-    let job = Job::open(render, force, choice, guard)?;
-    let (plan, probe) = (job.plan.clone(), job.main.probe.clone());
+    let prepared = Prepared::open(render, force, choice, guard)?;
+    let (plan, probe) = (prepared.plan.clone(), prepared.main.probe.clone());
     on_event(Event::Planned(Box::new(plan.clone())));
     let open_ms = elapsed(started);
 
     let mut narrator = Narrator::new(&probe, on_event);
-    if let Some(before) = &job.before {
+    if let Some(before) = &prepared.before {
         narrator.lengthen(length_ms(&before.probe));
     }
     let processing = Instant::now();
     let copying = matches!(plan.video, VideoPlan::Copy { .. });
     let outcome = if copying {
-        remux::run(job, output, &mut narrator)?
-    } else if job.before.is_some() {
-        join::run(job, output, &mut narrator)?
+        remux::run(prepared, output, &mut narrator)?
+    } else if prepared.before.is_some() {
+        join::run(prepared, output, &mut narrator)?
     } else {
-        transcode::run(job, output, &mut narrator)?
+        transcode::run(prepared, output, &mut narrator)?
     };
     output.finish().map_err(|error| {
         MediaError::new(

@@ -14,6 +14,7 @@ use std::time::Instant;
 use super::av::Frame;
 use super::error::{MediaCode, MediaError, memory};
 use super::input::Input;
+use super::judge::Expectation;
 use super::limits::{Cancel, Guard, Limits};
 use super::output::{FileOutput, Output};
 use super::plan::{AudioFrom, AudioPlan, Force, Plan, PlanRequest, VideoPlan, nearest_even, plan};
@@ -25,7 +26,7 @@ use super::render::parts::{
     sound_lane, spec_for,
 };
 use super::render::{Damage, Report, Timings};
-use super::verify::{Expectation, verify_guarded};
+use super::verify::verify_guarded;
 use super::{logo, picture};
 
 /// Scales a video to `target_height` lines, keeping its proportions.

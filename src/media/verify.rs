@@ -5,30 +5,21 @@
 //! packet is held against what the encoder gave, and the beginning of either group
 //! shows that decoders take it.
 
-mod checks;
 mod ends;
-mod expectation;
 mod listen;
-mod verified;
-mod watch;
-
-pub use checks::Checks;
-pub use expectation::{AudioExpectation, DecodeDepth, Expectation, Shape};
-pub use verified::Verified;
 
 use ends::Ends;
-pub(crate) use expectation::Truncation;
-use expectation::compare;
-pub(crate) use expectation::require_lively;
 use listen::Listener;
-pub(crate) use listen::is_heard;
-pub(crate) use watch::Watch;
 
 use std::sync::Arc;
 
 use super::av::Packet;
 use super::error::{MediaCode, MediaError};
 use super::input::Input;
+use super::judge::{
+    DecodeDepth, Expectation, Truncation, Verified, Watch, compare, require_beginning,
+    require_frames, require_table,
+};
 use super::limits::{Cancel, Guard, Limits};
 use super::probe::{
     AudioTrack, Choice, Opened, PictureLength, UnusedAudio, nominal_rate, open_as, open_at,
@@ -76,35 +67,16 @@ pub(crate) fn verify_guarded(
     Ok(verified)
 }
 
-/// How far the two lengths of a picture's track may be apart, and its first picture from 0: the
-/// coarsest of its clocks counts milliseconds.
-const CLOCKS_MS: u64 = 20;
-
-/// What we write has its first picture at 0, else players show black there, and a sample table
-/// that holds the length it claims, else they stop early.
+/// Whether players show all of what we wrote, from its beginning.
 fn require_own(input: &dyn Input, verified: &Verified) -> Result<(), MediaError> {
-    if verified.begins_ms > CLOCKS_MS {
-        return Err(MediaError::new(
-            MediaCode::WrongDuration,
-            format!("nothing is shown for the first {} ms", verified.begins_ms),
-        ));
-    }
+    require_beginning(verified.begins_ms)?;
     let bytes = verified.probe.container.bytes;
     let name = input.describe();
     let mut reader = input.open().map_err(|error| unreadable(&name, &error))?;
-    let Some(length) = PictureLength::read(reader.as_mut(), bytes) else {
-        return Ok(());
-    };
-    let (claimed, table) = (length.claimed.millis(), length.table.millis());
-    // Longer by what decoders hold back does no harm: that is much where pictures stand long at
-    // the start and come fast at the end.
-    if claimed > table + CLOCKS_MS {
-        return Err(MediaError::new(
-            MediaCode::WrongDuration,
-            format!("its sample table holds {table} ms of the {claimed} ms it claims"),
-        ));
+    match PictureLength::read(reader.as_mut(), bytes) {
+        Some(length) => require_table(length.claimed.millis(), length.table.millis()),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// Whether a file has sound with anything to hear on it. Decodes until it does.
@@ -385,12 +357,8 @@ fn conclude(
             format!("{} damaged frames among {} decoded", ends.bad, ends.decoded),
         ));
     }
-    let short = ends.decoded + 1 + read.shown / 100 < read.shown;
-    if expect.depth() == DecodeDepth::Full && short {
-        return Err(MediaError::new(
-            MediaCode::FramesMissing,
-            format!("{} of {} frames decode", ends.decoded, read.shown),
-        ));
+    if expect.depth() == DecodeDepth::Full {
+        require_frames(ends.decoded, read.shown)?;
     }
     let looked = ends
         .watch

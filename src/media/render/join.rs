@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use super::graph::VideoSpec;
-use super::open::Job;
+use super::open::Prepared;
 use super::outcome::Outcome;
 use super::pass::{Pass, SoundSource};
 use super::poster::PosterPicker;
@@ -23,25 +23,25 @@ use crate::media::av::AacSettings;
 use crate::media::error::{MediaCode, MediaError};
 use crate::media::head::reservation;
 use crate::media::input::Input;
+use crate::media::judge::Watch;
 use crate::media::limits::{Guard, Limits};
 use crate::media::output::Output;
 use crate::media::plan::{AudioPlan, VideoPlan, length_ms};
 use crate::media::probe::{AudioTrack, Choice, Opened, open_as};
 use crate::media::profile::{Background, Deinterlace};
 use crate::media::ratio::{Ratio, Time, to_millis};
-use crate::media::verify::Watch;
 
 /// Sound stays this far behind the picture, so that none of it is encoded before
 /// it is known where the picture ends.
 const BEHIND: Time = Time::from_millis(-500);
 
 pub(super) fn run(
-    job: Job<'_>,
+    prepared: Prepared<'_>,
     output: &mut dyn Output,
     narrator: &mut Narrator<'_>,
 ) -> Result<Outcome, MediaError> {
-    let stills = job.stills();
-    let length = job.length_ms();
+    let stills = prepared.stills();
+    let length = prepared.length_ms();
     let Shape {
         width,
         height,
@@ -49,19 +49,19 @@ pub(super) fn run(
         deinterlace,
         background,
         settings,
-    } = Shape::of(&job.plan.video)?;
+    } = Shape::of(&prepared.plan.video)?;
     let rate = Ratio::approximate(fps);
-    let color = spec_for(&job.main, width, height)?.color;
-    let marks = job.marks(color)?;
-    let audio = job.plan.audio.clone();
-    let Job {
+    let color = spec_for(&prepared.main, width, height)?.color;
+    let marks = prepared.marks(color)?;
+    let audio = prepared.plan.audio.clone();
+    let Prepared {
         render,
         guard,
         main,
         before,
         statement,
         ..
-    } = job;
+    } = prepared;
     let (Some(before), Some(before_input)) = (before, render.before.as_ref()) else {
         return Err(no_two_parts());
     };

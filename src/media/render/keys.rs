@@ -2,7 +2,7 @@
 //! that nothing is read twice and hardly anything decoded.
 
 use super::graph::{VideoGraph, VideoSpec};
-use super::open::Job;
+use super::open::Prepared;
 use super::storyboard::{Storyboard, tile_size};
 use super::transcode::spec_for;
 use crate::media::av::{
@@ -24,25 +24,25 @@ pub(super) struct KeyFrames {
 
 impl KeyFrames {
     /// `None` where no storyboard is wanted.
-    pub(super) fn of(job: &Job<'_>) -> Result<Option<Self>, MediaError> {
+    pub(super) fn of(prepared: &Prepared<'_>) -> Result<Option<Self>, MediaError> {
         let (Some(board), Some(codec)) =
-            (job.stills().storyboard, decoder_name(&job.main.video.codec))
+            (prepared.stills().storyboard, decoder_name(&prepared.main.video.codec))
         else {
             return Ok(None);
         };
-        let video = job.main.probe.require_video()?;
+        let video = prepared.main.probe.require_video()?;
         let (width, height) = tile_size(video.display_width, video.display_height);
-        let stream = &job.main.video;
+        let stream = &prepared.main.video;
         Ok(Some(Self {
             board,
-            spec: spec_for(&job.main, width, height)?,
+            spec: spec_for(&prepared.main, width, height)?,
             codec,
-            params: job.main.demuxer.params(stream.index).map_err(memory)?,
+            params: prepared.main.demuxer.params(stream.index).map_err(memory)?,
             time_base: stream.time_base,
             options: DecoderOptions {
                 // One picture has no use for more.
                 threads: 1,
-                max_pixels: job.render.limits.max_pixels,
+                max_pixels: prepared.render.limits.max_pixels,
                 strict: false,
             },
         }))

@@ -18,7 +18,7 @@ use crate::media::provenance::{Made, Statement};
 use crate::media::watermark::MAX_LAYERS;
 
 /// Everything open and decided.
-pub(crate) struct Job<'a> {
+pub(crate) struct Prepared<'a> {
     pub render: &'a Render,
     pub guard: &'a Arc<Guard>,
     pub main: Opened,
@@ -33,7 +33,7 @@ pub(crate) struct Job<'a> {
     pub size_is_known: bool,
 }
 
-impl<'a> Job<'a> {
+impl<'a> Prepared<'a> {
     pub(super) fn open(
         render: &'a Render,
         force: Force,

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::media::input::Input;
+use crate::media::judge::Checks;
 use crate::media::limits::Limits;
 use crate::media::plan::Force;
 use crate::media::probe::AudioTrack;
 use crate::media::profile::Profile;
 use crate::media::provenance::{Provenance, Signer};
-use crate::media::verify::Checks;
 use crate::media::watermark::Watermark;
 
 /// One video to process.

@@ -9,11 +9,11 @@ use super::sound::{SoundLane, Timing};
 use super::video::{Counts, VideoLane};
 use crate::media::av::{AacSettings, Frame, OpenError, Packet};
 use crate::media::error::{MediaCode, MediaError, memory};
+use crate::media::judge::Truncation;
 use crate::media::limits::{Guard, Limits};
 use crate::media::plan::AudioPlan;
 use crate::media::probe::{Opened, memory_limit, open_error};
 use crate::media::ratio::Time;
-use crate::media::verify::Truncation;
 
 /// Half a second more of the source's sound than of the picture: the muxer
 /// interleaves, and the encoder holds frames back anyway.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::graph::{VideoGraph, VideoSpec};
 use super::keys::KeyFrames;
-use super::open::{Job, reserve_for};
+use super::open::{Prepared, reserve_for};
 use super::order::Render;
 use super::outcome::Outcome;
 use super::pass::{AHEAD, CUT_OUT, Reader, SoundSource, audio_end_ms, sound_lane};
@@ -20,11 +20,11 @@ use crate::media::av::{Decoder, DecoderOptions, Frame, Packet, Received, decoder
 use crate::media::color::Color;
 use crate::media::error::{MediaCode, MediaError, memory};
 use crate::media::h264::ParameterSets;
+use crate::media::judge::Truncation;
 use crate::media::limits::{Guard, Limits};
 use crate::media::output::Output;
 use crate::media::probe::{Opened, frame_rate, open};
 use crate::media::ratio::{Ratio, Time, to_millis};
-use crate::media::verify::Truncation;
 
 /// Why a stream that changes is not copied: an MP4 declares one size.
 pub(super) const CHANGES: &str = "it changes in mid-stream and becomes one";
@@ -94,13 +94,13 @@ fn within(frames: u64, at_ms: u64, limits: &Limits) -> Result<(), MediaError> {
     reason = "one pass over the packets, from the header to the index"
 )]
 pub(super) fn run(
-    job: Job<'_>,
+    prepared: Prepared<'_>,
     output: &mut dyn Output,
     narrator: &mut Narrator<'_>,
 ) -> Result<Outcome, Setback> {
-    let picker = job.stills().poster;
-    let mut keys = KeyFrames::of(&job)?;
-    let Job {
+    let picker = prepared.stills().poster;
+    let mut keys = KeyFrames::of(&prepared)?;
+    let Prepared {
         render,
         guard,
         mut main,
@@ -108,7 +108,7 @@ pub(super) fn run(
         plan,
         statement,
         ..
-    } = job;
+    } = prepared;
     let limits = &render.limits;
     let stream = main.video.clone();
     let mut draft = Draft::create(output, limits, guard, &statement)?;

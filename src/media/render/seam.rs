@@ -9,8 +9,8 @@ use crate::media::av::{
     StreamInfo, channel, sound,
 };
 use crate::media::error::{MediaError, memory};
+use crate::media::judge::is_heard;
 use crate::media::ratio::{Ratio, Time, rescale};
-use crate::media::verify::is_heard;
 
 /// Up to here a timestamp that does not follow on is rounding of a container, and
 /// what comes follows on; beyond, it is a gap.

@@ -308,10 +308,11 @@ mod tests {
 
     use super::*;
     use crate::media::input::FileInput;
+    use crate::media::judge::{DecodeDepth, Expectation};
     use crate::media::limits::Cancel;
     use crate::media::output::FileOutput;
     use crate::media::probe::open;
-    use crate::media::verify::{DecodeDepth, Expectation, verify};
+    use crate::media::verify::verify;
 
     /// Copies the video of the committed clip with `reserve` bytes for the index.
     fn copied(reserve: u64, name: &str) -> (tempfile::TempDir, PathBuf, bool) {

@@ -9,8 +9,8 @@ use crate::media::av::{
     StreamInfo,
 };
 use crate::media::error::{MediaError, memory};
+use crate::media::judge::is_heard;
 use crate::media::ratio::{Ratio, Time, rescale};
-use crate::media::verify::is_heard;
 
 /// Where sound lies in time.
 #[derive(Clone, Copy, Debug)]
@@ -288,11 +288,11 @@ impl EncodeLane {
     }
 
     fn build(&self) -> Result<(Graph, Entry, Exit), AvError> {
-        let (mut graph, source, sink) = resampler(&self.frame, self.base, self.settings)?;
+        let (mut graph, source, exit) = resampler(&self.frame, self.base, self.settings)?;
         if self.encoder.frame_size() > 0 {
-            graph.set_frame_size(sink, self.encoder.frame_size());
+            graph.set_frame_size(exit, self.encoder.frame_size());
         }
-        Ok((graph, source, sink))
+        Ok((graph, source, exit))
     }
 
     fn drain_graph(&mut self, end: bool, sink: &mut Sink) -> Result<(), MediaError> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::graph::VideoSpec;
-use super::open::{Job, reserve_for};
+use super::open::{Prepared, reserve_for};
 use super::outcome::Outcome;
 use super::pass::{AHEAD, Pass, SoundSource, sound_lane};
 use super::poster::PosterPicker;
@@ -14,22 +14,22 @@ use super::sound::SoundLane;
 use super::video::{EncodeSettings, VideoLane};
 use crate::media::color::Color;
 use crate::media::error::{MediaCode, MediaError};
+use crate::media::judge::Watch;
 use crate::media::output::Output;
 use crate::media::plan::VideoPlan;
 use crate::media::probe::Opened;
 use crate::media::profile::{Background, Deinterlace};
 use crate::media::ratio::Ratio;
-use crate::media::verify::Watch;
 
 pub(super) fn run(
-    job: Job<'_>,
+    prepared: Prepared<'_>,
     output: &mut dyn Output,
     narrator: &mut Narrator<'_>,
 ) -> Result<Outcome, Setback> {
-    let stills = job.stills();
-    let color = spec_for(&job.main, 2, 2)?.color;
-    let marks = job.marks(color)?;
-    let Job {
+    let stills = prepared.stills();
+    let color = spec_for(&prepared.main, 2, 2)?.color;
+    let marks = prepared.marks(color)?;
+    let Prepared {
         render,
         guard,
         main,
@@ -38,7 +38,7 @@ pub(super) fn run(
         statement,
         size_is_known,
         ..
-    } = job;
+    } = prepared;
     let VideoPlan::Encode {
         width,
         height,

@@ -14,11 +14,11 @@ use crate::media::av::{
     AvError, Decoder, Encoder, Frame, FramePool, Packet, Received, X264Settings,
 };
 use crate::media::error::{MediaCode, MediaError, memory};
+use crate::media::judge::Watch;
 use crate::media::limits::Limits;
 use crate::media::probe::{Opened, memory_limit, nominal_rate};
 use crate::media::ratio::{Ratio, rescale, to_millis};
 use crate::media::sizes::Sizes;
-use crate::media::verify::Watch;
 
 /// What was wrong with the input, counted.
 #[derive(Clone, Copy, Debug, Default)]

@@ -1,10 +1,9 @@
 //! Decoding some groups of pictures of a file that is read to its end.
 
-use super::expectation::DecodeDepth;
-use super::watch::Watch;
 use crate::media::av::{Decoder, DecoderOptions, Frame, Packet, Received, decoder_name};
 use crate::media::error::{MediaCode, MediaError};
 use crate::media::h264::ParameterSets;
+use crate::media::judge::{DecodeDepth, Watch};
 use crate::media::limits::Limits;
 use crate::media::probe::Opened;
 

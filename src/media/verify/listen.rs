@@ -1,19 +1,9 @@
-//! Is anything to be heard?
+//! Listens to a track until something is heard.
 
 use crate::media::av::{
     AvError, Decoder, DecoderOptions, Demuxer, Frame, Packet, Received, StreamInfo, decoder_name,
-    peak,
 };
-
-/// −80 dB of full scale. Digital silence through a lossy codec stays far below,
-/// the noise of the quietest room and microphone is far above.
-const AUDIBLE: f32 = 1e-4;
-
-/// Whether a decoded frame of sound is more than digital silence; formats that
-/// cannot be looked into count as heard.
-pub(crate) fn is_heard(frame: &Frame) -> bool {
-    peak(frame).is_none_or(|peak| peak >= AUDIBLE)
-}
+use crate::media::judge::is_heard;
 
 /// Decodes sound until something is heard.
 pub(super) struct Listener {

@@ -245,13 +245,7 @@ async fn make(
 /// Holds the result, which was read back where it was written, against what the job wants. What
 /// its own pass could know was verified by that pass.
 fn require_length(made: &Made, wanted: (u64, u64)) -> Result<(), Failure> {
-    let (expected, tolerance) = wanted;
-    let found = made.report.duration_ms;
-    if found.abs_diff(expected) <= tolerance {
-        return Ok(());
-    }
-    let message = format!("{found} ms long, expected {expected} ± {tolerance}");
-    Err(unfit(MediaError::new(MediaCode::WrongDuration, message)))
+    media::require_length(made.report.duration_ms, wanted).map_err(unfit)
 }
 
 /// What is wrong with a result is of our making.

@@ -1,6 +1,6 @@
 //! Which H.264 plays everywhere: in browsers, on phones, in hardware.
 
-use super::probe::VideoInfo;
+use crate::media::probe::VideoInfo;
 
 /// Macroblocks of the largest frame of level 5.2, the highest that hardware
 /// decoders of the last ten years share; 4096×2304 is 36,864.

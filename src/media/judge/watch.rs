@@ -1,6 +1,7 @@
 //! Looks at decoded frames: how long does the picture stay black, or still?
 
 use crate::media::av::Frame;
+use crate::media::error::{MediaCode, MediaError};
 use crate::media::ratio::{Ratio, to_millis};
 
 /// Every eighth pixel of every eighth row: enough to see a change, and cheap.
@@ -83,6 +84,28 @@ impl Watch {
         };
         (until_end(&self.black), until_end(&self.frozen))
     }
+}
+
+/// Neither black nor still for longer than allowed; all in milliseconds.
+pub(crate) fn require_lively(
+    found: Option<(u64, u64)>,
+    most: (Option<u64>, Option<u64>),
+) -> Result<(), MediaError> {
+    let Some((black, frozen)) = found else {
+        return Ok(());
+    };
+    for (what, code, found, most) in [
+        ("black", MediaCode::PictureBlack, black, most.0),
+        ("still", MediaCode::PictureFrozen, frozen, most.1),
+    ] {
+        if let Some(most) = most.filter(|most| found > *most) {
+            return Err(MediaError::new(
+                code,
+                format!("the picture stays {what} for {found} ms, {most} are allowed"),
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn is_black(sample: &[u8]) -> bool {
