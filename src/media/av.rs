@@ -4,10 +4,12 @@
 //! Safe layers made by others have holes (contexts that outlive their graph,
 //! frames emptied through shared references, panics that cross C frames, bytes
 //! of a file taken for UTF-8), so this one speaks to the C interface and keeps
-//! four promises:
+//! five promises:
 //!
 //! - every object owns what it points to, and nothing borrows past its owner;
 //! - nothing of `ffmpeg_next` appears in a signature outside this module;
+//! - what may be done with an object only at a time is a type of its own: a muxer and a graph
+//!   before and after their start, where frames go in and where they come out;
 //! - a panic in a callback ends as an I/O error, never in a C frame;
 //! - bytes are bytes: text of a file or of libav becomes `String` by way of
 //!   [`text`], which replaces what is no UTF-8.
@@ -38,6 +40,8 @@ mod plain;
 mod pool;
 mod samples;
 mod stream;
+#[cfg(test)]
+mod typestate;
 
 pub(crate) use codec::{CodecParams, decoder_name};
 pub(crate) use components::missing;
@@ -46,7 +50,7 @@ pub(crate) use demux::{Ahead, Demuxer, GIF_BASE, OpenError, OpenOptions, shown_f
 pub(crate) use digest::Digest;
 pub(crate) use encode::{AacSettings, Encoder, X264Settings};
 pub(crate) use error::AvError;
-pub(crate) use filter::{Entry, Exit, Graph, Node, VideoSource};
+pub(crate) use filter::{Entry, Exit, Graph, NewGraph, Node, VideoSource};
 pub(crate) use frame::{Frame, pixel_format};
 pub(crate) use mux::{Muxer, NewMuxer};
 pub(crate) use packet::Packet;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use self::exif::Orientation;
-use super::av::{self, Decoder, DecoderOptions, Frame, Graph, Packet, Received, VideoSource};
+use super::av::{self, Decoder, DecoderOptions, Frame, NewGraph, Packet, Received, VideoSource};
 use super::error::{MediaCode, MediaError};
 use super::input::Input;
 use super::limits::{Cancel, Guard, Limits};
@@ -188,7 +188,7 @@ fn decode_bytes(bytes: &[u8], decoder: &str, limits: &Limits) -> Result<Frame, a
 
 fn to_image(mut frame: Frame) -> Result<Image, av::AvError> {
     frame.set_pts(0);
-    let mut graph = Graph::new(1)?;
+    let mut graph = NewGraph::new(1)?;
     let source = graph.video_source(VideoSource::of(&frame, Ratio::new(1, 25), None))?;
     let scale = graph.then(
         source,
@@ -196,12 +196,12 @@ fn to_image(mut frame: Frame) -> Result<Image, av::AvError> {
         &[(c"flags", "accurate_rnd+full_chroma_int")],
     )?;
     let format = graph.then(scale, c"format", &[(c"pix_fmts", "rgba")])?;
-    let sink = graph.video_sink(format)?;
-    graph.configure()?;
+    let exit = graph.video_exit(format)?;
+    let mut graph = graph.start()?;
     graph.push(source, Some(&mut frame))?;
     graph.push(source, None)?;
     let mut rgba = Frame::new()?;
-    if graph.pull(sink, &mut rgba)? != Received::Item {
+    if graph.pull(exit, &mut rgba)? != Received::Item {
         return Err(av::AvError::invalid("av_buffersink_get_frame"));
     }
     let (width, height) = (rgba.width(), rgba.height());

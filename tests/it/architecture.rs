@@ -6,6 +6,7 @@
 //! what it likes; the bans on `unsafe`, `ffmpeg_next` and processes hold there too.
 
 mod imports;
+mod native;
 mod rings;
 mod rules;
 mod source;

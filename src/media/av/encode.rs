@@ -136,10 +136,10 @@ impl Encoder {
     pub(crate) fn aac(settings: AacSettings) -> Result<Self, AvError> {
         let (encoder, codec) = Self::allocate(c"aac")?;
         let rate = c_int::try_from(settings.sample_rate).unwrap_or(0);
-        // SAFETY: a context that is not open yet; 8 is AV_SAMPLE_FMT_FLTP,
-        // which the field's type guarantees to exist.
+        // SAFETY: a context that is not open yet; the enum field gets a value libav knows.
         unsafe {
-            (*encoder.context).sample_fmt = ffi::AVSampleFormat::AV_SAMPLE_FMT_FLTP;
+            let planar = ffi::AVSampleFormat::AV_SAMPLE_FMT_FLTP as c_int;
+            int_field!(encoder.context, sample_fmt = planar);
             (*encoder.context).sample_rate = rate;
             (*encoder.context).time_base = rational(Ratio::new(1, rate));
             (*encoder.context).bit_rate = i64::try_from(settings.bit_rate).unwrap_or(0);

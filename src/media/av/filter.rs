@@ -74,14 +74,29 @@ impl VideoSource {
 }
 
 /// Owns an `AVFilterGraph` and the contexts in it.
-pub(crate) struct Graph {
+struct Filters {
     graph: *mut ffi::AVFilterGraph,
     /// No other graph of this process has it.
     id: u64,
     nodes: Vec<*mut ffi::AVFilterContext>,
 }
 
-impl Graph {
+/// A graph that is laid out: filters are added and linked.
+pub(crate) struct NewGraph(Filters);
+
+/// A graph that runs: frames go in and come out. What its sinks say of themselves is known only
+/// now, and libav reads fields that nobody has set where they are asked before.
+pub(crate) struct Graph(Filters);
+
+impl Filters {
+    /// The context of a node of this graph.
+    fn context(&self, node: Node) -> *mut ffi::AVFilterContext {
+        assert_eq!(node.graph, self.id, "a node of another graph");
+        self.nodes[node.index]
+    }
+}
+
+impl NewGraph {
     pub(crate) fn new(threads: usize) -> Result<Self, AvError> {
         static GRAPHS: AtomicU64 = AtomicU64::new(0);
         // SAFETY: alloc takes nothing; the graph is ours.
@@ -91,11 +106,11 @@ impl Graph {
                 return Err(AvError::memory("avfilter_graph_alloc"));
             }
             (*graph).nb_threads = c_int::try_from(threads).unwrap_or(0);
-            Ok(Self {
+            Ok(Self(Filters {
                 graph,
                 id: GRAPHS.fetch_add(1, Ordering::Relaxed),
                 nodes: Vec::new(),
-            })
+            }))
         }
     }
 
@@ -104,7 +119,7 @@ impl Graph {
             components::is_listed(filter),
             "list {filter:?} in media::av::components and in vendor/ffmpeg/components"
         );
-        let name = CString::new(format!("n{}", self.nodes.len()))
+        let name = CString::new(format!("n{}", self.0.nodes.len()))
             .map_err(|_| AvError::new(EINVAL, "avfilter_graph_alloc_filter"))?;
         // SAFETY: the filter is looked up in static tables and checked; the
         // context belongs to the graph and dies with it.
@@ -116,7 +131,7 @@ impl Graph {
                     "avfilter_get_by_name",
                 ));
             }
-            let context = ffi::avfilter_graph_alloc_filter(self.graph, filter, name.as_ptr());
+            let context = ffi::avfilter_graph_alloc_filter(self.0.graph, filter, name.as_ptr());
             if context.is_null() {
                 return Err(AvError::memory("avfilter_graph_alloc_filter"));
             }
@@ -128,17 +143,11 @@ impl Graph {
         // SAFETY: a context of this graph whose options are set.
         let code = unsafe { ffi::avfilter_init_str(context, std::ptr::null()) };
         check(code, "avfilter_init_str")?;
-        self.nodes.push(context);
+        self.0.nodes.push(context);
         Ok(Node {
-            graph: self.id,
-            index: self.nodes.len() - 1,
+            graph: self.0.id,
+            index: self.0.nodes.len() - 1,
         })
-    }
-
-    /// The context of a node of this graph.
-    fn context(&self, node: Node) -> *mut ffi::AVFilterContext {
-        assert_eq!(node.graph, self.id, "a node of another graph");
-        self.nodes[node.index]
     }
 
     /// Adds a filter with its options.
@@ -225,12 +234,12 @@ impl Graph {
     }
 
     /// Ends a chain of pictures.
-    pub(crate) fn video_sink(&mut self, from: impl Into<Node>) -> Result<Exit, AvError> {
+    pub(crate) fn video_exit(&mut self, from: impl Into<Node>) -> Result<Exit, AvError> {
         self.then(from, c"buffersink", &[]).map(Exit)
     }
 
     /// Ends a chain of sound.
-    pub(crate) fn audio_sink(&mut self, from: impl Into<Node>) -> Result<Exit, AvError> {
+    pub(crate) fn audio_exit(&mut self, from: impl Into<Node>) -> Result<Exit, AvError> {
         self.then(from, c"abuffersink", &[]).map(Exit)
     }
 
@@ -241,27 +250,31 @@ impl Graph {
         to: Node,
         pad: u32,
     ) -> Result<(), AvError> {
-        let (from, to) = (self.context(from.into()), self.context(to));
+        let (from, to) = (self.0.context(from.into()), self.0.context(to));
         // SAFETY: both contexts belong to this graph.
         let code = unsafe { ffi::avfilter_link(from, 0, to, pad) };
         check(code, "avfilter_link").map(|_| ())
     }
 
-    pub(crate) fn configure(&mut self) -> Result<(), AvError> {
+    /// Ends the layout: formats and sizes are agreed on.
+    pub(crate) fn start(self) -> Result<Graph, AvError> {
         // SAFETY: the graph is ours.
-        let code = unsafe { ffi::avfilter_graph_config(self.graph, std::ptr::null_mut()) };
-        check(code, "avfilter_graph_config").map(|_| ())
+        let code = unsafe { ffi::avfilter_graph_config(self.0.graph, std::ptr::null_mut()) };
+        check(code, "avfilter_graph_config")?;
+        Ok(Graph(self.0))
+    }
+}
+
+impl Graph {
+    /// Makes an exit of sound deliver exactly this many samples at a time.
+    pub(crate) fn set_frame_size(&mut self, exit: Exit, samples: u32) {
+        // SAFETY: a configured sink of this graph.
+        unsafe { ffi::av_buffersink_set_frame_size(self.0.context(exit.0), samples) };
     }
 
-    /// Makes the sound sink deliver exactly this many samples at a time.
-    pub(crate) fn set_frame_size(&mut self, sink: Exit, samples: u32) {
+    pub(crate) fn time_base(&self, exit: Exit) -> Ratio {
         // SAFETY: a configured sink of this graph.
-        unsafe { ffi::av_buffersink_set_frame_size(self.context(sink.0), samples) };
-    }
-
-    pub(crate) fn time_base(&self, sink: Exit) -> Ratio {
-        // SAFETY: a configured sink of this graph.
-        ratio(unsafe { ffi::av_buffersink_get_time_base(self.context(sink.0)) })
+        ratio(unsafe { ffi::av_buffersink_get_time_base(self.0.context(exit.0)) })
     }
 
     /// Moves a frame into a source, leaving it empty; `None` ends the source.
@@ -275,28 +288,29 @@ impl Graph {
         });
         // SAFETY: a source of this graph; the frame is exclusively borrowed
         // and emptied by the call, so no slice of it can be alive.
-        let code = unsafe { ffi::av_buffersrc_add_frame_flags(self.context(source.0), pointer, 0) };
+        let code =
+            unsafe { ffi::av_buffersrc_add_frame_flags(self.0.context(source.0), pointer, 0) };
         check(code, "av_buffersrc_add_frame").map(|_| ())
     }
 
     /// Ends a source at a time of its own: how long the last frame is shown.
     pub(crate) fn close(&mut self, source: Entry, end: i64) -> Result<(), AvError> {
         // SAFETY: a source of this graph.
-        let code = unsafe { ffi::av_buffersrc_close(self.context(source.0), end, 0) };
+        let code = unsafe { ffi::av_buffersrc_close(self.0.context(source.0), end, 0) };
         check(code, "av_buffersrc_close").map(|_| ())
     }
 
-    pub(crate) fn pull(&mut self, sink: Exit, frame: &mut Frame) -> Result<Received, AvError> {
+    pub(crate) fn pull(&mut self, exit: Exit, frame: &mut Frame) -> Result<Received, AvError> {
         // SAFETY: a sink of this graph; the frame is emptied before it is filled.
         let code = unsafe {
             ffi::av_frame_unref(frame.as_ptr());
-            ffi::av_buffersink_get_frame(self.context(sink.0), frame.as_ptr())
+            ffi::av_buffersink_get_frame(self.0.context(exit.0), frame.as_ptr())
         };
         Received::from_code(code, "av_buffersink_get_frame")
     }
 }
 
-impl Drop for Graph {
+impl Drop for Filters {
     fn drop(&mut self) {
         self.nodes.clear();
         // SAFETY: ours, dropped once; frees the contexts too.
@@ -322,12 +336,26 @@ fn set(context: *mut ffi::AVFilterContext, key: &CStr, value: &str) -> Result<()
 mod tests {
     use super::*;
 
+    use crate::media::av::typestate::{is_none, lacks};
+
+    #[test]
+    fn who_takes_one_for_another_is_told_by_the_compiler() {
+        lacks!(NewGraph: push, pull, close, time_base, set_frame_size);
+        lacks!(Graph: filter, then, link, video_source, audio_source, video_exit, start);
+        // Frames are pushed to entries and pulled from exits, and an exit feeds nothing.
+        is_none!(Node: Into<Entry>);
+        is_none!(Exit: Into<Entry>);
+        is_none!(Node: Into<Exit>);
+        is_none!(Entry: Into<Exit>);
+        is_none!(Exit: Into<Node>);
+    }
+
     #[test]
     #[should_panic(expected = "a node of another graph")]
     fn a_node_of_another_graph_is_never_taken() {
-        let mut one = Graph::new(1).unwrap();
-        let mut other = Graph::new(1).unwrap();
+        let mut one = NewGraph::new(1).unwrap();
+        let mut other = NewGraph::new(1).unwrap();
         let node = one.filter(c"hflip", &[]).unwrap();
-        let _ = other.video_sink(node);
+        let _ = other.video_exit(node);
     }
 }

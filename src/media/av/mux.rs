@@ -213,3 +213,15 @@ impl Drop for Context {
         unsafe { ffi::avformat_free_context(self.pointer) };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Muxer, NewMuxer};
+    use crate::media::av::typestate::lacks;
+
+    #[test]
+    fn packets_before_the_header_and_streams_after_it_are_told_by_the_compiler() {
+        lacks!(NewMuxer: write, finish, time_base, take_failure);
+        lacks!(Muxer: add_encoded, add_copied, set_metadata, start);
+    }
+}

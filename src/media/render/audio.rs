@@ -2,8 +2,8 @@
 
 use super::video::Counts;
 use crate::media::av::{
-    AacSettings, AvError, Decoder, DecoderOptions, Demuxer, Entry, Exit, Frame, Graph, StreamInfo,
-    channel, decoder_name,
+    AacSettings, AvError, Decoder, DecoderOptions, Demuxer, Entry, Exit, Frame, Graph, NewGraph,
+    StreamInfo, channel, decoder_name,
 };
 use crate::media::error::{MediaCode, MediaError, memory};
 use crate::media::probe::HIGHEST_SAMPLE_RATE;
@@ -40,7 +40,7 @@ pub(super) fn resampler(
     base: Ratio,
     settings: AacSettings,
 ) -> Result<(Graph, Entry, Exit), AvError> {
-    let mut graph = Graph::new(1)?;
+    let mut graph = NewGraph::new(1)?;
     let source = graph.audio_source(frame, base)?;
     // Gaps in the source become silence: an encoder has no notion of them. The sum of what is
     // mixed into one channel stays within full scale: floats may exceed it, and would be clipped
@@ -63,9 +63,8 @@ pub(super) fn resampler(
             (c"channel_layouts", layout),
         ],
     )?;
-    let sink = graph.audio_sink(format)?;
-    graph.configure()?;
-    Ok((graph, source, sink))
+    let exit = graph.audio_exit(format)?;
+    Ok((graph.start()?, source, exit))
 }
 
 /// Samples beyond this are noise that a damaged frame was decoded to, 120 dB above full scale: the

@@ -1,6 +1,6 @@
 //! The filter graph between decoder and encoder.
 
-use crate::media::av::{self, AvError, Entry, Exit, Frame, Graph, Node, VideoSource};
+use crate::media::av::{self, AvError, Entry, Exit, Frame, Graph, NewGraph, Node, VideoSource};
 use crate::media::color::{Color, transfer_name};
 use crate::media::error::{MediaCode, MediaError};
 use crate::media::logo;
@@ -68,7 +68,7 @@ pub(crate) struct Overlay {
 pub(crate) struct VideoGraph {
     graph: Graph,
     source: Entry,
-    sink: Exit,
+    exit: Exit,
     width: u32,
     height: u32,
     format: i32,
@@ -107,7 +107,7 @@ impl VideoGraph {
         time_base: Ratio,
         frame_rate: Option<Ratio>,
     ) -> Result<Self, AvError> {
-        let mut graph = Graph::new(spec.threads)?;
+        let mut graph = NewGraph::new(spec.threads)?;
         let source = graph.video_source(VideoSource {
             // Squaring is ours to do; filters must not see another shape.
             sample_aspect: Ratio::new(1, 1),
@@ -145,8 +145,8 @@ impl VideoGraph {
             node = mark;
             logo = Some((overlay, logo_source));
         }
-        let sink = graph.video_sink(node)?;
-        graph.configure()?;
+        let exit = graph.video_exit(node)?;
+        let mut graph = graph.start()?;
         if let Some((overlay, source)) = logo {
             // One frame, then the end: the overlay filter repeats it for ever.
             let mut picture = logo::to_frame(&overlay.image, spec.color)?;
@@ -158,7 +158,7 @@ impl VideoGraph {
         Ok(Self {
             graph,
             source,
-            sink,
+            exit,
             width: frame.width(),
             height: frame.height(),
             format: frame.format(),
@@ -189,17 +189,17 @@ impl VideoGraph {
     }
 
     pub(crate) fn pull(&mut self, frame: &mut Frame) -> Result<av::Received, AvError> {
-        self.graph.pull(self.sink, frame)
+        self.graph.pull(self.exit, frame)
     }
 
     pub(crate) fn time_base(&self) -> Ratio {
-        self.graph.time_base(self.sink)
+        self.graph.time_base(self.exit)
     }
 }
 
 /// Fills in the lines of the other moment from what moves and what does not, by each frame's own
 /// flags. Before anything else: a turn or a change of size would mix the lines.
-fn deinterlace(graph: &mut Graph, node: Node, how: Deinterlace) -> Result<Node, AvError> {
+fn deinterlace(graph: &mut NewGraph, node: Node, how: Deinterlace) -> Result<Node, AvError> {
     let mode = match how {
         Deinterlace::Double => "send_field",
         _ => "send_frame",
@@ -219,12 +219,12 @@ fn deinterlace(graph: &mut Graph, node: Node, how: Deinterlace) -> Result<Node, 
 /// transparency (a green screen, noise) would bleed into the edges. Multiplying by the alpha lays
 /// on black; between two negatives the same lays on white.
 fn flatten(
-    graph: &mut Graph,
+    graph: &mut NewGraph,
     mut node: Node,
     spec: &VideoSpec,
     frame: &Frame,
 ) -> Result<Node, AvError> {
-    let negative = |graph: &mut Graph, node| match spec.background {
+    let negative = |graph: &mut NewGraph, node| match spec.background {
         Background::White => graph.then(node, c"negate", &[]),
         Background::Black => Ok(node),
     };
@@ -246,7 +246,7 @@ fn flatten(
 }
 
 /// Mirrors, then turns clockwise: the order the probe's orientation means.
-fn orient(graph: &mut Graph, mut node: Node, spec: &VideoSpec) -> Result<Node, AvError> {
+fn orient(graph: &mut NewGraph, mut node: Node, spec: &VideoSpec) -> Result<Node, AvError> {
     if spec.flipped {
         node = graph.then(node, c"hflip", &[])?;
     }
@@ -262,7 +262,7 @@ fn orient(graph: &mut Graph, mut node: Node, spec: &VideoSpec) -> Result<Node, A
 }
 
 /// PQ or HLG to BT.709, by way of linear light.
-fn tone_map(graph: &mut Graph, node: Node, from: Color) -> Result<Node, AvError> {
+fn tone_map(graph: &mut NewGraph, node: Node, from: Color) -> Result<Node, AvError> {
     let transfer = transfer_name(from.transfer);
     let node = graph.then(
         node,
@@ -295,7 +295,7 @@ fn tone_map(graph: &mut Graph, node: Node, from: Color) -> Result<Node, AvError>
 /// Brings size, pixel format, range and matrix to what the encoder was opened
 /// with; leaves frames untouched that already fit.
 fn fit(
-    graph: &mut Graph,
+    graph: &mut NewGraph,
     mut node: Node,
     spec: &VideoSpec,
     frame: &Frame,
@@ -399,7 +399,7 @@ fn inside((width, height): (u32, u32), spec: &VideoSpec) -> (u32, u32) {
 
 /// Returns the overlay and the source its picture goes into.
 fn lay_over(
-    graph: &mut Graph,
+    graph: &mut NewGraph,
     node: Node,
     spec: &VideoSpec,
     overlay: &Overlay,

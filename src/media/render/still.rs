@@ -1,6 +1,6 @@
 //! One frame as JPEG.
 
-use crate::media::av::{AvError, Encoder, Frame, Graph, Packet, Received, VideoSource};
+use crate::media::av::{AvError, Encoder, Frame, NewGraph, Packet, Received, VideoSource};
 use crate::media::color::{Color, FULL, SMPTE170M};
 use crate::media::ratio::Ratio;
 
@@ -11,7 +11,7 @@ pub(super) fn full_range(
     size: Option<(u32, u32)>,
 ) -> Result<Frame, AvError> {
     frame.set_pts(0);
-    let mut graph = Graph::new(1)?;
+    let mut graph = NewGraph::new(1)?;
     let source = graph.video_source(VideoSource::of(&frame, Ratio::new(1, 25), None))?;
     let mut settings = vec![
         (c"in_color_matrix", color.sws_matrix().to_owned()),
@@ -32,12 +32,12 @@ pub(super) fn full_range(
         .collect();
     let scale = graph.then(source, c"scale", &settings)?;
     let format = graph.then(scale, c"format", &[(c"pix_fmts", "yuvj420p")])?;
-    let sink = graph.video_sink(format)?;
-    graph.configure()?;
+    let exit = graph.video_exit(format)?;
+    let mut graph = graph.start()?;
     graph.push(source, Some(&mut frame))?;
     graph.push(source, None)?;
     let mut full = Frame::new()?;
-    if graph.pull(sink, &mut full)? != Received::Item {
+    if graph.pull(exit, &mut full)? != Received::Item {
         return Err(AvError::invalid("av_buffersink_get_frame"));
     }
     full.set_color(of_jfif(color));
