@@ -5,8 +5,11 @@
 //! writes, must-not-exist guards entries, and everything else is an increment.
 
 pub mod backend;
+mod error;
 pub mod firestore;
 pub mod limits;
+mod lists;
+mod outcomes;
 pub mod reading;
 mod recent;
 mod rules;
@@ -19,256 +22,19 @@ use async_trait::async_trait;
 
 use crate::job::breaker::{Admission, Breaker, BreakerRules, Turned, Verdict};
 use crate::job::{
-    Account, Change, Claim, CreditEntry, Credits, Ending, Job, JobId, Keeping, Kind, NewJob,
-    Notification, Owner, Progress, Status, Timestamp, notification::DeliveryState,
+    Account, Change, Claim, CreditEntry, Credits, Job, JobId, Keeping, NewJob, Notification, Owner,
+    Progress, Timestamp, notification::DeliveryState,
 };
 
-/// By what the caller can do about it.
-#[derive(Debug, thiserror::Error)]
-pub enum LedgerError {
-    /// Nothing was written; trying again later may help.
-    #[error("the ledger does not answer: {0}")]
-    Unavailable(String),
-    /// A commit was sent and its answer never came: re-read before anything else.
-    #[error("the outcome of a commit is unknown: {0}")]
-    Unknown(String),
-    /// The stored document is damaged: it is no job, or no notice.
-    #[error("{id} cannot be read: {reason}")]
-    Malformed { id: String, reason: String },
-    /// The stored document may be of a newer revision of this program: it says so, or holds a
-    /// word that is in no list of ours. It is left alone.
-    #[error("{id} is not for this revision: {reason}")]
-    Newer { id: String, reason: String },
-    /// The change does not fit the job: a defect of ours.
-    #[error(transparent)]
-    Illegal(#[from] crate::job::IllegalChange),
-    /// As many jobs as are allowed have not ended yet: nothing was created.
-    #[error("{waiting} jobs are waiting already")]
-    Full { waiting: u32 },
-    /// The owner has as much as is allowed: nothing was created.
-    #[error(transparent)]
-    Limited(#[from] limits::Limited),
-}
-
-pub type Result<T> = std::result::Result<T, LedgerError>;
-
-/// What became of a creation.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Created {
-    New(Box<Job>),
-    /// The same idempotency key with the same request, or the same id: the job that is there.
-    Existing(Box<Job>),
-    /// The idempotency key stands for another request.
-    KeyReused,
-    /// The id is taken by another request.
-    IdTaken,
-}
-
-/// What became of a claim.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Claimed {
-    Taken { claim: Claim, job: Box<Job> },
-    Held { until: Timestamp },
-    Ended,
-    NotFound,
-}
-
-/// What became of an owner write.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Commit {
-    /// Written; the job as it is now, foreign fields included.
-    Done(Box<Job>),
-    /// Another claim has been made since: stop at once.
-    Lost,
-}
-
-/// What became of a hold.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Held {
-    Done(Box<Job>),
-    Insufficient {
-        available: i64,
-    },
-    /// There is no such account.
-    NoAccount,
-    /// The owner may spend no more than that in a day.
-    OverADay {
-        most: u64,
-    },
-    Lost,
-}
-
-/// The atomic end of a round.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Settlement {
-    pub ending: Ending,
-    /// The entry that must not exist yet, if credits move.
-    pub entry: Option<CreditEntry>,
-    /// Where the terminal notice goes; it is built from the settled job inside the commit.
-    pub channel: crate::job::Channel,
-}
-
-/// What became of a settlement.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Settled {
-    /// Written; the terminal notice is in the outbox.
-    Done {
-        job: Box<Job>,
-        notification: Box<Notification>,
-    },
-    Lost,
-    /// The account to move credits on does not exist: nothing was written.
-    NoAccount,
-}
-
-/// A cancellation as asked for by a caller.
-#[derive(Debug, Clone, PartialEq)]
-pub enum CancelRequest {
-    /// Noted (or noted before): the worker ends the job.
-    Noted(Box<Job>),
-    /// The round is over already.
-    Ended(Box<Job>),
-    NotFound,
-}
-
-/// What became of asking for another round.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Retried {
-    /// The next round has begun and is due at once.
-    Done(Box<Job>),
-    /// The round asked about is not the job's last one any more: somebody was first, or this
-    /// very call was, with its answer lost. The job as it is now.
-    Begun(Box<Job>),
-    /// The round is not over.
-    NotEnded(Box<Job>),
-    /// It has a result.
-    Completed(Box<Job>),
-    NotFound,
-}
-
-/// What became of a deletion.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Deleted {
-    /// Nothing is left of it but the account's history.
-    Done,
-    /// It runs, perhaps in another round than the one asked about.
-    NotEnded(Box<Job>),
-    NotFound,
-}
-
-/// A job that somebody has to look at.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Due {
-    pub id: JobId,
-    pub seq: u64,
-    /// Since when.
-    pub at: Timestamp,
-}
-
-/// A notice that somebody has to deliver.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DueNotice {
-    pub id: String,
-    /// Since when.
-    pub at: Timestamp,
-}
-
-/// A place in the list of what is due: a listing goes on behind it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct DuePlace {
-    pub at: Timestamp,
-    pub id: String,
-}
-
-impl From<&Due> for DuePlace {
-    fn from(due: &Due) -> Self {
-        Self {
-            at: due.at,
-            id: due.id.to_string(),
-        }
-    }
-}
-
-impl From<&DueNotice> for DuePlace {
-    fn from(due: &DueNotice) -> Self {
-        Self {
-            at: due.at,
-            id: due.id.clone(),
-        }
-    }
-}
-
-/// What became of a record that cannot be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Burial {
-    /// It is noted since when it has been like this; that is not long enough yet.
-    Noted { since: Timestamp },
-    /// It has ended. `released`: the credits that an entry of the job still held.
-    Done { released: Option<Credits> },
-    /// It is unknown, over, or can be read.
-    NothingToDo,
-}
-
-/// A job whose files are kept, and since when: a place in the list of them.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct KeptSince {
-    pub since: Timestamp,
-    pub id: JobId,
-}
-
-/// What the provider's callback said. A hint, and for an unknown outcome the only proof.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Callback {
-    pub intent: String,
-    pub prediction_id: String,
-    pub received_at: Timestamp,
-}
-
-/// One an intent, and a job remembers far fewer: those of its present intents are among these.
-pub const MOST_CALLBACKS: usize = 90;
-/// One a round. More of them are older than anybody asks for.
-pub const MOST_NOTICES: usize = 400;
-
-/// Which jobs to list. Newest first.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct JobQuery {
-    pub owner: Option<Owner>,
-    pub status: Option<Status>,
-    pub kind: Option<Kind>,
-    /// With this tag among its tags.
-    pub tag: Option<String>,
-    /// Made at this moment or later.
-    pub created_after: Option<Timestamp>,
-    /// Made before this moment.
-    pub created_before: Option<Timestamp>,
-    /// 1 to 100.
-    pub limit: u32,
-    /// Where the page before ended.
-    pub after: Option<PageToken>,
-}
-
-/// What can be counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, strum::EnumIter, strum::IntoStaticStr)]
-#[strum(serialize_all = "snake_case")]
-pub enum Tally {
-    /// Jobs that nobody has begun.
-    Queued,
-    /// Jobs that were begun and have not ended.
-    Processing,
-    /// Of those, the ones whose prediction was made and is not known to have ended.
-    Generating,
-    /// Notices still to be delivered.
-    NoticesPending,
-    /// Notices that were given up.
-    NoticesUndeliverable,
-}
-
-/// A place in the list: creation time and id of the last job seen.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PageToken {
-    pub created_at: Timestamp,
-    pub id: JobId,
-}
+pub use error::{LedgerError, Result};
+pub use lists::{
+    Callback, Due, DueNotice, DuePlace, JobQuery, KeptSince, MOST_CALLBACKS, MOST_NOTICES,
+    PageToken, Tally,
+};
+pub use outcomes::{
+    Burial, CancelRequest, Claimed, Commit, Created, Deleted, HoldOutcome, Retried, Settled,
+    Settlement,
+};
 
 /// Keeps jobs, credits and notices. Implementations are tried by one contract suite.
 #[async_trait]
@@ -320,7 +86,7 @@ pub trait Ledger: Debug + Send + Sync {
         claim: &Claim,
         amount: Credits,
         now: Timestamp,
-    ) -> Result<Held>;
+    ) -> Result<HoldOutcome>;
     /// Ends the round: status, result, credits, entry and notice in one commit. Doing it again
     /// finds the job ended and answers `Lost`.
     async fn settle(

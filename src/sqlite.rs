@@ -10,49 +10,34 @@
 //! Several processes may open the same file: every write is an immediate transaction, so the
 //! lock is waited for before anything is read, and what was read is still true at the commit.
 
+mod error;
+mod private;
 mod readers;
 mod room;
+mod schema;
+mod transaction;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Transaction, TransactionBehavior};
+use rusqlite::{Connection, Transaction};
 use tokio::sync::Mutex;
 
 use crate::staging::disk::Anchor;
+pub(crate) use error::DatabaseError;
+use private::close_to_others;
 use readers::Readers;
 pub(crate) use room::Room;
+pub(crate) use schema::Schema;
+use schema::{migrate, write_ahead};
+use transaction::{begin, commit};
 
 /// How long a call waits for another process's write. A write takes milliseconds; who waits
 /// longer waits for something that hangs.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Enough for every statement of one adapter to stay prepared.
 const CACHED_STATEMENTS: usize = 64;
-
-/// What went wrong, by what is known of the write.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum DatabaseError {
-    /// Nothing was written.
-    #[error(transparent)]
-    Failed(#[from] rusqlite::Error),
-    /// The commit was tried and failed: it may be in the file all the same.
-    #[error("the commit failed: {0}")]
-    Commit(rusqlite::Error),
-    /// The call was begun and never answered.
-    #[error("the call did not finish: {0}")]
-    Interrupted(#[from] tokio::task::JoinError),
-    /// The file that is open is not the one under its name: what is written goes nowhere.
-    #[error("the database is gone: {0}")]
-    Gone(std::io::Error),
-    /// The file was written by a newer version of this program.
-    #[error("{part} has schema version {found}; this program knows {known}")]
-    Newer {
-        part: &'static str,
-        found: usize,
-        known: usize,
-    },
-}
 
 /// How far a commit is on its way to the disk when it returns.
 #[derive(Debug, Clone, Copy)]
@@ -61,16 +46,6 @@ pub(crate) enum Durability {
     PowerLoss,
     /// It survives the end of the process; a power failure may take the last moments.
     ProcessEnd,
-}
-
-/// The tables of one adapter, or a part of them: each part of a file has its own version. A
-/// program refuses a part that is newer than it knows and does not look at parts it does not
-/// know, so tables that an older release may overlook are a part of their own.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Schema {
-    pub(crate) part: &'static str,
-    /// Applied in order, each once. Published steps never change.
-    pub(crate) steps: &'static [&'static str],
 }
 
 #[derive(Debug, Clone)]
@@ -206,114 +181,6 @@ impl Database {
             Err(interrupted) => Err(DatabaseError::from(interrupted).into()),
         }
     }
-}
-
-/// Makes the file if it is missing, and takes the rights of others away from one that is there.
-/// SQLite gives the files beside it the same rights.
-#[cfg(unix)]
-fn close_to_others(path: &Path) {
-    use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-    const OURS: u32 = 0o600;
-    // A file that is there is never opened by any hand but SQLite's: closing it again would give
-    // up every lock that this process holds on it, for its other connections too. Another process
-    // would then take itself for the last one, and remove the log that is still written to.
-    // A folder that is missing, or may not be written, is SQLite's to tell.
-    let mut made = std::fs::OpenOptions::new();
-    let _ = made.write(true).create_new(true).mode(OURS).open(path);
-    for ending in ["", "-wal", "-shm", "-journal"] {
-        let mut name = path.as_os_str().to_owned();
-        name.push(ending);
-        let path = Path::new(&name);
-        let Ok(found) = std::fs::metadata(path) else {
-            continue;
-        };
-        if found.permissions().mode() & 0o077 == 0 {
-            continue;
-        }
-        // Another user's file is that user's to close.
-        if let Err(error) = std::fs::set_permissions(path, std::fs::Permissions::from_mode(OURS)) {
-            tracing::warn!(file = %path.display(), %error, "others can read the database");
-        }
-    }
-}
-
-#[cfg(not(unix))]
-fn close_to_others(_: &Path) {}
-
-fn begin(connection: &mut Connection) -> Result<Transaction<'_>, DatabaseError> {
-    Ok(connection.transaction_with_behavior(TransactionBehavior::Immediate)?)
-}
-
-fn commit(transaction: Transaction<'_>) -> Result<(), DatabaseError> {
-    transaction.commit().map_err(|error| {
-        // A busy commit leaves the transaction open, and it is undone on drop. After any other
-        // error the last page may or may not have reached the disk.
-        match error.sqlite_error_code() {
-            Some(ErrorCode::DatabaseBusy) => DatabaseError::Failed(error),
-            _ => DatabaseError::Commit(error),
-        }
-    })
-}
-
-/// Turns on the write-ahead log, in which readers and the writer do not block each other. It is
-/// a property of the file, so that only the first one to open it really switches.
-fn write_ahead(connection: &mut Connection) -> Result<(), DatabaseError> {
-    let mut tries = 0;
-    loop {
-        let switched = connection
-            .query_row("PRAGMA journal_mode = WAL", [], |row| {
-                row.get::<_, String>(0)
-            })
-            .map(drop);
-        match switched {
-            Ok(()) => return Ok(()),
-            // Several processes opening a new file at once: the switch does not wait by itself.
-            // An empty transaction does, and then the other one is through.
-            Err(error)
-                if tries < 10 && error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) =>
-            {
-                tries += 1;
-                commit(begin(connection)?)?;
-            }
-            Err(error) => return Err(error.into()),
-        }
-    }
-}
-
-fn migrate(connection: &mut Connection, schema: Schema) -> Result<(), DatabaseError> {
-    let Schema { part, steps } = schema;
-    let transaction = begin(connection)?;
-    transaction.execute_batch(
-        "CREATE TABLE IF NOT EXISTS schema_versions (
-             part TEXT PRIMARY KEY, version INTEGER NOT NULL
-         ) STRICT, WITHOUT ROWID",
-    )?;
-    let found = transaction
-        .query_row(
-            "SELECT version FROM schema_versions WHERE part = ?1",
-            [part],
-            |row| row.get::<_, u32>(0),
-        )
-        .optional()?
-        .unwrap_or(0) as usize;
-    let Some(missing) = steps.get(found..) else {
-        return Err(DatabaseError::Newer {
-            part,
-            found,
-            known: steps.len(),
-        });
-    };
-    if missing.is_empty() {
-        return Ok(());
-    }
-    for step in missing {
-        transaction.execute_batch(step)?;
-    }
-    transaction.execute(
-        "INSERT OR REPLACE INTO schema_versions (part, version) VALUES (?1, ?2)",
-        (part, i64::try_from(steps.len()).unwrap_or(i64::MAX)),
-    )?;
-    commit(transaction)
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ impl Claim {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unclaimable {
     Ended,
-    Held { until: Timestamp },
+    Leased { until: Timestamp },
 }
 
 impl Job {
@@ -41,7 +41,7 @@ impl Job {
             return Err(Unclaimable::Ended);
         }
         if let (true, Some(until)) = (self.lease.is_live(now), self.lease.expires_at) {
-            return Err(Unclaimable::Held { until });
+            return Err(Unclaimable::Leased { until });
         }
         self.drop_void_waiting();
         // A lease that still names a holder was never given back: that attempt died.
@@ -121,7 +121,7 @@ mod tests {
         let first = job.claim("a", at(0), TTL, false).unwrap();
         assert_eq!(
             job.claim("b", at(59), TTL, false),
-            Err(Unclaimable::Held { until: at(60) })
+            Err(Unclaimable::Leased { until: at(60) })
         );
         let second = job.claim("b", at(60), TTL, false).unwrap();
         assert!(second.fence > first.fence);

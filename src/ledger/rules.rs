@@ -22,7 +22,7 @@ use async_trait::async_trait;
 use super::backend::{Backend, Record};
 use super::{
     Burial, Callback, CancelRequest, Claimed, Commit, Created, Deleted, Due, DueNotice, DuePlace,
-    Held, JobQuery, KeptSince, Ledger, Result, Retried, Settled, Settlement, Tally,
+    HoldOutcome, JobQuery, KeptSince, Ledger, Result, Retried, Settled, Settlement, Tally,
 };
 use crate::job::breaker::{Admission, Breaker, BreakerRules, Turned, Verdict};
 use crate::job::{
@@ -85,7 +85,7 @@ impl<B: Backend> Ledger for B {
         claim: &Claim,
         amount: Credits,
         now: Timestamp,
-    ) -> Result<Held> {
+    ) -> Result<HoldOutcome> {
         owner::hold(self, id, claim, amount, now).await
     }
 

@@ -98,7 +98,7 @@ impl Worker {
             Ok(Claimed::Taken { claim, job }) => {
                 Box::pin(visit::run(self, claim, *job, fetches, heard)).await
             }
-            Ok(Claimed::Held { until }) => Visit::Held { until },
+            Ok(Claimed::Leased { until }) => Visit::Leased { until },
             Ok(Claimed::Ended) => Visit::NothingToDo,
             Ok(Claimed::NotFound) => Visit::NotFound,
             Err(error @ LedgerError::Unknown(_)) => {
@@ -137,7 +137,7 @@ impl Worker {
                 self.running.stop(id, StopReason::Requested);
             }
             let soon = self.after(self.services.settings.heartbeat);
-            return Err(Visit::Held {
+            return Err(Visit::Leased {
                 until: live.unwrap_or(soon),
             });
         }

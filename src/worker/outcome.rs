@@ -14,7 +14,7 @@ pub enum Visit {
         at: Timestamp,
     },
     /// Somebody else holds the job.
-    Held {
+    Leased {
         until: Timestamp,
     },
     NotFound,
@@ -37,7 +37,7 @@ impl Visit {
             Self::Advanced => "advanced",
             Self::NothingToDo => "nothing_to_do",
             Self::Early { .. } => "early",
-            Self::Held { .. } => "held",
+            Self::Leased { .. } => "held",
             Self::NotFound => "not_found",
             Self::Busy => "busy",
             Self::LeftAlone => "left_alone",

@@ -43,7 +43,7 @@ impl Receiver for Arc<Worker> {
                     Delivery::Acknowledged
                 }
                 // Whoever died with the lease is not waited for any longer than it runs.
-                Visit::Held { until } => Delivery::AgainBy(until),
+                Visit::Leased { until } => Delivery::AgainBy(until),
                 Visit::NotFound
                 | Visit::Busy
                 | Visit::LeftAlone

@@ -12,7 +12,7 @@ use super::halt::Halt;
 use super::patience::Patience;
 use super::stop::{Stop, StopReason};
 use crate::job::{Change, Claim, Credits, Job, JobId, Notification, Progress};
-use crate::ledger::{Commit, Held, LedgerError, Settled, Settlement};
+use crate::ledger::{Commit, HoldOutcome, LedgerError, Settled, Settlement};
 
 #[derive(Debug)]
 pub(super) struct Writer<'a> {
@@ -198,7 +198,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Reserves credits.
-    pub(super) async fn hold(&self, amount: Credits) -> Result<Held, Halt> {
+    pub(super) async fn hold(&self, amount: Credits) -> Result<HoldOutcome, Halt> {
         let mut patience = Patience::short(self.services.settings.pauses);
         loop {
             let mut job = self.lock().await;
@@ -209,11 +209,11 @@ impl<'a> Writer<'a> {
                 .hold(&self.id, &self.claim, amount, now)
                 .await;
             let error = match held {
-                Ok(Held::Done(written)) => {
+                Ok(HoldOutcome::Done(written)) => {
                     self.accept(&mut job, (*written).clone());
-                    return Ok(Held::Done(written));
+                    return Ok(HoldOutcome::Done(written));
                 }
-                Ok(Held::Lost) => return Err(self.lost()),
+                Ok(HoldOutcome::Lost) => return Err(self.lost()),
                 Ok(other) => return Ok(other),
                 // The entry's name makes a second hold of the round do nothing: ask again.
                 Err(error) => error,

@@ -1,5 +1,8 @@
 //! Reads, queries and atomic commits, with their time limits and what their failures mean.
 
+mod meaning;
+mod scan;
+
 use std::fmt;
 use std::future::Future;
 use std::time::Duration;
@@ -13,8 +16,7 @@ use firestore::{
 use gcloud_sdk::RequestTimeouts;
 use gcloud_sdk::google::firestore::v1::value::ValueType;
 use gcloud_sdk::google::firestore::v1::{ArrayValue, CommitRequest, Document, Value, Write};
-use gcloud_sdk::google_cloud_auth::errors::CredentialsError;
-use gcloud_sdk::tonic::{Code, ConnectError, Request, Status};
+use gcloud_sdk::tonic::{Request, Status};
 use rand::RngExt as _;
 
 use super::super::backend::Committed;
@@ -23,6 +25,9 @@ use super::paths::{DocumentPath, JOBS, id_of};
 use super::values::{self, Fields};
 use super::writes::Version;
 use crate::job::Timestamp;
+use meaning::{Meaning, described, meaning};
+use scan::filter;
+pub(super) use scan::{NAME, Scan};
 
 /// How often a commit is sent again when nothing of it can have been sent.
 const SENDS: u32 = 3;
@@ -62,50 +67,6 @@ impl Found {
         match &place_in(&self.fields, path)?.value_type {
             Some(ValueType::TimestampValue(at)) => Timestamp::new(at.seconds, at.nanos).ok(),
             _ => None,
-        }
-    }
-}
-
-/// A query over one collection, in the order of one field and then of the document's name.
-#[derive(Debug, Clone)]
-pub(super) struct Scan<'a> {
-    /// The document that the collection lies under; none for one at the top.
-    pub(super) under: Option<&'a DocumentPath>,
-    pub(super) collection: &'static str,
-    pub(super) equal: Vec<(&'static str, Value)>,
-    /// A list that holds the value.
-    pub(super) contains: Option<(&'static str, Value)>,
-    /// Bounds of the ordering field.
-    pub(super) at_least: Option<Value>,
-    pub(super) at_most: Option<Value>,
-    pub(super) below: Option<Value>,
-    /// A field, or [`NAME`].
-    pub(super) order: &'static str,
-    pub(super) newest_first: bool,
-    /// Reads these fields alone.
-    pub(super) fields: Option<&'static [&'static str]>,
-    /// Begins behind this value of the ordering field and this document.
-    pub(super) after: Option<(Value, String)>,
-}
-
-/// The order of the documents' names alone.
-pub(super) const NAME: &str = "__name__";
-
-impl Scan<'_> {
-    /// All documents of a collection at the top, first ones first.
-    pub(super) fn over(collection: &'static str, order: &'static str) -> Self {
-        Self {
-            under: None,
-            collection,
-            equal: Vec::new(),
-            contains: None,
-            at_least: None,
-            at_most: None,
-            below: None,
-            order,
-            newest_first: false,
-            fields: None,
-            after: None,
         }
     }
 }
@@ -311,43 +272,6 @@ impl Store {
     }
 }
 
-fn filter(scan: &Scan<'_>) -> Option<FirestoreQueryFilter> {
-    let value = |value: &Value| FirestoreValue::from(value.clone());
-    let equal = scan
-        .equal
-        .iter()
-        .map(|(field, is)| FirestoreQueryFilterCompare::Equal((*field).to_owned(), value(is)));
-    let contains = scan.contains.iter().map(|(field, holds)| {
-        FirestoreQueryFilterCompare::ArrayContains((*field).to_owned(), value(holds))
-    });
-    let order = || scan.order.to_owned();
-    let at_least = scan
-        .at_least
-        .iter()
-        .map(|least| FirestoreQueryFilterCompare::GreaterThanOrEqual(order(), value(least)));
-    let at_most = scan
-        .at_most
-        .iter()
-        .map(|most| FirestoreQueryFilterCompare::LessThanOrEqual(order(), value(most)));
-    let below = scan
-        .below
-        .iter()
-        .map(|bound| FirestoreQueryFilterCompare::LessThan(order(), value(bound)));
-    let all: Vec<_> = equal
-        .chain(contains)
-        .chain(at_least)
-        .chain(at_most)
-        .chain(below)
-        .map(|compare| FirestoreQueryFilter::Compare(Some(compare)))
-        .collect();
-    if all.is_empty() {
-        return None;
-    }
-    let and = FirestoreQueryFilterCompositeOperator::And;
-    let all = FirestoreQueryFilterComposite::new(all, and);
-    Some(FirestoreQueryFilter::Composite(all))
-}
-
 /// The value at a dotted path.
 fn place_in<'a>(fields: &'a Fields, path: &str) -> Option<&'a Value> {
     match path.split_once('.') {
@@ -379,50 +303,6 @@ impl TryFrom<Document> for Found {
     }
 }
 
-/// What a failed commit means for what is stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Meaning {
-    Conflict,
-    /// The request never left.
-    NotSent,
-    /// The server read it and wrote nothing.
-    Refused,
-    Unknown,
-}
-
-fn meaning(status: &Status) -> Meaning {
-    let mut cause = std::error::Error::source(status);
-    while let Some(error) = cause {
-        if error.is::<ConnectError>() || error.is::<CredentialsError>() {
-            return Meaning::NotSent;
-        }
-        cause = error.source();
-    }
-    match status.code() {
-        Code::AlreadyExists | Code::NotFound | Code::FailedPrecondition | Code::Aborted => {
-            Meaning::Conflict
-        }
-        Code::InvalidArgument
-        | Code::PermissionDenied
-        | Code::Unauthenticated
-        | Code::ResourceExhausted
-        | Code::OutOfRange
-        | Code::Unimplemented => Meaning::Refused,
-        _ => Meaning::Unknown,
-    }
-}
-
-fn described(status: &Status) -> String {
-    let mut text = format!("{:?}: {}", status.code(), status.message());
-    let mut cause = std::error::Error::source(status);
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
-}
-
 fn unavailable(status: &Status) -> LedgerError {
     LedgerError::Unavailable(described(status))
 }
@@ -434,31 +314,4 @@ pub(super) fn unreadable(error: &FirestoreError) -> LedgerError {
 /// From nothing up to `most`.
 fn jittered(most: Duration) -> Duration {
     most.mul_f64(rand::rng().random_range(0.0..1.0))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_what_is_sure_is_called_unwritten() {
-        let of = |code| meaning(&Status::new(code, "x"));
-        assert_eq!(of(Code::Aborted), Meaning::Conflict);
-        assert_eq!(of(Code::PermissionDenied), Meaning::Refused);
-        for code in [
-            Code::DeadlineExceeded,
-            Code::Unavailable,
-            Code::Internal,
-            Code::Unknown,
-            Code::Cancelled,
-        ] {
-            assert_eq!(of(code), Meaning::Unknown, "{code:?}");
-        }
-        let refused = ConnectError("connection refused".into());
-        let status = Status::from_error(Box::new(refused));
-        assert_eq!(
-            (status.code(), meaning(&status)),
-            (Code::Unavailable, Meaning::NotSent)
-        );
-    }
 }

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::super::backend::{Backend, Balance, Committed, Loaded, Write};
-use super::super::{Claimed, Commit, Held, LedgerError, Result, Settled, Settlement};
+use super::super::{Claimed, Commit, HoldOutcome, LedgerError, Result, Settled, Settlement};
 use super::accounts;
 use super::limits;
 use super::tries::Tries;
@@ -75,7 +75,7 @@ pub(super) async fn claim<B: Backend>(
                 }
             }
             Err(Unclaimable::Ended) => return Ok(Claimed::Ended),
-            Err(Unclaimable::Held { until }) => return Ok(Claimed::Held { until }),
+            Err(Unclaimable::Leased { until }) => return Ok(Claimed::Leased { until }),
         }
         tries.again().await?;
     }
@@ -154,17 +154,17 @@ pub(super) async fn hold<B: Backend>(
     claim: &Claim,
     amount: Credits,
     now: Timestamp,
-) -> Result<Held> {
+) -> Result<HoldOutcome> {
     let now = whole_micros(now);
     let mut tries = Tries::default();
     loop {
         let Some(before) = held(backend, id, claim).await? else {
-            return Ok(Held::Lost);
+            return Ok(HoldOutcome::Lost);
         };
         let owner = before.record.owner.clone();
         let entry = CreditEntry::for_job(id, before.record.round, EntryKind::Hold, amount, now);
         let Some(account) = backend.account_of(&owner).await? else {
-            return Ok(Held::NoAccount);
+            return Ok(HoldOutcome::NoAccount);
         };
         let available = account.record.credits;
         let is_short = available < i64::try_from(amount.0).unwrap_or(i64::MAX);
@@ -177,15 +177,15 @@ pub(super) async fn hold<B: Backend>(
             Some(entry)
         };
         let Some(entry) = entry else {
-            return Ok(Held::Done(before.record));
+            return Ok(HoldOutcome::Done(before.record));
         };
         if is_short {
-            return Ok(Held::Insufficient { available });
+            return Ok(HoldOutcome::Insufficient { available });
         }
         // After the account: an entry that is written meanwhile changes that too.
         match limits::spend(backend, &owner, amount.0, now).await {
             Err(LedgerError::Limited(refused)) => {
-                return Ok(Held::OverADay { most: refused.most });
+                return Ok(HoldOutcome::OverADay { most: refused.most });
             }
             fits => fits?,
         }
@@ -198,7 +198,7 @@ pub(super) async fn hold<B: Backend>(
             Write::ChangeJob { before, after },
         ];
         if backend.commit(writes).await? == Committed::Done {
-            return Ok(Held::Done(job));
+            return Ok(HoldOutcome::Done(job));
         }
         tries.again().await?;
     }

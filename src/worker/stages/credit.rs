@@ -3,7 +3,7 @@
 use super::super::context::Context;
 use super::super::halt::Halt;
 use crate::job::{Change, Code, CreditState, Credits, CreditsMode, Failure, Job, SourceFacts};
-use crate::ledger::Held;
+use crate::ledger::HoldOutcome;
 
 /// The shortest video there is: prices grow with the length, so nothing costs less.
 const SHORTEST_S: f64 = 0.001;
@@ -41,22 +41,22 @@ pub(super) async fn hold(context: &Context<'_>, facts: &SourceFacts) -> Result<(
     match context.settings().credits {
         CreditsMode::Hold if job.credits.state == CreditState::None => {
             match context.writer.hold(cost).await? {
-                Held::Done(_) => Ok(()),
-                Held::Insufficient { available } => {
+                HoldOutcome::Done(_) => Ok(()),
+                HoldOutcome::Insufficient { available } => {
                     let message =
                         format!("The job costs {cost} credits; the account has {available}.");
                     Err(Failure::new(Code::InsufficientCredits, message).into())
                 }
-                Held::NoAccount => {
+                HoldOutcome::NoAccount => {
                     let message = format!("The job costs {cost} credits; there is no account.");
                     Err(Failure::new(Code::InsufficientCredits, message).into())
                 }
-                Held::OverADay { most } => {
+                HoldOutcome::OverADay { most } => {
                     let message =
                         format!("The job costs {cost} credits; the owner may spend {most} a day.");
                     Err(Failure::new(Code::InsufficientCredits, message).into())
                 }
-                Held::Lost => Err(Halt::Lost),
+                HoldOutcome::Lost => Err(Halt::Lost),
             }
         }
         _ if job.credits.cost.is_none() => {

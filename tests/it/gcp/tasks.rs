@@ -241,7 +241,7 @@ async fn what_an_operator_must_mend_is_told_from_what_passes() {
 async fn a_visit_that_is_not_acknowledged_comes_again_after_a_growing_pause() {
     let (app, target) = worker().await;
     let bench = Bench::to(target).await;
-    *app.worker.outcome.lock().unwrap() = Some(Visit::Held {
+    *app.worker.outcome.lock().unwrap() = Some(Visit::Leased {
         until: bench.clock.now(),
     });
     bench

@@ -19,7 +19,8 @@ use filmlab::job::{
 use filmlab::ledger::limits::{Bound, Limited};
 use filmlab::ledger::{
     Burial, Callback, CancelRequest, Claimed, Commit, Created, Deleted, Due, DueNotice, DuePlace,
-    Held, JobQuery, KeptSince, Ledger, LedgerError, Result, Retried, Settled, Settlement, Tally,
+    HoldOutcome, JobQuery, KeptSince, Ledger, LedgerError, Result, Retried, Settled, Settlement,
+    Tally,
 };
 use filmlab::provider::{CallbackError, CallbackGate, Called, Signature};
 use filmlab::queue::{Queue, QueueError, Scheduled, Task};
@@ -269,7 +270,7 @@ impl Ledger for MemoryLedger {
     async fn record(&self, _: &JobId, _: &Claim, _: &Change, _: Timestamp) -> Result<Commit> {
         unreachable!("the worker's own")
     }
-    async fn hold(&self, _: &JobId, _: &Claim, _: Credits, _: Timestamp) -> Result<Held> {
+    async fn hold(&self, _: &JobId, _: &Claim, _: Credits, _: Timestamp) -> Result<HoldOutcome> {
         unreachable!("the worker's own")
     }
     async fn settle(&self, _: &JobId, _: &Claim, _: &Settlement, _: Timestamp) -> Result<Settled> {

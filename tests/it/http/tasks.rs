@@ -56,7 +56,7 @@ async fn outcomes_answer_so_that_the_queue_does_the_right_thing() {
         message: "db-7".into(),
     };
     for (outcome, status, code) in [
-        (Visit::Held { until }, 409, "conflict"),
+        (Visit::Leased { until }, 409, "conflict"),
         (Visit::NotFound, 404, "not_found"),
         (Visit::Draining, 409, "shutting_down"),
         (unavailable, 500, "ledger_unavailable"),

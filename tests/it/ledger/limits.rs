@@ -8,8 +8,8 @@ use filmlab::job::{Credits, Job, JobId, NewJob, Owner, Status};
 use filmlab::ledger::limits::{Bound, Limited, OwnerLimit, OwnerLimits};
 use filmlab::ledger::sqlite::SqliteLedger;
 use filmlab::ledger::{
-    Burial, CancelRequest, Claimed, Commit, Created, Deleted, Held, JobQuery, Ledger, LedgerError,
-    Retried, Settled,
+    Burial, CancelRequest, Claimed, Commit, Created, Deleted, HoldOutcome, JobQuery, Ledger,
+    LedgerError, Retried, Settled,
 };
 
 use serde_json::json;
@@ -250,17 +250,19 @@ async fn credits_of_a_day_are_bounded(world: &Shared) {
         holds.spawn(async move { ledger.hold(&id, &claim, Credits(4), at(40)).await.unwrap() });
     }
     let answers = holds.join_all().await;
-    let done = answers.iter().filter(|held| matches!(held, Held::Done(_)));
+    let done = answers
+        .iter()
+        .filter(|held| matches!(held, HoldOutcome::Done(_)));
     assert_eq!(done.count(), 2, "{answers:?}");
     let refused = answers
         .iter()
-        .filter(|held| **held == Held::OverADay { most: 10 });
+        .filter(|held| **held == HoldOutcome::OverADay { most: 10 });
     assert_eq!(refused.count(), 2, "{answers:?}");
     // Two are left: a creation is let in, and one that would be the eleventh credit is not held.
     let id = made(ledger, 7).await;
     let (claim, _) = claimed(ledger, &id).await;
     let held = ledger.hold(&id, &claim, Credits(2), at(41)).await.unwrap();
-    assert!(matches!(held, Held::Done(_)), "{held:?}");
+    assert!(matches!(held, HoldOutcome::Done(_)), "{held:?}");
     let mut late = job_named(8);
     late.created_at = at(50);
     let refused = ledger.create(late.clone()).await;

@@ -15,7 +15,7 @@ use filmlab::job::{
 };
 use filmlab::ledger::{
     Burial, Callback, CancelRequest, Claimed, Commit, Created, Deleted, Due, DueNotice, DuePlace,
-    Held, JobQuery, KeptSince, Ledger, Result, Retried, Settled, Settlement, Tally,
+    HoldOutcome, JobQuery, KeptSince, Ledger, Result, Retried, Settled, Settlement, Tally,
 };
 
 /// What is about to be done.
@@ -98,7 +98,7 @@ impl<F: Front> Ledger for Fronted<F> {
     async fn record(&self, id: &JobId, claim: &Claim, change: &Change, now: Timestamp) -> Result<Commit> {
         self.go(Call::Record(id, change), self.inner.record(id, claim, change, now)).await
     }
-    async fn hold(&self, id: &JobId, claim: &Claim, amount: Credits, now: Timestamp) -> Result<Held> {
+    async fn hold(&self, id: &JobId, claim: &Claim, amount: Credits, now: Timestamp) -> Result<HoldOutcome> {
         self.go(Call::Owner(Owned::Hold, id), self.inner.hold(id, claim, amount, now)).await
     }
     async fn settle(&self, id: &JobId, claim: &Claim, settlement: &Settlement, now: Timestamp) -> Result<Settled> {

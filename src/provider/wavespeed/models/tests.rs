@@ -16,6 +16,7 @@ fn table(toml: &str) -> Result<ModelTable, toml::de::Error> {
 fn body_of(table: &ModelTable, params: Params) -> Value {
     let model = table.model(params.kind()).id.clone();
     let image = params
+        .kind()
         .needs_image()
         .then(|| "https://a.example/i.png".parse().expect("address"));
     let duration = table.model(params.kind()).duration;
@@ -426,7 +427,7 @@ fn requests_of_the_release_before_are_repeated_as_they_were() {
     for (id, kind, mut wanted) in before {
         wanted["video"] = json!("https://a.example/v.mp4");
         let params = asked(kind, Resolution::P480, 5);
-        if params.needs_image() {
+        if params.kind().needs_image() {
             wanted["image"] = json!("https://a.example/i.png");
         }
         let submission = Submission {
@@ -435,6 +436,7 @@ fn requests_of_the_release_before_are_repeated_as_they_were() {
             duration: DurationMeaning::Added,
             video: "https://a.example/v.mp4".parse().expect("address"),
             image: params
+                .kind()
                 .needs_image()
                 .then(|| "https://a.example/i.png".parse().expect("address")),
             params,

@@ -21,7 +21,7 @@ pub(crate) async fn one_of_eight_claimers_wins(bench: &dyn Bench) {
     for claimed in futures::future::join_all(tries).await {
         match claimed.unwrap() {
             Claimed::Taken { claim, .. } => winners.push(claim),
-            Claimed::Held { until } => assert_eq!(until, at(61)),
+            Claimed::Leased { until } => assert_eq!(until, at(61)),
             other => panic!("{other:?}"),
         }
     }
@@ -39,7 +39,7 @@ pub(crate) async fn a_dead_lease_costs_an_attempt(bench: &dyn Bench) {
     let (first, job) = world.claimed("j1").await;
     assert_eq!((job.status, job.attempt), (Status::Processing, 1));
     let early = world.ledger.claim(&job.id, "b", at(60), TTL).await.unwrap();
-    assert_eq!(early, Claimed::Held { until: at(61) });
+    assert_eq!(early, Claimed::Leased { until: at(61) });
     let (second, job) = world.claim("j1", "b", at(61)).await;
     assert!(second.fence > first.fence);
     assert_eq!(job.attempt, 2);
@@ -101,7 +101,7 @@ pub(crate) async fn a_renewal_keeps_the_lease_and_shows_progress(bench: &dyn Ben
     assert_eq!(world.job("j1").await.progress, half);
 
     let held = world.ledger.claim(&job.id, "b", at(90), TTL).await.unwrap();
-    assert_eq!(held, Claimed::Held { until: at(91) });
+    assert_eq!(held, Claimed::Leased { until: at(91) });
     world.claim("j1", "b", at(91)).await;
     let lost = world
         .ledger

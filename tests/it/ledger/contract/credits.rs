@@ -2,7 +2,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use filmlab::job::{Claim, CreditState, Credits, EntryKind, Job};
-use filmlab::ledger::{Deleted, Held, Settled};
+use filmlab::ledger::{Deleted, HoldOutcome, Settled};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
@@ -14,7 +14,7 @@ pub(crate) async fn a_hold_moves_credits_once(bench: &dyn Bench) {
     world.grant("g", 10).await;
     let (claim, job) = world.claimed("j1").await;
     let hold = |amount| world.ledger.hold(&job.id, &claim, Credits(amount), at(2));
-    let Held::Done(held) = hold(4).await.unwrap() else {
+    let HoldOutcome::Done(held) = hold(4).await.unwrap() else {
         panic!("not held")
     };
     assert_eq!(
@@ -23,7 +23,7 @@ pub(crate) async fn a_hold_moves_credits_once(bench: &dyn Bench) {
     );
     assert_eq!(world.balance().await, (6, 4));
     // A second call, be it with another amount, finds the first one done.
-    assert_eq!(hold(5).await.unwrap(), Held::Done(held.clone()));
+    assert_eq!(hold(5).await.unwrap(), HoldOutcome::Done(held.clone()));
     assert_eq!(world.balance().await, (6, 4));
     assert_eq!(world.job("j1").await, *held);
 }
@@ -32,12 +32,15 @@ pub(crate) async fn a_hold_needs_account_and_balance(bench: &dyn Bench) {
     let world = bench.fresh().await;
     let (claim, job) = world.claimed("j1").await;
     let hold = |amount| world.ledger.hold(&job.id, &claim, Credits(amount), at(2));
-    assert_eq!(hold(1).await.unwrap(), Held::NoAccount);
+    assert_eq!(hold(1).await.unwrap(), HoldOutcome::NoAccount);
     world.grant("g", 3).await;
-    assert_eq!(hold(4).await.unwrap(), Held::Insufficient { available: 3 });
+    assert_eq!(
+        hold(4).await.unwrap(),
+        HoldOutcome::Insufficient { available: 3 }
+    );
     assert_eq!(world.job("j1").await, job, "a refused hold leaves no trace");
     assert_eq!(world.balance().await, (3, 0));
-    assert!(matches!(hold(3).await.unwrap(), Held::Done(_)));
+    assert!(matches!(hold(3).await.unwrap(), HoldOutcome::Done(_)));
     assert_eq!(world.balance().await, (0, 3));
 }
 
@@ -59,8 +62,8 @@ pub(crate) async fn concurrent_holds_never_overdraw(bench: &dyn Bench) {
     let mut done = 0;
     for held in futures::future::join_all(tries).await {
         match held.unwrap() {
-            Held::Done(_) => done += 1,
-            Held::Insufficient { .. } => {}
+            HoldOutcome::Done(_) => done += 1,
+            HoldOutcome::Insufficient { .. } => {}
             other => panic!("{other:?}"),
         }
     }
@@ -202,7 +205,7 @@ async fn conserved(world: &World, ops: &[Op]) {
                     let held = world.ledger.hold(&id, claim, Credits(*amount), now).await;
                     let after = world.balance().await;
                     if after != before {
-                        assert!(matches!(held, Ok(Held::Done(_))), "{held:?}");
+                        assert!(matches!(held, Ok(HoldOutcome::Done(_))), "{held:?}");
                         assert!(after.0 >= 0, "a hold overdrew the account: {ops:?}");
                     }
                 }
@@ -296,7 +299,7 @@ pub(crate) async fn a_job_made_anew_under_an_id_pays_anew(bench: &dyn Bench) {
                 let held = ledger
                     .hold(&job.id, &claim, Credits(3), at(second + 2))
                     .await;
-                let Ok(Held::Done(held)) = held else {
+                let Ok(HoldOutcome::Done(held)) = held else {
                     panic!("{held:?}");
                 };
                 assert_eq!(held.credits.state, CreditState::Held);

@@ -5,7 +5,7 @@ use filmlab::job::{
     Change, CreditState, Credits, EntryKind, JobId, Kind, Params, SCHEMA_VERSION, Status, WaitsFor,
 };
 use filmlab::ledger::{
-    Burial, Commit, Created, DuePlace, Held, JobQuery, LedgerError, PageToken, Tally,
+    Burial, Commit, Created, DuePlace, HoldOutcome, JobQuery, LedgerError, PageToken, Tally,
 };
 use serde_json::{Value, json};
 
@@ -309,7 +309,7 @@ pub(crate) async fn a_buried_job_gives_back_what_it_held(bench: &dyn Bench) {
     for id in ["j1", "j2"] {
         let (claim, job) = world.claimed(id).await;
         let held = ledger.hold(&job.id, &claim, Credits(3), at(2)).await;
-        assert!(matches!(held, Ok(Held::Done(_))), "{held:?}");
+        assert!(matches!(held, Ok(HoldOutcome::Done(_))), "{held:?}");
     }
     assert_eq!(world.balance().await, (4, 6));
     let params = serde_json::to_value(world.job("j1").await).unwrap()["params"].clone();

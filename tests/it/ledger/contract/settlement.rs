@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use filmlab::job::notification::DeliveryState;
 use filmlab::job::{Change, Channel, CreditEntry, CreditState, Credits, EntryKind, Event, Status};
-use filmlab::ledger::{Held, Settled, Settlement};
+use filmlab::ledger::{HoldOutcome, Settled, Settlement};
 
 use super::super::bench::{Bench, OWNER, at, ending, road, settlement};
 
@@ -190,7 +190,7 @@ pub(crate) async fn each_round_holds_and_tells_anew(bench: &dyn Bench) {
             .hold(&job.id, &claim, Credits(4), now)
             .await
             .unwrap();
-        assert!(matches!(held, Held::Done(_)), "{held:?}");
+        assert!(matches!(held, HoldOutcome::Done(_)), "{held:?}");
         assert_eq!(world.balance().await, (6, 4));
         let timed = Change::Timed {
             stage: filmlab::job::Stage::Submit,

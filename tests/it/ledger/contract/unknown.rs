@@ -3,7 +3,9 @@ use std::sync::Arc;
 use filmlab::job::{
     Channel, Claim, CreditEntry, CreditState, Credits, EntryKind, Job, Notification, Status,
 };
-use filmlab::ledger::{Claimed, Commit, Held, Ledger, LedgerError, Result, Settled, Settlement};
+use filmlab::ledger::{
+    Claimed, Commit, HoldOutcome, Ledger, LedgerError, Result, Settled, Settlement,
+};
 
 use super::super::bench::{Bench, OWNER, TTL, at, ending, grant, new_job, road};
 use super::super::faults::{Fault, LosesAnswer};
@@ -50,7 +52,7 @@ async fn go(ledger: &LosesAnswer) -> End {
     let held = ledger.hold(&id, &claim, Credits(4), at(2)).await;
     if unknown(&held) && !happened(ledger, &claim, &job).await {
         let held = ledger.hold(&id, &claim, Credits(4), at(2)).await.unwrap();
-        assert!(matches!(held, Held::Done(_)), "{held:?}");
+        assert!(matches!(held, HoldOutcome::Done(_)), "{held:?}");
     }
     job = read(ledger).await;
     for change in road() {

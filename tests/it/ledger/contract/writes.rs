@@ -1,5 +1,5 @@
 use filmlab::job::{Change, CreditState, Credits, EntryKind, Status};
-use filmlab::ledger::{Callback, CancelRequest, Commit, Held, LedgerError, Settled};
+use filmlab::ledger::{Callback, CancelRequest, Commit, HoldOutcome, LedgerError, Settled};
 use serde_json::json;
 
 use super::super::bench::{Bench, TTL, at, ending, road, settlement};
@@ -27,7 +27,7 @@ pub(crate) async fn an_old_fence_changes_nothing(bench: &dyn Bench) {
         .hold(&job.id, &old, Credits(1), at(101))
         .await
         .unwrap();
-    assert_eq!(held, Held::Lost);
+    assert_eq!(held, HoldOutcome::Lost);
     let end = settlement(&job, Some(EntryKind::Deduct), 1);
     let settled = ledger.settle(&job.id, &old, &end, at(101)).await.unwrap();
     assert_eq!(settled, Settled::Lost);
@@ -49,7 +49,7 @@ pub(crate) async fn each_write_raises_the_revision_by_one(bench: &dyn Bench) {
     let (claim, job) = world.claim("j1", "a", at(1)).await;
     assert_eq!(job.revision, created.revision + 1);
     let mut revision = job.revision;
-    let Held::Done(held) = world
+    let HoldOutcome::Done(held) = world
         .ledger
         .hold(&job.id, &claim, Credits(4), at(2))
         .await

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use filmlab::job::{Change, Credits, EntryKind, Event, Idempotency, Stage};
-use filmlab::ledger::{Created, Held, LedgerError};
+use filmlab::ledger::{Created, HoldOutcome, LedgerError};
 use serde_json::{Value, json};
 
 use super::super::bench::{at, intent, new_job, road, settlement};
@@ -133,7 +133,7 @@ async fn nulls_and_doubles_of_other_languages_are_understood() {
         .hold(&job.id, &claim, Credits(3), at(2))
         .await
         .unwrap();
-    assert!(matches!(held, Held::Done(_)), "{held:?}");
+    assert!(matches!(held, HoldOutcome::Done(_)), "{held:?}");
     assert_eq!(world.balance().await, (7, 3));
 }
 

@@ -9,7 +9,7 @@ use filmlab::job::{
     Change, Channel, CreditEntry, CreditState, Credits, EntryKind, Idempotency, Keeping, Progress,
     Stage, Status, WaitsFor,
 };
-use filmlab::ledger::{Callback, Held, Settled, Settlement};
+use filmlab::ledger::{Callback, HoldOutcome, Settled, Settlement};
 use serde_json::{Value, json};
 
 use super::super::bench::{TTL, World, at, ending, new_job, road, settlement};
@@ -214,7 +214,7 @@ async fn walk(emulator: &Emulator, world: &World, seen: &mut BTreeMap<String, St
         .hold(&job.id, &claim, Credits(4), at(2))
         .await
         .unwrap();
-    assert!(matches!(held, Held::Done(_)));
+    assert!(matches!(held, HoldOutcome::Done(_)));
     let inputs = full.provider.inputs.clone().unwrap();
     let unknown = Change::IntentUnknown {
         intent: "1-1".into(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use filmlab::job::{Change, Channel, CreditEntry, CreditState, Credits, EntryKind, Status};
-use filmlab::ledger::{Claimed, Commit, Held, Ledger, Settled, Settlement};
+use filmlab::ledger::{Claimed, Commit, HoldOutcome, Ledger, Settled, Settlement};
 use serde_json::json;
 
 use super::super::bench::{OWNER, TTL, at, ending, grant, new_job, road};
@@ -113,7 +113,7 @@ async fn work(ledger: Arc<dyn Ledger>, worker: usize) -> usize {
                 continue;
             };
             let held = ledger.hold(&id, &claim, Credits(1), at(2)).await.unwrap();
-            assert!(matches!(held, Held::Done(_)), "{held:?}");
+            assert!(matches!(held, HoldOutcome::Done(_)), "{held:?}");
             for change in road() {
                 let recorded = ledger.record(&id, &claim, &change, at(3)).await.unwrap();
                 assert!(matches!(recorded, Commit::Done(_)), "{recorded:?}");
