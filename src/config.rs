@@ -41,10 +41,10 @@ pub use table::Row;
 pub use telling::{Links, Log, Notify};
 pub use worker::{Credits, Worker};
 
-use crate::fields::Place;
+use crate::fields::{Flag, Place};
 use platform::Platform;
 use reader::Reader;
-use table::{Listed, Open, settings};
+use table::{Listed, Open, Setting, settings};
 
 /// Everything the composition root needs to build a service.
 #[derive(Debug, Clone)]
@@ -111,6 +111,11 @@ settings! { DATA of "data" {
         "database, objects and key of a single machine";
 }}
 
+settings! { OUTPUT of "output" {
+    STORYBOARD: Setting<Flag> = "storyboard", Flag, true,
+        "whether results have a [storyboard](media.md#storyboard); it holds for what is made from then on";
+}}
+
 /// All settings by the tables of `docs/settings.md`; those of `[profiles]` are [`profile_rows`].
 #[must_use]
 pub fn tables() -> Vec<(&'static str, Vec<Row>)> {
@@ -124,7 +129,7 @@ pub fn tables() -> Vec<(&'static str, Vec<Row>)> {
     ];
     let looks: [Lists; 3] = [picture::LAYER, picture::LAYERS, picture::VERIFY];
     let told: [Lists; 3] = [telling::NOTIFY, telling::LINKS, telling::LOG];
-    let tables: [(&str, &[Lists]); 12] = [
+    let tables: [(&str, &[Lists]); 13] = [
         ("server", &[server::SERVER]),
         ("console", &[server::CONSOLE]),
         ("data, ledger, queue, storage, cloud", &kept),
@@ -133,6 +138,7 @@ pub fn tables() -> Vec<(&'static str, Vec<Row>)> {
         ("credits", &[worker::CREDITS]),
         ("owners", &[owners::OWNERS]),
         ("watermark, verify", &looks),
+        ("output", &[OUTPUT]),
         ("provenance", &[provenance::PROVENANCE]),
         ("limits", &[limits::LIMITS]),
         ("retention", &[retention::RETENTION]),
@@ -237,7 +243,7 @@ fn read(r: &mut Reader, env: &HashMap<String, String>) -> Option<Config> {
     let watermark = picture::watermark(r);
     let profiles = profiles::profiles(r);
     let verify = picture::verify(r);
-    let storyboard = r.get_or("output.storyboard", true);
+    let storyboard = r.value(&STORYBOARD);
     let provenance = provenance::provenance(r);
     let signing = provenance::signing(r);
     let limits = limits::limits(r);

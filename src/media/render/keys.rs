@@ -25,9 +25,10 @@ pub(super) struct KeyFrames {
 impl KeyFrames {
     /// `None` where no storyboard is wanted.
     pub(super) fn of(prepared: &Prepared<'_>) -> Result<Option<Self>, MediaError> {
-        let (Some(board), Some(codec)) =
-            (prepared.stills().storyboard, decoder_name(&prepared.main.video.codec))
-        else {
+        let (Some(board), Some(codec)) = (
+            prepared.stills().storyboard,
+            decoder_name(&prepared.main.video.codec),
+        ) else {
             return Ok(None);
         };
         let video = prepared.main.probe.require_video()?;
