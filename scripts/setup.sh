@@ -39,7 +39,7 @@ case $purpose in
     build) ;;
     fixtures) packages+=(ffmpeg) ;;
     # Python and curl run what the pages show.
-    test) packages+=(ffmpeg zzuf libimage-exiftool-perl python3 python3-venv curl) tools=("$nextest") ;;
+    test) packages+=(ffmpeg zzuf libimage-exiftool-perl openssl python3 python3-venv curl) tools=("$nextest") ;;
     vendor) packages+=("${vendor[@]}") ;;
     sanitize) packages+=("${vendor[@]}" valgrind) ;;
     corpus) packages+=(ffmpeg python3) ;;

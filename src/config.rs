@@ -32,7 +32,7 @@ pub use crate::secret::Secret;
 pub use cloud::{Bucket, Cloud, Database, Ledger, Queue, Storage, TaskQueue};
 pub use picture::{Verify, Watermark};
 pub use profiles::profile_rows;
-pub use provenance::Signing;
+pub use provenance::{Signing, SigningKey, TimeStamps};
 pub use provider::{Provider, Tier, is_loopback};
 pub use reader::ConfigFault;
 pub use retention::Retention;
@@ -71,6 +71,8 @@ pub struct Config {
     pub provenance: Provenance,
     /// What results are signed with, where the settings say it.
     pub signing: Option<Signing>,
+    /// Who tells the time of a signature, if anybody.
+    pub time_stamps: Option<TimeStamps>,
     pub limits: Limits,
     /// The most libav may take in one piece, in the whole process.
     pub max_allocation: u64,
@@ -246,6 +248,7 @@ fn read(r: &mut Reader, env: &HashMap<String, String>) -> Option<Config> {
     let storyboard = r.value(&STORYBOARD);
     let provenance = provenance::provenance(r);
     let signing = provenance::signing(r);
+    let time_stamps = provenance::time_stamps(r);
     let limits = limits::limits(r);
     let max_allocation = limits::max_allocation(r);
     let notify = telling::notify(r);
@@ -271,6 +274,7 @@ fn read(r: &mut Reader, env: &HashMap<String, String>) -> Option<Config> {
         storyboard,
         provenance,
         signing,
+        time_stamps,
         limits,
         max_allocation,
         notify,

@@ -52,10 +52,13 @@ pub use picture::{PictureProbe, probe_picture};
 pub use plan::{AudioFrom, AudioPlan, Force, Plan, PlanRequest, VideoPlan, plan};
 pub use probe::{
     AudioInfo, AudioTrack, ColorInfo, ContainerInfo, OtherStreams, Probe, UnusedAudio, VideoInfo,
-    probe, probe_track,
+    probe, probe_track, probe_whole,
 };
 pub use profile::{AudioSettings, Background, Deinterlace, Preset, Profile, VideoSettings};
-pub use provenance::{LocalSigner, MOST_PEM, Provenance, ProvenanceInfo, Signer, SourceType};
+pub use provenance::{
+    Chain, IngredientInfo, LocalSigner, MOST_PEM, MOST_STAMP, ManifestInfo, ManifestState,
+    Provenance, ProvenanceInfo, Signer, SourceType, es256_of_der, stamp_of, stamp_query,
+};
 pub use render::{
     Damage, Event, PosterInfo, PosterTo, Progress, Render, Report, StoryboardInfo, Timings, render,
 };

@@ -109,7 +109,7 @@ def check_signature(manifest, root):
     tagged = cbor2.loads(manifest.child("c2pa.signature").content)
     if tagged.tag != 18:
         raise Wrong("no COSE_Sign1")
-    protected, _, payload, signature = tagged.value
+    protected, loose, payload, signature = tagged.value
     if payload is not None:
         raise Wrong("the claim stands twice")
     header = cbor2.loads(protected)
@@ -120,7 +120,14 @@ def check_signature(manifest, root):
     numbers = [int.from_bytes(half, "big") for half in (signature[:32], signature[32:])]
     key = certificates[0].public_key()
     key.verify(encode_dss_signature(*numbers), signed, ec.ECDSA(hashes.SHA256()))
-    return cbor2.loads(claim), certificates
+    stamp = None
+    if "sigTst2" in loose:
+        # Whether the authority signed it is for others to say: here is what it has to be about.
+        (token,) = loose["sigTst2"]["tstTokens"]
+        stamped = ["CounterSignature", protected, b"", cbor2.dumps(signature)]
+        digest = hashlib.sha256(cbor2.dumps(stamped)).digest()
+        stamp = {"token": token["val"].hex(), "digest": digest.hex()}
+    return cbor2.loads(claim), certificates, stamp
 
 
 def check_assertions(manifest, claim):
@@ -164,7 +171,7 @@ def check(path, root):
     with open(path, "rb") as file:
         data = file.read()
     at, manifest = manifest_of(data)
-    claim, certificates = check_signature(manifest, root)
+    claim, certificates, stamp = check_signature(manifest, root)
     assertions = check_assertions(manifest, claim)
     check_binding(data, at, assertions["c2pa.hash.bmff.v3"])
     return {
@@ -172,6 +179,7 @@ def check(path, root):
         "label": manifest.label,
         "id": claim["instanceID"],
         "generator": claim["claim_generator_info"],
+        "stamp": stamp,
         "signer": certificates[0].subject.rfc4514_string(),
         "actions": [
             {key: action[key] for key in ("action", "digitalSourceType", "softwareAgent") if key in action}

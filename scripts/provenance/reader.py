@@ -30,6 +30,7 @@ def read(path, context):
     return {
         "state": told["validation_state"],
         "failures": [failure["code"] for failure in results.get("failure", [])],
+        "successes": [success["code"] for success in results.get("success", [])],
         "generator": active["claim_generator_info"][0]["name"],
         "actions": [action["action"] for action in actions],
         "agents": [action.get("softwareAgent") for action in actions],

@@ -182,13 +182,18 @@ pub(super) async fn access(config: &Config) -> Result<Option<GoogleAccess>, Fail
     if !needed {
         return Ok(None);
     }
+    identified(config).await.map(Some)
+}
+
+/// Who we are to Google, by the settings.
+pub(super) async fn identified(config: &Config) -> Result<GoogleAccess, Failure> {
     let identity = match &config.cloud.credentials {
         Some(file) => Identity::KeyFile(file.clone()),
         None => Identity::Metadata {
             endpoint: config.cloud.metadata.clone(),
         },
     };
-    GoogleAccess::new(&identity).await.map(Some).map_err(said)
+    GoogleAccess::new(&identity).await.map_err(said)
 }
 
 fn google(access: Option<&GoogleAccess>) -> Result<&GoogleAccess, Failure> {

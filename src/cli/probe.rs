@@ -6,9 +6,13 @@ use clap::Args;
 
 use super::exit::{Exit, say};
 use super::figures::{frames, name, seconds, size};
+use crate::app::signer;
 use crate::config::Config;
 use crate::job::{Code, Failure, Party};
-use crate::media::{self, Cancel, FileInput, Limits, MediaError, Probe, ProvenanceInfo, VideoInfo};
+use crate::media::{
+    self, Cancel, FileInput, IngredientInfo, Limits, ManifestInfo, ManifestState, MediaError,
+    Probe, ProvenanceInfo, VideoInfo,
+};
 
 #[derive(Debug, Args)]
 pub(super) struct ProbeArgs {
@@ -26,9 +30,11 @@ pub(super) async fn run(
 ) -> Result<(), Exit> {
     let settings = settings.map_err(Exit::Usage)?;
     media::limit_allocations(settings.max_allocation);
-    let limits = settings.limits;
     let file = args.file.clone();
-    let work = tokio::task::spawn_blocking(move || probe(file, &limits));
+    let work = tokio::task::spawn_blocking(move || {
+        let own = signer::certificate(&settings);
+        probe(file, own.as_deref(), &settings.limits)
+    });
     let probe = work
         .await
         .map_err(|error| Failure::new(Code::Internal, "the work panicked").because(error))?
@@ -44,9 +50,9 @@ pub(super) async fn run(
 }
 
 /// The headers; where they do not say how many frames there are, those are counted.
-fn probe(file: PathBuf, limits: &Limits) -> Result<Probe, MediaError> {
+fn probe(file: PathBuf, own: Option<&[u8]>, limits: &Limits) -> Result<Probe, MediaError> {
     let (input, cancel) = (FileInput::new(file), Cancel::new());
-    let mut probe = media::probe(&input, limits, &cancel)?;
+    let mut probe = media::probe_whole(&input, own, limits, &cancel)?;
     if let Some(video) = probe.video.as_mut().filter(|video| video.frames.is_none()) {
         video.frames = Some(media::count_frames(&input, limits, &cancel)?);
     }
@@ -146,16 +152,47 @@ fn provenance_lines(said: &ProvenanceInfo) -> Vec<String> {
     if !parts.is_empty() {
         lines.push(format!("  says       {}", parts.join(", ")));
     }
-    if let Some(bytes) = said.manifest_bytes {
-        lines.push(format!(
-            "  manifest   C2PA, {}, not checked here",
-            size(bytes)
-        ));
+    if let Some(manifest) = &said.manifest {
+        lines.push(manifest_line(manifest));
+        lines.extend(manifest.ingredients.iter().map(ingredient_line));
     }
     if let Some(entry) = &said.aigc {
         lines.push(format!("  says AIGC  {entry}"));
     }
     lines
+}
+
+/// Unlike what a file says, this was checked.
+fn manifest_line(manifest: &ManifestInfo) -> String {
+    let state = match manifest.state {
+        ManifestState::Trusted => "as it was signed, with the certificate of this machine",
+        ManifestState::Valid => "as it was signed, by a signer that is not known here",
+        ManifestState::Unchecked => "not checked",
+        ManifestState::Invalid => "NOT as it was signed",
+    };
+    let why = manifest.why.as_ref();
+    let mut parts = vec![format!(
+        "C2PA, {state}{}",
+        why.map(|why| format!(" ({why})")).unwrap_or_default()
+    )];
+    for (before, value) in [
+        ("", &manifest.source_type),
+        ("by ", &manifest.generator),
+        ("signed by ", &manifest.signer),
+    ] {
+        parts.extend(value.as_ref().map(|value| format!("{before}{value}")));
+    }
+    parts.push(size(manifest.bytes));
+    format!("  manifest   {}", parts.join(", "))
+}
+
+fn ingredient_line(ingredient: &IngredientInfo) -> String {
+    let format = ingredient.format.as_deref().unwrap_or("a file");
+    let state = match ingredient.state {
+        Some(state) => format!(", its manifest {state}"),
+        None => String::new(),
+    };
+    format!("  made of    {format} ({}){state}", ingredient.relationship)
 }
 
 fn video_line(video: &VideoInfo) -> String {

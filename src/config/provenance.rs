@@ -1,17 +1,40 @@
 //! `[provenance]`: what results say of how they were made.
 
+use url::Url;
+
 use super::hidden::Hidden;
 use super::reader::Reader;
 use super::table::{Keyed as _, Open, Setting, settings};
-use crate::fields::{Flag, Form, Text};
+use crate::fields::{Flag, Form, Parsed, Text};
 use crate::job::Provenance;
 use crate::secret::Secret;
 
-/// A key and its certificates: PEM, or where a file of it is.
+/// A key and its certificates; these are PEM, or where a file of it is.
 #[derive(Debug, Clone)]
 pub struct Signing {
     pub certificate: String,
-    pub key: Secret,
+    pub key: SigningKey,
+}
+
+#[derive(Debug, Clone)]
+pub enum SigningKey {
+    /// PEM, or where a file of it is.
+    Pem(Secret),
+    /// A version of a key in Cloud KMS.
+    Kms {
+        /// `projects/…/cryptoKeyVersions/…`.
+        version: String,
+        /// Another server than Google's.
+        endpoint: Option<Url>,
+    },
+}
+
+/// Who tells the time of a signature (RFC 3161).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TimeStamps {
+    pub url: Url,
+    /// Without a time stamp, nothing is signed.
+    pub required: bool,
 }
 
 /// Longest text that goes into a file, in characters.
@@ -29,6 +52,15 @@ settings! { PROVENANCE of "provenance" {
         "a chain of certificates, the signer's first: PEM, or a file of it";
     KEY: Open<Hidden> = "key", Hidden, "none; the same",
         "its key, P-256 in PKCS #8: PEM, or a file of it";
+    KMS_KEY: Open<Text> = "kms_key", Text("text"), "none",
+        "instead of `provenance.key`, a version of a key in Cloud KMS: \
+         `projects/…/locations/…/keyRings/…/cryptoKeys/…/cryptoKeyVersions/…`";
+    KMS_ENDPOINT: Open<Parsed<Url>> = "kms_endpoint", Parsed::new("address"), "Google's",
+        "another server, for stand-ins";
+    TIMESTAMP_URL: Open<Parsed<Url>> = "timestamp_url", Parsed::new("address"), "none",
+        "a time stamp authority (RFC 3161) that stamps each signature";
+    TIMESTAMP_REQUIRED: Setting<Flag> = "timestamp_required", Flag, false,
+        "without a time stamp, nothing is signed";
     MODEL: Setting<Flag> = "model", Flag, USUAL.model, "whether the model of a job is named";
     UPSCALE_IS_COMPOSITE: Setting<Flag> = "upscale_is_composite", Flag,
         USUAL.upscale_is_composite,
@@ -50,15 +82,66 @@ pub(super) fn provenance(r: &mut Reader) -> Provenance {
 }
 
 pub(super) fn signing(r: &mut Reader) -> Option<Signing> {
-    let (certificate, key) = (r.given(&CERTIFICATE), r.given(&KEY));
-    let (missing, beside) = match (certificate, key) {
+    let (certificate, pem) = (r.given(&CERTIFICATE), r.given(&KEY));
+    let (version, endpoint) = (r.given(&KMS_KEY), r.given(&KMS_ENDPOINT));
+    if pem.is_some() && version.is_some() {
+        let message = format!("does not go with {}", KEY.key());
+        r.fault(&KMS_KEY.key(), message);
+    }
+    if version
+        .as_ref()
+        .is_some_and(|name: &String| !is_version(name))
+    {
+        let form = "must be projects/…/locations/…/keyRings/…/cryptoKeys/…/cryptoKeyVersions/…";
+        r.fault(&KMS_KEY.key(), form);
+    }
+    let key = version.map(|version| SigningKey::Kms { version, endpoint });
+    let (missing, beside) = match (certificate, key.or(pem.map(SigningKey::Pem))) {
         (Some(certificate), Some(key)) => return Some(Signing { certificate, key }),
         (None, None) => return None,
         (Some(_), None) => (KEY.key(), CERTIFICATE.key()),
-        (None, Some(_)) => (CERTIFICATE.key(), KEY.key()),
+        (None, Some(_)) => (CERTIFICATE.key(), "the key".to_owned()),
     };
     r.fault(&missing, format!("is required beside {beside}"));
     None
+}
+
+/// Whether it names one version of a key.
+fn is_version(name: &str) -> bool {
+    const PARTS: [&str; 5] = [
+        "projects",
+        "locations",
+        "keyRings",
+        "cryptoKeys",
+        "cryptoKeyVersions",
+    ];
+    let of_name = |letter: char| letter.is_ascii_alphanumeric() || "-_.:".contains(letter);
+    let parts: Vec<&str> = name.split('/').collect();
+    let mut named = parts.chunks(2).zip(PARTS);
+    parts.len() == 2 * PARTS.len()
+        && named.all(|(part, wanted)| {
+            part[0] == wanted && !part[1].is_empty() && part[1].chars().all(of_name)
+        })
+}
+
+pub(super) fn time_stamps(r: &mut Reader) -> Option<TimeStamps> {
+    let (required, url) = (r.value(&TIMESTAMP_REQUIRED), r.given(&TIMESTAMP_URL));
+    match url {
+        // What it sends is signed, so that its address need not be secret.
+        Some(url) if matches!(url.scheme(), "http" | "https") => Some(TimeStamps { url, required }),
+        Some(_) => {
+            r.fault(&TIMESTAMP_URL.key(), "must begin with http:// or https://");
+            None
+        }
+        None if required => {
+            r.fault(
+                &TIMESTAMP_URL.key(),
+                "is required with provenance.timestamp_required",
+            );
+            None
+        }
+        None => None,
+    }
 }
 
 /// One line of text.
@@ -119,6 +202,12 @@ mod tests {
         for (file, key) in [
             ("certificate = 'a.pem'", "provenance.key"),
             ("key = 'a.pem'", "provenance.certificate"),
+            (
+                "certificate = 'a.pem'\nkms_key = 'my-key'",
+                "provenance.kms_key",
+            ),
+            ("timestamp_required = true", "provenance.timestamp_url"),
+            ("timestamp_url = 'ftp://a'", "provenance.timestamp_url"),
         ] {
             let faults = load(&format!("[provenance]\n{file}")).unwrap_err();
             assert_eq!(faults, [key]);

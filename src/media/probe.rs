@@ -30,7 +30,7 @@ use super::av::{self, Demuxer, Kind, OpenOptions, StreamInfo};
 use super::error::{MediaCode, MediaError};
 use super::input::Input;
 use super::limits::{Cancel, Guard, Limits};
-use super::provenance::{ProvenanceInfo, read_xmp};
+use super::provenance::{Brought, ProvenanceInfo, read_xmp};
 use super::ratio::{Ratio, Time};
 
 /// Reads a container's headers and says what is in it.
@@ -47,7 +47,7 @@ use super::ratio::{Ratio, Time};
 pub fn probe(input: &dyn Input, limits: &Limits, cancel: &Cancel) -> Result<Probe, MediaError> {
     super::shielded(|| {
         let guard = Guard::new(cancel, limits);
-        described(input, &Choice::default(), limits, &guard)
+        Ok(described(input, &Choice::default(), limits, &guard)?.probe)
     })
 }
 
@@ -63,7 +63,47 @@ pub fn probe_track(
 ) -> Result<Probe, MediaError> {
     super::shielded(|| {
         let guard = Guard::new(cancel, limits);
-        described(input, &Choice::of(track), limits, &guard)
+        Ok(described(input, &Choice::of(track), limits, &guard)?.probe)
+    })
+}
+
+/// As [`probe()`]; where the file has a manifest, all of it is read and held against that, and
+/// whoever signed it against the certificate `own`.
+///
+/// # Errors
+/// Those of [`probe()`].
+pub fn probe_whole(
+    input: &dyn Input,
+    own: Option<&[u8]>,
+    limits: &Limits,
+    cancel: &Cancel,
+) -> Result<Probe, MediaError> {
+    super::shielded(|| {
+        let guard = Guard::new(cancel, limits);
+        let mut opened = described(input, &Choice::default(), limits, &guard)?;
+        hold_manifest(input, &mut opened, own, &guard)?;
+        Ok(opened.probe)
+    })
+}
+
+/// Holds the manifest that a file brings against all of the file.
+pub(crate) fn hold_manifest(
+    input: &dyn Input,
+    opened: &mut Opened,
+    own: Option<&[u8]>,
+    guard: &Guard,
+) -> Result<(), MediaError> {
+    let (Some(brought), Some(said)) = (&mut opened.manifest, &mut opened.probe.provenance) else {
+        return Ok(());
+    };
+    let length = opened.probe.container.bytes;
+    let held = input
+        .open()
+        .and_then(|mut reader| brought.hold(reader.as_mut(), length, own, guard));
+    said.manifest = Some(brought.info.clone());
+    held.or_else(|error| {
+        guard.check()?;
+        Err(unreadable(&input.describe(), &error).at("open"))
     })
 }
 
@@ -73,13 +113,13 @@ fn described(
     choice: &Choice,
     limits: &Limits,
     guard: &Arc<Guard>,
-) -> Result<Probe, MediaError> {
+) -> Result<Opened, MediaError> {
     let mut opened = open_as("open", input, choice, limits, guard)?;
     let claimed_ms = opened.probe.container.duration_ms;
     let mut look = Look::of(&opened.demuxer, &opened.video, limits);
     let until = match claimed_ms {
         0 => Until::LongerThan(limits.max_duration_ms),
-        _ if look.is_none() => return Ok(opened.probe),
+        _ if look.is_none() => return Ok(opened),
         _ => Until::Bytes(limits.probe_size),
     };
     let measured = measure::measure(
@@ -110,7 +150,7 @@ fn described(
         check_limits(&opened.probe, &opened.video, limits)
             .map_err(|error| error.at("open").with_log())?;
     }
-    Ok(opened.probe)
+    Ok(opened)
 }
 
 /// An open container with the streams we work with.
@@ -125,6 +165,8 @@ pub(crate) struct Opened {
     pub ending: Ending,
     /// Streams of sound that were announced and not found while probing.
     pub awaited: Vec<usize>,
+    /// The manifest that it brings.
+    pub manifest: Option<Brought>,
 }
 
 impl Opened {
@@ -301,6 +343,8 @@ fn open_inner(
             video.frames = 0;
         }
     }
+    let manifest = layout.manifest.as_ref();
+    let manifest = manifest.map(|found| Brought::read(&found.content, found.bytes));
     let probe = describe(Described {
         demuxer: &demuxer,
         streams: &streams,
@@ -313,7 +357,7 @@ fn open_inner(
         begins_with,
         bytes,
         faststart: layout.index_first,
-        provenance: provenance(&demuxer, &layout),
+        provenance: provenance(&demuxer, &layout, manifest.as_ref()),
     });
     check_limits(&probe, &video, limits)?;
     Ok(Opened {
@@ -324,16 +368,21 @@ fn open_inner(
         crop,
         ending: layout.ending,
         awaited: sound.awaited,
+        manifest,
     })
 }
 
 /// What the file says of how it was made.
-fn provenance(demuxer: &Demuxer, layout: &Layout) -> Option<ProvenanceInfo> {
+fn provenance(
+    demuxer: &Demuxer,
+    layout: &Layout,
+    manifest: Option<&Brought>,
+) -> Option<ProvenanceInfo> {
     let said = layout.xmp.as_deref().map(read_xmp).unwrap_or_default();
     // It goes to terminals, and into results.
     let plain = |text: &String| !text.chars().any(char::is_control);
     ProvenanceInfo {
-        manifest_bytes: layout.manifest,
+        manifest: manifest.map(|brought| brought.info.clone()),
         aigc: demuxer.metadata("AIGC").filter(plain),
         ..said
     }

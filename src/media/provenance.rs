@@ -5,21 +5,34 @@
 //! for all of the file. No name, prompt or address of a user is in any of them.
 
 mod aigc;
+mod binding;
+mod boxes;
+mod brought;
 mod cbor;
+mod certificate;
+mod chain;
+mod cose;
+mod ingredient;
+mod item;
 mod jumbf;
 mod leaves;
 mod local;
 mod manifest;
 mod signing;
+mod stamp;
 mod statement;
 mod terms;
-mod validity;
 mod xmp;
 
+pub(crate) use brought::{Brought, MOST_MANIFEST};
+pub use chain::{Chain, MOST_PEM};
+pub use cose::{Signer, es256_of_der};
 pub(crate) use jumbf::UUID as MANIFEST_UUID;
-pub use local::{LocalSigner, MOST_PEM};
-pub use manifest::Signer;
+pub use local::LocalSigner;
 pub(crate) use signing::{Digests, Placed};
+pub use stamp::{MOST_STAMP, stamp_of, stamp_query};
 pub(crate) use statement::{Made, Statement};
-pub use terms::{Provenance, ProvenanceInfo, SourceType};
+pub use terms::{
+    IngredientInfo, ManifestInfo, ManifestState, Provenance, ProvenanceInfo, SourceType,
+};
 pub(crate) use xmp::{MOST as MOST_XMP, UUID as XMP_UUID, read as read_xmp};

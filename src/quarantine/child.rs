@@ -140,8 +140,8 @@ fn assemble(
                 threads: task.threads,
                 provenance: task.provenance,
                 audible: task.audible,
-                signer: task.certificates.map(|chain| {
-                    Arc::new(RemoteSigner::new(wire, chain)) as Arc<dyn media::Signer>
+                signer: task.signer.map(|signer| {
+                    Arc::new(RemoteSigner::new(wire, signer)) as Arc<dyn media::Signer>
                 }),
                 index_room: task.index_room,
             };

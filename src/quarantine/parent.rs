@@ -14,7 +14,7 @@ use self::gone::Gone;
 use self::serve::{Files, serve};
 use super::bounds::Bounds;
 use super::lifeline::Lifeline;
-use super::protocol::{Found, Kind, Order, Outcome, RenderTask, Task, violation};
+use super::protocol::{Found, Kind, Order, Outcome, RenderTask, SignerTask, Task, violation};
 use super::work::{Answer, Work};
 use super::{COMMAND, Quarantine};
 use crate::job::Phase;
@@ -210,7 +210,10 @@ fn parts(work: Work, limits: &Limits) -> Parts {
                 audible,
                 threads,
                 provenance,
-                certificates: signer.as_ref().map(|signer| signer.chain().to_vec()),
+                signer: signer.as_ref().map(|signer| SignerTask {
+                    certificates: signer.chain().to_vec(),
+                    stamp_room: signer.stamp_room(),
+                }),
                 index_room,
             };
             let marks = watermarks.into_iter().map(|mark| mark.image);

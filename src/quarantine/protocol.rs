@@ -20,7 +20,7 @@ pub(super) const MAX_DATA: usize = 256 << 10;
 const MAX_BODY: usize = 1 << 20;
 /// A poster, in parts of [`MAX_DATA`].
 pub(super) const MAX_POSTER: usize = 32 << 20;
-/// Signatures for one child: one for each way that its work is tried.
+/// Signatures and time stamps for one child: one of each for each way that its work is tried.
 pub(super) const MAX_SIGNATURES: u32 = 16;
 /// A storyboard's sprite, likewise: 1280 pixels on a side at most.
 pub(super) const MAX_STORYBOARD: usize = 8 << 20;
@@ -55,9 +55,12 @@ pub(super) enum Kind {
     Done,
     /// To the parent: bytes to be signed; answered with [`Kind::Data`].
     Sign,
+    /// To the parent: a digest that wants a time stamp; answered the same, with nothing where there is
+    /// to be none.
+    Stamp,
 }
 
-const KINDS: [Kind; 11] = [
+const KINDS: [Kind; 12] = [
     Kind::Hello,
     Kind::Order,
     Kind::Request,
@@ -69,6 +72,7 @@ const KINDS: [Kind; 11] = [
     Kind::Storyboard,
     Kind::Done,
     Kind::Sign,
+    Kind::Stamp,
 ];
 
 /// A frame as read.
@@ -150,6 +154,14 @@ pub(super) enum Task {
     Render(Box<RenderTask>),
 }
 
+/// Who signs for a result, without the key.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct SignerTask {
+    pub(super) certificates: Vec<Vec<u8>>,
+    /// Bytes of the longest time stamp.
+    pub(super) stamp_room: usize,
+}
+
 /// A render without its inputs: those are the main one, the one before, the one for the sound,
 /// as far as there are any, and the marks'.
 #[derive(Debug, Serialize, Deserialize)]
@@ -171,9 +183,9 @@ pub(super) struct RenderTask {
     pub(super) threads: usize,
     #[serde(default)]
     pub(super) provenance: Option<Provenance>,
-    /// The certificates of who signs for the result; the key stays with the parent.
+    /// Who signs for the result; the key stays with the parent.
     #[serde(default)]
-    pub(super) certificates: Option<Vec<Vec<u8>>>,
+    pub(super) signer: Option<SignerTask>,
     pub(super) index_room: Option<u64>,
 }
 

@@ -4,7 +4,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::protocol::{
-    self, Frame, Kind, MAX_DATA, Order, Outcome, Reply, Request, STAGED, violation,
+    self, Frame, Kind, MAX_DATA, Order, Outcome, Reply, Request, STAGED, SignerTask, violation,
 };
 use crate::media::{Event, Input, Output, ReadSeek, Signer, WriteSeek};
 
@@ -100,9 +100,9 @@ impl Wire {
         replied(&protocol::read(&mut FromParent)?).map(drop)
     }
 
-    fn sign(&self, bytes: &[u8]) -> io::Result<Vec<u8>> {
+    fn sign(&self, kind: Kind, bytes: &[u8]) -> io::Result<Vec<u8>> {
         let _turn = self.turn();
-        protocol::write(&mut ToParent, Kind::Sign, &[bytes])?;
+        protocol::write(&mut ToParent, kind, &[bytes])?;
         let frame = protocol::read(&mut FromParent)?;
         if frame.kind == Kind::Data {
             return Ok(frame.body);
@@ -136,25 +136,34 @@ fn replied(frame: &Frame) -> io::Result<Reply> {
 #[derive(Debug)]
 pub(super) struct RemoteSigner {
     wire: Arc<Wire>,
-    chain: Vec<Vec<u8>>,
+    task: SignerTask,
 }
 
 impl RemoteSigner {
-    pub(super) fn new(wire: &Arc<Wire>, chain: Vec<Vec<u8>>) -> Self {
+    pub(super) fn new(wire: &Arc<Wire>, task: SignerTask) -> Self {
         Self {
             wire: Arc::clone(wire),
-            chain,
+            task,
         }
     }
 }
 
 impl Signer for RemoteSigner {
     fn chain(&self) -> &[Vec<u8>] {
-        &self.chain
+        &self.task.certificates
     }
 
     fn sign(&self, bytes: &[u8]) -> io::Result<Vec<u8>> {
-        self.wire.sign(bytes)
+        self.wire.sign(Kind::Sign, bytes)
+    }
+
+    fn stamp_room(&self) -> usize {
+        self.task.stamp_room
+    }
+
+    fn stamp(&self, digest: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        let token = self.wire.sign(Kind::Stamp, digest)?;
+        Ok(Some(token).filter(|token| !token.is_empty()))
     }
 }
 

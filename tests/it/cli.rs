@@ -9,6 +9,7 @@ mod probe;
 mod process;
 mod refusals;
 mod shell;
+mod stamps;
 mod stopping;
 mod usage;
 

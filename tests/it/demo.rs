@@ -142,7 +142,7 @@ fn assert_deliverable(folder: &Path, kind: &str) {
     // It says what it is, and is signed.
     let said = &metadata["probe"]["provenance"];
     assert!(said["source_type"].is_string(), "{kind}: {said}");
-    assert!(said["manifest_bytes"].is_u64(), "{kind}: {said}");
+    assert!(said["manifest"]["bytes"].is_u64(), "{kind}: {said}");
     assert!(
         metadata["processing"]["plan"]["video"]["encode"]["reason"].is_string()
             || metadata["processing"]["plan"]["video"]

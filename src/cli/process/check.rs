@@ -110,14 +110,24 @@ impl ProcessArgs {
             );
             return None;
         }
+        if key == Key::Kms {
+            let why = "--sign: a key in Cloud KMS signs for the service only";
+            faults.push(why.to_owned());
+            return None;
+        }
         if let Key::Own(file) = &key
             && let Err(error) = fs::create_dir_all(directory(file))
         {
             faults.push(format!("--sign: {} {}", file.display(), reason(&error)));
             return None;
         }
-        match signer::signer(config, &key, SystemClock.now()) {
-            Ok(signer) => signer.map(|signer| signer as Arc<dyn Signer>),
+        let signer = signer::signer(config, &key, SystemClock.now());
+        let signer = signer.and_then(|signer| {
+            let signer = signer.map(|signer| signer::stamping(config, signer as Arc<dyn Signer>));
+            signer.transpose()
+        });
+        match signer {
+            Ok(signer) => signer,
             Err(failure) => {
                 faults.push(format!("--sign: {}", failure.message));
                 None

@@ -5,46 +5,36 @@ use std::path::Path;
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
-use jiff::Timestamp;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
 };
+use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 
-use super::manifest::Signer;
-use super::validity;
+use super::chain::Chain;
+use super::cose::Signer;
 use crate::staging::disk::{Disk as _, SystemDisk};
 use crate::staging::folder_of;
 
-/// Longest file of a key or of certificates that is read.
-pub const MOST_PEM: usize = 64 << 10;
-
-/// Certificates of a chain: a leaf, a root, and what may stand between them.
-const MOST_CERTIFICATES: usize = 8;
-
 /// Signs with a key that it holds.
 pub struct LocalSigner {
-    chain: Vec<Vec<u8>>,
+    chain: Chain,
     key: EcdsaKeyPair,
-    from: Timestamp,
-    until: Timestamp,
 }
 
 impl std::fmt::Debug for LocalSigner {
     /// Without the key.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("LocalSigner")
-            .field("certificates", &self.chain.len())
-            .field("until", &self.until)
+            .field("chain", &self.chain)
             .finish_non_exhaustive()
     }
 }
 
 impl Signer for LocalSigner {
     fn chain(&self) -> &[Vec<u8>] {
-        &self.chain
+        self.chain.certificates()
     }
 
     fn sign(&self, bytes: &[u8]) -> io::Result<Vec<u8>> {
@@ -60,37 +50,18 @@ impl LocalSigner {
     /// # Errors
     /// In words, what is wrong with them.
     pub fn from_pem(certificates: &[u8], key: &[u8]) -> Result<Self, String> {
-        let chain = CertificateDer::pem_slice_iter(certificates)
-            .map(|certificate| certificate.map(|der| der.to_vec()))
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| format!("the certificates are no PEM: {error}"))?;
-        if chain.is_empty() || chain.len() > MOST_CERTIFICATES {
-            let found = chain.len();
-            return Err(format!(
-                "there are {found} certificates, 1 to {MOST_CERTIFICATES} are taken"
-            ));
-        }
+        let chain = Chain::from_pem(certificates)?;
         let key = PrivatePkcs8KeyDer::from_pem_slice(key)
             .map_err(|error| format!("the key is no PKCS #8 in PEM: {error}"))?;
         let key =
             EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, key.secret_pkcs8_der())
                 .map_err(|_| "the key is none for ES256 (P-256)".to_owned())?;
         let public = key.public_key().as_ref();
-        if !chain[0].windows(public.len()).any(|part| part == public) {
+        let first = chain.certificates().first();
+        if !first.is_some_and(|der| der.windows(public.len()).any(|part| part == public)) {
             return Err("the key does not belong to the first certificate".to_owned());
         }
-        let (mut from, mut until) = (Timestamp::MIN, Timestamp::MAX);
-        for der in &chain {
-            let times = validity::times(der);
-            let (begins, ends) = times.ok_or("a certificate does not say how long it is good")?;
-            (from, until) = (from.max(begins), until.min(ends));
-        }
-        Ok(Self {
-            chain,
-            key,
-            from,
-            until,
-        })
+        Ok(Self { chain, key })
     }
 
     /// Reads the file, or makes it: key, certificate and root, for this user only. What it signs is
@@ -119,16 +90,10 @@ impl LocalSigner {
         Self::from_pem(&pem, &pem).map_err(|why| format!("{}: {why}", file.display()))
     }
 
-    /// From when on all certificates of the chain are good.
+    /// Its certificates.
     #[must_use]
-    pub fn from(&self) -> Timestamp {
-        self.from
-    }
-
-    /// When the first certificate of the chain ends.
-    #[must_use]
-    pub fn until(&self) -> Timestamp {
-        self.until
+    pub fn certificates(&self) -> &Chain {
+        &self.chain
     }
 }
 
@@ -188,7 +153,10 @@ mod tests {
         let second = LocalSigner::load_or_make(&file).unwrap();
         assert_eq!(first.chain(), second.chain());
         assert_eq!(first.chain().len(), 2);
-        assert_eq!(first.until().to_string(), "2046-01-01T00:00:00Z");
+        assert_eq!(
+            first.certificates().until().to_string(),
+            "2046-01-01T00:00:00Z"
+        );
         assert_eq!(first.sign(b"bytes").unwrap().len(), 64);
         #[cfg(unix)]
         {

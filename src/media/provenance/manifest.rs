@@ -6,23 +6,10 @@ use aws_lc_rs::digest::{SHA256, digest};
 use jiff::Timestamp;
 
 use super::cbor::Cbor;
+use super::cose::{self, Signer};
+use super::ingredient::{Ingredient, Kept};
 use super::jumbf;
 use super::leaves::{self, Leaf};
-
-/// Bytes of an ES256 signature.
-pub(super) const SIGNATURE: usize = 64;
-
-/// Signs, with the chain of certificates that goes into the file: the signer's first, DER.
-pub trait Signer: Send + Sync + std::fmt::Debug {
-    /// The chain.
-    fn chain(&self) -> &[Vec<u8>];
-
-    /// ES256: both numbers, 64 bytes.
-    ///
-    /// # Errors
-    /// Whatever keeps it from signing.
-    fn sign(&self, bytes: &[u8]) -> io::Result<Vec<u8>>;
-}
 
 /// What is signed besides the file itself.
 #[derive(Clone, Debug)]
@@ -40,15 +27,11 @@ pub(crate) struct Claim {
     /// When.
     pub at: Timestamp,
     /// What it was made of: the input first, then what stands before it.
-    pub ingredients: Vec<Ingredient>,
+    pub(super) ingredients: Vec<Ingredient>,
+    /// The manifests that these brought.
+    pub(super) kept: Vec<Kept>,
     /// Packets were copied; else the picture was encoded.
     pub copied: bool,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct Ingredient {
-    /// Such as `video/mp4`.
-    pub format: String,
 }
 
 /// The digests that bind it to a file.
@@ -148,13 +131,7 @@ pub(super) fn signed(claim: &Claim, binding: &Binding, signer: &dyn Signer) -> i
             0 => ("c2pa.ingredient.v3".to_owned(), "parentOf"),
             number => (format!("c2pa.ingredient.v3__{number}"), "componentOf"),
         };
-        let link = assertions.add(
-            &label,
-            &Cbor::map([
-                ("dc:format", Cbor::text(&ingredient.format)),
-                ("relationship", Cbor::text(relationship)),
-            ]),
-        );
+        let link = assertions.add(&label, &ingredient.assertion(relationship));
         opened.push(link.clone());
         listed.push(link);
     }
@@ -179,7 +156,7 @@ pub(super) fn signed(claim: &Claim, binding: &Binding, signer: &dyn Signer) -> i
         ("alg", Cbor::text("sha256")),
     ])
     .encoded();
-    let signature = cose(&content, signer)?;
+    let signature = cose::sign(&content, signer)?;
 
     let assertions: Vec<&[u8]> = assertions
         .0
@@ -197,11 +174,10 @@ pub(super) fn signed(claim: &Claim, binding: &Binding, signer: &dyn Signer) -> i
             &jumbf::superbox(b"c2cs", "c2pa.signature", &[&signature]),
         ],
     );
-    Ok(jumbf::in_mp4(&jumbf::superbox(
-        b"c2pa",
-        "c2pa",
-        &[&manifest],
-    )))
+    // The last one speaks for the file.
+    let mut store: Vec<&[u8]> = claim.kept.iter().map(|kept| &kept.bytes[..]).collect();
+    store.push(&manifest);
+    Ok(jumbf::in_mp4(&jumbf::superbox(b"c2pa", "c2pa", &store)))
 }
 
 /// What was done, in order.
@@ -250,30 +226,4 @@ fn actions(claim: &Claim, ingredients: &[Cbor]) -> Cbor {
     };
     done.push(action(last, Vec::new()));
     Cbor::map([("actions", Cbor::List(done))])
-}
-
-/// `COSE_Sign1` (RFC 9052) over a claim that stands elsewhere.
-fn cose(claim: &[u8], signer: &dyn Signer) -> io::Result<Vec<u8>> {
-    /// ES256, and the chain of certificates (RFC 9360).
-    const ALGORITHM: (Cbor, Cbor) = (Cbor::Unsigned(1), Cbor::Negative(6));
-    const CHAIN: Cbor = Cbor::Unsigned(33);
-    let chain = signer.chain().iter().cloned().map(Cbor::Bytes).collect();
-    let protected = Cbor::Map(vec![ALGORITHM, (CHAIN, Cbor::List(chain))]).encoded();
-    let signed = Cbor::List(vec![
-        Cbor::text("Signature1"),
-        Cbor::Bytes(protected.clone()),
-        Cbor::Bytes(Vec::new()),
-        Cbor::Bytes(claim.to_vec()),
-    ]);
-    let signature = signer.sign(&signed.encoded())?;
-    if signature.len() != SIGNATURE {
-        return Err(io::Error::other("a signature that is none"));
-    }
-    let whole = Cbor::List(vec![
-        Cbor::Bytes(protected),
-        Cbor::Map(Vec::new()),
-        Cbor::Null,
-        Cbor::Bytes(signature),
-    ]);
-    Ok(Cbor::Tagged(18, Box::new(whole)).encoded())
 }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use aws_lc_rs::digest::{Context, SHA256};
 
+use super::certificate;
+use super::cose::{SIGNATURE, Signer};
 use super::leaves::Leaves;
-use super::manifest::{self, Binding, Claim, Signer};
-use super::validity;
+use super::manifest::{self, Binding, Claim};
 
 /// What a result is signed with.
 #[derive(Clone, Debug)]
@@ -29,7 +30,11 @@ impl Signer for Measure<'_> {
     }
 
     fn sign(&self, _bytes: &[u8]) -> io::Result<Vec<u8>> {
-        Ok(vec![0; manifest::SIGNATURE])
+        Ok(vec![0; SIGNATURE])
+    }
+
+    fn stamp_room(&self) -> usize {
+        self.0.stamp_room()
     }
 }
 
@@ -46,7 +51,7 @@ impl Signing {
             .signer
             .chain()
             .iter()
-            .filter_map(|der| validity::times(der))
+            .filter_map(|der| certificate::times(der))
         {
             // No reader would believe it.
             if !(from..until).contains(&at) {

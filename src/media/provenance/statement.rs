@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use super::manifest::{Claim, Ingredient, Signer};
+use super::brought::Brought;
+use super::cose::Signer;
+use super::ingredient::{Ingredient, Kept};
+use super::manifest::Claim;
 use super::signing::Signing;
 use super::terms::{Provenance, ProvenanceInfo, SourceType};
 use super::{aigc, xmp};
@@ -19,10 +22,11 @@ pub(crate) struct Statement {
 }
 
 /// How a result comes about.
-#[derive(Clone, Copy, Debug)]
+#[derive(Default)]
 pub(crate) struct Made<'a> {
-    /// The formats of what it is made of: the input, then what stands before it.
-    pub of: &'a [&'a str],
+    /// What it is made of, by its format: the input, then what stands before it. With the manifest
+    /// that this brings.
+    pub of: Vec<(&'a str, Option<Brought>)>,
     /// Its packets are copied.
     pub copied: bool,
 }
@@ -61,19 +65,53 @@ impl Statement {
 /// What a manifest says of it.
 fn claim(said: &Provenance, made: Made<'_>) -> Claim {
     let unique = said.id.strip_prefix("urn:uuid:").unwrap_or(&said.id);
-    let ingredients = made.of.iter().map(|format| Ingredient {
-        format: mime(format).to_owned(),
-    });
+    let label = format!("urn:c2pa:{unique}");
+    let (mut ingredients, mut kept) = (Vec::new(), Vec::new());
+    for (format, brought) in made.of {
+        let format = mime(format);
+        let Some(brought) = brought else {
+            ingredients.push(Ingredient {
+                format,
+                findings: None,
+                links: None,
+            });
+            continue;
+        };
+        let (mut ingredient, its) = brought.ingredient(format);
+        if !keep(&mut kept, its, &label) {
+            ingredient.links = None;
+        }
+        ingredients.push(ingredient);
+    }
     Claim {
-        label: format!("urn:c2pa:{unique}"),
+        label,
         id: said.id.clone(),
         generator: ("filmlab".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
         source_type: said.source_type.map(SourceType::uri),
         agent: said.model.clone(),
         at: said.created_at,
-        ingredients: ingredients.collect(),
+        ingredients,
+        kept,
         copied: made.copied,
     }
+}
+
+/// Adds manifests to those of other ingredients; false where there are none, or where one of another
+/// content has the name of one of them.
+fn keep(kept: &mut Vec<Kept>, its: Vec<Kept>, own: &str) -> bool {
+    let fits = |new: &Kept| {
+        let same = kept.iter().find(|old| old.label == new.label);
+        new.label != own && same.is_none_or(|old| old == new)
+    };
+    if its.is_empty() || !its.iter().all(fits) {
+        return false;
+    }
+    for new in its {
+        if !kept.contains(&new) {
+            kept.push(new);
+        }
+    }
+    true
 }
 
 /// The media type of a container.
@@ -112,7 +150,7 @@ mod tests {
 
     fn of(said: &Provenance, brought: Option<&ProvenanceInfo>) -> Statement {
         let made = Made {
-            of: &["mp4"],
+            of: vec![("mp4", None)],
             copied: false,
         };
         Statement::new(said, brought, made, None)

@@ -42,7 +42,12 @@ impl Provenance {
     /// What a result says that is made of a file which says `brought`: marks that are there stay.
     #[must_use]
     pub(crate) fn of_input(&self, brought: Option<&ProvenanceInfo>) -> Self {
-        let source_type = brought.and_then(|brought| brought.source_type.as_ref()?.parse().ok());
+        let told = brought.and_then(|brought| {
+            let signed = brought.manifest.as_ref();
+            let signed = signed.and_then(|manifest| manifest.source_type.as_ref());
+            brought.source_type.as_ref().or(signed)
+        });
+        let source_type = told.and_then(|word| word.parse().ok());
         Self {
             source_type: self.source_type.or(source_type),
             ..self.clone()
@@ -71,12 +76,79 @@ pub struct ProvenanceInfo {
     /// The model that made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// Bytes of the C2PA manifest, which is not read here.
+    /// Its C2PA manifest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub manifest_bytes: Option<u64>,
+    pub manifest: Option<ManifestInfo>,
     /// The entry `AIGC` as it is written (GB 45438-2025).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aigc: Option<String>,
+}
+
+/// A C2PA manifest: what it says, and whether that holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManifestInfo {
+    /// Its size.
+    pub bytes: u64,
+    /// Whether it holds.
+    pub state: ManifestState,
+    /// What is wrong, by the specification's code where it has one, or what was not looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// The program that wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generator: Option<String>,
+    /// Whose certificate signed it, by its own word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signer: Option<String>,
+    /// IPTC's word for how the file was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_type: Option<String>,
+    /// What was done, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub actions: Vec<String>,
+    /// What the file was made of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ingredients: Vec<IngredientInfo>,
+}
+
+/// One file that another was made of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IngredientInfo {
+    /// Such as `parentOf`.
+    pub relationship: String,
+    /// Its media type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<String>,
+    /// Its own manifest is kept.
+    #[serde(default)]
+    pub manifest: bool,
+    /// Whether that held when the file was made; absent where there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<ManifestState>,
+}
+
+/// Whether a manifest holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Display)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum ManifestState {
+    /// The file is as it was signed, with the certificate of this machine.
+    Trusted,
+    /// The file is as it was signed; who signed it, nobody here vouches for.
+    Valid,
+    /// Nothing is wrong with it as far as it was looked at, and not all was.
+    Unchecked,
+    /// Something is not as it was signed.
+    Invalid,
+}
+
+/// Longest text of others that is shown, in characters.
+const MOST_TEXT: usize = 256;
+
+/// Text of others, as terminals and results take it.
+pub(super) fn shown(text: &str) -> String {
+    let plain = text.chars().filter(|letter| !letter.is_control());
+    plain.take(MOST_TEXT).collect()
 }
 
 impl ProvenanceInfo {

@@ -13,7 +13,7 @@ use crate::media::head::reservation;
 use crate::media::limits::Guard;
 use crate::media::picture::{self, Image};
 use crate::media::plan::{AudioFrom, AudioPlan, Force, Plan, PlanRequest, length_ms, plan};
-use crate::media::probe::{Choice, Opened, open_as};
+use crate::media::probe::{Choice, Opened, hold_manifest, open_as};
 use crate::media::provenance::{Made, Statement};
 use crate::media::watermark::MAX_LAYERS;
 
@@ -42,11 +42,18 @@ impl<'a> Prepared<'a> {
     ) -> Result<Self, MediaError> {
         let limits = &render.limits;
         let of_source = Choice::of(render.source_track.as_ref());
-        let main = open_as("open", render.main.as_ref(), choice, limits, guard)?;
-        let before = match &render.before {
-            Some(input) => Some(open_as("open", input.as_ref(), &of_source, limits, guard)?),
-            None => None,
-        };
+        let own = render
+            .signer
+            .as_ref()
+            .and_then(|signer| signer.chain().first());
+        let own = own.map(Vec::as_slice);
+        let mut main = open_as("open", render.main.as_ref(), choice, limits, guard)?;
+        hold_manifest(render.main.as_ref(), &mut main, own, guard)?;
+        let mut before = None;
+        if let Some(input) = render.before.as_deref() {
+            let before = before.insert(open_as("open", input, &of_source, limits, guard)?);
+            hold_manifest(input, before, own, guard)?;
+        }
         let source = match render.audio_source.as_ref().filter(|_| before.is_none()) {
             Some(input)
                 if !choice.source_is_silent && (main.audio.is_none() || render.main_is_silent) =>
@@ -78,18 +85,19 @@ impl<'a> Prepared<'a> {
             force,
         })?;
         let said = render.provenance.as_ref();
-        let brought = main.probe.provenance.as_ref();
-        let formats: Vec<&str> = [Some(&main), before.as_ref()]
-            .into_iter()
-            .flatten()
-            .map(|opened| opened.probe.container.format.as_str())
-            .collect();
+        let brought = main.probe.provenance.clone();
+        let of = [Some(&mut main), before.as_mut()].into_iter().flatten();
         let made = Made {
-            of: &formats,
+            of: of
+                .map(|opened| {
+                    let format = opened.probe.container.format.as_str();
+                    (format, opened.manifest.take())
+                })
+                .collect(),
             copied: plan.is_remux(),
         };
         let signer = render.signer.as_ref();
-        let statement = said.map(|said| Statement::new(said, brought, made, signer));
+        let statement = said.map(|said| Statement::new(said, brought.as_ref(), made, signer));
         // A source without sound has nothing to give.
         let source = source.filter(|_| takes_from_source(&plan.audio));
         Ok(Self {

@@ -218,14 +218,18 @@ impl Files {
         })
     }
 
-    /// Signs what the frame holds.
-    fn sign(&mut self, bytes: &[u8]) -> io::Result<Response> {
+    /// Signs what the frame holds, or has its time stamped.
+    fn sign(&mut self, kind: Kind, bytes: &[u8]) -> io::Result<Response> {
         let Some(signer) = &self.signer else {
             return Err(violation("nobody signs for it"));
         };
         let left = self.signatures.checked_sub(1);
         self.signatures = left.ok_or_else(|| violation("it signs more than it may"))?;
-        Ok(match signer.sign(bytes) {
+        let signed = match kind {
+            Kind::Stamp => signer.stamp(bytes).map(Option::unwrap_or_default),
+            _ => signer.sign(bytes),
+        };
+        Ok(match signed {
             Ok(signature) => Response::Data(signature),
             Err(error) => Response::Reply(Reply::Fault((&error).into())),
         })
@@ -307,7 +311,7 @@ fn respond(
     match frame.kind {
         Kind::Request => files.answer(frame.json()?),
         Kind::Write => files.write(&frame.body),
-        Kind::Sign => files.sign(&frame.body),
+        Kind::Sign | Kind::Stamp => files.sign(frame.kind, &frame.body),
         Kind::Event => {
             on_event(frame.json()?);
             Ok(Response::Nothing)

@@ -4,7 +4,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use filmlab::media::{LocalSigner, Provenance, Render, Signer, SourceType};
+use filmlab::media::{
+    Cancel, FileInput, Limits, LocalSigner, ManifestInfo, ManifestState, Provenance, Render,
+    Signer, SourceType, probe_whole,
+};
 use serde_json::Value;
 
 use super::support::*;
@@ -45,6 +48,14 @@ impl Stand {
         });
         render.signer = Some(Arc::clone(&self.signer));
         render
+    }
+
+    /// What we find ourselves.
+    fn own(&self, file: &Path) -> ManifestInfo {
+        let own = self.signer.chain().first().map(Vec::as_slice);
+        let (limits, cancel) = (Limits::default(), Cancel::new());
+        let probe = probe_whole(&FileInput::new(file), own, &limits, &cancel).unwrap();
+        probe.provenance.unwrap().manifest.unwrap()
     }
 
     fn read(&self, script: &str, files: &[PathBuf]) -> Vec<Value> {
@@ -106,10 +117,7 @@ fn results(stand: &Stand) -> Vec<(String, PathBuf)> {
             let report = run(&render, &out).unwrap();
             assert_eq!(report.faststart, room.is_none(), "{name}");
             let said = report.output.provenance.unwrap();
-            assert!(
-                said.manifest_bytes.is_some_and(|bytes| bytes > 2000),
-                "{name}"
-            );
+            assert!(said.manifest.is_some(), "{name}");
             found.push((format!("{name}, {room:?}"), out));
         }
     }
@@ -166,6 +174,14 @@ fn every_result_is_signed_and_one_flipped_byte_is_found() {
         assert_eq!(ours["valid"], true, "{name}: {ours}");
         assert_eq!(theirs["state"], "Trusted", "{name}: {theirs}");
         assert_eq!(ours["id"], Provenance::id_of([7; 16]), "{name}");
+        let own = stand.own(file);
+        assert_eq!(
+            (own.state, own.why),
+            (ManifestState::Trusted, None),
+            "{name}"
+        );
+        assert!(own.generator.unwrap().starts_with("filmlab "), "{name}");
+        assert_eq!(own.signer.as_deref(), Some("filmlab"), "{name}");
         let last = if name.starts_with("copied") || name.starts_with("long") {
             "c2pa.repackaged"
         } else {
@@ -178,6 +194,7 @@ fn every_result_is_signed_and_one_flipped_byte_is_found() {
             ingredients.push("componentOf");
         }
         assert_eq!(theirs["actions"], serde_json::json!(actions), "{name}");
+        assert_eq!(own.actions, actions, "{name}");
         assert_eq!(
             theirs["ingredients"],
             serde_json::json!(ingredients),
@@ -198,6 +215,9 @@ fn every_result_is_signed_and_one_flipped_byte_is_found() {
         .filter(|(name, _)| name.starts_with("encoded"))
     {
         let changed = flipped(file);
+        for file in &changed {
+            assert_eq!(stand.own(file).state, ManifestState::Invalid, "{name}");
+        }
         for told in stand.read("manifest.py", &changed) {
             assert_eq!(told["valid"], false, "{name}: {told}");
         }
@@ -248,4 +268,157 @@ fn what_cannot_sign_makes_no_result() {
         assert_eq!(error.code.as_str(), "output_unwritable", "{error:?}");
         assert!(!out.exists());
     }
+}
+
+/// A copy of a file with the first byte of something changed.
+fn with_flipped(file: &Path, part: &[u8]) -> PathBuf {
+    let mut bytes = std::fs::read(file).unwrap();
+    let found = bytes.windows(part.len()).position(|found| found == part);
+    bytes[found.unwrap()] ^= 1;
+    let copy = fresh("forged.mp4");
+    std::fs::write(&copy, bytes).unwrap();
+    copy
+}
+
+#[test]
+fn a_manifest_that_an_input_brings_is_kept_with_its_state_whatever_that_is() {
+    let Some(stand) = stand() else { return };
+    let clip = require::fixture("tiny.mp4").unwrap();
+    let made = |input: &Path| {
+        let mut render = stand.signing(job(input));
+        render.provenance.as_mut().unwrap().id = Provenance::id_of(rand::random());
+        let out = fresh("out.mp4");
+        (run(&render, &out).unwrap(), out)
+    };
+    let (report, first) = made(&clip);
+    assert_eq!(
+        report.source.provenance.and_then(|said| said.manifest),
+        None
+    );
+    let elsewhere = LocalSigner::load_or_make(&fresh("other.pem")).unwrap();
+    let stranger = Stand {
+        python: stand.python.clone(),
+        signer: Arc::new(elsewhere),
+        root: stand.root.clone(),
+    };
+    let foreign = fresh("foreign.mp4");
+    run(&stranger.signing(job(&clip)), &foreign).unwrap();
+
+    let (signed, other) = (
+        "assertion.hashedURI.mismatch",
+        "assertion.bmffHash.mismatch",
+    );
+    let mut results = Vec::new();
+    for (input, state, why) in [
+        (first.clone(), ManifestState::Trusted, None),
+        (foreign, ManifestState::Valid, None),
+        (
+            with_flipped(&first, b"xmpmeta xmlns"),
+            ManifestState::Invalid,
+            Some(other),
+        ),
+        (
+            with_flipped(&first, b"parentOf"),
+            ManifestState::Invalid,
+            Some(signed),
+        ),
+        (
+            with_flipped(&first, b"jumdc2pa"),
+            ManifestState::Invalid,
+            None,
+        ),
+    ] {
+        let (report, out) = made(&input);
+        let manifest = report.source.provenance.unwrap().manifest.unwrap();
+        assert_eq!(manifest.state, state, "{manifest:?}");
+        if why.is_some() {
+            assert_eq!(manifest.why.as_deref(), why);
+        }
+        // A reader only tells whether it held, and not whose it was.
+        let told = match state {
+            ManifestState::Trusted => ManifestState::Valid,
+            state => state,
+        };
+        let own = stand.own(&out);
+        assert_eq!(own.state, ManifestState::Trusted, "{own:?}");
+        let [ingredient] = &own.ingredients[..] else {
+            panic!("{own:?}")
+        };
+        assert_eq!(ingredient.state, Some(told), "{own:?}");
+        // What is damaged itself is not kept: readers would stumble over it.
+        let is_kept = state != ManifestState::Invalid || why == Some(other);
+        assert_eq!(ingredient.manifest, is_kept, "{own:?}");
+        results.push((state, out));
+    }
+    // One that keeps one that keeps one.
+    let (_, last) = made(&results[0].1);
+    // One byte of what is kept is changed, which the digest of the file leaves out.
+    let nested = with_flipped(&last, b"parentOf");
+    let own = stand.own(&nested);
+    assert_eq!(own.state, ManifestState::Invalid, "{own:?}");
+    assert_eq!(own.why.as_deref(), Some("ingredient.manifest.mismatch"));
+    results.push((ManifestState::Trusted, last));
+    let files: Vec<PathBuf> = results.iter().map(|(_, file)| file.clone()).collect();
+    let theirs = stand.read("reader.py", &files);
+    let ours = stand.read("manifest.py", &files);
+    for (((state, file), theirs), ours) in results.iter().zip(&theirs).zip(&ours) {
+        assert_eq!(
+            theirs["state"],
+            "Trusted",
+            "{state} {}: {theirs}",
+            file.display()
+        );
+        assert_eq!(ours["valid"], true, "{state}: {ours}");
+        assert_eq!(
+            theirs["ingredients"],
+            serde_json::json!(["parentOf"]),
+            "{theirs}"
+        );
+    }
+}
+
+#[test]
+fn damaged_manifests_and_packets_stop_no_probe() {
+    let Some(stand) = stand() else { return };
+    let clip = require::fixture("tiny.mp4").unwrap();
+    let made = fresh("out.mp4");
+    run(&stand.signing(job(&clip)), &made).unwrap();
+    // One that has another in it.
+    let mut render = stand.signing(job(&made));
+    render.provenance.as_mut().unwrap().id = Provenance::id_of([9; 16]);
+    let file = fresh("out.mp4");
+    run(&render, &file).unwrap();
+    let whole = std::fs::read(&file).unwrap();
+    let find = |part: &[u8]| whole.windows(part.len()).position(|found| found == part);
+    let manifest = find(b"manifest\0").unwrap()..find(b"moov").unwrap() - 4;
+    let packet = find(b"<?xpacket begin").unwrap()..find(b"<?xpacket end").unwrap();
+    let mut seed = 7_u64;
+    let mut next = move |below: usize| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (seed >> 33) as usize % below
+    };
+    let own = stand.own(&file);
+    assert_eq!(own.state, ManifestState::Trusted);
+    let mut found = 0;
+    for _ in 0..60 {
+        let mut bytes = whole.clone();
+        for range in [&manifest, &packet] {
+            for _ in 0..=next(4) {
+                let at = range.start + next(range.len() - 4);
+                match next(4) {
+                    // Lengths and counts are what a reader may trust too much.
+                    0 => bytes[at..at + 4].fill(0xff),
+                    1 => bytes[at] = 0x9b,
+                    2 => bytes[at] ^= 1 << next(8),
+                    _ => bytes.copy_within(range.start..range.start + 4, at),
+                }
+            }
+        }
+        std::fs::write(&file, &bytes).unwrap();
+        let state = stand.own(&file).state;
+        // Whoever changes the packet, changes what was signed.
+        assert!(bytes == whole || state != ManifestState::Trusted);
+        found += u32::from(state == ManifestState::Invalid);
+    }
+    assert!(found > 50, "{found}");
 }

@@ -79,7 +79,7 @@ async fn results_of_each_kind_say_what_they_are_and_nothing_of_their_owner() {
         let info = told(&bench, &job).unwrap_or_else(|| panic!("{kind:?}: {job:#?}"));
         assert_eq!(info.source_type.as_deref(), Some(source_type), "{kind:?}");
         assert_eq!(info.model, job.provider.model, "{kind:?}");
-        assert!(info.manifest_bytes.is_some(), "{kind:?}: {info:?}");
+        assert!(info.manifest.is_some(), "{kind:?}: {info:?}");
         assert!(info.model.is_some() && info.id.is_some() && info.created_at.is_some());
         let bytes = std::fs::read(result(&bench, &job)).unwrap();
         let names = [
@@ -128,7 +128,7 @@ async fn what_was_agreed_on_at_the_creation_holds_in_every_round() {
     let info = told(&bench, &job).unwrap();
     assert_eq!(info.provider.as_deref(), Some("the first"));
     assert_eq!((job.round, info.model), (2, None));
-    assert_eq!(info.manifest_bytes, None);
+    assert_eq!(info.manifest, None);
     assert!(info.aigc.unwrap().contains("its code"));
     // The metadata beside it say the same.
     let name = &job.result.as_ref().unwrap().metadata;
@@ -141,7 +141,7 @@ async fn what_was_agreed_on_at_the_creation_holds_in_every_round() {
     let job = bench.drive(&bench.worker(), &id).await;
     let info = told(&bench, &job).unwrap();
     assert_eq!(info.provider.as_deref(), Some("the second"));
-    assert!(info.manifest_bytes.is_some());
+    assert!(info.manifest.is_some());
     bench.settings.provenance.metadata = false;
     let id = bench.create_as("l", kind, params, |_| {}).await;
     let job = bench.drive(&bench.worker(), &id).await;

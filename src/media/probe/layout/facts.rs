@@ -73,6 +73,15 @@ pub(crate) struct Track {
     pub crop: Option<Crop>,
 }
 
+/// The box of a C2PA manifest.
+#[derive(Clone, Debug)]
+pub(crate) struct Manifest {
+    /// Its size.
+    pub bytes: u64,
+    /// What stands in it behind its name; nothing where that is too long.
+    pub content: Vec<u8>,
+}
+
 /// See the module.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Layout {
@@ -84,8 +93,8 @@ pub(crate) struct Layout {
     pub tracks: Vec<Track>,
     /// Of MP4: the packet of XMP, where there is one.
     pub xmp: Option<Vec<u8>>,
-    /// Of MP4: the size of its C2PA manifest, where there is one.
-    pub manifest: Option<u64>,
+    /// Of MP4: its C2PA manifest, where there is one.
+    pub manifest: Option<Manifest>,
     /// Of GIF: how many pictures there are and how long they are shown.
     pub animation: Option<(u64, Time)>,
 }

@@ -1,8 +1,8 @@
 //! Boxes of MP4 and MOV (ISO/IEC 14496-12).
 
-use crate::media::provenance::{MANIFEST_UUID, MOST_XMP, XMP_UUID};
+use crate::media::provenance::{MANIFEST_UUID, MOST_MANIFEST, MOST_XMP, XMP_UUID};
 
-use super::facts::{Bytes, Crop, Layout, Track, TrackKind, u16_be, u32_be};
+use super::facts::{Bytes, Crop, Layout, Manifest, Track, TrackKind, u16_be, u32_be};
 
 /// Boxes at the top: fragmented files have thousands, the first few decide.
 const TOP: usize = 64;
@@ -47,9 +47,8 @@ pub(super) fn read(bytes: &mut Bytes<'_>) -> Option<Layout> {
                     let packet = content(bytes, &found, XMP_UUID.len() as u64);
                     layout.xmp = layout.xmp.or(packet);
                 }
-                Some(MANIFEST_UUID) => {
-                    let size = found.ends.saturating_sub(at);
-                    layout.manifest = layout.manifest.or(Some(size));
+                Some(MANIFEST_UUID) if layout.manifest.is_none() => {
+                    layout.manifest = Some(manifest(bytes, &found, at));
                 }
                 _ => {}
             },
@@ -89,6 +88,20 @@ fn content(bytes: &mut Bytes<'_>, found: &Box, skip: u64) -> Option<Vec<u8>> {
     let begins = found.begins.checked_add(skip)?;
     let size = usize::try_from(found.ends.checked_sub(begins)?).ok()?;
     Some(bytes.some(begins, size.min(MOST_XMP))).filter(|packet| !packet.is_empty())
+}
+
+/// The manifest in a box that begins there.
+fn manifest(bytes: &mut Bytes<'_>, found: &Box, at: u64) -> Manifest {
+    let begins = found.begins.saturating_add(MANIFEST_UUID.len() as u64);
+    let size = usize::try_from(found.ends.saturating_sub(begins)).unwrap_or(usize::MAX);
+    let content = match size <= MOST_MANIFEST {
+        true => bytes.some(begins, size),
+        false => Vec::new(),
+    };
+    Manifest {
+        bytes: found.ends.saturating_sub(at),
+        content,
+    }
 }
 
 /// QuickTime's own place for a packet of XMP.
