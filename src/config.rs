@@ -36,7 +36,7 @@ pub use provenance::{Signing, SigningKey, TimeStamps};
 pub use provider::{Provider, Tier, is_loopback};
 pub use reader::ConfigFault;
 pub use retention::Retention;
-pub use server::{ApiToken, Console, Role, Server, TasksAuth};
+pub use server::{ApiToken, Brought, Console, Role, Server, TasksAuth};
 pub use table::Row;
 pub use telling::{Links, Log, Notify};
 pub use worker::{Credits, Worker};

@@ -7,7 +7,7 @@ use url::Url;
 
 use super::settings::invalid;
 use crate::clock::{SharedClock, SteadyClock};
-use crate::config::{self, Config, TasksAuth};
+use crate::config::{self, Brought, Config, TasksAuth};
 use crate::google::{GoogleAccess, Identity};
 use crate::job::{Code, Failure};
 use crate::ledger::Ledger;
@@ -217,20 +217,15 @@ async fn firestore(
 
 /// What the tasks bring so that [`TasksAuth`] lets them in.
 fn credentials(auth: &TasksAuth) -> Result<TaskCredentials, Failure> {
-    match auth {
-        TasksAuth::Closed => Err(invalid("server.tasks_auth: tasks could not come in")),
-        TasksAuth::Token(token) => Ok(TaskCredentials::Bearer(token.expose().to_owned())),
-        TasksAuth::Verify {
-            audience,
+    match auth.brought() {
+        Brought::Nothing => Err(invalid("server.tasks_auth: tasks could not come in")),
+        Brought::Token(token) => Ok(TaskCredentials::Bearer(token.expose().to_owned())),
+        Brought::Identity {
             service_account,
-            ..
-        }
-        | TasksAuth::Iam {
             audience,
-            service_account,
         } => Ok(TaskCredentials::Oidc {
-            service_account: service_account.clone(),
-            audience: audience.clone(),
+            service_account: service_account.to_owned(),
+            audience: audience.to_owned(),
         }),
     }
 }

@@ -14,6 +14,8 @@ mod stores;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 
+use tokio_util::sync::CancellationToken;
+
 use super::adapters;
 use super::keys;
 use crate::clock::SharedClock;
@@ -31,8 +33,13 @@ const SPACE_WARN: u64 = 10 << 30;
 /// One long video's do not fit.
 const SPACE_FAIL: u64 = 1 << 30;
 
-/// Looks at all of it. The settings have been read: their faults are the caller's to tell.
-pub async fn examine(config: &Config, clock: &SharedClock) -> Vec<Finding> {
+/// Looks at all of it. The settings have been read: their faults are the caller's to tell. Once it
+/// is to `stop`, only the looks that write something are seen to their ends, which remove it.
+pub async fn examine(
+    config: &Config,
+    clock: &SharedClock,
+    stop: &CancellationToken,
+) -> Vec<Finding> {
     let mut findings = vec![Finding::ok("settings", "read, no faults")];
     findings.extend(libav());
     let home = match Home::of(config) {
@@ -46,18 +53,27 @@ pub async fn examine(config: &Config, clock: &SharedClock) -> Vec<Finding> {
     findings.push(disk(&config.data_dir));
     let (ledger, queue, storage, provider) = tokio::join!(
         timed("ledger", ledger(config, clock)),
-        timed("queue", queue(config, clock)),
+        unless(stop, timed("queue", queue(config, clock))),
         timed("storage", storage(config, clock)),
-        timed("provider", provider(config)),
+        unless(stop, timed("provider", provider(config))),
     );
     findings.extend(ledger);
     findings.extend(queue);
     findings.extend(storage);
     findings.extend(provider);
-    findings.extend(timed("signing", signing::signing(config, clock)).await);
-    findings.extend(timed("callbacks", callbacks(config)).await);
-    findings.extend(timed("notify", notify(config, clock)).await);
+    let signing = timed("signing", signing::signing(config, clock));
+    findings.extend(Box::pin(unless(stop, signing)).await);
+    findings.extend(Box::pin(unless(stop, timed("callbacks", callbacks(config)))).await);
+    findings.extend(Box::pin(unless(stop, timed("notify", notify(config, clock)))).await);
     findings
+}
+
+/// A look that leaves nothing behind, broken off once it is to stop.
+async fn unless(
+    stop: &CancellationToken,
+    look: impl Future<Output = Vec<Finding>>,
+) -> Vec<Finding> {
+    stop.run_until_cancelled(look).await.unwrap_or_default()
 }
 
 async fn timed(name: &'static str, look: impl Future<Output = Vec<Finding>>) -> Vec<Finding> {

@@ -6,6 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::exit::{Exit, say};
+use super::stoppable;
 use super::table::{table, text};
 use crate::app::doctor::cloud::CALL;
 use crate::app::doctor::{Finding, Standing, examine, examine_cloud, is_cloud};
@@ -43,11 +44,16 @@ pub(super) async fn run(args: DoctorArgs, config: Result<Config, Vec<String>>) -
         let fault = "--cloud: the settings name nothing of Google Cloud";
         return Err(Exit::Usage(vec![fault.to_owned()]));
     }
-    let mut findings = Box::pin(examine(&config, &clock)).await;
-    if args.cloud {
-        let found = Box::pin(examine_cloud(&config, &args.secrets, clock.now(), CALL)).await;
-        findings.extend(found);
-    }
+    let findings = stoppable::wait(async |stop| {
+        let mut findings = Box::pin(examine(&config, &clock, &stop)).await;
+        if args.cloud {
+            let (secrets, now) = (&args.secrets, clock.now());
+            let found = Box::pin(examine_cloud(&config, secrets, now, CALL, &stop)).await;
+            findings.extend(found);
+        }
+        findings
+    })
+    .await?;
     let failed: Vec<&Finding> = findings
         .iter()
         .filter(|finding| finding.standing == Standing::Fail)

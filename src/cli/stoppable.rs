@@ -1,4 +1,6 @@
-//! Work on a blocking thread that a signal stops.
+//! Work that a signal stops, and that tidies up before it ends.
+
+use tokio_util::sync::CancellationToken;
 
 use super::exit::Exit;
 use super::signal::StopSignals;
@@ -34,5 +36,20 @@ pub(super) async fn run<T: Send + 'static>(
         Err(error) => Err(Failure::new(Code::Internal, "the work panicked")
             .because(error)
             .into()),
+    }
+}
+
+/// Waits for `work`, which is told to stop by the first signal, and for its tidying up.
+pub(super) async fn wait<T>(work: impl AsyncFnOnce(CancellationToken) -> T) -> Result<T, Exit> {
+    let mut signals = StopSignals::listen();
+    let stop = CancellationToken::new();
+    let mut work = std::pin::pin!(work(stop.clone()));
+    tokio::select! {
+        done = &mut work => Ok(done),
+        signal = signals.next() => {
+            stop.cancel();
+            work.await;
+            Err(Exit::Stopped(signal))
+        }
     }
 }

@@ -64,6 +64,42 @@ pub enum TasksAuth {
     },
 }
 
+/// What a task brings, so that [`TasksAuth`] lets it in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Brought<'a> {
+    /// No task comes from outside.
+    Nothing,
+    Token(&'a Secret),
+    /// A token of Google's for that account, made for that audience.
+    Identity {
+        service_account: &'a str,
+        audience: &'a str,
+    },
+}
+
+impl TasksAuth {
+    /// The one answer for whoever plans tasks, and whoever tries whether they may be planned.
+    #[must_use]
+    pub fn brought(&self) -> Brought<'_> {
+        match self {
+            Self::Closed => Brought::Nothing,
+            Self::Token(token) => Brought::Token(token),
+            Self::Verify {
+                audience,
+                service_account,
+                ..
+            }
+            | Self::Iam {
+                audience,
+                service_account,
+            } => Brought::Identity {
+                service_account,
+                audience,
+            },
+        }
+    }
+}
+
 /// A caller of the jobs API.
 #[derive(Debug, Clone, serde::Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub struct BreakerRules {
     /// Share of failures, of all ends, from which it rests; above 0, at most 1.
     pub share: f64,
-    /// Ends that are too few to judge by.
+    /// Ends that are too few to judge by, the first failure among them.
     pub least: u32,
     /// Over which the ends are counted.
     pub window: Duration,
@@ -27,7 +27,8 @@ pub struct BreakerRules {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Breaker {
     pub model: String,
-    /// When the first failure of those that are counted was.
+    /// When the first failure of those that are counted was. Counting began with it, so it says
+    /// nothing of how many fail: the share is that of the ends after it.
     pub since: Timestamp,
     #[serde(default)]
     pub ends: u32,
@@ -141,12 +142,17 @@ impl Breaker {
         }
         self.ends = self.ends.saturating_add(1);
         self.failures = self.failures.saturating_add(u32::from(failed));
-        let share = f64::from(self.failures) / f64::from(self.ends);
-        if !failed || self.ends < rules.least || share < rules.share {
+        if !failed || self.ends < rules.least || !self.is_share_of(rules.share) {
             return None;
         }
         self.rests_until = Some(later(now, rules.rest));
         Some(Turned::Opened)
+    }
+
+    /// Whether of the ends after the first failure this share or more failed too.
+    fn is_share_of(&self, share: f64) -> bool {
+        let (ends, failures) = (self.ends.saturating_sub(1), self.failures.saturating_sub(1));
+        ends > 0 && f64::from(failures) / f64::from(ends) >= share
     }
 
     /// What was asked before it rested says nothing new of a model that rests: its probe does.
@@ -281,5 +287,61 @@ mod tests {
         assert_eq!(breaker.admit("b", at(1023), &RULES), Admission::Probes);
         assert_eq!(breaker.note("b", Verdict::Nothing, at(1030), &RULES), None);
         assert_eq!(breaker.admit("c", at(1030), &RULES), Admission::Probes);
+    }
+
+    /// The model fails by chance, a third of the time, and rests at a half. However its ends fall,
+    /// at the moment it is first judged it rests as often as a fair sample of them would have it,
+    /// and no oftener. With the first failure in the share it rested twice as often.
+    #[test]
+    fn a_model_rests_no_oftener_than_its_share_of_failures_says() {
+        const WINDOWS: u32 = 20_000;
+        const FAILS: f64 = 1.0 / 3.0;
+        let rules = BreakerRules { least: 10, ..RULES };
+        let (mut opened, mut failures) = (0, 0);
+        let mut chance = Chance(7);
+        for _ in 0..WINDOWS {
+            let mut breaker = Breaker::new("m", at(0));
+            breaker.note("j", Verdict::Fails, at(0), &rules);
+            for second in 1..10 {
+                let failed = chance.next() < FAILS;
+                failures += u32::from(failed);
+                let verdict = if failed {
+                    Verdict::Fails
+                } else {
+                    Verdict::Works
+                };
+                breaker.note("j", verdict, at(second), &rules);
+            }
+            opened += u32::from(breaker.rests_until.is_some());
+        }
+        let drawn = f64::from(failures) / f64::from(WINDOWS * 9);
+        assert!((drawn - FAILS).abs() < 0.01, "{drawn}");
+        // Five or more of nine, the last one of them, for only a failure opens it.
+        let fair = (4..=8).map(|k| binomial(8, k, FAILS)).sum::<f64>() * FAILS;
+        let opened = f64::from(opened) / f64::from(WINDOWS);
+        assert!(
+            (opened - fair).abs() < 0.01,
+            "{opened}, and {fair} would be fair"
+        );
+    }
+
+    fn binomial(n: i32, k: i32, p: f64) -> f64 {
+        let ways: f64 = (0..k)
+            .map(|i| f64::from(n - i) / f64::from(i + 1))
+            .product();
+        ways * p.powi(k) * (1.0 - p).powi(n - k)
+    }
+
+    /// A sequence from a seed: xorshift64*.
+    struct Chance(u64);
+
+    impl Chance {
+        fn next(&mut self) -> f64 {
+            self.0 ^= self.0 >> 12;
+            self.0 ^= self.0 << 25;
+            self.0 ^= self.0 >> 27;
+            let drawn = self.0.wrapping_mul(0x2545_F491_4F6C_DD1D);
+            (drawn >> 11) as f64 / (1_u64 << 53) as f64
+        }
     }
 }

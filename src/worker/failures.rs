@@ -12,7 +12,7 @@ pub(super) fn internal(error: &dyn std::error::Error) -> Failure {
 /// The failure that a media error stands for, laid at the door of whoever made the file.
 pub(super) fn media_failure(error: MediaError, made_by: Party) -> Failure {
     let code = error.code.as_str().parse().unwrap_or(Code::Internal);
-    let message = error.message.clone();
+    let message = sentence(&error.message);
     // What the caller gave will not get better; what the provider or we made may.
     let disposition = match (made_by, code.disposition()) {
         (Party::Caller, Disposition::Retry) if code.party() == Party::Provider => {
@@ -31,6 +31,20 @@ pub(super) fn media_failure(error: MediaError, made_by: Party) -> Failure {
         .by(party)
         .with(disposition)
         .because(error)
+}
+
+/// A media error is written to stand in a chain of them; in a job it stands alone, beside the
+/// sentences of the codes.
+fn sentence(message: &str) -> String {
+    let mut rest = message.chars();
+    let Some(first) = rest.next() else {
+        return String::new();
+    };
+    let mut sentence: String = first.to_uppercase().chain(rest).collect();
+    if !sentence.ends_with(['.', '!', '?', '”']) {
+        sentence.push('.');
+    }
+    sentence
 }
 
 /// A failure with the provider's own words, which help the caller; they are text of a third
@@ -89,4 +103,27 @@ pub(super) fn fetch_failure(error: FetchError, role: &str) -> Failure {
 /// and waited for.
 pub(super) fn unavailable(error: impl std::error::Error + Send + Sync + 'static) -> Failure {
     Failure::new(Code::StorageUnavailable, Code::StorageUnavailable.about()).because(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::MediaCode;
+
+    #[test]
+    fn what_a_job_says_of_a_file_is_a_sentence() {
+        for (message, said) in [
+            (
+                "the file claims 9 ms, but holds 4",
+                "The file claims 9 ms, but holds 4.",
+            ),
+            ("640×360, expected 1280×720", "640×360, expected 1280×720."),
+            ("Über allem.", "Über allem."),
+            ("", ""),
+        ] {
+            let error = MediaError::new(MediaCode::Truncated, message);
+            let failure = media_failure(error, Party::Provider);
+            assert_eq!(failure.message, said);
+        }
+    }
 }

@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use http::Method;
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 use super::finding::Finding;
 use crate::config::{self, Config};
@@ -42,12 +43,14 @@ pub fn is_cloud(config: &Config) -> bool {
 }
 
 /// Tries everything of Google's that `config` names. `secrets` are read too.
-/// Each call ends within `longest`.
+/// Each call ends within `longest`. Once it is to `stop`, nothing more is tried, and what was
+/// written is deleted.
 pub async fn examine_cloud(
     config: &Config,
     secrets: &[String],
     now: Timestamp,
     longest: Duration,
+    stop: &CancellationToken,
 ) -> Vec<Finding> {
     let identity = match &config.cloud.credentials {
         Some(file) => Identity::KeyFile(file.clone()),
@@ -65,7 +68,7 @@ pub async fn examine_cloud(
     if let Err(error) = access.token().await {
         return vec![Finding::service(NAME, error, ADVICE)];
     }
-    let calls = match Calls::new(&access, longest) {
+    let calls = match Calls::new(&access, longest, stop) {
         Ok(calls) => calls,
         Err(error) => return vec![Finding::service(NAME, error, ADVICE)],
     };

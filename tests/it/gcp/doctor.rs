@@ -18,6 +18,7 @@ use filmlab::clock::{Clock as _, SystemClock};
 use filmlab::config::{Config, Sources};
 use http::StatusCode;
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::support::cloud_tasks::FakeCloudTasks;
@@ -171,7 +172,8 @@ impl Stand {
     async fn look(&self, instead: Option<Instead>, call: Duration) -> Vec<Finding> {
         *self.gate.instead.lock().unwrap() = instead;
         let secrets = SECRETS.map(str::to_owned);
-        examine_cloud(&self.config, &secrets, SystemClock.now(), call).await
+        let stop = CancellationToken::new();
+        examine_cloud(&self.config, &secrets, SystemClock.now(), call, &stop).await
     }
 
     /// What was written and is still there.
@@ -613,4 +615,46 @@ fn the_indexes_are_those_of_the_file() {
         })
         .collect();
     assert_eq!(file["indexes"], json!(wanted));
+}
+
+/// As at Ctrl-C: a read that hangs is broken off, and what was written goes.
+#[tokio::test]
+async fn stopped_in_the_middle_it_leaves_nothing() {
+    let Some(stand) = Stand::new().await else {
+        return;
+    };
+    for (method, path) in [
+        ("GET", "/work/doctor/"),
+        ("GET", "list-type"),
+        ("POST", ":signBlob"),
+    ] {
+        *stand.gate.instead.lock().unwrap() = Some(Instead {
+            method,
+            path,
+            body: "",
+            answer: None,
+        });
+        let stop = CancellationToken::new();
+        let secrets = SECRETS.map(str::to_owned);
+        let call = Duration::from_secs(2);
+        let look = examine_cloud(&stand.config, &secrets, SystemClock.now(), call, &stop);
+        let signal = async {
+            while stand.gcs.names().is_empty() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            stop.cancel();
+            Instant::now()
+        };
+        let (findings, stopped) = tokio::join!(look, signal);
+        // A call that may write is waited for, another one not.
+        let most = if method == "GET" { call / 2 } else { call * 2 };
+        assert!(stopped.elapsed() < most, "{path}: {:?}", stopped.elapsed());
+        let told = failed(&findings);
+        assert!(
+            told.iter()
+                .any(|finding| finding.message.contains("stopped")),
+            "{told:#?}"
+        );
+        assert_eq!(stand.left().await, Vec::<String>::new(), "{path}");
+    }
 }

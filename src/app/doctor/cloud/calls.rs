@@ -7,9 +7,12 @@ use http::{Method, header};
 use reqwest::Body;
 use reqwest_middleware::ClientWithMiddleware;
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::google::{self, GoogleAccess, GoogleError};
+
+const STOPPED: &str = "stopped";
 
 /// Google's own address, or the stand-in's, without a slash at its end.
 pub(super) fn base(given: Option<&Url>, own: &str) -> String {
@@ -19,9 +22,11 @@ pub(super) fn base(given: Option<&Url>, own: &str) -> String {
         .to_owned()
 }
 
-/// Makes calls with the service's token. Nothing is tried again.
+/// Makes calls with the service's token. Nothing is tried again. Once it is to stop, only what
+/// tidies up is still called.
 pub(super) struct Calls {
     client: ClientWithMiddleware,
+    pub(super) stop: CancellationToken,
     pub(super) longest: Duration,
 }
 
@@ -64,9 +69,14 @@ impl Refusal {
 }
 
 impl Calls {
-    pub(super) fn new(access: &GoogleAccess, longest: Duration) -> Result<Self, GoogleError> {
+    pub(super) fn new(
+        access: &GoogleAccess,
+        longest: Duration,
+        stop: &CancellationToken,
+    ) -> Result<Self, GoogleError> {
         Ok(Self {
             client: access.client(longest, None)?,
+            stop: stop.clone(),
             longest,
         })
     }
@@ -79,10 +89,10 @@ impl Calls {
     ) -> Result<Vec<u8>, Refusal> {
         let request = self
             .client
-            .request(method, url)
+            .request(method.clone(), url)
             .header(header::CONTENT_TYPE, "application/json")
             .body(body.to_string());
-        self.send(request).await
+        self.send(&method, request).await
     }
 
     pub(super) async fn plain(
@@ -91,12 +101,22 @@ impl Calls {
         url: &str,
         body: impl Into<Body>,
     ) -> Result<Vec<u8>, Refusal> {
-        self.send(self.client.request(method, url).body(body)).await
+        let request = self.client.request(method.clone(), url).body(body);
+        self.send(&method, request).await
     }
 
-    /// The start of the answer: what is read here is short.
-    async fn send(&self, request: reqwest_middleware::RequestBuilder) -> Result<Vec<u8>, Refusal> {
+    /// The start of the answer: what is read here is short. A write that has begun is waited for:
+    /// broken off, it could come after the deletion of what it writes.
+    async fn send(
+        &self,
+        method: &Method,
+        request: reqwest_middleware::RequestBuilder,
+    ) -> Result<Vec<u8>, Refusal> {
         let silent = |said: String| Refusal { status: None, said };
+        let (tidies, reads) = (method == Method::DELETE, method == Method::GET);
+        if self.stop.is_cancelled() && !tidies {
+            return Err(silent(STOPPED.to_owned()));
+        }
         let call = async {
             let answer = request.send().await.map_err(|error| match error {
                 reqwest_middleware::Error::Reqwest(error) => {
@@ -114,9 +134,12 @@ impl Calls {
                 said: told(&body),
             })
         };
-        tokio::time::timeout(self.longest, call)
-            .await
-            .unwrap_or_else(|_| Err(silent(format!("no answer within {:?}", self.longest))))
+        let call = tokio::time::timeout(self.longest, call);
+        let answer = tokio::select! {
+            answer = call => answer,
+            () = self.stop.cancelled(), if reads => return Err(silent(STOPPED.to_owned())),
+        };
+        answer.unwrap_or_else(|_| Err(silent(format!("no answer within {:?}", self.longest))))
     }
 }
 

@@ -44,7 +44,13 @@ pub(super) async fn documents(
     // What an emulator takes for the project's owner.
     let owner = Identity::Token("owner".to_owned());
     let address = format!("http://{host}/v1/{root}/documents");
-    let own = async { Calls::new(&GoogleAccess::new(&owner).await?, calls.longest) };
+    let own = async {
+        Calls::new(
+            &GoogleAccess::new(&owner).await?,
+            calls.longest,
+            &calls.stop,
+        )
+    };
     match own.await {
         Ok(calls) => tried(database, &calls, account, &address, now).await,
         Err(error) => vec![Finding::service("documents", error, "see ledger.emulator")],

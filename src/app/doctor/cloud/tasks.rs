@@ -10,7 +10,7 @@ use super::missing::{Account, failed};
 use super::roles::Role;
 use crate::app::doctor::finding::Finding;
 use crate::clock::{later, whole_micros};
-use crate::config::{Config, Queue, TaskQueue, TasksAuth};
+use crate::config::{Brought, Config, Queue, TaskQueue};
 use crate::job::Timestamp;
 
 const TASKS: &str = "https://cloudtasks.googleapis.com";
@@ -26,18 +26,13 @@ fn queue(config: &Config) -> Option<&TaskQueue> {
 }
 
 /// The account whose token tasks carry, and for whom the token is.
-fn carried(config: &Config) -> Option<(&String, &String)> {
-    match &config.server.tasks_auth {
-        TasksAuth::Verify {
-            audience,
+fn carried(config: &Config) -> Option<(&str, &str)> {
+    match config.server.tasks_auth.brought() {
+        Brought::Identity {
             service_account,
-            ..
-        }
-        | TasksAuth::Iam {
             audience,
-            service_account,
         } => Some((service_account, audience)),
-        TasksAuth::Closed | TasksAuth::Token(_) => None,
+        Brought::Nothing | Brought::Token(_) => None,
     }
 }
 
@@ -46,7 +41,7 @@ pub(super) fn roles(config: &Config) -> Vec<Role> {
         return Vec::new();
     };
     let account = carried(config).map(|(email, _)| Role::TaskAccount {
-        email: email.clone(),
+        email: email.to_owned(),
     });
     let tasks = Role::Tasks {
         queue: queue.name.clone(),
@@ -102,7 +97,7 @@ pub(super) async fn tasks(
             // Of the two roles that planning needs, Google names the permission that is missing.
             let role = match carried(config) {
                 Some((email, _)) if refusal.says("actAs") => Role::TaskAccount {
-                    email: email.clone(),
+                    email: email.to_owned(),
                 },
                 _ => Role::Tasks {
                     queue: queue.name.clone(),
