@@ -158,6 +158,8 @@ chaos_upgrade() {
     else
         skip emulator "chaos with the revision before" "there is no Firestore emulator"
     fi
+    # The steps of docs/upgrade.md, with that revision.
+    cargo nextest run --locked --test it service::upgrades || outcome=1
     return "$outcome"
 }
 # A ledger of this revision in the middle of its work: written, not tested.

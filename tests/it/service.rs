@@ -19,3 +19,5 @@ mod signatures;
 mod stops;
 #[cfg(target_os = "linux")]
 mod stuck;
+#[cfg(target_os = "linux")]
+mod upgrades;

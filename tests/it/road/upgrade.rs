@@ -3,6 +3,7 @@
 
 mod emulated;
 mod maker;
+mod rollback;
 mod stand;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -163,6 +163,16 @@ impl Lab {
         }
     }
 
+    /// Another command of the program, with the service's settings.
+    pub(super) fn command(&self, args: &[&str]) -> std::process::Command {
+        let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_filmlab"));
+        program
+            .args(args)
+            .current_dir(self.dir.path())
+            .envs(&self.settings);
+        program
+    }
+
     /// The real program, to be started on the same data.
     pub(super) fn program(&self, listen: SocketAddr) -> std::process::Command {
         let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_filmlab"));

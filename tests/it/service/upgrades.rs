@@ -1,0 +1,254 @@
+//! `docs/upgrade.md`, step by step: a machine is upgraded, and goes back, with jobs under way.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use filmlab::sandbox::{Fault, FaultRule, Faults, SandboxConfig};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use super::lab::Lab;
+use crate::support::require;
+
+const PAGE: &str = include_str!("../../../docs/upgrade.md");
+
+/// The commands of the page for one machine: those that upgrade, and those that go back.
+fn steps() -> [String; 2] {
+    let (_, section) = PAGE.split_once("\n## One machine\n").unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
+    let blocks: Vec<String> = section
+        .split("```sh\n")
+        .skip(1)
+        .map(|block| block.split_once("```").unwrap().0.to_owned())
+        .collect();
+    blocks.try_into().unwrap()
+}
+
+/// What the commands need of a machine with systemd. A process that has ended counts as gone,
+/// whether or not anybody asked for how it did.
+const SYSTEMCTL: &str = r#"#!/bin/bash
+set -eu
+pid=$(cat "$ROOT/pid" 2>/dev/null || echo 0)
+there() { kill -0 "$pid" 2>/dev/null && ! grep -q '^State:.*Z' "/proc/$pid/status"; }
+case "$1 $2" in
+"stop filmlab")
+    kill -TERM "$pid"
+    while there; do sleep 0.05; done ;;
+"start filmlab")
+    "$ROOT/bin/filmlab" serve --listen "$LISTEN" >>"$ROOT/log" 2>&1 &
+    pid=$!
+    echo "$pid" >"$ROOT/pid"
+    while ! curl --silent --fail --output "$ROOT/livez" "http://$LISTEN/livez"; do
+        there || { cat "$ROOT/log" >&2; exit 1; }
+        sleep 0.05
+    done ;;
+*) exit 64 ;;
+esac
+"#;
+
+struct Machine<'a> {
+    lab: &'a Lab,
+    root: PathBuf,
+    listen: String,
+}
+
+impl Drop for Machine<'_> {
+    fn drop(&mut self) {
+        if std::fs::read_to_string(self.root.join("pid")).is_ok() {
+            self.run("systemctl stop filmlab");
+        }
+    }
+}
+
+fn program(file: &Path, text: &str) {
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    std::fs::write(file, text).unwrap();
+    std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+impl<'a> Machine<'a> {
+    /// With the release before installed, and running.
+    async fn new(lab: &'a Lab, root: &Path, before: &str) -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listen = port.local_addr().unwrap().to_string();
+        drop(port);
+        let root = root.to_path_buf();
+        program(&root.join("stand-ins/make"), "#!/bin/sh\n");
+        program(&root.join("stand-ins/sudo"), "#!/bin/sh\nexec \"$@\"\n");
+        program(&root.join("stand-ins/systemctl"), SYSTEMCTL);
+        let starts =
+            |which: &str, program: &str| format!("#!/bin/sh\n# {which}\nexec {program} \"$@\"\n");
+        program(&root.join("bin/filmlab"), &starts("before", before));
+        let now = starts("now", env!("CARGO_BIN_EXE_filmlab"));
+        program(&root.join("target/vendor/release/filmlab"), &now);
+        let machine = Self { lab, root, listen };
+        machine.run("systemctl start filmlab");
+        machine
+    }
+
+    /// Runs commands of the page, which names places of a machine of its own.
+    fn run(&self, commands: &str) -> String {
+        let data = self.lab.data().display().to_string();
+        let commands = commands
+            .replace("/var/lib/private/filmlab", &data)
+            .replace(
+                "/usr/local/bin",
+                &self.root.join("bin").display().to_string(),
+            )
+            .replace("127.0.0.1:8080", &self.listen);
+        let path = std::env::var("PATH").unwrap();
+        let settings = self.lab.command(&[]);
+        let settings = settings
+            .get_envs()
+            .filter_map(|(name, value)| Some((name, value?)));
+        let ran = Command::new("bash")
+            .args(["-e", "-c", &commands])
+            .envs(settings)
+            .env(
+                "PATH",
+                format!("{}:{path}", self.root.join("stand-ins").display()),
+            )
+            .env("ROOT", &self.root)
+            .env("LISTEN", &self.listen)
+            .current_dir(&self.root)
+            .output()
+            .unwrap();
+        let told = String::from_utf8([ran.stdout, ran.stderr].concat()).unwrap();
+        assert!(ran.status.success(), "{commands}\n{told}");
+        told
+    }
+
+    fn installed(&self) -> String {
+        std::fs::read_to_string(self.root.join("bin/filmlab")).unwrap()
+    }
+
+    async fn upload(&self, file: &Path) -> String {
+        let name = file.file_name().unwrap().to_string_lossy();
+        let address = format!("http://{}/v1/sources?name={name}", self.listen);
+        let bytes = std::fs::read(file).unwrap();
+        let answer = self
+            .lab
+            .http
+            .post(address)
+            .body(bytes)
+            .send()
+            .await
+            .unwrap();
+        let answer: Value = answer.json().await.unwrap();
+        answer["source"].as_str().unwrap().to_owned()
+    }
+
+    async fn create(&self, character: &Path) -> String {
+        let (video, image) = (
+            self.upload(&self.lab.clip).await,
+            self.upload(character).await,
+        );
+        let body = json!({"kind": "character_replace", "source": {"video": video, "image": image}});
+        let address = format!("http://{}/v1/jobs", self.listen);
+        let answer = self
+            .lab
+            .http
+            .post(address)
+            .json(&body)
+            .send()
+            .await
+            .unwrap();
+        let job: Value = answer.json().await.unwrap();
+        job["id"]
+            .as_str()
+            .unwrap_or_else(|| panic!("{job}"))
+            .to_owned()
+    }
+
+    async fn job(&self, id: &str) -> Value {
+        let address = format!("http://{}/v1/jobs/{id}", self.listen);
+        let answer = self.lab.http.get(address).send().await.unwrap();
+        answer.json().await.unwrap()
+    }
+
+    async fn until(&self, id: &str, fits: impl Fn(&Value) -> bool) {
+        let began = Instant::now();
+        loop {
+            let job = self.job(id).await;
+            if fits(&job) {
+                return;
+            }
+            assert!(began.elapsed() < Duration::from_secs(60), "{job:#}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    async fn assert_opens(&self, id: &str) {
+        let job = self.job(id).await;
+        assert_eq!(job["status"], "completed", "{job:#}");
+        let mut link: url::Url = job["result"]["video"].as_str().unwrap().parse().unwrap();
+        let port = self.listen.rsplit(':').next().unwrap().parse().unwrap();
+        link.set_port(Some(port)).unwrap();
+        assert_eq!(self.lab.http.get(link).send().await.unwrap().status(), 200);
+    }
+}
+
+/// `make chaos-upgrade` names the release before in FILMLAB_OLD_BINARY. Elsewhere this one stands
+/// in for it: then it is the steps that are tried, and that nothing is lost on the way.
+#[tokio::test]
+async fn a_machine_is_upgraded_and_goes_back_as_the_page_says() {
+    let Some(mut lab) = Lab::new(SandboxConfig::default()).await else {
+        return;
+    };
+    let Some(character) = require::fixture("character.png") else {
+        return;
+    };
+    // Credits are granted by a command that the steps do not have.
+    lab.set("CREDITS__MODE", "off");
+    let before = require::variable("FILMLAB_OLD_BINARY")
+        .into_string()
+        .unwrap();
+    let before = match before.as_str() {
+        "" => env!("CARGO_BIN_EXE_filmlab"),
+        named => named,
+    };
+    let place = tempfile::tempdir().unwrap();
+    let machine = Machine::new(&lab, place.path(), before).await;
+    let [upgrade, back] = steps();
+
+    let first = machine.create(&character).await;
+    machine
+        .until(&first, |job| job["status"] == "completed")
+        .await;
+    let busy = || Fault::TooManyRequests {
+        retry_after: Some(1),
+    };
+    let waits = |job: &Value| job["status"] == "processing" && job["stage"] == "submit";
+    lab.sandbox.add_fault(FaultRule::always(busy()));
+    let second = machine.create(&character).await;
+    machine.until(&second, waits).await;
+
+    machine.run(&upgrade);
+    assert!(machine.installed().contains("# now"));
+    // The copy of before lies there, whole.
+    let copy = lab.data().with_extension("before");
+    assert!(copy.join("filmlab.sqlite").is_file(), "{}", copy.display());
+    machine.assert_opens(&first).await;
+    lab.sandbox.set_faults(Faults::default());
+    machine
+        .until(&second, |job| job["status"] == "completed")
+        .await;
+    lab.sandbox.add_fault(FaultRule::always(busy()));
+    let third = machine.create(&character).await;
+    machine.until(&third, waits).await;
+
+    machine.run(&back);
+    assert!(machine.installed().contains("# before"));
+    for id in [&first, &second] {
+        machine.assert_opens(id).await;
+    }
+    lab.sandbox.set_faults(Faults::default());
+    machine
+        .until(&third, |job| job["status"] == "completed")
+        .await;
+    machine.assert_opens(&third).await;
+    // Each was paid for once, whoever went on with it.
+    assert_eq!(lab.sandbox.submissions().len(), 3);
+}
