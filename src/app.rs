@@ -6,7 +6,10 @@ mod adapters;
 pub mod catalogue;
 mod descriptors;
 pub mod doctor;
+pub mod erasure;
+pub mod handover;
 mod keys;
+mod owned;
 mod provider;
 mod settings;
 pub mod signer;
@@ -32,8 +35,10 @@ use crate::outgoing::WebFetcher;
 use crate::provider::Provider;
 use crate::provider::metered::Metered;
 use crate::provider::wavespeed::{CatalogueUse, WaveSpeed};
+use crate::queue::Queue;
 use crate::queue::embedded::{EmbeddedQueue, Widths};
 use crate::staging::disk::Anchor;
+use crate::storage::Storage;
 use crate::telemetry;
 use crate::worker::{CLEAN_EVERY, Cleaned, Services, Settings, Swept, Worker};
 use adapters::Adapters;
@@ -51,6 +56,8 @@ const FETCH_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 pub struct App {
     pub worker: Arc<Worker>,
     pub ledger: Arc<dyn Ledger>,
+    storage: Storage,
+    queue: Arc<dyn Queue>,
     router: Router,
     events: EventStreams,
     /// Absent: another service brings the tasks, and calls the sweep.
@@ -184,7 +191,7 @@ impl App {
         let router = http::router(HttpState {
             ledger: Arc::clone(&ledger),
             queue: Arc::clone(&queue),
-            storage,
+            storage: storage.clone(),
             worker: Arc::clone(&worker) as _,
             callbacks,
             links,
@@ -197,6 +204,8 @@ impl App {
         Ok(Self {
             worker,
             ledger,
+            storage,
+            queue,
             router,
             events,
             embedded,

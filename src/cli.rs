@@ -14,6 +14,7 @@ mod figures;
 pub mod jobs;
 mod man;
 pub mod models;
+mod owner;
 mod probe;
 mod process;
 #[cfg(feature = "sandbox")]
@@ -64,6 +65,8 @@ enum Command {
     Models(models::ModelsArgs),
     /// Show accounts in the configured ledger, and give credits.
     Credits(credits::CreditsArgs),
+    /// Hand over, or remove, everything that is kept of an owner.
+    Owner(owner::OwnerArgs),
     /// Watermark, compress and check one video here, without any service.
     Process(Box<process::ProcessArgs>),
     /// Measure what this machine can do with clips of a kind.
@@ -158,6 +161,7 @@ fn further_faults(cli: Cli, left_out: &[String]) -> Vec<String> {
         | Command::Probe(_)
         | Command::Bench(_)
         | Command::Credits(_)
+        | Command::Owner(_)
         | Command::Models(_)
         | Command::Doctor(_) => settings.err().unwrap_or_default(),
         Command::Submit(_)
@@ -188,6 +192,10 @@ fn run(cli: Cli) -> Result<(), Exit> {
             Command::Credits(args) => {
                 let settings = settings(cli.config).map_err(Exit::Usage)?;
                 Ok(credits::run(args, &settings).await?)
+            }
+            Command::Owner(args) => {
+                let settings = settings(cli.config).map_err(Exit::Usage)?;
+                owner::run(args, &settings).await
             }
             Command::Models(args) => {
                 let settings = settings(cli.config).map_err(Exit::Usage)?;

@@ -10,6 +10,7 @@ pub mod firestore;
 pub mod limits;
 mod lists;
 mod outcomes;
+pub mod owned;
 pub mod reading;
 mod recent;
 mod rules;

@@ -147,6 +147,24 @@ impl Database {
         .await
     }
 
+    /// Writes the file anew without what was deleted, and empties the log beside it: until then
+    /// deleted rows can still be read in both. Others wait meanwhile; fails if they are in the way.
+    pub(crate) async fn scrub(&self) -> Result<(), DatabaseError> {
+        self.run(|connection| {
+            connection.execute_batch("VACUUM")?;
+            let is_busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
+                row.get::<_, i64>(0)
+            })?;
+            if is_busy != 0 {
+                let busy = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY);
+                let why = "the log cannot be emptied while others read it".to_owned();
+                return Err(rusqlite::Error::SqliteFailure(busy, Some(why)).into());
+            }
+            Ok(())
+        })
+        .await
+    }
+
     async fn run<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: FnOnce(&mut Connection) -> Result<T, E> + Send + 'static,

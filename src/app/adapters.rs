@@ -13,6 +13,7 @@ use crate::job::{Code, Failure};
 use crate::ledger::Ledger;
 use crate::ledger::firestore::{FirestoreConfig, FirestoreLedger};
 use crate::ledger::limits::OwnerLimits;
+use crate::ledger::owned::OwnerRecords;
 use crate::ledger::sqlite::SqliteLedger;
 use crate::notify::Notifier;
 use crate::notify::fcm::FcmNotifier;
@@ -101,13 +102,23 @@ pub(super) fn places(config: &Config) -> Vec<PathBuf> {
 /// Opens the ledger alone. A SQLite file may be opened beside a running service.
 pub(super) async fn ledger(config: &Config) -> Result<Arc<dyn Ledger>, Failure> {
     Ok(match &config.ledger {
-        config::Ledger::Sqlite => {
-            let ledger = SqliteLedger::open(database(config)).map_err(said)?;
-            let ledger = ledger.max_waiting(config.worker.max_waiting.get());
-            Arc::new(ledger.owner_limits(config.owners.clone()))
-        }
-        config::Ledger::Firestore(database) => firestore(database, &config.owners).await?,
+        config::Ledger::Sqlite => Arc::new(sqlite(config)?),
+        config::Ledger::Firestore(database) => Arc::new(firestore(database, &config.owners).await?),
     })
+}
+
+/// The same ledger, seen by owner.
+pub(super) async fn owner_records(config: &Config) -> Result<Arc<dyn OwnerRecords>, Failure> {
+    Ok(match &config.ledger {
+        config::Ledger::Sqlite => Arc::new(sqlite(config)?),
+        config::Ledger::Firestore(database) => Arc::new(firestore(database, &config.owners).await?),
+    })
+}
+
+fn sqlite(config: &Config) -> Result<SqliteLedger, Failure> {
+    let ledger = SqliteLedger::open(database(config)).map_err(said)?;
+    let ledger = ledger.max_waiting(config.worker.max_waiting.get());
+    Ok(ledger.owner_limits(config.owners.clone()))
 }
 
 type Wakeups = (Arc<dyn Queue>, Option<Arc<EmbeddedQueue>>);
@@ -203,7 +214,7 @@ fn google(access: Option<&GoogleAccess>) -> Result<&GoogleAccess, Failure> {
 async fn firestore(
     database: &config::Database,
     owners: &OwnerLimits,
-) -> Result<Arc<dyn Ledger>, Failure> {
+) -> Result<FirestoreLedger, Failure> {
     let config = FirestoreConfig {
         database: database.name.clone(),
         emulator: database.emulator.clone(),
@@ -212,7 +223,7 @@ async fn firestore(
     let ledger = FirestoreLedger::connect(config)
         .await
         .map_err(|error| Failure::new(Code::LedgerUnavailable, error.to_string()))?;
-    Ok(Arc::new(ledger.owner_limits(owners.clone())))
+    Ok(ledger.owner_limits(owners.clone()))
 }
 
 /// What the tasks bring so that [`TasksAuth`] lets them in.

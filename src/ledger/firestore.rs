@@ -16,6 +16,7 @@ mod commit;
 mod documents;
 mod marks;
 mod outbox;
+mod owned;
 mod paths;
 mod planning;
 mod seen;
@@ -39,6 +40,7 @@ use serde_json::Value;
 
 use super::backend::{Backend, Committed, Damaged, KeyRecord, Loaded, Record, Shared, Write};
 use super::limits::{OwnerLimit, OwnerLimits};
+use super::owned::{Books, OwnerRecords, Part, RawRecord, Removed};
 use super::recent::Recent;
 use super::{Callback, Due, DueNotice, DuePlace, JobQuery, KeptSince, LedgerError, Result, Tally};
 use crate::job::{
@@ -340,5 +342,48 @@ impl Backend for FirestoreLedger {
 
     async fn answers(&self) -> Result<()> {
         self.store.ping().await
+    }
+}
+
+#[async_trait]
+impl OwnerRecords for FirestoreLedger {
+    async fn job_ids(
+        &self,
+        owner: &Owner,
+        after: Option<&JobId>,
+        limit: u32,
+    ) -> Result<Vec<JobId>> {
+        owned::job_ids(&self.store, owner, after, limit).await
+    }
+
+    async fn of_job(&self, job: &JobId) -> Result<Vec<RawRecord>> {
+        owned::of_job(&self.store, job).await
+    }
+
+    async fn remove_damaged(&self, job: &JobId) -> Result<bool> {
+        owned::remove_damaged(&self.store, job).await
+    }
+
+    async fn of_owner(
+        &self,
+        owner: &Owner,
+        part: Part,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<RawRecord>> {
+        owned::of_owner(&self.store, owner, part, after, limit).await
+    }
+
+    async fn remove(&self, owner: &Owner, part: Part) -> Result<Removed> {
+        owned::remove(&self.store, owner, part).await
+    }
+
+    async fn books(&self) -> Result<Books> {
+        owned::books(&self.store).await
+    }
+
+    /// Google removes what was deleted; its backups end by their own age.
+    async fn scrub(&self) -> Result<()> {
+        Ok(())
     }
 }

@@ -11,6 +11,7 @@ mod commit;
 mod creation;
 mod marks;
 mod outbox;
+mod owned;
 mod planning;
 mod rows;
 mod schema;
@@ -27,6 +28,7 @@ use serde_json::Value;
 
 use super::backend::{Backend, Committed, Damaged, KeyRecord, Loaded, Record, Shared, Write};
 use super::limits::{OwnerLimit, OwnerLimits};
+use super::owned::{Books, OwnerRecords, Part, RawRecord, Removed};
 use super::recent::Recent;
 use super::{Callback, Due, DueNotice, DuePlace, JobQuery, KeptSince, LedgerError, Result, Tally};
 use crate::job::{
@@ -336,5 +338,59 @@ impl Backend for SqliteLedger {
             Ok(())
         })
         .await
+    }
+}
+
+#[async_trait]
+impl OwnerRecords for SqliteLedger {
+    async fn job_ids(
+        &self,
+        owner: &Owner,
+        after: Option<&JobId>,
+        limit: u32,
+    ) -> Result<Vec<JobId>> {
+        let (owner, after) = (owner.clone(), after.cloned());
+        self.reads(move |db| owned::job_ids(db, &owner, after.as_ref(), limit))
+            .await
+    }
+
+    async fn of_job(&self, job: &JobId) -> Result<Vec<RawRecord>> {
+        let job = job.clone();
+        self.reads(move |db| owned::of_job(db, &job)).await
+    }
+
+    async fn remove_damaged(&self, job: &JobId) -> Result<bool> {
+        let job = job.clone();
+        let removal = self
+            .database
+            .write(move |tx| owned::remove_damaged(tx, &job));
+        removal.await
+    }
+
+    async fn of_owner(
+        &self,
+        owner: &Owner,
+        part: Part,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<RawRecord>> {
+        let (owner, after) = (owner.clone(), after.map(str::to_owned));
+        self.reads(move |db| owned::of_owner(db, &owner, part, after.as_deref(), limit))
+            .await
+    }
+
+    async fn remove(&self, owner: &Owner, part: Part) -> Result<Removed> {
+        let owner = owner.clone();
+        self.database
+            .write(move |tx| owned::remove(tx, &owner, part))
+            .await
+    }
+
+    async fn books(&self) -> Result<Books> {
+        self.reads(owned::books).await
+    }
+
+    async fn scrub(&self) -> Result<()> {
+        Ok(self.database.scrub().await?)
     }
 }

@@ -7,6 +7,7 @@ pub(crate) mod faults;
 mod firestore;
 mod limits;
 mod memory;
+mod owned;
 mod plans;
 pub(crate) mod sqlite;
 

@@ -11,6 +11,7 @@ mod faults;
 mod lab;
 mod metrics;
 mod models;
+mod owners;
 #[cfg(target_os = "linux")]
 mod quarantine;
 mod quotes;

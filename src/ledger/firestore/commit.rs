@@ -10,9 +10,9 @@ use super::paths::{CALLBACKS, DocumentPath, JOBS, OUTBOX};
 use super::seen::Seen;
 use super::store::{Found, NAME, Scan, Store};
 use super::values::{self, Fields};
-use super::writes::{Only, create, delete, delete_named, update};
+use super::writes::{Only, Version, create, delete, delete_named, update};
 use super::{accounts, callbacks, outbox, shared, unreadable};
-use crate::job::Job;
+use crate::job::{Job, JobId};
 
 pub(super) async fn all(
     store: &Store,
@@ -172,7 +172,15 @@ const WITH_THE_JOB: usize = 400;
 /// are more, the first ones go before: the job is still there, and a deletion that breaks off is
 /// repeated.
 pub(super) async fn remove(store: &Store, job: &Loaded<Box<Job>, Seen>) -> Result<Committed> {
-    let id = &job.record.id;
+    remove_document(store, &job.record.id, document(&job.seen)?.version).await
+}
+
+/// The same of a job that perhaps cannot be read, while its document is of this version.
+pub(super) async fn remove_document(
+    store: &Store,
+    id: &JobId,
+    version: Version,
+) -> Result<Committed> {
     let place = DocumentPath::job(store.root(), id);
     let callbacks = Scan {
         under: Some(&place),
@@ -197,7 +205,7 @@ pub(super) async fn remove(store: &Store, job: &Loaded<Box<Job>, Seen>) -> Resul
         }
     }
     let mut writes = vec![
-        delete(&place, Only::If(document(&job.seen)?.version)),
+        delete(&place, Only::If(version)),
         unreadable::removal(store, JOBS, id.as_str()),
     ];
     writes.append(&mut others);

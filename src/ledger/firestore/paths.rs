@@ -15,6 +15,8 @@ pub(super) const IDEMPOTENCY: &str = "idempotency";
 pub(super) const GUARDS: &str = "guards";
 /// How the provider does with each model.
 pub(super) const BREAKERS: &str = "breakers";
+/// Sums of what was removed with its owners.
+pub(super) const BOOKS: &str = "books";
 pub(super) const MARKS: &str = "marks";
 pub(super) const UNREADABLE: &str = "unreadable";
 

@@ -102,7 +102,7 @@ pub(super) fn removal(store: &Store, collection: &str, id: &str) -> Write {
     delete(&place, Only::Always)
 }
 
-fn name(collection: &str, id: &str) -> String {
+pub(super) fn name(collection: &str, id: &str) -> String {
     format!("{collection}:{id}")
 }
 

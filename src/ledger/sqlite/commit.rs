@@ -6,7 +6,7 @@ use super::super::backend::{Balance, Committed, Loaded, Write};
 use super::super::{LedgerError, Result};
 use super::seen::{JobSeen, Seen};
 use super::{accounts, creation, outbox, rows, shared, unreadable};
-use crate::job::{CreditEntry, Job, Owner};
+use crate::job::{CreditEntry, Job, JobId, Owner};
 use crate::sqlite::{DatabaseError, Room};
 
 /// Why a transaction is undone.
@@ -187,6 +187,11 @@ pub(super) fn remove(
     if rows::load(tx, id)?.is_none_or(|(_, there)| there != *seen) {
         return Err(Undone::Conflict);
     }
+    Ok(delete_job(tx, id)?)
+}
+
+/// A job's row with all that goes with it.
+pub(super) fn delete_job(tx: &Transaction<'_>, id: &JobId) -> Result<()> {
     outbox::delete_of_job(tx, id)?;
     unreadable::delete_of_job(tx, id)?;
     for statement in [

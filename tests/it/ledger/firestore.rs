@@ -2,6 +2,7 @@
 
 mod creators;
 mod outages;
+mod owners;
 mod rules;
 mod schema;
 mod sharing;

@@ -107,6 +107,19 @@ impl Emulator {
         (status, last.map(str::to_owned).collect())
     }
 
+    /// Every document of the collections of that name, wherever they lie, as it is answered.
+    pub(crate) async fn documents(&self, collection: &str) -> Vec<Value> {
+        let query = json!({"structuredQuery": {
+            "from": [{"collectionId": collection, "allDescendants": true}],
+        }});
+        let request = self.http.post(self.url(":runQuery")).json(&query);
+        let (status, body) = self.send(request, Caller::Owner).await;
+        assert_eq!(status, 200, "{body}");
+        let rows = body.as_array().into_iter().flatten();
+        rows.filter_map(|row| row.get("document").cloned())
+            .collect()
+    }
+
     /// Adds to a whole-number field.
     pub(crate) async fn increment(&self, path: &str, field: &str, by: i64) {
         let name = format!(

@@ -1,0 +1,73 @@
+//! All that is an owner's, wherever it is kept: what `filmlab owner` hands over and removes.
+
+use std::sync::Arc;
+
+use super::adapters;
+use super::provider::nowhere;
+use crate::clock::SharedClock;
+use crate::config::Config;
+use crate::job::{Code, Failure, JobId, Owner};
+use crate::ledger::LedgerError;
+use crate::ledger::owned::{MOST_RECORDS, OwnerRecords};
+use crate::storage::Storage;
+
+/// Objects of one page.
+pub(super) const PAGE: usize = 500;
+
+/// The store of objects, for a command beside a running service. It signs nothing.
+pub(super) async fn storage(config: &Config, clock: &SharedClock) -> Result<Storage, Failure> {
+    let access = adapters::access(config).await?;
+    let key = ulid::Ulid::new().to_string().into_bytes().repeat(2);
+    let address = nowhere(config)?;
+    let opened = adapters::storage(config, &address, &key, access.as_ref(), clock).await?;
+    Ok(opened.0)
+}
+
+/// The folders of an owner's uploads and copies, and of a job of theirs.
+pub(super) fn folder(owner: &Owner) -> String {
+    format!("sources/{owner}")
+}
+
+pub(super) fn folders(job: &JobId) -> [String; 2] {
+    ["results", "work"].map(|area| format!("{area}/{job}"))
+}
+
+/// An owner's jobs, a page at a time.
+#[derive(Debug)]
+pub(super) struct Jobs {
+    records: Arc<dyn OwnerRecords>,
+    owner: Owner,
+    last: Option<JobId>,
+    is_over: bool,
+}
+
+impl Jobs {
+    pub(super) fn of(records: &Arc<dyn OwnerRecords>, owner: &Owner) -> Self {
+        Self {
+            records: Arc::clone(records),
+            owner: owner.clone(),
+            last: None,
+            is_over: false,
+        }
+    }
+
+    /// The next ones; none at the end.
+    pub(super) async fn page(&mut self) -> Result<Vec<JobId>, Failure> {
+        if self.is_over {
+            return Ok(Vec::new());
+        }
+        let page = self
+            .records
+            .job_ids(&self.owner, self.last.as_ref(), MOST_RECORDS)
+            .await
+            .map_err(said)?;
+        self.is_over = page.len() < MOST_RECORDS as usize;
+        self.last = page.last().cloned().or_else(|| self.last.take());
+        Ok(page)
+    }
+}
+
+pub(super) fn said(error: LedgerError) -> Failure {
+    let message = format!("{} {error}", Code::LedgerUnavailable.about());
+    Failure::new(Code::LedgerUnavailable, message).because(error)
+}
