@@ -122,8 +122,11 @@ async fn one_owner_is_handed_over_and_removed_and_the_other_stays() {
         .await;
     // And one of them cannot be read any more.
     let damaged = lab.create(&service).await;
-    lab.until(&service, &damaged, |job| job.error.is_some())
-        .await;
+    // After a 429 the others wait for a place.
+    lab.until(&service, &damaged, |job| {
+        job.lease.holder.is_none() && job.waiting.is_some()
+    })
+    .await;
     let database = lab.data().join("filmlab.sqlite");
     let doc = format!("{{\"owner\": \"{GONE}\", \"params\": 7}}");
     let others = rusqlite::Connection::open(&database).unwrap();
