@@ -38,7 +38,7 @@ pub use reader::ConfigFault;
 pub use retention::Retention;
 pub use server::{ApiToken, Brought, Console, Role, Server, TasksAuth};
 pub use table::Row;
-pub use telling::{Links, Log, Notify};
+pub use telling::{Links, Log, Notify, Telemetry};
 pub use worker::{Credits, Worker};
 
 use crate::fields::{Flag, Place};
@@ -80,6 +80,7 @@ pub struct Config {
     pub links: Links,
     pub retention: Retention,
     pub log: Log,
+    pub telemetry: Telemetry,
 }
 
 /// Where settings come from. Tests fill it without touching the process's environment.
@@ -145,6 +146,7 @@ pub fn tables() -> Vec<(&'static str, Vec<Row>)> {
         ("limits", &[limits::LIMITS]),
         ("retention", &[retention::RETENTION]),
         ("notify, links, log", &told),
+        ("telemetry", &[telling::TELEMETRY]),
     ];
     tables
         .into_iter()
@@ -256,6 +258,7 @@ fn read(r: &mut Reader, env: &HashMap<String, String>) -> Option<Config> {
     let links = telling::links(r, &cloud, shared, storage != Storage::Directory);
     let retention = retention::retention(r);
     let log = telling::log(r, &cloud, &platform);
+    let telemetry = telling::telemetry(r);
     let provider = provider?;
     Some(Config {
         server,
@@ -281,6 +284,7 @@ fn read(r: &mut Reader, env: &HashMap<String, String>) -> Option<Config> {
         links,
         retention,
         log,
+        telemetry,
     })
 }
 

@@ -2,12 +2,13 @@
 
 mod cloud;
 pub mod metrics;
+pub mod spans;
 mod trace;
 
 use std::io::IsTerminal as _;
 
 use tracing::Subscriber;
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::JsonFields;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -53,7 +54,9 @@ where
 {
     let targets: Targets = filter
         .parse()
-        .unwrap_or_else(|_| Targets::new().with_default(tracing::Level::INFO));
+        .unwrap_or_else(|_| Targets::new().with_default(tracing::Level::INFO))
+        // Theirs is another reader.
+        .with_target(spans::TARGET, LevelFilter::OFF);
     let layer = match format {
         LogFormat::Json => fmt::layer()
             .json()
@@ -73,5 +76,7 @@ where
             .with_writer(writer)
             .boxed(),
     };
-    tracing_subscriber::registry().with(layer.with_filter(targets))
+    tracing_subscriber::registry()
+        .with(layer.with_filter(targets))
+        .with(spans::layer())
 }

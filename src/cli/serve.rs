@@ -12,7 +12,8 @@ use crate::app::App;
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::job::{Code, Failure};
-use crate::telemetry;
+use crate::telemetry::spans::{self, Export, Exporting};
+use crate::telemetry::{self, LogFormat};
 
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
@@ -24,9 +25,41 @@ pub(super) struct ServeArgs {
 pub(super) async fn run(
     args: ServeArgs,
     config: &Config,
-    mut signals: StopSignals,
+    signals: StopSignals,
 ) -> Result<(), Exit> {
+    let exporting = exporting(config)?;
     telemetry::start(&config.log.filter, &config.log.format);
+    let served = served(args, config, signals).await;
+    if let Some(exporting) = exporting {
+        exporting.end().await;
+    }
+    served
+}
+
+/// Traces, where the settings say whereto.
+fn exporting(config: &Config) -> Result<Option<Exporting>, Failure> {
+    let Some(endpoint) = &config.telemetry.endpoint else {
+        return Ok(None);
+    };
+    let (service, version) = match &config.log.format {
+        LogFormat::Cloud(name) => (name.service.clone(), name.version.clone()),
+        _ => ("filmlab".to_owned(), env!("FILMLAB_VERSION").to_owned()),
+    };
+    let export = Export {
+        endpoint: endpoint.clone(),
+        authorization: config.telemetry.authorization.clone(),
+        share: config.telemetry.share,
+        service,
+        version,
+        instance: ulid::Ulid::new().to_string().to_lowercase(),
+    };
+    let started = spans::start(&export);
+    started
+        .map(Some)
+        .map_err(|error| Failure::new(Code::InvalidConfig, error.to_string()))
+}
+
+async fn served(args: ServeArgs, config: &Config, mut signals: StopSignals) -> Result<(), Exit> {
     let mut config = config.clone();
     if let Some(listen) = args.listen {
         if !listen.ip().is_loopback()

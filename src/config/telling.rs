@@ -7,10 +7,11 @@ use url::Url;
 use super::cloud::Cloud;
 use super::hidden::{Hidden, Unguessed};
 use super::platform::Platform;
+use super::provider::is_loopback;
 use super::reader::Reader;
 use super::table::{Keyed as _, Open, Setting, settings};
 use super::worker::{attempts, secs};
-use crate::fields::{Bounds, Form, OneOf, Parsed, Span, Text, Whole};
+use crate::fields::{Bounds, Form, OneOf, Parsed, Real, Span, Text, Whole};
 use crate::job::attempt::Attempts;
 use crate::secret::Secret;
 use crate::storage::gcs::{IAM_LONGEST, KEY_LONGEST};
@@ -117,6 +118,47 @@ pub(super) fn links(r: &mut Reader, cloud: &Cloud, shared: bool, by_bucket: bool
         );
     }
     links
+}
+
+/// `[telemetry]`: where traces go.
+#[derive(Debug, Clone)]
+pub struct Telemetry {
+    /// A receiver of OTLP over HTTP, without `/v1/traces`. Absent: nothing is exported.
+    pub endpoint: Option<Url>,
+    /// The whole value of the `Authorization` header.
+    pub authorization: Option<Secret>,
+    /// The share of jobs that are traced, from 0 to 1.
+    pub share: f64,
+}
+
+settings! { TELEMETRY of "telemetry" {
+    ENDPOINT: Open<Parsed<Url>> = "endpoint", Parsed::new("address"), "none: nothing is sent",
+        "a receiver of OTLP over HTTP, without `/v1/traces`";
+    AUTHORIZATION: Open<Hidden> = "authorization", Hidden, "none",
+        "the whole value of the `Authorization` header; needs https, but on this machine";
+    SHARE: Setting<Real<f64>> = "share", Real(Bounds::Within(0.0, 1.0)), 1.0,
+        "the share of jobs that are traced";
+}}
+
+pub(super) fn telemetry(r: &mut Reader) -> Telemetry {
+    let telemetry = Telemetry {
+        endpoint: r.given(&ENDPOINT),
+        authorization: r.given(&AUTHORIZATION),
+        share: r.value(&SHARE),
+    };
+    match &telemetry.endpoint {
+        Some(url) if !matches!(url.scheme(), "http" | "https") || url.query().is_some() => {
+            r.fault(&ENDPOINT.key(), "must be an address with http or https and no query");
+        }
+        Some(url)
+            if telemetry.authorization.is_some() && url.scheme() == "http" && !is_loopback(url) =>
+        {
+            let message = "would be sent in the clear: telemetry.endpoint needs https";
+            r.fault(&AUTHORIZATION.key(), message);
+        }
+        _ => {}
+    }
+    telemetry
 }
 
 pub(super) fn log(r: &mut Reader, cloud: &Cloud, platform: &Platform) -> Log {

@@ -36,6 +36,7 @@ use super::routes::Routes;
 use super::{HttpState, Problem, api};
 use crate::job::{Code, Fault, Idempotency, JobId, Owner, Status};
 use crate::ledger::{Created, PageToken};
+use crate::telemetry::TraceContext;
 
 pub(super) fn routes() -> Routes {
     OpenApiRouter::new()
@@ -112,6 +113,7 @@ async fn create(
     request: Request,
 ) -> Result<Response, Problem> {
     let key = idempotency::idempotency_key(request.headers());
+    let trace = TraceContext::read(request.headers());
     let api::Json(body) = api::Json::from_request(request, &state).await?;
     let wanted = request::read(&body, &caller, &state);
     let (key, wanted) = match (key, wanted) {
@@ -126,7 +128,7 @@ async fn create(
         key,
         request_sha256: idempotency::digest(&body, &wanted.owner),
     });
-    match actions::create(&state, &caller, wanted, idempotency).await? {
+    match actions::create(&state, &caller, wanted, idempotency, trace.as_ref()).await? {
         Created::New(job) => answer(&state, &caller, &job, StatusCode::CREATED).await,
         Created::Existing(job) => answer(&state, &caller, &job, StatusCode::OK).await,
         Created::KeyReused => Err(Problem::new(Code::IdempotencyConflict)),

@@ -417,6 +417,7 @@ pub(super) mod tests {
             notify: Notify::default(),
             tags: Vec::new(),
             max_price: None,
+            traceparent: None,
             cost: None,
             cancel_after_submit: None,
             provenance: None,

@@ -28,6 +28,8 @@ pub struct NewJob {
     pub cost: Option<Credits>,
     /// US dollars that a submission may cost.
     pub max_price: Option<f64>,
+    /// W3C's `traceparent` of the caller.
+    pub traceparent: Option<String>,
     /// What a cancellation costs once the provider is paid; absent: what the operator says of
     /// jobs that do not say it.
     pub cancel_after_submit: Option<CancelAfterSubmit>,
@@ -92,6 +94,7 @@ impl NewJob {
             deadline_at: self.deadline_at,
             max_price: self.max_price,
             provenance: self.provenance,
+            traceparent: self.traceparent,
             provider: ProviderState::default(),
             intents: Vec::new(),
             passed_over: Vec::new(),

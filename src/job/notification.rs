@@ -66,6 +66,9 @@ pub struct Notification {
     pub event: Event,
     pub channel: Channel,
     pub payload: serde_json::Value,
+    /// The `traceparent` that the job was created with; a delivery says in its own which span it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
     pub state: DeliveryState,
     #[serde(default)]
     pub deliveries: u32,
@@ -139,6 +142,7 @@ impl Notification {
                     "credits": job.credits,
                 },
             }),
+            traceparent: job.traceparent.clone(),
             state: DeliveryState::Pending,
             deliveries: 0,
             replays: 0,

@@ -89,6 +89,9 @@ pub struct Job {
     /// made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provenance: Option<Provenance>,
+    /// W3C's `traceparent` of the request that created the job: its trace is part of the caller's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
 
     #[serde(default)]
     pub provider: ProviderState,

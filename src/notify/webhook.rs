@@ -112,9 +112,11 @@ impl Notifier for WebhookNotifier {
             .secret
             .sign(&notification.id, timestamp, body.as_bytes())
             .map_err(|error| NotifyError::Refused(error.to_string()))?;
-        let answer = self
-            .client
-            .post(url.clone())
+        let mut request = self.client.post(url.clone());
+        if let Some(traceparent) = &notification.traceparent {
+            request = request.header("traceparent", traceparent);
+        }
+        let answer = request
             .header(CONTENT_TYPE, "application/json")
             .header(HEADER_WEBHOOK_ID, &notification.id)
             .header(HEADER_WEBHOOK_TIMESTAMP, timestamp)

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::job::Kind;
 use crate::telemetry::metrics::provider_called;
+use crate::telemetry::spans;
 
 /// A provider whose calls are counted.
 #[derive(Debug)]
@@ -23,6 +24,17 @@ pub fn counted<T>(
     result: Result<T, ProviderError>,
 ) -> Result<T, ProviderError> {
     provider_called(call, result.as_ref().err().map_or("ok", failure));
+    result
+}
+
+/// Counts and traces a call.
+async fn asked<T>(
+    call: &'static str,
+    answer: impl Future<Output = Result<T, ProviderError>>,
+) -> Result<T, ProviderError> {
+    let span = spans::provider_call(call);
+    let result = counted(call, answer.await);
+    span.record("outcome", result.as_ref().err().map_or("ok", failure));
     result
 }
 
@@ -55,7 +67,7 @@ impl<P: Provider> Provider for Metered<P> {
         body: &dyn UploadBody,
         content_type: &str,
     ) -> Result<Url, ProviderError> {
-        counted("upload", self.0.upload(body, content_type).await)
+        asked("upload", self.0.upload(body, content_type)).await
     }
 
     fn uploads_kept_for(&self) -> Duration {
@@ -63,6 +75,7 @@ impl<P: Provider> Provider for Metered<P> {
     }
 
     async fn submit(&self, submission: &Submission) -> Result<String, SubmitError> {
+        let span = spans::provider_call("submit");
         let result = self.0.submit(submission).await;
         let outcome = match &result {
             Ok(_) => "ok",
@@ -77,6 +90,7 @@ impl<P: Provider> Provider for Metered<P> {
             Err(SubmitError::Redirected { .. }) => "redirected",
             Err(SubmitError::Ambiguous { .. }) => "ambiguous",
         };
+        span.record("outcome", outcome);
         provider_called("submit", outcome);
         result
     }
@@ -86,29 +100,29 @@ impl<P: Provider> Provider for Metered<P> {
     }
 
     async fn prediction(&self, id: &str) -> Result<PredictionInfo, ProviderError> {
-        counted("prediction", self.0.prediction(id).await)
+        asked("prediction", self.0.prediction(id)).await
     }
 
     /// Counts one that begins, and once more one that breaks off.
     async fn download(&self, output: &Url, max_bytes: u64) -> Result<Download, ProviderError> {
-        let body = counted("download", self.0.download(output, max_bytes).await)?;
+        let body = asked("download", self.0.download(output, max_bytes)).await?;
         let body = body.inspect_err(|error| provider_called("download", failure(error)));
         Ok(body.boxed())
     }
 
     async fn delete(&self, prediction_ids: &[String]) -> Result<(), ProviderError> {
-        counted("delete", self.0.delete(prediction_ids).await)
+        asked("delete", self.0.delete(prediction_ids)).await
     }
 
     async fn price(&self, submission: &Submission) -> Result<Price, ProviderError> {
-        counted("price", self.0.price(submission).await)
+        asked("price", self.0.price(submission)).await
     }
 
     async fn balance(&self) -> Result<f64, ProviderError> {
-        counted("balance", self.0.balance().await)
+        asked("balance", self.0.balance()).await
     }
 
     async fn ping(&self) -> Result<(), ProviderError> {
-        counted("ping", self.0.ping().await)
+        asked("ping", self.0.ping()).await
     }
 }

@@ -13,6 +13,20 @@ pub struct TraceContext {
 }
 
 impl TraceContext {
+    /// W3C's `traceparent`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        traceparent(text)
+    }
+
+    /// The same as a `traceparent`, where it names a span.
+    #[must_use]
+    pub fn traceparent(&self) -> Option<String> {
+        let span = self.span_id.as_ref()?;
+        let flags = u8::from(self.sampled);
+        Some(format!("00-{}-{span}-{flags:02x}", self.trace_id))
+    }
+
     /// W3C's `traceparent`, else Google's older `X-Cloud-Trace-Context`.
     #[must_use]
     pub fn read(headers: &HeaderMap) -> Option<Self> {

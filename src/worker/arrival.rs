@@ -14,10 +14,10 @@ use super::state::Worker;
 use super::stop::{Stop, StopReason};
 use super::sweep::NAMES;
 use super::visit;
-use crate::job::{Claim, Job, JobId, Timestamp};
+use crate::job::{Claim, Job, JobId, Lease, Timestamp};
 use crate::ledger::{Claimed, LedgerError};
 use crate::queue::{Scheduled, Task, Why};
-use crate::telemetry::metrics;
+use crate::telemetry::{metrics, spans};
 
 /// Whether a job is to be visited.
 enum Due {
@@ -58,6 +58,7 @@ impl Worker {
             Ok(found) => found,
             Err(visit) => return visit,
         };
+        let dead = job.lease.clone();
         // What fetches from the web may take as long as somebody else's server likes.
         let fetches = stages::fetches_first(&job, self.now());
         let places = if fetches {
@@ -96,7 +97,7 @@ impl Worker {
         let now = self.now();
         match self.services.ledger.claim(id, &holder, now, lease).await {
             Ok(Claimed::Taken { claim, job }) => {
-                Box::pin(visit::run(self, claim, *job, fetches, heard)).await
+                self.run(&dead, seq, claim, *job, fetches, heard).await
             }
             Ok(Claimed::Leased { until }) => Visit::Leased { until },
             Ok(Claimed::Ended) => Visit::NothingToDo,
@@ -105,14 +106,37 @@ impl Worker {
                 // Until it is known, no other visit from here claims it a second time.
                 let _entered = self.running.enter(id, Stop::default());
                 match self.claimed_after_all(id, &holder).await {
-                    Some((claim, job)) => {
-                        Box::pin(visit::run(self, claim, job, fetches, heard)).await
-                    }
+                    Some((claim, job)) => self.run(&dead, seq, claim, job, fetches, heard).await,
                     None => unavailable(&error),
                 }
             }
             Err(error) => unread(&error),
         }
+    }
+
+    /// The visit of a claimed job, whose lease was `dead` before if it named a holder.
+    async fn run(
+        self: &Arc<Self>,
+        dead: &Lease,
+        seq: u64,
+        claim: Claim,
+        job: Job,
+        fetches: bool,
+        heard: Option<String>,
+    ) -> Visit {
+        // Nobody else ends the span of a visit whose process died.
+        if let (Some(_), Some(until)) = (&dead.holder, dead.expires_at)
+            && dead.fence.next() == job.lease.fence
+        {
+            let lease = self.services.settings.lease;
+            let since = until.checked_sub(lease).unwrap_or(until);
+            spans::lost_visit(&job, dead.fence, since, until);
+        }
+        let span = spans::visit(&job, seq);
+        let visit = visit::run(self, claim, job, fetches, heard);
+        let visit = Box::pin(visit.instrument(span.clone())).await;
+        span.record("outcome", visit.name());
+        visit
     }
 
     /// The job, where somebody has to look at it now and nobody does, and the submission whose

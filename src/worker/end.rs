@@ -11,7 +11,7 @@ use crate::job::{
 };
 use crate::ledger::{Settled, Settlement};
 use crate::queue::Task;
-use crate::telemetry::metrics;
+use crate::telemetry::{metrics, spans};
 
 /// The result stands: publish it, take the credits, tell the user.
 pub(super) async fn completed(context: &Context<'_>) -> Result<Job, Halt> {
@@ -91,6 +91,7 @@ async fn settle(
         .error
         .as_ref()
         .map_or("none", |error| error.code.as_str());
+    spans::job_ended(&job, now);
     metrics::job_ended(job.params.kind().as_str(), job.status.as_str(), code);
     after_end(context, &job, &notification).await;
     Ok(*job)

@@ -16,7 +16,7 @@ use crate::media::{
     Render, Report, Verified,
 };
 use crate::quarantine::{Answer, Bounds, Lifeline, Lost, Mode, Work};
-use crate::telemetry::metrics;
+use crate::telemetry::{metrics, spans};
 
 /// Whether the job's native work is done in a child.
 fn is_apart(mode: Mode, job: &Job) -> bool {
@@ -159,13 +159,18 @@ impl Context<'_> {
     ) -> Made<Answer> {
         let (place, _turn) = self.place().await?;
         let job = self.writer.job().await;
-        let result = if is_apart(self.settings().quarantine.mode, &job) {
+        let is_apart = is_apart(self.settings().quarantine.mode, &job);
+        let span = spans::media_pass(about.phase.into(), is_apart);
+        let result = if is_apart {
             self.in_child(about, work, &place, limits, on_event).await?
         } else {
             self.note(about, &job).await?;
             self.in_process(about, work, &place, limits, on_event)
                 .await?
         };
+        let outcome = result.as_ref().err().map(|error| error.code);
+        span.record("outcome", outcome.map_or("ok", Into::into));
+        drop(span);
         match (result, self.stop.reason()) {
             (Err(error), Some(reason))
                 if matches!(

@@ -11,6 +11,7 @@ use crate::job::{Notification, Timestamp};
 use crate::ledger::LedgerError;
 use crate::notify::NotifyError;
 use crate::queue::{Scheduled, Task};
+use crate::telemetry::spans;
 
 /// What became of a delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,7 +112,26 @@ async fn deliver(worker: &Worker, id: &str) -> OutboxVisit {
         tracing::debug!(id, owner = %notice.owner, "there is no place to deliver it in");
         return OutboxVisit::Busy;
     };
-    match notifier.deliver(&notice).await {
+    let span = spans::notice(
+        &notice.job,
+        notice.round().unwrap_or(1),
+        notice.traceparent.as_deref(),
+        notice.channel.name(),
+        notice.deliveries + 1,
+    );
+    let sent = Notification {
+        traceparent: spans::handed_on(&span, notice.traceparent.as_deref()),
+        ..notice.clone()
+    };
+    let delivered = notifier.deliver(&sent).await;
+    let outcome = match &delivered {
+        Ok(()) => "delivered",
+        Err(NotifyError::Refused(_)) => "refused",
+        Err(NotifyError::Failed { .. }) => "failed",
+    };
+    span.record("outcome", outcome);
+    drop(span);
+    match delivered {
         Ok(()) => written(services, id, DeliveryState::Delivered, None, None).await,
         Err(NotifyError::Refused(message)) => {
             tracing::error!(id, message, "the notice was refused");

@@ -26,7 +26,7 @@ use crate::job::{
     Change, Claim, Code, Disposition, Failure, Job, MAX_CRASHES, Party, Stage, Status, WaitsFor,
 };
 use crate::ledger::LedgerError;
-use crate::telemetry::metrics;
+use crate::telemetry::{metrics, spans};
 
 /// Runs a claimed job as far as it goes.
 pub(super) async fn run(
@@ -123,7 +123,9 @@ async fn go(context: &Context<'_>) -> Result<Job, Halt> {
         let is_new = job.provider.closed_addresses == 0;
         let submitted_at = job.provider.submitted_at.filter(|_| is_new);
         let span = tracing::info_span!("stage", stage = stage.as_str(), attempt = job.attempt);
+        let traced = spans::stage(stage.as_str());
         let step = stages::run(context, stage, job).instrument(span).await;
+        drop(traced);
         // What generating takes is the provider's time, not that of our questions.
         let took = match (stage, &step, submitted_at) {
             (Stage::Generate, Ok(Step::Next | Step::Done(_)), Some(at)) => {

@@ -64,6 +64,7 @@ fn notice(url: &str) -> Notification {
             url: url.parse().unwrap(),
         },
         payload: json!({"type": "job.completed", "data": {"name": "é"}}),
+        traceparent: None,
         state: DeliveryState::Pending,
         deliveries: 0,
         replays: 0,

@@ -22,3 +22,4 @@ mod stops;
 mod stuck;
 #[cfg(target_os = "linux")]
 mod upgrades;
+mod traces;

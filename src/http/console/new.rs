@@ -301,7 +301,7 @@ pub(super) async fn make(
             return draw(&state, &visitor, form, faults, None).await;
         }
     };
-    let created = actions::create(&state, &visitor.caller, wanted, None).await?;
+    let created = actions::create(&state, &visitor.caller, wanted, None, None).await?;
     let (Created::New(job) | Created::Existing(job)) = created else {
         return Err(Problem::new(Code::Internal).because("a fresh job id was taken already"));
     };

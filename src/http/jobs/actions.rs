@@ -13,6 +13,7 @@ use crate::http::{HttpState, Problem};
 use crate::job::{Code, Idempotency, Job, JobId, NewJob, Notification, Status};
 use crate::ledger::{CancelRequest, Created, Deleted, LedgerError, Retried};
 use crate::queue::{Task, Why};
+use crate::telemetry::TraceContext;
 
 /// Makes a job, and has it begun at once.
 pub(in crate::http) async fn create(
@@ -20,6 +21,7 @@ pub(in crate::http) async fn create(
     caller: &Caller,
     wanted: Wanted,
     idempotency: Option<Idempotency>,
+    trace: Option<&TraceContext>,
 ) -> Result<Created, Problem> {
     let now = state.clock.now();
     let deadline = wanted.deadline.unwrap_or(state.settings.default_deadline);
@@ -33,6 +35,7 @@ pub(in crate::http) async fn create(
         cost: None,
         tags: wanted.tags,
         max_price: wanted.max_price,
+        traceparent: trace.and_then(TraceContext::traceparent),
         cancel_after_submit: Some(state.settings.cancel_after_submit),
         provenance: Some(state.settings.provenance.clone()),
         deadline_at: later(now, deadline),

@@ -18,7 +18,7 @@ use super::writes::{Only, update};
 use crate::job::{Account, CreditEntry, Job, JobId, Notification, Timestamp};
 
 /// What the creator of a job writes, and nobody after.
-const GIVEN: [&str; 11] = [
+const GIVEN: [&str; 12] = [
     "id",
     "owner",
     "kind",
@@ -29,6 +29,7 @@ const GIVEN: [&str; 11] = [
     "tags",
     "deadline_at",
     "max_price",
+    "traceparent",
     "created_at",
 ];
 

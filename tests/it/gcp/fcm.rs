@@ -79,6 +79,7 @@ fn notice(token: &str) -> Notification {
             "kind": "upscale", "status": "failed", "error": {"code": "too_long"},
             "result": {"video": "v".repeat(9000)},
         }}),
+        traceparent: None,
         state: DeliveryState::Pending,
         deliveries: 0,
         replays: 0,

@@ -614,6 +614,7 @@ async fn thousand(app: &App) {
             cost: None,
             tags: Vec::new(),
             max_price: None,
+            traceparent: None,
             cancel_after_submit: None,
             provenance: None,
             deadline_at: at,

@@ -64,6 +64,7 @@ pub(crate) fn new_job(id: &str) -> NewJob {
         cost: None,
         tags: Vec::new(),
         max_price: None,
+        traceparent: None,
         cancel_after_submit: Some(CancelAfterSubmit::Capture),
         provenance: None,
         deadline_at: at(7200),

@@ -261,6 +261,7 @@ impl Bench {
             cost: None,
             tags: vec!["blue".into()],
             max_price: None,
+            traceparent: None,
             cancel_after_submit: None,
             provenance: None,
             deadline_at: filmlab::clock::later(now, Duration::from_secs(7200)),

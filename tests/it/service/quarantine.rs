@@ -19,10 +19,10 @@ use crate::support::quarantine::{broken, caught, children, kill, until_gone};
 use crate::support::require;
 
 /// A service in a process of its own, started again whenever it has died.
-struct Kept<'a> {
+pub(super) struct Kept<'a> {
     lab: &'a Lab,
     address: SocketAddr,
-    child: Child,
+    pub(super) child: Child,
     deaths: u32,
 }
 
@@ -34,7 +34,7 @@ impl Drop for Kept<'_> {
 }
 
 impl<'a> Kept<'a> {
-    async fn start(lab: &'a Lab) -> Self {
+    pub(super) async fn start(lab: &'a Lab) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = port.local_addr().unwrap();
         drop(port);
@@ -48,7 +48,7 @@ impl<'a> Kept<'a> {
         kept
     }
 
-    fn base(&self) -> String {
+    pub(super) fn base(&self) -> String {
         format!("http://{}", self.address)
     }
 
@@ -70,7 +70,7 @@ impl<'a> Kept<'a> {
         }
     }
 
-    async fn upload(&self, file: &Path) -> String {
+    pub(super) async fn upload(&self, file: &Path) -> String {
         let name = file.file_name().unwrap().to_string_lossy();
         let address = format!("{}/v1/sources?name={name}", self.base());
         let bytes = std::fs::read(file).unwrap();
@@ -86,7 +86,7 @@ impl<'a> Kept<'a> {
         source["source"].as_str().unwrap().to_owned()
     }
 
-    async fn create(&self, video: &str, image: &str) -> String {
+    pub(super) async fn create(&self, video: &str, image: &str) -> String {
         let body = json!({"kind": "character_replace", "source": {"video": video, "image": image}});
         let address = format!("{}/v1/jobs", self.base());
         let answer = self
@@ -110,7 +110,7 @@ impl<'a> Kept<'a> {
     }
 
     /// Gives the owner of all jobs credits.
-    async fn grant(&self) {
+    pub(super) async fn grant(&self) {
         let entry = CreditEntry {
             id: "grant:test".into(),
             kind: EntryKind::Grant,
@@ -128,7 +128,7 @@ impl<'a> Kept<'a> {
     }
 
     /// Waits for the end of all of them, starting the service again where it dies.
-    async fn ended(&mut self, ids: &[String]) -> Vec<Job> {
+    pub(super) async fn ended(&mut self, ids: &[String]) -> Vec<Job> {
         let began = Instant::now();
         loop {
             self.keep().await;

@@ -201,6 +201,7 @@ async fn walk(emulator: &Emulator, world: &World, seen: &mut BTreeMap<String, St
         new.tags = full.tags.clone();
         new.max_price = full.max_price;
         new.provenance.clone_from(&full.provenance);
+        new.traceparent.clone_from(&full.traceparent);
         new.idempotency = (n == 0).then(|| Idempotency {
             key: "k".into(),
             request_sha256: "x".into(),

@@ -227,6 +227,7 @@ impl Maker {
             cost: None,
             tags: Vec::new(),
             max_price: None,
+            traceparent: None,
             cancel_after_submit: None,
             provenance: None,
             deadline_at: later(now, DEADLINE),

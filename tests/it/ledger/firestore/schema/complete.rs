@@ -107,6 +107,7 @@ pub(super) fn job() -> Job {
             provider: Some("x".into()),
             aigc_producer: Some("x".into()),
         }),
+        traceparent: Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".into()),
         provider: provider(),
         intents: vec![Intent {
             id: "1-1".into(),
