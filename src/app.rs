@@ -42,6 +42,7 @@ use crate::storage::Storage;
 use crate::telemetry;
 use crate::worker::{CLEAN_EVERY, Cleaned, Services, Settings, Swept, Worker};
 use adapters::Adapters;
+use keys::Keys;
 use provider::{api_key, own_address, signing_secret, wavespeed};
 use settings::invalid;
 
@@ -102,10 +103,7 @@ impl App {
         if adapters::needs_folder(config) {
             adapters::folder(dir).await?;
         }
-        let key = match &config.links.key {
-            Some(key) => key.expose().as_bytes().to_vec(),
-            None => keys::load_or_make(&dir.join("secret.key")).await?,
-        };
+        let keys = Keys::of(config).await?;
         let public_url = match &config.server.public_url {
             Some(url) => url.clone(),
             None => own_address(listening)?,
@@ -119,10 +117,6 @@ impl App {
         ));
         let clock: SharedClock = Arc::clone(&steady) as _;
 
-        let webhook_secret = match &config.notify.webhook_secret {
-            Some(secret) => secret.expose().to_owned(),
-            None => keys::webhook_secret(&key),
-        };
         let Adapters {
             ledger,
             queue,
@@ -133,8 +127,7 @@ impl App {
         } = adapters::open(
             config,
             &public_url,
-            &key,
-            &webhook_secret,
+            &keys,
             &steady,
             &machine,
         )
@@ -143,11 +136,11 @@ impl App {
         if let Some(at) = ledger.last_written().await.map_err(said)? {
             steady.start_after(at);
         }
-        let webhook_secret_of_provider = signing_secret(config, &public_url, &key).await?;
+        let webhook_secret_of_provider = signing_secret(config, &public_url, &keys).await?;
         let provider = wavespeed(
             config,
             &public_url,
-            &key,
+            &keys,
             webhook_secret_of_provider,
             &clock,
         )?;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use url::Url;
 
+use super::keys::Keys;
 use super::settings::invalid;
 use crate::clock::{SharedClock, SteadyClock};
 use crate::config::{self, Brought, Config, TasksAuth};
@@ -53,8 +54,7 @@ pub(super) fn needs_folder(config: &Config) -> bool {
 pub(super) async fn open(
     config: &Config,
     public_url: &Url,
-    key: &[u8],
-    webhook_secret: &str,
+    keys: &Keys,
     steady: &Arc<SteadyClock>,
     machine: &SharedClock,
 ) -> Result<Adapters, Failure> {
@@ -65,7 +65,7 @@ pub(super) async fn open(
     let clock: &SharedClock = &(Arc::clone(steady) as _);
     let ledger = ledger(config).await?;
     let (queue, embedded) = queue(config, public_url, access.as_ref(), clock)?;
-    let (storage, links) = storage(config, public_url, key, access.as_ref(), clock).await?;
+    let (storage, links) = storage(config, public_url, keys, access.as_ref(), clock).await?;
     Ok(Adapters {
         ledger,
         queue,
@@ -73,7 +73,7 @@ pub(super) async fn open(
         storage,
         links,
         // What others check against their own clocks is signed with the machine's.
-        notifiers: notifiers(config, webhook_secret, access.as_ref(), machine)?,
+        notifiers: notifiers(config, keys, access.as_ref(), machine)?,
     })
 }
 
@@ -153,12 +153,12 @@ pub(super) fn queue(
 pub(super) async fn storage(
     config: &Config,
     public_url: &Url,
-    key: &[u8],
+    keys: &Keys,
     access: Option<&GoogleAccess>,
     clock: &SharedClock,
 ) -> Result<Objects, Failure> {
     match &config.storage {
-        config::Storage::Directory => directory(config, public_url, key, clock).await,
+        config::Storage::Directory => directory(config, public_url, keys, clock).await,
         config::Storage::Gcs(bucket) => {
             let bucket = GcsConfig {
                 bucket: bucket.name.clone(),
@@ -246,25 +246,35 @@ pub(super) type Objects = (Storage, Option<Arc<dyn LinkVerifier>>);
 async fn directory(
     config: &Config,
     public_url: &Url,
-    key: &[u8],
+    keys: &Keys,
     clock: &SharedClock,
 ) -> Result<Objects, Failure> {
     let objects = objects(config);
     folder(&objects).await?;
-    let links = Arc::new(HmacLinks::new(public_url.clone(), key, Arc::clone(clock)).map_err(said)?);
+    let links = HmacLinks::new(public_url.clone(), &keys.now, Arc::clone(clock)).map_err(said)?;
+    let links = Arc::new(match &keys.old {
+        Some(old) => links.accepting(old).map_err(said)?,
+        None => links,
+    });
     let storage = Storage::in_directory(&objects, Arc::clone(&links) as _).map_err(said)?;
     Ok((storage, Some(links)))
 }
 
 pub(super) fn notifiers(
     config: &Config,
-    webhook_secret: &str,
+    keys: &Keys,
     access: Option<&GoogleAccess>,
     clock: &SharedClock,
 ) -> Result<Vec<Arc<dyn Notifier>>, Failure> {
     let allow_loopback = config.server.allow_loopback;
-    let webhook = WebhookNotifier::new(webhook_secret, allow_loopback, Arc::clone(clock))
+    let (secret, old) = keys.webhook_secrets(config);
+    let mut webhook = WebhookNotifier::new(&secret, allow_loopback, Arc::clone(clock))
         .map_err(|error| invalid(&format!("notify.webhook_secret: {error}")))?;
+    if let Some(old) = old {
+        webhook = webhook
+            .signing_with(&old)
+            .map_err(|error| invalid(&format!("notify.webhook_old_secret: {error}")))?;
+    }
     let mut notifiers: Vec<Arc<dyn Notifier>> = vec![Arc::new(LogNotifier), Arc::new(webhook)];
     if let Some(project) = &config.notify.fcm_project {
         let endpoint = config.notify.fcm_endpoint.as_ref();

@@ -17,7 +17,6 @@ use std::path::{Path, PathBuf};
 use tokio_util::sync::CancellationToken;
 
 use super::adapters;
-use super::keys;
 use crate::clock::SharedClock;
 use crate::config::Config;
 use crate::media;
@@ -26,7 +25,7 @@ use callbacks::callbacks;
 pub use cloud::{examine_cloud, is_cloud};
 pub use finding::{Finding, Standing};
 use provider::provider;
-use stores::{TIMEOUT, key, ledger, queue, storage};
+use stores::{TIMEOUT, keys, ledger, queue, storage};
 
 /// Work files of a few long videos at once.
 const SPACE_WARN: u64 = 10 << 30;
@@ -179,11 +178,8 @@ async fn notify(config: &Config, clock: &SharedClock) -> Vec<Finding> {
     const ADVICE: &str = "see the [notify] settings";
     let look = async {
         let access = adapters::access(config).await?;
-        let secret = match &config.notify.webhook_secret {
-            Some(secret) => secret.expose().to_owned(),
-            None => keys::webhook_secret(&key(config).await?),
-        };
-        adapters::notifiers(config, &secret, access.as_ref(), clock).map(drop)
+        let keys = keys(config).await?;
+        adapters::notifiers(config, &keys, access.as_ref(), clock).map(drop)
     };
     if let Err(failure) = look.await {
         return vec![Finding::service("notify", failure.message, ADVICE)];

@@ -9,6 +9,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use rand::RngExt as _;
 use sha2::Sha256;
 
+use crate::config::{Config, Secret};
 use crate::job::{Code, Failure};
 use crate::staging::disk::{Disk as _, SystemDisk};
 use crate::staging::folder_of;
@@ -16,8 +17,55 @@ use crate::staging::folder_of;
 /// SHA-256's own strength.
 const KEY_BYTES: usize = 32;
 
+/// What signs links, callbacks and, without a secret of their own, notices.
+#[derive(Clone)]
+pub(super) struct Keys {
+    pub(super) now: Vec<u8>,
+    /// The one before: what it signed is still good.
+    pub(super) old: Option<Vec<u8>>,
+}
+
+impl Keys {
+    pub(super) fn only(now: Vec<u8>) -> Self {
+        Self { now, old: None }
+    }
+
+    /// As configured, or from the data folder. There a key is changed by renaming its file to
+    /// `secret.key.old`: the next start makes a new one.
+    pub(super) async fn of(config: &Config) -> Result<Self, Failure> {
+        let given = |key: &Secret| key.expose().as_bytes().to_vec();
+        let old = config.links.old_key.as_ref().map(given);
+        if let Some(key) = &config.links.key {
+            let now = given(key);
+            return Ok(Self { now, old });
+        }
+        let now = load_or_make(&config.data_dir.join("secret.key")).await?;
+        let file = config.data_dir.join("secret.key.old");
+        let old = match old {
+            Some(old) => Some(old),
+            None if file.exists() => Some(load_or_make(&file).await?),
+            None => None,
+        };
+        Ok(Self { now, old })
+    }
+
+    /// What notices are signed with, as Standard Webhooks writes secrets: the present one, and the
+    /// one before.
+    pub(super) fn webhook_secrets(&self, config: &Config) -> (String, Option<String>) {
+        let told = |secret: &Secret| secret.expose().to_owned();
+        let old = config.notify.webhook_old_secret.as_ref().map(told);
+        match &config.notify.webhook_secret {
+            Some(secret) => (told(secret), old),
+            None => {
+                let derived = self.old.as_deref().map(webhook_secret);
+                (webhook_secret(&self.now), old.or(derived))
+            }
+        }
+    }
+}
+
 /// Reads the key, or makes one that only this user can read.
-pub(super) async fn load_or_make(file: &Path) -> Result<Vec<u8>, Failure> {
+async fn load_or_make(file: &Path) -> Result<Vec<u8>, Failure> {
     let unusable = |why: String| {
         Failure::new(
             Code::InvalidConfig,
@@ -63,7 +111,7 @@ pub(super) fn derived(key: &[u8], purpose: &str) -> String {
 }
 
 /// The secret for outgoing webhooks, as Standard Webhooks writes it.
-pub(super) fn webhook_secret(key: &[u8]) -> String {
+fn webhook_secret(key: &[u8]) -> String {
     format!("whsec_{}", STANDARD.encode(mac(key, "standard-webhooks")))
 }
 

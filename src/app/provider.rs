@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::keys;
+use super::keys::{self, Keys};
 use super::settings::invalid;
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::{Config, is_loopback};
@@ -41,7 +41,8 @@ pub(super) fn asking(config: &Config) -> Result<WaveSpeed, Failure> {
     // Signatures are checked by whoever is called back.
     let mut config = config.clone();
     config.provider.enforce_signature = false;
-    wavespeed(&config, &nowhere(&config)?, &[0; 32], None, &machine())
+    let keys = Keys::only(vec![0; 32]);
+    wavespeed(&config, &nowhere(&config)?, &keys, None, &machine())
 }
 
 pub(super) fn api_key(config: &Config) -> Result<&Secret, Failure> {
@@ -61,7 +62,7 @@ pub(super) fn api_key(config: &Config) -> Result<&Secret, Failure> {
 pub(super) async fn signing_secret(
     config: &Config,
     public_url: &Url,
-    key: &[u8],
+    keys: &Keys,
 ) -> Result<Option<Secret>, Failure> {
     let provider = &config.provider;
     if provider.webhook_secret.is_some() || !provider.enforce_signature {
@@ -69,7 +70,7 @@ pub(super) async fn signing_secret(
     }
     let mut asking = config.clone();
     asking.provider.enforce_signature = false;
-    let client = wavespeed(&asking, public_url, key, None, &machine())?;
+    let client = wavespeed(&asking, public_url, keys, None, &machine())?;
     match tokio::time::timeout(SECRET_TIMEOUT, client.webhook_secret()).await {
         Ok(Ok(secret)) => Ok(Some(secret)),
         Ok(Err(error)) => Err(Failure::new(
@@ -83,10 +84,14 @@ pub(super) async fn signing_secret(
     }
 }
 
+fn callback_key(key: &[u8]) -> Secret {
+    Secret::new(keys::derived(key, "wavespeed-callback"))
+}
+
 pub(super) fn wavespeed(
     config: &Config,
     public_url: &Url,
-    key: &[u8],
+    keys: &Keys,
     webhook_secret: Option<Secret>,
     clock: &SharedClock,
 ) -> Result<WaveSpeed, Failure> {
@@ -103,7 +108,8 @@ pub(super) fn wavespeed(
     let reachable = config.server.public_url.is_some() || local;
     wavespeed.callback = CallbackConfig {
         public_url: (config.provider.callbacks && reachable).then(|| public_url.clone()),
-        secret: Secret::new(keys::derived(key, "wavespeed-callback")),
+        secret: callback_key(&keys.now),
+        old_secret: keys.old.as_deref().map(callback_key),
         signature: if config.provider.enforce_signature {
             SignatureCheck::Enforce
         } else {

@@ -149,6 +149,8 @@ settings! { SERVER of "server" {
         "a list of `{ token = \"…\", owner = \"…\" }`. Without `owner` it is an operator's token, which sees all jobs. With `role = \"viewer\"` it may look and change nothing. At least 16 characters. Required if others than this machine can reach the jobs API";
     API_TOKEN: Open<Hidden> = "api_token", Hidden, "none",
         "one operator's token; a list does not fit into the environment";
+    API_OLD_TOKEN: Open<Hidden> = "api_old_token", Hidden, "none",
+        "the operator's token before, while it is being changed";
     JOBS_API: Open<Flag> = "jobs_api", Flag, "on; with `PORT`, off", "whether `/v1/…` answers";
     DEFAULT_DEADLINE: Setting<Span> = "default_deadline", Span(Bounds::Any), secs(2 * 3600),
         "deadline of a job that names none";
@@ -332,14 +334,14 @@ fn tasks_auth(r: &mut Reader, public_url: Option<&Url>, sends_tasks: bool) -> Ta
 
 fn api_tokens(r: &mut Reader) -> Vec<ApiToken> {
     let mut tokens: Vec<ApiToken> = r.nested(&API_TOKENS).unwrap_or_default();
-    // A list does not fit into an environment variable; one token does.
-    if let Some(token) = r.given(&API_TOKEN) {
-        tokens.push(ApiToken {
-            token,
-            owner: None,
-            role: Role::Editor,
-        });
-    }
+    // A list does not fit into an environment variable; one token does, and the one before it,
+    // while it is being changed.
+    let single = [r.given(&API_TOKEN), r.given(&API_OLD_TOKEN)];
+    tokens.extend(single.into_iter().flatten().map(|token| ApiToken {
+        token,
+        owner: None,
+        role: Role::Editor,
+    }));
     if !tokens.iter().all(|known| Unguessed::fits(&known.token)) {
         r.fault(&API_TOKENS.key(), format!("a token {}", Unguessed::fault()));
     }

@@ -23,6 +23,8 @@ pub struct Notify {
     pub webhook_url: Option<Url>,
     /// `whsec_…`, as Standard Webhooks writes it.
     pub webhook_secret: Option<Secret>,
+    /// The one before: notices carry its signature too.
+    pub webhook_old_secret: Option<Secret>,
     pub attempts: Attempts,
     /// The Firebase project of the app whose devices jobs may name.
     pub fcm_project: Option<String>,
@@ -37,6 +39,8 @@ pub struct Links {
     pub longest: Duration,
     /// Signs links and callback addresses. Absent: made at the first start and kept.
     pub key: Option<Secret>,
+    /// The one before: what it signed is still taken.
+    pub old_key: Option<Secret>,
 }
 
 #[derive(Debug, Clone)]
@@ -52,6 +56,8 @@ settings! { NOTIFY of "notify" {
     WEBHOOK_SECRET: Open<Hidden> = "webhook_secret", Hidden,
         "derived from `links.key`, and shown nowhere",
         "signs webhooks: `whsec_` and the base64 of 24 to 64 bytes. Set it, so that receivers can check the signature";
+    WEBHOOK_OLD_SECRET: Open<Hidden> = "webhook_old_secret", Hidden, "none",
+        "the secret before: webhooks are signed with it too, [while it is being changed](operations.md#changing-keys-and-tokens)";
     // Standard Webhooks advises to go on for about a day.
     ATTEMPTS: Setting<Whole<u32>> = "attempts", Whole(Bounds::AtLeast(1)), 12,
         "deliveries of a notice";
@@ -70,6 +76,8 @@ settings! { LINKS of "links" {
         "life of a link; longer than 0, and 7 days at most, 12 h if Google signs without a key file";
     KEY: Open<Unguessed> = "key", Unguessed, "made at the first start and kept",
         "signs links and callback addresses. Required if instances share jobs";
+    OLD_KEY: Open<Unguessed> = "old_key", Unguessed, "the file `secret.key.old`, if it is there",
+        "the key before: what it signed is still taken, [while it is being changed](operations.md#changing-keys-and-tokens)";
 }}
 
 settings! { LOG of "log" {
@@ -83,6 +91,7 @@ pub(super) fn notify(r: &mut Reader) -> Notify {
     Notify {
         webhook_url: r.given(&WEBHOOK_URL),
         webhook_secret: r.given(&WEBHOOK_SECRET),
+        webhook_old_secret: r.given(&WEBHOOK_OLD_SECRET),
         attempts: attempts(r, &ATTEMPTS, &BACKOFF_MIN, &BACKOFF_MAX),
         fcm_project: r.given(&FCM_PROJECT),
         fcm_endpoint: r.given(&FCM_ENDPOINT),
@@ -104,6 +113,7 @@ pub(super) fn links(r: &mut Reader, cloud: &Cloud, shared: bool, by_bucket: bool
         ttl: r.value(&TTL),
         longest,
         key: r.given(&KEY),
+        old_key: r.given(&OLD_KEY),
     };
     if links.ttl.is_zero() || links.ttl > longest {
         r.fault(

@@ -335,3 +335,26 @@ fn a_guarded_service_is_never_the_default_and_gets_no_callbacks() {
     assert!(matches!(config.server.tasks_auth, TasksAuth::Iam { .. }));
     assert!(!config.provider.callbacks);
 }
+
+#[test]
+fn the_token_before_is_a_token_too() {
+    let env = [
+        ("FILMLAB_SERVER__API_TOKEN", "the-new-token-of-16"),
+        ("FILMLAB_SERVER__API_OLD_TOKEN", "the-old-token-of-16"),
+    ];
+    let sources = Sources {
+        no_default_file: true,
+        env: env
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into(),
+        ..Sources::default()
+    };
+    let config = Config::load(&sources).unwrap();
+    let tokens: Vec<_> = config
+        .server
+        .api_tokens
+        .iter()
+        .map(|known| known.token.expose())
+        .collect();
+    assert_eq!(tokens, ["the-new-token-of-16", "the-old-token-of-16"]);
+}

@@ -39,6 +39,8 @@ pub enum InvalidWebhookSettings {
 pub struct WebhookNotifier {
     client: reqwest::Client,
     secret: Webhook,
+    /// Signs too, for receivers that do not know the new one yet.
+    old: Option<Webhook>,
     allow_loopback: bool,
     clock: SharedClock,
 }
@@ -69,13 +71,7 @@ impl WebhookNotifier {
         clock: SharedClock,
         timeout: Duration,
     ) -> Result<Self, InvalidWebhookSettings> {
-        use base64::Engine as _;
-        let key = secret
-            .strip_prefix("whsec_")
-            .and_then(|text| base64::engine::general_purpose::STANDARD.decode(text).ok())
-            .filter(|key| (24..=64).contains(&key.len()))
-            .ok_or(InvalidWebhookSettings::Secret)?;
-        let secret = Webhook::from_bytes(key).map_err(|_| InvalidWebhookSettings::Secret)?;
+        let secret = signer(secret)?;
         let client = outgoing::client(&OutgoingRules {
             allow_loopback,
             // The receiver's name stands in the job; a redirect would send it elsewhere.
@@ -88,10 +84,27 @@ impl WebhookNotifier {
         Ok(Self {
             client,
             secret,
+            old: None,
             allow_loopback,
             clock,
         })
     }
+
+    /// Signs with this secret as well: Standard Webhooks lets signatures stand side by side.
+    pub fn signing_with(mut self, old: &str) -> Result<Self, InvalidWebhookSettings> {
+        self.old = Some(signer(old)?);
+        Ok(self)
+    }
+}
+
+fn signer(secret: &str) -> Result<Webhook, InvalidWebhookSettings> {
+    use base64::Engine as _;
+    let key = secret
+        .strip_prefix("whsec_")
+        .and_then(|text| base64::engine::general_purpose::STANDARD.decode(text).ok())
+        .filter(|key| (24..=64).contains(&key.len()))
+        .ok_or(InvalidWebhookSettings::Secret)?;
+    Webhook::from_bytes(key).map_err(|_| InvalidWebhookSettings::Secret)
 }
 
 #[async_trait]
@@ -108,10 +121,13 @@ impl Notifier for WebhookNotifier {
             .map_err(|refused| NotifyError::Refused(refused.to_string()))?;
         let body = notification.payload.to_string();
         let timestamp = self.clock.now().as_second();
-        let signature = self
-            .secret
-            .sign(&notification.id, timestamp, body.as_bytes())
+        let signed = [Some(&self.secret), self.old.as_ref()]
+            .into_iter()
+            .flatten()
+            .map(|secret| secret.sign(&notification.id, timestamp, body.as_bytes()))
+            .collect::<Result<Vec<_>, _>>()
             .map_err(|error| NotifyError::Refused(error.to_string()))?;
+        let signature = signed.join(" ");
         let mut request = self.client.post(url.clone());
         if let Some(traceparent) = &notification.traceparent {
             request = request.header("traceparent", traceparent);

@@ -32,10 +32,11 @@ pub enum InvalidLinkSettings {
     Base,
 }
 
-/// Signs and checks links with one key.
+/// Signs links with one key, and checks them with it or the one before.
 pub struct HmacLinks {
     base: Url,
     mac: Hmac<Sha256>,
+    old: Option<Hmac<Sha256>>,
     clock: SharedClock,
 }
 
@@ -64,15 +65,30 @@ impl HmacLinks {
         }
         // HMAC takes keys of any length, so this never fails.
         let mac = Hmac::new_from_slice(key).map_err(|_| InvalidLinkSettings::ShortKey)?;
-        Ok(Self { base, mac, clock })
+        Ok(Self {
+            base,
+            mac,
+            old: None,
+            clock,
+        })
     }
 
-    fn mac(&self, object: &str, expires_at_s: i64, name: &str) -> Hmac<Sha256> {
-        let mut mac = self.mac.clone();
-        // No part holds a line break (see `is_plain`), so no two links have the same text.
-        mac.update(format!("{object}\n{expires_at_s}\n{name}").as_bytes());
-        mac
+    /// Also takes links that were signed with `key`, while keys are being changed.
+    pub fn accepting(mut self, key: &[u8]) -> std::result::Result<Self, InvalidLinkSettings> {
+        if key.len() < MIN_KEY_BYTES {
+            return Err(InvalidLinkSettings::ShortKey);
+        }
+        let old = Hmac::new_from_slice(key).map_err(|_| InvalidLinkSettings::ShortKey)?;
+        self.old = Some(old);
+        Ok(self)
     }
+}
+
+/// No part holds a line break (see `is_plain`), so no two links have the same text.
+fn fed(mac: &Hmac<Sha256>, object: &str, expires_at_s: i64, name: &str) -> Hmac<Sha256> {
+    let mut mac = mac.clone();
+    mac.update(format!("{object}\n{expires_at_s}\n{name}").as_bytes());
+    mac
 }
 
 fn is_plain(text: &str) -> bool {
@@ -102,7 +118,7 @@ impl LinkSigner for HmacLinks {
             .collect();
         let expires_at_s = later(self.clock.now(), ttl.min(MAX_TTL)).as_second();
         let signature = URL_SAFE_NO_PAD.encode(
-            self.mac(object, expires_at_s, &name)
+            fed(&self.mac, object, expires_at_s, &name)
                 .finalize()
                 .into_bytes(),
         );
@@ -140,9 +156,14 @@ impl LinkVerifier for HmacLinks {
             .decode(link.signature)
             .map_err(|_| LinkRefused::Signature)?;
         // Compares in constant time.
-        self.mac(link.object, link.expires_at_s, name)
-            .verify_slice(&signature)
-            .map_err(|_| LinkRefused::Signature)?;
+        let fits = |mac: &Hmac<Sha256>| {
+            fed(mac, link.object, link.expires_at_s, name)
+                .verify_slice(&signature)
+                .is_ok()
+        };
+        if !fits(&self.mac) && !self.old.as_ref().is_some_and(fits) {
+            return Err(LinkRefused::Signature);
+        }
         if now.as_second() >= link.expires_at_s {
             return Err(LinkRefused::Expired);
         }

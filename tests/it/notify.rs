@@ -110,6 +110,27 @@ async fn a_receiver_can_check_the_notice_and_drop_repeats() {
     }
 }
 
+/// A receiver that knows one of the two secrets takes the notice.
+#[tokio::test]
+async fn a_notice_carries_both_signatures_while_secrets_are_changed() {
+    const OLD: &str = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    let (base, seen) = receiver().await;
+    let both = notifier(true).signing_with(OLD).unwrap();
+    both.deliver(&notice(&format!("{base}/good")))
+        .await
+        .unwrap();
+    let (headers, body) = seen.lock().unwrap().remove(0);
+    for secret in [SECRET, OLD] {
+        Webhook::new(secret)
+            .unwrap()
+            .verify(&body, &headers)
+            .unwrap();
+    }
+    let other = Webhook::new("whsec_BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB").unwrap();
+    assert!(other.verify(&body, &headers).is_err());
+    assert!(notifier(true).signing_with("whsec_short").is_err());
+}
+
 #[tokio::test]
 async fn what_will_never_work_is_told_from_what_may() {
     let (base, seen) = receiver().await;

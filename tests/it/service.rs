@@ -8,6 +8,7 @@ mod disks;
 mod edge;
 mod fallbacks;
 mod faults;
+mod keys;
 mod lab;
 mod metrics;
 mod models;
@@ -21,5 +22,6 @@ mod stops;
 #[cfg(target_os = "linux")]
 mod stuck;
 #[cfg(target_os = "linux")]
-mod upgrades;
 mod traces;
+#[cfg(target_os = "linux")]
+mod upgrades;

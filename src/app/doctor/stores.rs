@@ -7,7 +7,7 @@ use url::Url;
 
 use super::finding::Finding;
 use crate::app::adapters::{self, Objects};
-use crate::app::keys;
+use crate::app::keys::Keys;
 use crate::app::provider::nowhere;
 use crate::clock::SharedClock;
 use crate::config::{self, Config};
@@ -157,8 +157,8 @@ pub(super) async fn storage(config: &Config, clock: &SharedClock) -> Vec<Finding
     const ADVICE: &str = "see whether the bucket or folder exists and may be written";
     let opened = async {
         let access = adapters::access(config).await?;
-        let key = key(config).await?;
-        adapters::storage(config, &nowhere(config)?, &key, access.as_ref(), clock).await
+        let keys = keys(config).await?;
+        adapters::storage(config, &nowhere(config)?, &keys, access.as_ref(), clock).await
     };
     let objects = match opened.await {
         Ok(objects) => objects,
@@ -183,15 +183,14 @@ pub(super) async fn storage(config: &Config, clock: &SharedClock) -> Vec<Finding
     findings
 }
 
-pub(super) async fn key(config: &Config) -> Result<Vec<u8>, Failure> {
-    match &config.links.key {
-        Some(key) => Ok(key.expose().as_bytes().to_vec()),
-        None if config.data_dir.join("secret.key").exists() => {
-            keys::load_or_make(&config.data_dir.join("secret.key")).await
-        }
-        // It is made at the first start; this one signs a single link.
-        None => Ok(ulid::Ulid::new().to_string().into_bytes().repeat(2)),
+pub(super) async fn keys(config: &Config) -> Result<Keys, Failure> {
+    if config.links.key.is_some() || config.data_dir.join("secret.key").exists() {
+        return Keys::of(config).await;
     }
+    // It is made at the first start; this one signs a single link.
+    Ok(Keys::only(
+        ulid::Ulid::new().to_string().into_bytes().repeat(2),
+    ))
 }
 
 async fn try_object(

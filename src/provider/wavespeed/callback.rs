@@ -47,6 +47,8 @@ pub struct CallbackConfig {
     pub public_url: Option<Url>,
     /// Key of the token in our addresses. It must stay the same for as long as a job may run.
     pub secret: Secret,
+    /// The key before, whose tokens are still good while keys are being changed.
+    pub old_secret: Option<Secret>,
     pub signature: SignatureCheck,
     /// WaveSpeed's own secret (`whsec_…`), for its signature.
     pub webhook_secret: Option<Secret>,
@@ -57,6 +59,7 @@ pub struct CallbackConfig {
 pub struct Callbacks {
     public_url: Option<Url>,
     token: Hmac<Sha256>,
+    old_token: Option<Hmac<Sha256>>,
     signature: SignatureCheck,
     /// Learnt later where the settings do not have it; the same for all copies.
     signers: Arc<OnceLock<Signers>>,
@@ -96,6 +99,15 @@ impl std::fmt::Debug for Callbacks {
     }
 }
 
+/// The token's computation, fed. A job id holds no slash, so the pair is unambiguous.
+fn token_for(token: &Hmac<Sha256>, job: &JobId, intent: &str) -> Hmac<Sha256> {
+    let mut mac = token.clone();
+    mac.update(job.as_str().as_bytes());
+    mac.update(b"/");
+    mac.update(intent.as_bytes());
+    mac
+}
+
 impl Callbacks {
     /// Gives every fault of the settings, not only the first.
     pub fn new(config: &CallbackConfig) -> Result<Self, InvalidConfig> {
@@ -128,6 +140,11 @@ impl Callbacks {
             Ok(token) if faults.is_empty() => Ok(Self {
                 public_url: config.public_url.clone(),
                 token,
+                old_token: config
+                    .old_secret
+                    .as_ref()
+                    .filter(|secret| !secret.is_empty())
+                    .and_then(|secret| Hmac::new_from_slice(secret.expose().as_bytes()).ok()),
                 signature: config.signature,
                 signers: Arc::new(known.map_or_else(OnceLock::new, OnceLock::from)),
             }),
@@ -149,15 +166,6 @@ impl Callbacks {
     pub fn learn(&self, secret: &Secret) {
         // One that is known already stays.
         let _ = self.signers.set(signers(secret));
-    }
-
-    /// The token's computation, fed. A job id holds no slash, so the pair is unambiguous.
-    fn token_for(&self, job: &JobId, intent: &str) -> Hmac<Sha256> {
-        let mut mac = self.token.clone();
-        mac.update(job.as_str().as_bytes());
-        mac.update(b"/");
-        mac.update(intent.as_bytes());
-        mac
     }
 
     fn signature_of(&self, headers: &HeaderMap, body: &[u8], now: Timestamp) -> Signature {
@@ -207,7 +215,7 @@ impl CallbackGate for Callbacks {
             job.as_str(),
             intent,
         ]);
-        let token = hex::encode(self.token_for(job, intent).finalize().into_bytes());
+        let token = hex::encode(token_for(&self.token, job, intent).finalize().into_bytes());
         url.set_fragment(None);
         url.query_pairs_mut().clear().append_pair("t", &token);
         Some(url)
@@ -219,7 +227,11 @@ impl CallbackGate for Callbacks {
         token
             .filter(|_| self.public_url.is_some())
             .and_then(|token| hex::decode(token).ok())
-            .is_some_and(|digest| self.token_for(job, intent).verify_slice(&digest).is_ok())
+            .is_some_and(|digest| {
+                let fits =
+                    |key: &Hmac<Sha256>| token_for(key, job, intent).verify_slice(&digest).is_ok();
+                fits(&self.token) || self.old_token.as_ref().is_some_and(fits)
+            })
     }
 
     fn read(

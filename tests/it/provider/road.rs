@@ -227,6 +227,7 @@ fn callbacks(signature: SignatureCheck, secret: Option<&str>) -> Callbacks {
     Callbacks::new(&CallbackConfig {
         public_url: Some(url("https://worker.example/base/")),
         secret: Secret::new("0123456789abcdef"),
+        old_secret: None,
         signature,
         webhook_secret: secret.map(Secret::new),
     })
@@ -241,6 +242,33 @@ fn token_of(address: &Url) -> String {
     let (name, token) = address.query_pairs().next().expect("a token");
     assert_eq!(name, "t");
     token.into_owned()
+}
+
+/// While keys are being changed, callbacks of jobs that were submitted before still count.
+#[test]
+fn a_token_under_the_key_before_is_believed_while_keys_are_changed() {
+    let gate = |secret: &str, old: Option<&str>| {
+        Callbacks::new(&CallbackConfig {
+            public_url: Some(url("https://worker.example/")),
+            secret: Secret::new(secret),
+            old_secret: old.map(Secret::new),
+            ..CallbackConfig::default()
+        })
+        .expect("valid settings")
+    };
+    let (first, second) = ("0123456789abcdef", "fedcba9876543210");
+    let address = |gate: &Callbacks| gate.address(&job("j1"), "1-a").expect("an address");
+    let old = token_of(&address(&gate(first, None)));
+    let changed = gate(second, Some(first));
+    let new = token_of(&address(&changed));
+    assert_ne!(old, new, "the new key makes the tokens");
+    for token in [&old, &new] {
+        assert!(changed.admits(&job("j1"), "1-a", Some(token)));
+        assert!(!changed.admits(&job("j2"), "1-a", Some(token)));
+    }
+    assert!(!gate(second, None).admits(&job("j1"), "1-a", Some(&old)));
+    // No key is no key that everybody has.
+    assert!(!gate(second, Some("")).admits(&job("j1"), "1-a", Some(&old)));
 }
 
 #[test]
@@ -461,6 +489,7 @@ async fn the_sandbox_calls_back_in_a_way_the_gate_believes() {
     let gate = Callbacks::new(&CallbackConfig {
         public_url: Some(address),
         secret: Secret::new("0123456789abcdef"),
+        old_secret: None,
         signature: SignatureCheck::Enforce,
         webhook_secret: Some(Secret::new("whsec_sandbox")),
     })
