@@ -3,6 +3,7 @@
 //! Architecture invariant: only this module names adapters.
 
 mod adapters;
+pub mod backup;
 pub mod catalogue;
 mod descriptors;
 pub mod doctor;
@@ -124,14 +125,7 @@ impl App {
             storage,
             links,
             notifiers,
-        } = adapters::open(
-            config,
-            &public_url,
-            &keys,
-            &steady,
-            &machine,
-        )
-        .await?;
+        } = adapters::open(config, &public_url, &keys, &steady, &machine).await?;
         // Jobs that go on wait for moments that were told before.
         if let Some(at) = ledger.last_written().await.map_err(said)? {
             steady.start_after(at);

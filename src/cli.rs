@@ -1,6 +1,7 @@
 //! The commands. Each is a file; this one reads the command line and says how it went.
 
 mod args;
+mod backup;
 mod bench;
 mod client;
 mod completions;
@@ -67,6 +68,10 @@ enum Command {
     Credits(credits::CreditsArgs),
     /// Hand over, or remove, everything that is kept of an owner.
     Owner(owner::OwnerArgs),
+    /// Copy what this machine keeps, while a service runs.
+    Backup(backup::BackupArgs),
+    /// Put such a copy in place. Jobs that might pay twice are cancelled.
+    Restore(backup::RestoreArgs),
     /// Watermark, compress and check one video here, without any service.
     Process(Box<process::ProcessArgs>),
     /// Measure what this machine can do with clips of a kind.
@@ -162,6 +167,8 @@ fn further_faults(cli: Cli, left_out: &[String]) -> Vec<String> {
         | Command::Bench(_)
         | Command::Credits(_)
         | Command::Owner(_)
+        | Command::Backup(_)
+        | Command::Restore(_)
         | Command::Models(_)
         | Command::Doctor(_) => settings.err().unwrap_or_default(),
         Command::Submit(_)
@@ -196,6 +203,14 @@ fn run(cli: Cli) -> Result<(), Exit> {
             Command::Owner(args) => {
                 let settings = settings(cli.config).map_err(Exit::Usage)?;
                 owner::run(args, &settings).await
+            }
+            Command::Backup(args) => {
+                let settings = settings(cli.config).map_err(Exit::Usage)?;
+                backup::run_backup(args, &settings).await
+            }
+            Command::Restore(args) => {
+                let settings = settings(cli.config).map_err(Exit::Usage)?;
+                backup::run_restore(args, &settings).await
             }
             Command::Models(args) => {
                 let settings = settings(cli.config).map_err(Exit::Usage)?;

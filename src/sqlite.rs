@@ -39,6 +39,30 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Enough for every statement of one adapter to stay prepared.
 const CACHED_STATEMENTS: usize = 64;
 
+/// Copies a database that others write to, as it is at one moment. Blocks.
+pub(crate) fn snapshot(from: &Path, to: &Path) -> rusqlite::Result<()> {
+    use rusqlite::OpenFlags;
+    // Never made by this: a missing database is told.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(from, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    let to = to
+        .to_str()
+        .ok_or_else(|| rusqlite::Error::InvalidPath(to.to_path_buf()))?;
+    connection.execute("VACUUM INTO ?1", [to])?;
+    Ok(())
+}
+
+/// Brings all of a database into its one file, which can be renamed then. Blocks; nobody else may
+/// have it open.
+pub(crate) fn fold(path: &Path) -> rusqlite::Result<()> {
+    let connection = Connection::open(path)?;
+    connection.query_row("PRAGMA journal_mode = DELETE", [], |row| {
+        row.get::<_, String>(0)
+    })?;
+    Ok(())
+}
+
 /// How far a commit is on its way to the disk when it returns.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Durability {

@@ -78,12 +78,12 @@ pub(super) async fn open(
 }
 
 /// Where everything of a single machine is but its objects.
-fn database(config: &Config) -> PathBuf {
+pub(super) fn database(config: &Config) -> PathBuf {
     config.data_dir.join("filmlab.sqlite")
 }
 
 /// Where its objects are.
-fn objects(config: &Config) -> PathBuf {
+pub(super) fn objects(config: &Config) -> PathBuf {
     config.data_dir.join("objects")
 }
 

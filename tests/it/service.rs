@@ -1,5 +1,6 @@
 //! The whole service as `filmlab serve` builds it, with the sandbox as its provider, over HTTP.
 
+mod backups;
 mod catalogue;
 mod clocks;
 #[cfg(target_os = "linux")]
