@@ -168,7 +168,7 @@ impl App {
             config.server.max_event_streams_per_owner,
             EventPace::default(),
         );
-        let settings = Arc::new(settings::http(config, &key)?);
+        let settings = Arc::new(settings::http(config, &keys.now)?);
         if config.server.jobs_api && settings.api_tokens.is_empty() && settings.behind_proxy {
             tracing::warn!(
                 "without server.api_tokens the jobs API answers direct requests from this machine \

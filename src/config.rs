@@ -132,7 +132,7 @@ pub fn tables() -> Vec<(&'static str, Vec<Row>)> {
     ];
     let looks: [Lists; 3] = [picture::LAYER, picture::LAYERS, picture::VERIFY];
     let told: [Lists; 3] = [telling::NOTIFY, telling::LINKS, telling::LOG];
-    let tables: [(&str, &[Lists]); 13] = [
+    let tables: [(&str, &[Lists]); 14] = [
         ("server", &[server::SERVER]),
         ("console", &[server::CONSOLE]),
         ("data, ledger, queue, storage, cloud", &kept),

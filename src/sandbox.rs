@@ -195,6 +195,11 @@ impl SandboxHandle {
         self.0.lock().faults.0.push(rule);
     }
 
+    /// Replaces all rules.
+    pub fn set_faults(&self, faults: Faults) {
+        self.0.lock().faults = faults;
+    }
+
     /// Replaces what the catalogue has moved by.
     pub fn set_drifts(&self, drifts: Drifts) {
         self.0.lock().drifts = drifts;

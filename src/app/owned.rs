@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::adapters;
+use super::keys::Keys;
 use super::provider::nowhere;
 use crate::clock::SharedClock;
 use crate::config::Config;
@@ -17,9 +18,9 @@ pub(super) const PAGE: usize = 500;
 /// The store of objects, for a command beside a running service. It signs nothing.
 pub(super) async fn storage(config: &Config, clock: &SharedClock) -> Result<Storage, Failure> {
     let access = adapters::access(config).await?;
-    let key = ulid::Ulid::new().to_string().into_bytes().repeat(2);
+    let keys = Keys::only(ulid::Ulid::new().to_string().into_bytes().repeat(2));
     let address = nowhere(config)?;
-    let opened = adapters::storage(config, &address, &key, access.as_ref(), clock).await?;
+    let opened = adapters::storage(config, &address, &keys, access.as_ref(), clock).await?;
     Ok(opened.0)
 }
 

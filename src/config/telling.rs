@@ -158,7 +158,10 @@ pub(super) fn telemetry(r: &mut Reader) -> Telemetry {
     };
     match &telemetry.endpoint {
         Some(url) if !matches!(url.scheme(), "http" | "https") || url.query().is_some() => {
-            r.fault(&ENDPOINT.key(), "must be an address with http or https and no query");
+            r.fault(
+                &ENDPOINT.key(),
+                "must be an address with http or https and no query",
+            );
         }
         Some(url)
             if telemetry.authorization.is_some() && url.scheme() == "http" && !is_loopback(url) =>

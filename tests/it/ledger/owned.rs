@@ -7,7 +7,7 @@ use filmlab::job::{
 };
 use filmlab::ledger::owned::{OwnerRecords, Part, RawRecord};
 use filmlab::ledger::sqlite::SqliteLedger;
-use filmlab::ledger::{Callback, Deleted, Held};
+use filmlab::ledger::{Callback, Deleted, HoldOutcome};
 use serde_json::json;
 use strum::IntoEnumIterator as _;
 
@@ -31,7 +31,7 @@ async fn filled(world: &World, owner: &Owner, letter: &str) {
     ledger.create(new.clone()).await.unwrap();
     let (claim, job) = world.claim(new.id.as_str(), "a", at(1)).await;
     let held = ledger.hold(&job.id, &claim, Credits(4), at(2)).await;
-    assert!(matches!(held.unwrap(), Held::Done(_)));
+    assert!(matches!(held.unwrap(), HoldOutcome::Done(_)));
     let callback = Callback {
         intent: "1-1".into(),
         prediction_id: "p1".into(),

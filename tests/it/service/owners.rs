@@ -88,14 +88,16 @@ async fn grant(service: &Running, owner: &str) {
     service.ledger.grant(&owner, &entry).await.unwrap();
 }
 
+/// Settings by which an owner is known.
+fn row(owner: &str) -> String {
+    let token = token(owner);
+    format!("[[server.api_tokens]]\ntoken = \"{token}\"\nowner = \"{owner}\"\n")
+}
+
 #[tokio::test]
 async fn one_owner_is_handed_over_and_removed_and_the_other_stays() {
     let Some(mut lab) = Lab::new(SandboxConfig::default()).await else {
         return;
-    };
-    let row = |owner: &str| {
-        let token = token(owner);
-        format!("[[server.api_tokens]]\ntoken = \"{token}\"\nowner = \"{owner}\"\n")
     };
     lab.file(&format!("{}{}", row(GONE), row(STAYS)));
     let service = lab.start().await;

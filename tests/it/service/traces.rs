@@ -174,6 +174,94 @@ fn page() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/traces.md")
 }
 
+/// All spans of the job are one tree, over both processes, and nothing of the caller's is in it.
+fn one_tree(receiver: &Receiver, id: &str) {
+    let spans = receiver.spans();
+    let trace = JobTrace::of(&id.parse::<JobId>().unwrap(), 1, None);
+    for span in &spans {
+        assert_eq!(hex::encode(&span.trace_id), TRACE, "{span:?}");
+        assert!(
+            span.end_time_unix_nano >= span.start_time_unix_nano,
+            "{span:?}"
+        );
+    }
+    assert_eq!(receiver.processes.lock().unwrap().len(), 2);
+    // One span at the top, which is the job, below the caller's own.
+    let ids: BTreeSet<&[u8]> = spans.iter().map(|span| span.span_id.as_slice()).collect();
+    assert_eq!(ids.len(), spans.len(), "an id comes twice");
+    let tops: Vec<&Span> = spans
+        .iter()
+        .filter(|span| !ids.contains(span.parent_span_id.as_slice()))
+        .collect();
+    let [top] = tops[..] else {
+        panic!("{tops:#?}");
+    };
+    assert_eq!(
+        (top.name.as_str(), top.span_id.as_slice()),
+        ("job", &trace.job[..])
+    );
+    assert_eq!(hex::encode(&top.parent_span_id), CALLER);
+    assert_eq!(attribute(top, "status").as_deref(), Some("completed"));
+    let named = |name: &str| {
+        spans
+            .iter()
+            .filter(|span| span.name == name)
+            .collect::<Vec<_>>()
+    };
+    let lost: Vec<_> = named("visit")
+        .into_iter()
+        .filter(|span| attribute(span, "outcome").as_deref() == Some("lost"))
+        .collect();
+    assert_eq!(lost.len(), 1, "{lost:#?}");
+    assert!(
+        spans
+            .iter()
+            .any(|span| span.parent_span_id == lost[0].span_id),
+        "what the killed visit did stands below it"
+    );
+    for name in [
+        "stage process",
+        "media render",
+        "provider prediction",
+        "provider download",
+    ] {
+        assert!(!named(name).is_empty(), "{name} is missing");
+    }
+    // The notice says which span it is.
+    let notices = named("notice");
+    let headers = receiver.notices.lock().unwrap()[0].clone();
+    let span = hex::encode(&notices[0].span_id);
+    assert_eq!(headers["traceparent"], format!("00-{TRACE}-{span}-01"));
+    // Nothing of the caller's is in it.
+    let sent = receiver.bodies.lock().unwrap().clone();
+    for secret in [PROMPT, "tiny", "127.0.0.1", "sandbox", "local", "sources/"] {
+        let found = sent
+            .windows(secret.len())
+            .any(|part| part == secret.as_bytes());
+        assert!(!found, "{secret} was sent");
+    }
+    picture_of(&spans, top);
+}
+
+/// The page's picture is that tree; `FILMLAB_BLESS=1` makes it anew.
+fn picture_of(spans: &[Span], top: &Span) {
+    let mut picture = format!("{}\n", shown(top));
+    tree(spans, &top.span_id, "", &mut picture);
+    let text = std::fs::read_to_string(page()).unwrap();
+    let (before, rest) = text.split_once("<!-- tree -->\n```text\n").unwrap();
+    let (there, after) = rest.split_once("```\n").unwrap();
+    if require::variable("FILMLAB_BLESS").is_empty() {
+        assert_eq!(
+            edges_of_picture(there),
+            edges(spans),
+            "with FILMLAB_BLESS=1 it is made anew:\n{picture}"
+        );
+    } else {
+        let renewed = format!("{before}<!-- tree -->\n```text\n{picture}```\n{after}");
+        std::fs::write(page(), renewed).unwrap();
+    }
+}
+
 #[tokio::test]
 async fn a_job_is_one_trace_over_a_killed_process() {
     let Some(mut lab) = Lab::new(SandboxConfig::default()).await else {
@@ -252,86 +340,7 @@ async fn a_job_is_one_trace_over_a_killed_process() {
     }
     assert!(stopped.elapsed() < Duration::from_secs(10));
 
-    let spans = receiver.spans();
-    let trace = JobTrace::of(&id.parse::<JobId>().unwrap(), 1, None);
-    for span in &spans {
-        assert_eq!(hex::encode(&span.trace_id), TRACE, "{span:?}");
-        assert!(
-            span.end_time_unix_nano >= span.start_time_unix_nano,
-            "{span:?}"
-        );
-    }
-    assert_eq!(receiver.processes.lock().unwrap().len(), 2);
-    // One span at the top, which is the job, below the caller's own.
-    let ids: BTreeSet<&[u8]> = spans.iter().map(|span| span.span_id.as_slice()).collect();
-    assert_eq!(ids.len(), spans.len(), "an id comes twice");
-    let tops: Vec<&Span> = spans
-        .iter()
-        .filter(|span| !ids.contains(span.parent_span_id.as_slice()))
-        .collect();
-    let [top] = tops[..] else {
-        panic!("{tops:#?}");
-    };
-    assert_eq!(
-        (top.name.as_str(), top.span_id.as_slice()),
-        ("job", &trace.job[..])
-    );
-    assert_eq!(hex::encode(&top.parent_span_id), CALLER);
-    assert_eq!(attribute(top, "status").as_deref(), Some("completed"));
-    let named = |name: &str| {
-        spans
-            .iter()
-            .filter(|span| span.name == name)
-            .collect::<Vec<_>>()
-    };
-    let lost: Vec<_> = named("visit")
-        .into_iter()
-        .filter(|span| attribute(span, "outcome").as_deref() == Some("lost"))
-        .collect();
-    assert_eq!(lost.len(), 1, "{lost:#?}");
-    assert!(
-        spans
-            .iter()
-            .any(|span| span.parent_span_id == lost[0].span_id),
-        "what the killed visit did stands below it"
-    );
-    for name in [
-        "stage process",
-        "media render",
-        "provider prediction",
-        "provider download",
-    ] {
-        assert!(!named(name).is_empty(), "{name} is missing");
-    }
-    // The notice says which span it is.
-    let notices = named("notice");
-    let headers = receiver.notices.lock().unwrap()[0].clone();
-    let span = hex::encode(&notices[0].span_id);
-    assert_eq!(headers["traceparent"], format!("00-{TRACE}-{span}-01"));
-    // Nothing of the caller's is in it.
-    let sent = receiver.bodies.lock().unwrap().clone();
-    for secret in [PROMPT, "tiny", "127.0.0.1", "sandbox", "local", "sources/"] {
-        let found = sent
-            .windows(secret.len())
-            .any(|part| part == secret.as_bytes());
-        assert!(!found, "{secret} was sent");
-    }
-
-    let mut picture = format!("{}\n", shown(top));
-    tree(&spans, &top.span_id, "", &mut picture);
-    let text = std::fs::read_to_string(page()).unwrap();
-    let (before, rest) = text.split_once("<!-- tree -->\n```text\n").unwrap();
-    let (there, after) = rest.split_once("```\n").unwrap();
-    if require::variable("FILMLAB_BLESS").is_empty() {
-        assert_eq!(
-            edges_of_picture(there),
-            edges(&spans),
-            "with FILMLAB_BLESS=1 it is made anew:\n{picture}"
-        );
-    } else {
-        let renewed = format!("{before}<!-- tree -->\n```text\n{picture}```\n{after}");
-        std::fs::write(page(), renewed).unwrap();
-    }
+    one_tree(&receiver, &id);
 }
 
 /// A receiver that takes no connection, or keeps one without an answer, holds up no job and no end.

@@ -98,7 +98,7 @@ impl<'a> Machine<'a> {
                 &self.root.join("bin").display().to_string(),
             )
             .replace("127.0.0.1:8080", &self.listen);
-        let path = std::env::var("PATH").unwrap();
+        let path = require::variable("PATH").into_string().unwrap();
         let settings = self.lab.command(&[]);
         let settings = settings
             .get_envs()
