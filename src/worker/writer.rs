@@ -161,6 +161,7 @@ impl<'a> Writer<'a> {
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         let now = self.services.clock.now();
+        let begun = Instant::now();
         self.unsure.store(true, Ordering::Relaxed);
         let renewed = self
             .services
@@ -168,18 +169,23 @@ impl<'a> Writer<'a> {
             .renew(&self.id, &self.claim, progress.as_ref(), now, lease)
             .await;
         self.unsure.store(false, Ordering::Relaxed);
-        match renewed {
+        let is_kept = match renewed {
             Ok(Commit::Done(written)) => {
                 self.accept(&mut job, *written);
-                Ok(())
+                true
             }
-            Ok(Commit::Lost) => Err(self.lost()),
+            Ok(Commit::Lost) => return Err(self.lost()),
             Err(LedgerError::Unknown(_)) => {
                 let mut once = Patience::once(self.services.settings.pauses);
-                self.was_written(&mut job, &mut once).await.map(drop)
+                self.was_written(&mut job, &mut once).await?
             }
-            Err(error) => Err(error.into()),
+            Err(error) => return Err(error.into()),
+        };
+        // Other writes leave the lease's end where it is.
+        if is_kept {
+            *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = begun;
         }
+        Ok(())
     }
 
     pub(super) fn has_progress(&self) -> bool {
@@ -283,7 +289,6 @@ impl<'a> Writer<'a> {
         if written.cancel_requested && !written.status.is_ended() {
             self.stop.stop(StopReason::Requested);
         }
-        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         *job = written;
     }
 

@@ -27,7 +27,11 @@ pub(super) enum Moment {
     Unrenewed,
     /// A renewal is never answered; all other writes are.
     Unanswered,
+    /// Each write but a renewal takes [`SLOW`].
+    Slow,
 }
+
+pub(super) const SLOW: Duration = Duration::from_millis(600);
 
 /// The time of those requests; nobody looks at it.
 const JUST_NOW: &str = "2026-11-23T12:00:00Z";
@@ -41,7 +45,7 @@ pub(super) struct Death {
     nth: u32,
     moment: Moment,
     pub(super) writes: AtomicU32,
-    /// Renewals that failed.
+    /// Renewals that were counted: those that failed, and those beside slow writes.
     pub(super) renewals: AtomicU32,
     pub(super) dead: Notify,
     clock: ManualClock,
@@ -96,6 +100,9 @@ impl Death {
             self.renewals.fetch_add(1, Ordering::SeqCst);
             return Err(LedgerError::Unavailable("not now".into()));
         }
+        if self.moment == Moment::Slow {
+            self.renewals.fetch_add(1, Ordering::SeqCst);
+        }
         renew.await
     }
 
@@ -106,6 +113,9 @@ impl Death {
         write: impl Future<Output = Result<T>>,
     ) -> Result<T> {
         let number = self.writes.fetch_add(1, Ordering::SeqCst) + 1;
+        if self.moment == Moment::Slow {
+            tokio::time::sleep(SLOW).await;
+        }
         if self.moment == Moment::Cancelled {
             if number == self.nth {
                 inner.request_cancel(id, JUST_NOW.parse().unwrap()).await?;

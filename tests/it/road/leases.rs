@@ -10,7 +10,7 @@ use filmlab::ledger::{Claimed, Ledger as _};
 use filmlab::worker::Visit;
 
 use super::bench::Bench;
-use super::crash::{Fatal, Moment};
+use super::crash::{Fatal, Moment, SLOW};
 
 #[tokio::test]
 async fn two_thirds_of_a_lease_without_a_renewal_end_the_visit() {
@@ -177,4 +177,22 @@ async fn a_visit_whose_job_was_claimed_by_another_writes_nothing_more() {
     let visit = tokio::time::timeout(Duration::from_secs(30), visit);
     assert_eq!(visit.await.unwrap().unwrap(), Visit::NothingToDo);
     assert_eq!(bench.job(&id).await, *claimed);
+}
+
+/// They say that the job is still ours, and leave the lease's end where it is.
+#[tokio::test]
+async fn writes_in_quick_succession_are_no_renewal() {
+    let Some(mut bench) = Bench::new().await else {
+        return;
+    };
+    // Longer than a write takes, shorter than the writes of a visit together.
+    bench.settings.heartbeat = SLOW + SLOW / 2;
+    let ledger = Fatal::new(&bench, 0, Moment::Slow);
+    let worker = bench.worker_over(Arc::clone(&ledger) as _);
+    bench.create("j").await;
+    while bench.studio.submitted() == 0 {
+        assert!(bench.step(&worker).await);
+    }
+    assert!(ledger.writes.load(Ordering::SeqCst) >= 3);
+    assert!(ledger.renewals.load(Ordering::SeqCst) >= 1);
 }
