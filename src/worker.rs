@@ -21,6 +21,7 @@ mod deletion;
 mod delivering;
 mod end;
 mod failures;
+mod footprint;
 mod halt;
 mod limiter;
 mod native;

@@ -15,6 +15,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
+use super::footprint::MOST_THREADS;
 use crate::telemetry::metrics::{self, MediaPass};
 
 const MIB: u64 = 1 << 20;
@@ -22,41 +23,6 @@ const MIB: u64 = 1 << 20;
 pub(super) const PROBES: u32 = 3;
 /// The most a hostile header was measured to take while probing is 53 MB.
 const PROBE_MIB: u32 = 64;
-/// libavcodec takes no more by itself: beyond, frames in flight cost memory and win little.
-const MOST_THREADS: usize = 16;
-
-// Measured with `filmlab process`, preset `medium`, 4 s of a moving test picture in 8 bit, peak
-// resident size in MiB at 1, 2, 8 and 16 threads: 360p 127, 138, 166, 206; 1080p 441, 501, 684,
-// 937; 2160p 1408, 1623, 2252, 3113. That is about 160 bytes a pixel and 14 more for each thread,
-// the process itself included. Slower presets and 10 bit were not measured.
-
-/// What a pass takes whatever its size: demuxer, muxer, sound, block caches, x264's tables.
-const BASE_BYTES: u64 = 96 * MIB;
-/// 4:2:0 in 10 bit, which may come in. (In 8 bit it is half of that.)
-const DECODED_BYTES_PER_PIXEL: u64 = 3;
-/// References of a decoder, and what filters, poster choice and we hold of them.
-const DECODED_FRAMES: u64 = 10;
-/// An x264 frame: the picture (1.5), its quarter planes for the lookahead (1) and, of references,
-/// half-pel planes (3): 4 on average.
-const ENCODED_BYTES_PER_PIXEL: u64 = 4;
-/// x264's lookahead with the preset `medium`; what else it holds is in the average above.
-const ENCODED_FRAMES: u64 = 40;
-/// In flight in decoder and encoder each: what is worked on and what waits for it.
-const FRAMES_PER_THREAD: u64 = 2;
-
-/// The bytes a pass is expected to take at its peak: `decoded` and `encoded` are pixels of one
-/// frame.
-pub(super) fn cost(decoded: u64, encoded: u64, threads: usize) -> u64 {
-    let in_flight = FRAMES_PER_THREAD * threads.clamp(1, MOST_THREADS) as u64;
-    let decoder = decoded
-        .saturating_mul(DECODED_BYTES_PER_PIXEL)
-        .saturating_mul(DECODED_FRAMES + in_flight);
-    let encoder = encoded
-        .saturating_mul(ENCODED_BYTES_PER_PIXEL)
-        .saturating_mul(ENCODED_FRAMES + in_flight);
-    decoder.saturating_add(encoder).saturating_add(BASE_BYTES)
-}
-
 /// Lets work in.
 #[derive(Debug)]
 pub(super) struct Admission {
@@ -87,9 +53,9 @@ impl Admission {
         }
     }
 
-    /// What a pass is expected to take here.
-    pub(super) fn cost(&self, decoded: u64, encoded: u64) -> u64 {
-        cost(decoded, encoded, self.cores)
+    /// The threads that passes share.
+    pub(super) fn cores(&self) -> usize {
+        self.cores
     }
 
     /// A place for a pass that takes `bytes`, or `None` where none came free within `patience`.
@@ -393,15 +359,5 @@ mod tests {
         drop(two);
         assert_eq!(one.threads(), 8);
         assert_eq!(admission.probe(NONE).await.unwrap().threads(), 1);
-    }
-
-    #[test]
-    fn cost_follows_pixels_and_threads() {
-        let (hd, uhd) = (1920 * 1080, 3840 * 2160);
-        assert!(cost(hd, hd, 1) < cost(hd, hd, 16));
-        assert_eq!(cost(hd, hd, 16), cost(hd, hd, 64));
-        assert!(cost(uhd, uhd, 4) > 3 * cost(hd, hd, 4));
-        assert!(cost(uhd, hd, 4) < cost(uhd, uhd, 4));
-        assert_eq!(cost(u64::MAX, u64::MAX, 1), u64::MAX);
     }
 }

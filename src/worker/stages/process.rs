@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::super::context::Context;
 use super::super::failures::{media_failure, unavailable};
+use super::super::footprint;
 use super::super::halt::{About, Halt, Step};
 use super::super::objects::{ObjectInput, ObjectOutput};
 use super::mark;
@@ -16,7 +17,9 @@ use crate::job::{
     Change, Code, Disposition, Failure, Job, OrFailure as _, Params, Party, Phase, Progress,
     Published, SourceFacts, Stage,
 };
-use crate::media::{self, Event, Input, MediaCode, MediaError, PosterTo, Render, Report, Verified};
+use crate::media::{
+    self, Event, Input, MediaCode, MediaError, PosterTo, Preset, Render, Report, Verified,
+};
 use crate::storage::UPLOAD_NOTE;
 
 pub(super) async fn run(context: &Context<'_>, job: Job) -> Result<Step, Halt> {
@@ -126,8 +129,11 @@ fn cost(context: &Context<'_>, job: &Job, facts: &SourceFacts, generated: u64) -
         Params::Extend(_) => u64::from(facts.width) * u64::from(facts.height),
         Params::CharacterReplace(_) | Params::Upscale(_) => 0,
     };
-    let media = &context.worker.media;
-    media.cost(generated.saturating_add(source), generated)
+    // What the profile lacks is refused where it is looked up.
+    let preset = context.settings().profiles.get(&job.output.profile);
+    let preset = preset.map_or(Preset::Veryslow, |profile| profile.video.preset);
+    let threads = context.worker.media.cores();
+    footprint::of_pass(generated.saturating_add(source), generated, threads, preset)
 }
 
 /// Looks at what the provider made: is it whole, and is it what was asked for?
