@@ -54,8 +54,9 @@ pub(super) async fn run(context: &Context<'_>, job: Job) -> Result<Step, Halt> {
             // It is whole: a fresh copy is no better, and what the provider made of these inputs
             // it would most likely make again. The file stays for whoever looks into it.
             if matches!(error.code, MediaCode::WrongDuration | MediaCode::WrongSize) {
+                let found = error.message.clone();
                 let failure = media_failure(error, Party::Provider);
-                let message = format!("{} It is {}.", failure.code.about(), failure.message);
+                let message = format!("{} It is {found}.", failure.code.about());
                 return Err(Failure { message, ..failure }
                     .with(Disposition::Abort)
                     .into());

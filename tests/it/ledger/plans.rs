@@ -90,8 +90,9 @@ fn every_statement_finds_its_rows_by_an_index() {
     let ledger = std::fs::read_dir(root.join("ledger/sqlite")).unwrap();
     let mut sources: Vec<_> = ledger.map(|file| file.unwrap().path()).collect();
     sources.push(root.join("queue/embedded.rs"));
-    // A few dozen rows, in a table that is made when it is needed.
-    sources.retain(|source| !source.ends_with("marks.rs"));
+    // A few dozen rows, in a table that is made when it is needed; and a command that a person
+    // starts once, which looks at every row for an owner's name.
+    sources.retain(|source| !source.ends_with("marks.rs") && !source.ends_with("owned.rs"));
     let (mut seen, mut walks, mut allowed) = (0, Vec::new(), BTreeSet::new());
     let walks_or_sorts = Regex::new("^SCAN [a-z_]+( |$)|^USE TEMP B-TREE").unwrap();
     for source in sources {

@@ -124,7 +124,7 @@ impl Death {
         }
         if matches!(
             self.moment,
-            Moment::Late | Moment::Unrenewed | Moment::Unanswered
+            Moment::Late | Moment::Unrenewed | Moment::Unanswered | Moment::Slow
         ) {
             let answer = write.await?;
             if self.moment == Moment::Late

@@ -301,7 +301,8 @@ async fn store_out_from(nth: u32, lasts: Duration) -> Option<bool> {
     );
     assert_eq!(bench.letters.got.lock().unwrap().len(), 1, "{which}");
     let left = |folder| bench.storage.list(folder);
-    assert_eq!(left("results").await.unwrap().len(), 3, "{which}");
+    // Video, poster, storyboard, its index, metadata.
+    assert_eq!(left("results").await.unwrap().len(), 5, "{which}");
     assert_eq!(left("work").await.unwrap().len(), 0, "{which}");
     Some(begun)
 }
