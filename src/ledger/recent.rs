@@ -16,9 +16,17 @@ const MOST: usize = 64;
 
 /// Clones share what they remember. `S` stands for the state of a job's record.
 #[derive(Debug)]
-pub(super) struct Recent<S>(Arc<Mutex<VecDeque<Known<S>>>>);
+pub(super) struct Recent<S>(Arc<Mutex<VecDeque<Remembered<S>>>>);
 
 type Known<S> = Loaded<Box<Job>, S>;
+
+/// The newest revision that was seen of a job, and the job, unless it was taken.
+#[derive(Debug)]
+struct Remembered<S> {
+    id: JobId,
+    revision: u64,
+    job: Option<Known<S>>,
+}
 
 impl<S> Default for Recent<S> {
     fn default() -> Self {
@@ -33,24 +41,31 @@ impl<S> Clone for Recent<S> {
 }
 
 impl<S> Recent<S> {
-    /// In place of what was known of it before.
+    /// In place of what was known of it before, unless that is newer: an answer to a read can be
+    /// overtaken by a write.
     pub(super) fn keep(&self, job: Known<S>) {
+        let (id, revision) = (job.record.id.clone(), job.record.revision);
         let mut jobs = self.jobs();
-        jobs.retain(|known| known.record.id != job.record.id);
+        if let Some(place) = jobs.iter().position(|known| known.id == id) {
+            if jobs[place].revision > revision {
+                return;
+            }
+            jobs.remove(place);
+        }
         if jobs.len() >= MOST {
             jobs.pop_front();
         }
-        jobs.push_back(job);
+        let job = Some(job);
+        jobs.push_back(Remembered { id, revision, job });
     }
 
     /// Once: whoever is refused with it reads.
     pub(super) fn take(&self, id: &JobId) -> Option<Known<S>> {
         let mut jobs = self.jobs();
-        let place = jobs.iter().position(|known| known.record.id == *id)?;
-        jobs.remove(place)
+        jobs.iter_mut().find(|known| known.id == *id)?.job.take()
     }
 
-    fn jobs(&self) -> std::sync::MutexGuard<'_, VecDeque<Known<S>>> {
+    fn jobs(&self) -> std::sync::MutexGuard<'_, VecDeque<Remembered<S>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -14,28 +14,43 @@ use super::tries::Tries;
 use crate::clock::whole_micros;
 use crate::job::lease::Unclaimable;
 use crate::job::{
-    Change, Claim, CreditEntry, Credits, EntryKind, IllegalChange, Job, JobId, Notification,
-    Progress, Timestamp,
+    Change, Claim, CreditEntry, Credits, EntryKind, IllegalChange, Job, JobId, Notice, Progress,
+    Timestamp,
 };
 
-/// The job, if it is still this claim's: as this process saw it last, which a write on it proves
-/// or refutes, and as it is where that is not known or says that the job was lost. Only another
-/// claim makes it one of a newer revision.
-async fn held<B: Backend>(
+/// A job that is still this claim's.
+struct Leased<S> {
+    before: Loaded<Box<Job>, S>,
+    /// As this process saw it last. A write on it proves or refutes that; what is decided on it
+    /// without a write is to be decided again on what is there.
+    is_remembered: bool,
+}
+
+/// The job, if it is still this claim's: as this process saw it last, and as it is where that is
+/// not known or says that the job was lost. Only another claim makes it one of a newer revision.
+async fn leased<B: Backend>(
     backend: &B,
     id: &JobId,
     claim: &Claim,
-) -> Result<Option<Loaded<Box<Job>, B::Seen>>> {
+) -> Result<Option<Leased<B::Seen>>> {
     let known = backend
         .last_seen(id)
         .filter(|known| claim.holds(&known.record));
-    if known.is_some() {
-        return Ok(known);
+    if let Some(before) = known {
+        let is_remembered = true;
+        return Ok(Some(Leased {
+            before,
+            is_remembered,
+        }));
     }
-    match backend.job(id).await {
-        Err(LedgerError::Newer { .. }) => Ok(None),
-        found => Ok(found?.filter(|loaded| claim.holds(&loaded.record))),
-    }
+    let found = match backend.job(id).await {
+        Err(LedgerError::Newer { .. }) => return Ok(None),
+        found => found?.filter(|loaded| claim.holds(&loaded.record)),
+    };
+    Ok(found.map(|before| Leased {
+        before,
+        is_remembered: false,
+    }))
 }
 
 pub(super) async fn claim<B: Backend>(
@@ -100,11 +115,15 @@ async fn write<B: Backend>(
 ) -> Result<Commit> {
     let mut tries = Tries::default();
     loop {
-        let Some(before) = held(backend, id, claim).await? else {
+        let Some(leased) = leased(backend, id, claim).await? else {
             return Ok(Commit::Lost);
         };
+        let before = leased.before;
         let mut job = before.record.clone();
-        edit(&mut job)?;
+        match edit(&mut job) {
+            Err(_) if leased.is_remembered => continue,
+            edited => edited?,
+        }
         if changed(backend, before, job.clone()).await? {
             return Ok(Commit::Done(job));
         }
@@ -158,9 +177,10 @@ pub(super) async fn hold<B: Backend>(
     let now = whole_micros(now);
     let mut tries = Tries::default();
     loop {
-        let Some(before) = held(backend, id, claim).await? else {
+        let Some(leased) = leased(backend, id, claim).await? else {
             return Ok(HoldOutcome::Lost);
         };
+        let before = leased.before;
         let owner = before.record.owner.clone();
         let entry = CreditEntry::for_job(id, before.record.round, EntryKind::Hold, amount, now);
         let Some(account) = backend.account_of(&owner).await? else {
@@ -177,6 +197,9 @@ pub(super) async fn hold<B: Backend>(
             Some(entry)
         };
         let Some(entry) = entry else {
+            if leased.is_remembered {
+                continue;
+            }
             return Ok(HoldOutcome::Done(before.record));
         };
         if is_short {
@@ -215,12 +238,16 @@ pub(super) async fn settle<B: Backend>(
     let end = Change::Ended(settlement.ending.clone());
     let mut tries = Tries::default();
     loop {
-        let Some(before) = held(backend, id, claim).await? else {
+        let Some(leased) = leased(backend, id, claim).await? else {
             return Ok(Settled::Lost);
         };
+        let before = leased.before;
         let mut job = before.record.clone();
-        end.apply(&mut job, now)?;
-        let Some(notice) = Notification::terminal(&job, settlement.channel.clone(), now) else {
+        match end.apply(&mut job, now) {
+            Err(_) if leased.is_remembered => continue,
+            ended => ended?,
+        }
+        let Some(notice) = Notice::terminal(&job, settlement.channel.clone(), now) else {
             return Err(LedgerError::Illegal(IllegalChange::of(&end, &job)));
         };
         let notice = Box::new(notice);
@@ -257,7 +284,7 @@ struct Known {
     /// The entry to write. One of its name means that these credits have moved: the round ends
     /// without moving them a second time.
     entry: Option<CreditEntry>,
-    notice: Option<Box<Notification>>,
+    notice: Option<Box<Notice>>,
 }
 
 impl Known {
@@ -273,7 +300,7 @@ impl Known {
         backend: &B,
         job: &Job,
         settlement: &Settlement,
-        notice: &Notification,
+        notice: &Notice,
     ) -> Result<Self> {
         let notice = backend.notice(&notice.id).await?;
         let known = Self {
