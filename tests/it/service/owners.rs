@@ -94,7 +94,8 @@ fn row(owner: &str) -> String {
     format!("[[server.api_tokens]]\ntoken = \"{token}\"\nowner = \"{owner}\"\n")
 }
 
-#[tokio::test]
+// The sandbox answers while a command of the program is waited for.
+#[tokio::test(flavor = "multi_thread")]
 async fn one_owner_is_handed_over_and_removed_and_the_other_stays() {
     let Some(mut lab) = Lab::new(SandboxConfig::default()).await else {
         return;
