@@ -19,7 +19,7 @@ pub mod kinds;
 pub mod lease;
 pub mod native;
 mod new_job;
-pub mod notification;
+pub mod notice;
 mod passed_over;
 mod phase;
 pub mod progress;
@@ -50,7 +50,7 @@ pub use intent::{
 pub use kinds::{CharacterReplace, Extend, Kind, Params, Resolution, Upscale};
 pub use lease::Claim;
 pub use new_job::{Idempotency, NewJob};
-pub use notification::{Event, Notification};
+pub use notice::{Event, Notice};
 pub use passed_over::{PassedFor, PassedOver};
 pub use phase::{MAX_CRASHES, NativeWork, Phase};
 pub use progress::Progress;

@@ -23,8 +23,8 @@ use async_trait::async_trait;
 
 use crate::job::breaker::{Admission, Breaker, BreakerRules, Turned, Verdict};
 use crate::job::{
-    Account, Change, Claim, CreditEntry, Credits, Job, JobId, Keeping, NewJob, Notification, Owner,
-    Progress, Timestamp, notification::DeliveryState,
+    Account, Change, Claim, CreditEntry, Credits, Job, JobId, Keeping, NewJob, Notice, Owner,
+    Progress, Timestamp, notice::DeliveryState,
 };
 
 pub use error::{LedgerError, Result};
@@ -157,12 +157,12 @@ pub trait Ledger: Debug + Send + Sync {
     /// The newest [`MOST_CALLBACKS`] of a job, oldest first.
     async fn callbacks(&self, id: &JobId) -> Result<Vec<Callback>>;
 
-    async fn notification(&self, id: &str) -> Result<Option<Notification>>;
+    async fn notification(&self, id: &str) -> Result<Option<Notice>>;
     /// The newest [`MOST_NOTICES`] of a job, first round first.
-    async fn notifications(&self, id: &JobId) -> Result<Vec<Notification>>;
-    /// Sends a notice on its way once more, whatever became of it: see [`Notification::replay`].
+    async fn notifications(&self, id: &JobId) -> Result<Vec<Notice>>;
+    /// Sends a notice on its way once more, whatever became of it: see [`Notice::replay`].
     /// The notice as it is then; `None` if there is none.
-    async fn replay(&self, id: &str, now: Timestamp) -> Result<Option<Notification>>;
+    async fn replay(&self, id: &str, now: Timestamp) -> Result<Option<Notice>>;
     /// Notices that are due, as [`Ledger::due`] names jobs.
     async fn due_notifications(
         &self,
@@ -171,13 +171,13 @@ pub trait Ledger: Debug + Send + Sync {
         limit: u32,
     ) -> Result<Vec<DueNotice>>;
     /// Raises the number of a notice's next task from the one that was `seen`: see
-    /// [`Notification::replan`]. The notice as it is then; `None` if there was nothing to plan.
+    /// [`Notice::replan`]. The notice as it is then; `None` if there was nothing to plan.
     async fn replan_notice(
         &self,
         id: &str,
         seen: u32,
         at: Option<Timestamp>,
-    ) -> Result<Option<Notification>>;
+    ) -> Result<Option<Notice>>;
     /// Counts one delivery and notes what came of it. `delivered` is final: what a slower twin
     /// of that delivery has to say later changes nothing, nor does an unknown id.
     async fn record_delivery(

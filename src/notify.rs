@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::job::Notification;
+use crate::job::Notice;
 
 #[derive(Debug, thiserror::Error)]
 pub enum NotifyError {
@@ -28,7 +28,7 @@ pub enum NotifyError {
 #[async_trait]
 pub trait Notifier: Debug + Send + Sync {
     /// Whether this notifier serves the notice's channel.
-    fn serves(&self, notification: &Notification) -> bool;
+    fn serves(&self, notification: &Notice) -> bool;
     /// Delivers it. The notice's id stays the same over all tries.
-    async fn deliver(&self, notification: &Notification) -> Result<(), NotifyError>;
+    async fn deliver(&self, notification: &Notice) -> Result<(), NotifyError>;
 }

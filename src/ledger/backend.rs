@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::limits::OwnerLimit;
 use super::{Callback, Due, DueNotice, DuePlace, JobQuery, KeptSince, Result, Tally};
 use crate::job::{
-    Account, CreditEntry, Idempotency, Job, JobError, JobId, Keeping, Notification, Owner, Status,
+    Account, CreditEntry, Idempotency, Job, JobError, JobId, Keeping, Notice, Owner, Status,
     Timestamp,
 };
 
@@ -102,10 +102,10 @@ pub enum Write<S> {
     /// A callback that must not be there yet.
     CreateCallback { job: JobId, callback: Callback },
     /// A notice that must not be there yet.
-    CreateNotice(Box<Notification>),
+    CreateNotice(Box<Notice>),
     ChangeNotice {
-        before: Loaded<Box<Notification>, S>,
-        after: Box<Notification>,
+        before: Loaded<Box<Notice>, S>,
+        after: Box<Notice>,
     },
     /// Moves what the entry says. Its name must be free.
     Move {
@@ -159,7 +159,7 @@ pub trait Backend: Debug + Send + Sync {
     fn last_seen(&self, _id: &JobId) -> Option<Loaded<Box<Job>, Self::Seen>> {
         None
     }
-    async fn notice(&self, id: &str) -> Result<Option<Loaded<Box<Notification>, Self::Seen>>>;
+    async fn notice(&self, id: &str) -> Result<Option<Loaded<Box<Notice>, Self::Seen>>>;
     async fn account_of(&self, owner: &Owner) -> Result<Option<Loaded<Account, Self::Seen>>>;
     async fn key(&self, owner: &Owner, key: &str) -> Result<Option<Loaded<KeyRecord, Self::Seen>>>;
     async fn shared(&self, what: &Shared) -> Result<Option<Loaded<Value, Self::Seen>>>;
@@ -199,7 +199,7 @@ pub trait Backend: Debug + Send + Sync {
         limit: u32,
     ) -> Result<Vec<KeptSince>>;
     /// Of a job, in no order; unreadable ones are left out, and so are the oldest of too many.
-    async fn notices_of(&self, job: &JobId) -> Result<Vec<Notification>>;
+    async fn notices_of(&self, job: &JobId) -> Result<Vec<Notice>>;
     async fn callbacks_of(&self, job: &JobId) -> Result<Vec<Callback>>;
     async fn entries_on(&self, owner: &Owner, limit: u32) -> Result<Vec<CreditEntry>>;
     /// All of a job's rounds on that account, oldest first.

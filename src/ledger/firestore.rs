@@ -43,9 +43,7 @@ use super::limits::{OwnerLimit, OwnerLimits};
 use super::owned::{Books, OwnerRecords, Part, RawRecord, Removed};
 use super::recent::Recent;
 use super::{Callback, Due, DueNotice, DuePlace, JobQuery, KeptSince, LedgerError, Result, Tally};
-use crate::job::{
-    Account, CreditEntry, Job, JobId, Keeping, Notification, Owner, Status, Timestamp,
-};
+use crate::job::{Account, CreditEntry, Job, JobId, Keeping, Notice, Owner, Status, Timestamp};
 use paths::DocumentPath;
 pub use seen::Seen;
 use store::{Found, Store};
@@ -199,7 +197,7 @@ impl Backend for FirestoreLedger {
         Some(Loaded { record, seen })
     }
 
-    async fn notice(&self, id: &str) -> Result<Option<Loaded<Box<Notification>, Seen>>> {
+    async fn notice(&self, id: &str) -> Result<Option<Loaded<Box<Notice>, Seen>>> {
         let place = DocumentPath::notice(self.store.root(), id);
         let found = self.store.get(&place).await?;
         loaded(found, |found| documents::notice(found).map(Box::new))
@@ -291,7 +289,7 @@ impl Backend for FirestoreLedger {
         planning::kept(&self.store, what, before, after, limit).await
     }
 
-    async fn notices_of(&self, job: &JobId) -> Result<Vec<Notification>> {
+    async fn notices_of(&self, job: &JobId) -> Result<Vec<Notice>> {
         outbox::of_job(&self.store, job).await
     }
 

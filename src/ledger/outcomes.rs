@@ -1,6 +1,6 @@
 //! What became of a call that writes.
 
-use crate::job::{Claim, CreditEntry, Credits, Ending, Job, Notification, Timestamp};
+use crate::job::{Claim, CreditEntry, Credits, Ending, Job, Notice, Timestamp};
 
 /// What became of a creation.
 #[derive(Debug, Clone, PartialEq)]
@@ -64,7 +64,7 @@ pub enum Settled {
     /// Written; the terminal notice is in the outbox.
     Done {
         job: Box<Job>,
-        notification: Box<Notification>,
+        notification: Box<Notice>,
     },
     Lost,
     /// The account to move credits on does not exist: nothing was written.

@@ -9,7 +9,7 @@ use std::str::FromStr as _;
 use serde_json::Value;
 
 use super::LedgerError;
-use crate::job::notification::{DeliveryState, Event};
+use crate::job::notice::{DeliveryState, Event};
 use crate::job::{Code, Kind, SCHEMA_VERSION, Status};
 
 /// Fields that hold one word of a closed list, which a newer revision may have made longer. The

@@ -26,8 +26,8 @@ use super::{
 };
 use crate::job::breaker::{Admission, Breaker, BreakerRules, Turned, Verdict};
 use crate::job::{
-    Account, Change, Claim, CreditEntry, Credits, Job, JobId, Keeping, NewJob, Notification, Owner,
-    Progress, Timestamp, notification::DeliveryState,
+    Account, Change, Claim, CreditEntry, Credits, Job, JobId, Keeping, NewJob, Notice, Owner,
+    Progress, Timestamp, notice::DeliveryState,
 };
 
 #[async_trait]
@@ -164,15 +164,15 @@ impl<B: Backend> Ledger for B {
         self.callbacks_of(id).await
     }
 
-    async fn notification(&self, id: &str) -> Result<Option<Notification>> {
+    async fn notification(&self, id: &str) -> Result<Option<Notice>> {
         Ok(self.notice(id).await?.map(|loaded| *loaded.record))
     }
 
-    async fn notifications(&self, id: &JobId) -> Result<Vec<Notification>> {
+    async fn notifications(&self, id: &JobId) -> Result<Vec<Notice>> {
         outbox::of_job(self, id).await
     }
 
-    async fn replay(&self, id: &str, now: Timestamp) -> Result<Option<Notification>> {
+    async fn replay(&self, id: &str, now: Timestamp) -> Result<Option<Notice>> {
         outbox::replay(self, id, now).await
     }
 
@@ -190,7 +190,7 @@ impl<B: Backend> Ledger for B {
         id: &str,
         seen: u32,
         at: Option<Timestamp>,
-    ) -> Result<Option<Notification>> {
+    ) -> Result<Option<Notice>> {
         outbox::replan(self, id, seen, at).await
     }
 

@@ -31,9 +31,7 @@ use super::limits::{OwnerLimit, OwnerLimits};
 use super::owned::{Books, OwnerRecords, Part, RawRecord, Removed};
 use super::recent::Recent;
 use super::{Callback, Due, DueNotice, DuePlace, JobQuery, KeptSince, LedgerError, Result, Tally};
-use crate::job::{
-    Account, CreditEntry, Job, JobId, Keeping, Notification, Owner, Status, Timestamp,
-};
+use crate::job::{Account, CreditEntry, Job, JobId, Keeping, Notice, Owner, Status, Timestamp};
 use crate::sqlite::{Database, DatabaseError, Durability, Room};
 pub use seen::Seen;
 
@@ -140,7 +138,7 @@ impl Backend for SqliteLedger {
         self.recent.take(id)
     }
 
-    async fn notice(&self, id: &str) -> Result<Option<Loaded<Box<Notification>, Seen>>> {
+    async fn notice(&self, id: &str) -> Result<Option<Loaded<Box<Notice>, Seen>>> {
         let id = id.to_owned();
         let found = self.reads(move |db| outbox::load(db, &id)).await?;
         Ok(found.map(|(notice, doc)| Loaded {
@@ -257,7 +255,7 @@ impl Backend for SqliteLedger {
             .await
     }
 
-    async fn notices_of(&self, job: &JobId) -> Result<Vec<Notification>> {
+    async fn notices_of(&self, job: &JobId) -> Result<Vec<Notice>> {
         let job = job.clone();
         self.reads(move |db| outbox::of_job(db, &job)).await
     }

@@ -14,7 +14,7 @@ use url::Url;
 
 use super::{Notifier, NotifyError};
 use crate::google::{self, GoogleAccess, GoogleError};
-use crate::job::{Channel, Event, Notification};
+use crate::job::{Channel, Event, Notice};
 use crate::retry::retry_after;
 
 const BASE: &str = "https://fcm.googleapis.com";
@@ -64,11 +64,11 @@ impl FcmNotifier {
 
 #[async_trait]
 impl Notifier for FcmNotifier {
-    fn serves(&self, notification: &Notification) -> bool {
+    fn serves(&self, notification: &Notice) -> bool {
         matches!(notification.channel, Channel::Fcm { .. })
     }
 
-    async fn deliver(&self, notification: &Notification) -> Result<(), NotifyError> {
+    async fn deliver(&self, notification: &Notice) -> Result<(), NotifyError> {
         let Channel::Fcm { token } = &notification.channel else {
             return Err(NotifyError::Refused("not a device".into()));
         };
@@ -88,7 +88,7 @@ impl Notifier for FcmNotifier {
     }
 }
 
-fn message(notification: &Notification, token: &str) -> Value {
+fn message(notification: &Notice, token: &str) -> Value {
     let (title, body) = words(notification.event);
     let mut data = json!({
         "id": notification.id,

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::{Notifier, NotifyError};
-use crate::job::{Channel, Notification};
+use crate::job::{Channel, Notice};
 
 /// Writes one line a notice.
 #[derive(Debug, Default, Clone, Copy)]
@@ -11,11 +11,11 @@ pub struct LogNotifier;
 
 #[async_trait]
 impl Notifier for LogNotifier {
-    fn serves(&self, notification: &Notification) -> bool {
+    fn serves(&self, notification: &Notice) -> bool {
         notification.channel == Channel::Log
     }
 
-    async fn deliver(&self, notification: &Notification) -> Result<(), NotifyError> {
+    async fn deliver(&self, notification: &Notice) -> Result<(), NotifyError> {
         tracing::info!(
             notification = %notification.id,
             job = %notification.job,

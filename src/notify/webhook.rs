@@ -16,7 +16,7 @@ use standardwebhooks::{
 
 use super::{Notifier, NotifyError};
 use crate::clock::SharedClock;
-use crate::job::{Channel, Notification};
+use crate::job::{Channel, Notice};
 use crate::outgoing::{self, OutgoingRules};
 
 /// Standard Webhooks advises receivers to answer within 15 to 30 s; ten keep a visit short, and
@@ -109,11 +109,11 @@ fn signer(secret: &str) -> Result<Webhook, InvalidWebhookSettings> {
 
 #[async_trait]
 impl Notifier for WebhookNotifier {
-    fn serves(&self, notification: &Notification) -> bool {
+    fn serves(&self, notification: &Notice) -> bool {
         matches!(notification.channel, Channel::Webhook { .. })
     }
 
-    async fn deliver(&self, notification: &Notification) -> Result<(), NotifyError> {
+    async fn deliver(&self, notification: &Notice) -> Result<(), NotifyError> {
         let Channel::Webhook { url } = &notification.channel else {
             return Err(NotifyError::Refused("not a webhook".into()));
         };

@@ -6,8 +6,8 @@ use super::halt::Halt;
 use super::stages::unanswered;
 use crate::job::credits::CancelAfterSubmit;
 use crate::job::{
-    Code, CreditEntry, CreditState, Credits, CreditsMode, Ending, EntryKind, Failure, Job,
-    Notification, Status,
+    Code, CreditEntry, CreditState, Credits, CreditsMode, Ending, EntryKind, Failure, Job, Notice,
+    Status,
 };
 use crate::ledger::{Settled, Settlement};
 use crate::queue::Task;
@@ -133,7 +133,7 @@ fn credits(
 }
 
 /// What is swept anyway if it does not happen now: the notice's task, work files.
-async fn after_end(context: &Context<'_>, job: &Job, notification: &Notification) {
+async fn after_end(context: &Context<'_>, job: &Job, notification: &Notice) {
     let task = Task::Outbox {
         id: notification.id.clone(),
         delivery: notification.next_task(),

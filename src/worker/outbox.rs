@@ -6,8 +6,8 @@ use super::services::Services;
 use super::state::Worker;
 use super::sweep::NAMES;
 use crate::clock::later;
-use crate::job::notification::DeliveryState;
-use crate::job::{Notification, Timestamp};
+use crate::job::notice::DeliveryState;
+use crate::job::{Notice, Timestamp};
 use crate::ledger::LedgerError;
 use crate::notify::NotifyError;
 use crate::queue::{Scheduled, Task};
@@ -119,7 +119,7 @@ async fn deliver(worker: &Worker, id: &str) -> OutboxVisit {
         notice.channel.name(),
         notice.deliveries + 1,
     );
-    let sent = Notification {
+    let sent = Notice {
         traceparent: spans::handed_on(&span, notice.traceparent.as_deref()),
         ..notice.clone()
     };
@@ -181,7 +181,7 @@ async fn deliver(worker: &Worker, id: &str) -> OutboxVisit {
                     message: error.to_string(),
                 };
             }
-            let tried = Notification {
+            let tried = Notice {
                 deliveries: notice.deliveries + 1,
                 ..notice
             };
@@ -212,7 +212,7 @@ async fn written(
 }
 
 /// Creates the task of the next try, under a name that nobody has used.
-async fn plan(services: &Services, mut notice: Notification, at: Timestamp) -> OutboxVisit {
+async fn plan(services: &Services, mut notice: Notice, at: Timestamp) -> OutboxVisit {
     for _ in 0..NAMES {
         let task = Task::Outbox {
             id: notice.id.clone(),

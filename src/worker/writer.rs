@@ -11,7 +11,7 @@ use super::Services;
 use super::halt::Halt;
 use super::patience::Patience;
 use super::stop::{Stop, StopReason};
-use crate::job::{Change, Claim, Credits, Job, JobId, Notification, Progress};
+use crate::job::{Change, Claim, Credits, Job, JobId, Notice, Progress};
 use crate::ledger::{Commit, HoldOutcome, LedgerError, Settled, Settlement};
 
 #[derive(Debug)]
@@ -246,7 +246,7 @@ impl<'a> Writer<'a> {
                 Err(error @ LedgerError::Unknown(_)) => {
                     if self.was_written(&mut job, &mut patience).await?
                         && let Some(notification) =
-                            Notification::terminal(&job, settlement.channel.clone(), now)
+                            Notice::terminal(&job, settlement.channel.clone(), now)
                     {
                         return Ok(Settled::Done {
                             job: Box::new(job.clone()),

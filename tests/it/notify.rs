@@ -8,8 +8,8 @@ use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use filmlab::clock::SystemClock;
-use filmlab::job::notification::DeliveryState;
-use filmlab::job::{Channel, Event, Notification, Timestamp};
+use filmlab::job::notice::DeliveryState;
+use filmlab::job::{Channel, Event, Notice, Timestamp};
 use filmlab::notify::log::LogNotifier;
 use filmlab::notify::webhook::WebhookNotifier;
 use filmlab::notify::{Notifier as _, NotifyError};
@@ -53,8 +53,8 @@ async fn receiver() -> (String, Seen) {
     (format!("http://{address}"), seen)
 }
 
-fn notice(url: &str) -> Notification {
-    Notification {
+fn notice(url: &str) -> Notice {
+    Notice {
         schema_version: 0,
         id: "j1:1:job.completed".into(),
         job: "j1".parse().unwrap(),
@@ -199,7 +199,7 @@ async fn inside_addresses_are_never_called() {
 #[tokio::test]
 async fn each_notifier_serves_its_channel() {
     let hook = notice("https://a.example/");
-    let line = Notification {
+    let line = Notice {
         channel: Channel::Log,
         ..hook.clone()
     };

@@ -47,7 +47,7 @@ struct Failed {
     step: &'static str,
 }
 
-struct Notice {
+struct NoticeRow {
     view: NotificationView,
     round: String,
     event: String,
@@ -81,7 +81,7 @@ struct Page {
     time: Option<Time>,
     waterfall: Vec<Bar>,
     money: Money,
-    notices: Vec<Notice>,
+    notices: Vec<NoticeRow>,
     can: Can,
     raw: String,
 }
@@ -110,7 +110,7 @@ pub(super) async fn page(
     let now = state.clock.now();
     let notices = notices.iter().rev().map(|notice| {
         let view = NotificationView::from(notice);
-        Notice {
+        NoticeRow {
             round: view
                 .round
                 .map_or_else(String::new, |round| round.to_string()),

@@ -10,7 +10,7 @@ use crate::clock::later;
 use crate::http::audit::audit;
 use crate::http::caller::Caller;
 use crate::http::{HttpState, Problem};
-use crate::job::{Code, Idempotency, Job, JobId, NewJob, Notification, Status};
+use crate::job::{Code, Idempotency, Job, JobId, NewJob, Notice, Status};
 use crate::ledger::{CancelRequest, Created, Deleted, LedgerError, Retried};
 use crate::queue::{Task, Why};
 use crate::telemetry::TraceContext;
@@ -139,7 +139,7 @@ pub(in crate::http) async fn replay(
     caller: &Caller,
     id: &str,
     round: Option<u32>,
-) -> Result<Notification, Problem> {
+) -> Result<Notice, Problem> {
     let job = find(state, caller, id).await?;
     let notices = state.ledger.notifications(&job.id).await?;
     let wanted = match round {

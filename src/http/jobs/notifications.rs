@@ -14,8 +14,8 @@ use crate::http::caller::Caller;
 use crate::http::refusals::problems;
 use crate::http::routes::Routes;
 use crate::http::{HttpState, Problem, api};
-use crate::job::notification::DeliveryState;
-use crate::job::{Event, JobId, Notification, Timestamp};
+use crate::job::notice::DeliveryState;
+use crate::job::{Event, JobId, Notice, Timestamp};
 
 /// The notices of a job, first round first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -45,8 +45,8 @@ pub struct NotificationView {
     pub created_at: Timestamp,
 }
 
-impl From<&Notification> for NotificationView {
-    fn from(notice: &Notification) -> Self {
+impl From<&Notice> for NotificationView {
+    fn from(notice: &Notice) -> Self {
         Self {
             id: notice.id.clone(),
             round: notice.round(),

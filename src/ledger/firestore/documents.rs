@@ -15,7 +15,7 @@ use super::paths::DocumentPath;
 use super::store::Found;
 use super::values::{self, Fields};
 use super::writes::{Only, update};
-use crate::job::{Account, CreditEntry, Job, JobId, Notification, Timestamp};
+use crate::job::{Account, CreditEntry, Job, JobId, Notice, Timestamp};
 
 /// What the creator of a job writes, and nobody after.
 const GIVEN: [&str; 12] = [
@@ -131,12 +131,12 @@ pub(super) fn job(found: &Found) -> Result<Job> {
     }
 }
 
-pub(super) fn of_notice(notice: &Notification) -> Result<Fields> {
+pub(super) fn of_notice(notice: &Notice) -> Result<Fields> {
     typed(notice, &notice.id, &NOTICE_MOMENTS)
 }
 
-pub(super) fn notice(found: &Found) -> Result<Notification> {
-    let notice: Notification = named(values::object(&found.fields), found)?;
+pub(super) fn notice(found: &Found) -> Result<Notice> {
+    let notice: Notice = named(values::object(&found.fields), found)?;
     match reading::newer(&found.id, notice.schema_version) {
         Some(newer) => Err(newer),
         None => Ok(notice),
@@ -191,8 +191,8 @@ pub(super) fn change(
 pub(super) fn change_notice(
     place: &DocumentPath,
     found: &Found,
-    before: &Notification,
-    after: &Notification,
+    before: &Notice,
+    after: &Notice,
 ) -> Result<Write> {
     let (before, after) = (of_notice(before)?, of_notice(after)?);
     let mut difference = Difference::default();

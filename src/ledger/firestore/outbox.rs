@@ -6,7 +6,7 @@ use super::documents;
 use super::paths::{DocumentPath, OUTBOX};
 use super::store::{Found, NAME, Scan, Store};
 use super::values;
-use crate::job::{JobId, Notification, Timestamp};
+use crate::job::{JobId, Notice, Timestamp};
 
 pub(super) async fn due(
     store: &Store,
@@ -45,8 +45,8 @@ pub(super) async fn documents_of<T>(
     store.scan(scan, usize::MAX, read).await
 }
 
-pub(super) async fn of_job(store: &Store, job: &JobId) -> Result<Vec<Notification>> {
-    let mut notices: Vec<Notification> = Vec::new();
+pub(super) async fn of_job(store: &Store, job: &JobId) -> Result<Vec<Notice>> {
+    let mut notices: Vec<Notice> = Vec::new();
     let collect = |found: Found| {
         match documents::notice(&found) {
             Ok(notice) => notices.push(notice),

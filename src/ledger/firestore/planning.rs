@@ -5,7 +5,7 @@ use super::documents;
 use super::paths::{DocumentPath, JOBS, OUTBOX};
 use super::store::{Scan, Store};
 use super::values;
-use crate::job::notification::DeliveryState;
+use crate::job::notice::DeliveryState;
 use crate::job::{Job, Keeping, Kind, Owner, Stage, Status, Timestamp};
 
 pub(super) async fn list(store: &Store, query: &JobQuery) -> Result<Vec<Job>> {

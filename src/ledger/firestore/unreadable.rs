@@ -16,7 +16,7 @@ use super::seen::{Note, Seen};
 use super::store::{Found, Store};
 use super::values::{self, Fields};
 use super::writes::{Only, Version, delete, update};
-use crate::job::notification::DeliveryState;
+use crate::job::notice::DeliveryState;
 use crate::job::{CreditState, JobError, JobId, Status, Timestamp};
 
 /// A damaged job as it stands, with what is noted of it.

@@ -4,9 +4,9 @@ use super::super::backend::{Backend, Committed, Write};
 use super::super::{MOST_NOTICES, Result};
 use super::tries::Tries;
 use crate::clock::whole_micros;
-use crate::job::{JobId, Notification, Timestamp, notification::DeliveryState};
+use crate::job::{JobId, Notice, Timestamp, notice::DeliveryState};
 
-pub(super) async fn of_job<B: Backend>(backend: &B, job: &JobId) -> Result<Vec<Notification>> {
+pub(super) async fn of_job<B: Backend>(backend: &B, job: &JobId) -> Result<Vec<Notice>> {
     let mut notices = backend.notices_of(job).await?;
     keep_newest(&mut notices);
     Ok(notices)
@@ -14,8 +14,8 @@ pub(super) async fn of_job<B: Backend>(backend: &B, job: &JobId) -> Result<Vec<N
 
 /// Sorts by round, and leaves out the oldest ones of too many. Names of notices are not in the
 /// order of rounds: whoever lists them does this now and then, so that memory stays bounded.
-pub(in crate::ledger) fn keep_newest(notices: &mut Vec<Notification>) {
-    notices.sort_by_key(Notification::round);
+pub(in crate::ledger) fn keep_newest(notices: &mut Vec<Notice>) {
+    notices.sort_by_key(Notice::round);
     let old = notices.len().saturating_sub(MOST_NOTICES);
     notices.drain(..old);
 }
@@ -25,7 +25,7 @@ pub(super) async fn replan<B: Backend>(
     id: &str,
     seen: u32,
     at: Option<Timestamp>,
-) -> Result<Option<Notification>> {
+) -> Result<Option<Notice>> {
     let at = at.map(whole_micros);
     change(backend, id, |notice| notice.replan(seen, at)).await
 }
@@ -34,7 +34,7 @@ pub(super) async fn replay<B: Backend>(
     backend: &B,
     id: &str,
     now: Timestamp,
-) -> Result<Option<Notification>> {
+) -> Result<Option<Notice>> {
     let now = whole_micros(now);
     change(backend, id, |notice| {
         notice.replay(now);
@@ -70,8 +70,8 @@ pub(super) async fn record_delivery<B: Backend>(
 async fn change<B: Backend>(
     backend: &B,
     id: &str,
-    edit: impl Fn(&mut Notification) -> bool + Send,
-) -> Result<Option<Notification>> {
+    edit: impl Fn(&mut Notice) -> bool + Send,
+) -> Result<Option<Notice>> {
     let mut tries = Tries::default();
     loop {
         let Some(before) = backend.notice(id).await? else {

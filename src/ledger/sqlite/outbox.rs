@@ -5,10 +5,10 @@ use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 use super::super::rules::outbox::keep_newest;
 use super::super::{DueNotice, DuePlace, LedgerError, MOST_NOTICES, Result, reading};
 use super::rows::{bounds, micros, moment, parsed};
-use crate::job::{JobId, Notification, Timestamp};
+use crate::job::{JobId, Notice, Timestamp};
 
 /// The notice, and its document.
-pub(super) fn load(db: &Connection, id: &str) -> Result<Option<(Notification, String)>> {
+pub(super) fn load(db: &Connection, id: &str) -> Result<Option<(Notice, String)>> {
     let doc = db
         .prepare_cached("SELECT doc FROM outbox WHERE id = ?1")?
         .query_row([id], |row| row.get::<_, String>(0))
@@ -17,8 +17,8 @@ pub(super) fn load(db: &Connection, id: &str) -> Result<Option<(Notification, St
     Ok(Some((notice(id, &doc)?, doc)))
 }
 
-fn notice(id: &str, doc: &str) -> Result<Notification> {
-    let notice: Notification = parsed(id, doc)?;
+fn notice(id: &str, doc: &str) -> Result<Notice> {
+    let notice: Notice = parsed(id, doc)?;
     match reading::newer(id, notice.schema_version) {
         Some(newer) => Err(newer),
         None => Ok(notice),
@@ -56,7 +56,7 @@ pub(super) fn has(db: &Connection, id: &str) -> Result<bool> {
         .exists([id])?)
 }
 
-pub(super) fn insert(tx: &Transaction<'_>, notice: &Notification) -> Result<()> {
+pub(super) fn insert(tx: &Transaction<'_>, notice: &Notice) -> Result<()> {
     tx.prepare_cached("INSERT INTO outbox (id, state, next_at, doc) VALUES (?1, ?2, ?3, ?4)")?
         .execute(params![
             notice.id,
@@ -68,7 +68,7 @@ pub(super) fn insert(tx: &Transaction<'_>, notice: &Notification) -> Result<()> 
 }
 
 /// Writes the notice over the one whose document is `seen`; whether that is still there.
-pub(super) fn store(tx: &Transaction<'_>, notice: &Notification, seen: &str) -> Result<bool> {
+pub(super) fn store(tx: &Transaction<'_>, notice: &Notice, seen: &str) -> Result<bool> {
     let written = tx
         .prepare_cached(
             "UPDATE outbox SET state = ?2, next_at = ?3, doc = ?4 WHERE id = ?1 AND doc = ?5",
@@ -88,12 +88,12 @@ fn span(job: &JobId) -> (String, String) {
     (format!("{job}:"), format!("{job};"))
 }
 
-pub(super) fn of_job(db: &Connection, job: &JobId) -> Result<Vec<Notification>> {
+pub(super) fn of_job(db: &Connection, job: &JobId) -> Result<Vec<Notice>> {
     let (from, to) = span(job);
     let mut query =
         db.prepare_cached("SELECT id, doc FROM outbox WHERE id > ?1 AND id < ?2 ORDER BY id")?;
     let mut rows = query.query([from, to])?;
-    let mut found: Vec<Notification> = Vec::new();
+    let mut found: Vec<Notice> = Vec::new();
     while let Some(row) = rows.next()? {
         let (id, doc): (String, String) = (row.get(0)?, row.get(1)?);
         match notice(&id, &doc) {
@@ -115,7 +115,7 @@ pub(super) fn delete_of_job(tx: &Transaction<'_>, job: &JobId) -> Result<()> {
     Ok(())
 }
 
-fn document(notice: &Notification) -> Result<String> {
+fn document(notice: &Notice) -> Result<String> {
     serde_json::to_string(notice).map_err(|error| unreadable(&notice.id, &error))
 }
 

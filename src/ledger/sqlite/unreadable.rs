@@ -9,7 +9,7 @@ use super::super::{LedgerError, Result, reading};
 use super::outbox;
 use super::rows::{load, micros, moment};
 use super::seen::Seen;
-use crate::job::notification::DeliveryState;
+use crate::job::notice::DeliveryState;
 use crate::job::{CreditState, JobError, JobId, Status, Timestamp};
 
 /// The name of a job's record in the table.

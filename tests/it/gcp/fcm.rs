@@ -9,8 +9,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
 use filmlab::google::{GoogleAccess, Identity};
-use filmlab::job::notification::DeliveryState;
-use filmlab::job::{Channel, Event, Notification, Notify, Timestamp};
+use filmlab::job::notice::DeliveryState;
+use filmlab::job::{Channel, Event, Notice, Notify, Timestamp};
 use filmlab::notify::fcm::FcmNotifier;
 use filmlab::notify::{Notifier as _, NotifyError};
 use serde_json::{Value, json};
@@ -65,8 +65,8 @@ async fn notifier() -> (FcmNotifier, Seen) {
     )
 }
 
-fn notice(token: &str) -> Notification {
-    Notification {
+fn notice(token: &str) -> Notice {
+    Notice {
         schema_version: 0,
         id: "j1:1:job.failed".into(),
         job: "j1".parse().unwrap(),
@@ -95,7 +95,7 @@ fn notice(token: &str) -> Notification {
 async fn a_message_says_what_happened_in_few_words() {
     let (notifier, seen) = notifier().await;
     for event in [Event::Completed, Event::Failed, Event::Cancelled] {
-        let notice = Notification {
+        let notice = Notice {
             event,
             ..notice("device-1")
         };

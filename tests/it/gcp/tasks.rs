@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use filmlab::clock::{Clock as _, ManualClock, Timestamp, later};
 use filmlab::google::{GoogleAccess, Identity};
 use filmlab::http::{OidcCheck, TasksAuth};
-use filmlab::job::notification::DeliveryState;
+use filmlab::job::notice::DeliveryState;
 use filmlab::queue::cloud_tasks::{CloudTasksConfig, CloudTasksQueue, TaskCredentials};
 use filmlab::queue::{Queue as _, QueueError, Scheduled, Task, Why};
 use filmlab::retry::RetryLimits;

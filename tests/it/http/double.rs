@@ -10,11 +10,11 @@ use axum::http::HeaderMap;
 use filmlab::clock::Timestamp;
 use filmlab::http::Visits;
 use filmlab::job::breaker::{Admission, Breaker, BreakerRules, Turned, Verdict};
-use filmlab::job::notification::DeliveryState;
+use filmlab::job::notice::DeliveryState;
 use filmlab::job::round::NotRetried;
 use filmlab::job::{
-    Account, Change, Claim, CreditEntry, Credits, Failure, Job, JobId, Keeping, NewJob,
-    Notification, Owner, Progress, Status,
+    Account, Change, Claim, CreditEntry, Credits, Failure, Job, JobId, Keeping, NewJob, Notice,
+    Owner, Progress, Status,
 };
 use filmlab::ledger::limits::{Bound, Limited};
 use filmlab::ledger::{
@@ -36,7 +36,7 @@ pub(crate) struct MemoryLedger {
     jobs: Mutex<BTreeMap<String, Job>>,
     keys: Mutex<HashMap<(Owner, String), (String, JobId)>>,
     callbacks: Mutex<Vec<(JobId, Callback)>>,
-    pub(crate) notices: Mutex<Vec<Notification>>,
+    pub(crate) notices: Mutex<Vec<Notice>>,
     /// The next retry happens, and its answer is lost.
     pub(crate) loses_retry: AtomicBool,
     /// Records read so far.
@@ -178,13 +178,13 @@ impl Ledger for MemoryLedger {
         Ok(retried)
     }
 
-    async fn notifications(&self, id: &JobId) -> Result<Vec<Notification>> {
+    async fn notifications(&self, id: &JobId) -> Result<Vec<Notice>> {
         let notices = self.notices.lock().unwrap();
         let own = notices.iter().filter(|notice| notice.job == *id);
         Ok(own.cloned().collect())
     }
 
-    async fn replay(&self, id: &str, now: Timestamp) -> Result<Option<Notification>> {
+    async fn replay(&self, id: &str, now: Timestamp) -> Result<Option<Notice>> {
         let mut notices = self.notices.lock().unwrap();
         let found = notices.iter_mut().find(|notice| notice.id == id);
         Ok(found.map(|notice| {
@@ -335,15 +335,10 @@ impl Ledger for MemoryLedger {
     async fn bury_notice(&self, _: &str, _: Timestamp, _: Duration) -> Result<Burial> {
         unreachable!("the worker's own")
     }
-    async fn replan_notice(
-        &self,
-        _: &str,
-        _: u32,
-        _: Option<Timestamp>,
-    ) -> Result<Option<Notification>> {
+    async fn replan_notice(&self, _: &str, _: u32, _: Option<Timestamp>) -> Result<Option<Notice>> {
         unreachable!("the worker's own")
     }
-    async fn notification(&self, _: &str) -> Result<Option<Notification>> {
+    async fn notification(&self, _: &str) -> Result<Option<Notice>> {
         unreachable!("the worker's own")
     }
     async fn due_notifications(

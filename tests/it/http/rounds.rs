@@ -4,8 +4,8 @@ use std::sync::atomic::Ordering;
 
 use axum::http::Method;
 use filmlab::http::{JobView, NotificationList, NotificationView};
-use filmlab::job::notification::DeliveryState;
-use filmlab::job::{Channel, Code, Failure, JobId, Notification, Status};
+use filmlab::job::notice::DeliveryState;
+use filmlab::job::{Channel, Code, Failure, JobId, Notice, Status};
 use filmlab::ledger::Deleted;
 use serde_json::{Value, json};
 
@@ -146,7 +146,7 @@ fn notice(app: &App, id: &JobId, round: u32, state: DeliveryState) -> String {
     let channel = Channel::Webhook {
         url: "https://hooks.example/secret-path".parse().unwrap(),
     };
-    let mut notice = Notification::terminal(&job, channel, app.now()).unwrap();
+    let mut notice = Notice::terminal(&job, channel, app.now()).unwrap();
     notice.state = state;
     notice.deliveries = 3;
     notice.next_at = (state == DeliveryState::Pending).then(|| app.now());

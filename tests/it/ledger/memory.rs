@@ -6,10 +6,10 @@ use std::fmt::Display;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use filmlab::job::notification::DeliveryState;
+use filmlab::job::notice::DeliveryState;
 use filmlab::job::{
-    Account, CreditEntry, CreditState, Job, JobId, Keeping, Notification, Owner, SCHEMA_VERSION,
-    Stage, Status, Timestamp,
+    Account, CreditEntry, CreditState, Job, JobId, Keeping, Notice, Owner, SCHEMA_VERSION, Stage,
+    Status, Timestamp,
 };
 use filmlab::ledger::backend::{
     Backend, Balance, Committed, Damaged, KeyRecord, Loaded, Record, Shared, Write,
@@ -226,7 +226,7 @@ impl Backend for Memory {
     async fn job(&self, id: &JobId) -> Result<Option<Loaded<Box<Job>, u64>>> {
         self.look(|state| Self::record(state.jobs.get(id.as_str()), id.as_str()))
     }
-    async fn notice(&self, id: &str) -> Result<Option<Loaded<Box<Notification>, u64>>> {
+    async fn notice(&self, id: &str) -> Result<Option<Loaded<Box<Notice>, u64>>> {
         self.look(|state| Self::record(state.notices.get(id), id))
     }
     async fn account_of(&self, owner: &Owner) -> Result<Option<Loaded<Account, u64>>> {
@@ -253,7 +253,7 @@ impl Backend for Memory {
         let (of_jobs, id) = key_of(record);
         let mut state = self.0.lock().unwrap();
         let Some(row) = state.rows(of_jobs).get(&id).cloned() else { return Ok(None) };
-        match if of_jobs { row.read::<Job>(&id).map(drop) } else { row.read::<Notification>(&id).map(drop) } {
+        match if of_jobs { row.read::<Job>(&id).map(drop) } else { row.read::<Notice>(&id).map(drop) } {
             Ok(()) => return Ok(None),
             Err(LedgerError::Malformed { .. }) => {}
             Err(error) => return Err(error),
@@ -337,7 +337,7 @@ impl Backend for Memory {
             KeptSince { since, id: id.parse().unwrap() }
         })))
     }
-    async fn notices_of(&self, job: &JobId) -> Result<Vec<Notification>> {
+    async fn notices_of(&self, job: &JobId) -> Result<Vec<Notice>> {
         let of = |row: &&Row| row.word("job") == job.as_str();
         Ok(self.look(|state| state.notices.values().filter(of).filter_map(|row| row.read("").ok()).collect()))
     }

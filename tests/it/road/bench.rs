@@ -12,7 +12,7 @@ use filmlab::job::attempt::Attempts;
 use filmlab::job::credits::CancelAfterSubmit;
 use filmlab::job::{
     Account, Channel, CreditEntry, Credits, CreditsMode, EntryKind, Job, JobId, Kind, NewJob,
-    Notification, Notify, Output, Params, PriceTable, Provenance, Source,
+    Notice, Notify, Output, Params, PriceTable, Provenance, Source,
 };
 use filmlab::ledger::sqlite::SqliteLedger;
 use filmlab::ledger::{Created, Ledger, Retried};
@@ -44,18 +44,18 @@ use crate::support::require;
 /// Remembers what was delivered.
 #[derive(Debug, Default)]
 pub(super) struct Letterbox {
-    pub(super) got: Mutex<Vec<Notification>>,
+    pub(super) got: Mutex<Vec<Notice>>,
     /// Deliveries to refuse first.
     pub(super) failing: Mutex<u32>,
 }
 
 #[async_trait]
 impl Notifier for Letterbox {
-    fn serves(&self, _notification: &Notification) -> bool {
+    fn serves(&self, _notification: &Notice) -> bool {
         true
     }
 
-    async fn deliver(&self, notification: &Notification) -> Result<(), NotifyError> {
+    async fn deliver(&self, notification: &Notice) -> Result<(), NotifyError> {
         {
             let mut failing = self.failing.lock().unwrap();
             if *failing > 0 {

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use filmlab::clock::{Clock as _, elapsed};
-use filmlab::job::notification::DeliveryState;
+use filmlab::job::notice::DeliveryState;
 use filmlab::job::{
-    CreditEntry, Credits, EntryKind, Job, JobId, Kind, Notification, Owner, Party, Stage, Status,
+    CreditEntry, Credits, EntryKind, Job, JobId, Kind, Notice, Owner, Party, Stage, Status,
 };
 use filmlab::ledger::Ledger as _;
 use filmlab::notify::{Notifier, NotifyError};
@@ -69,11 +69,11 @@ struct Doors {
 
 #[async_trait]
 impl Notifier for Doors {
-    fn serves(&self, _notification: &Notification) -> bool {
+    fn serves(&self, _notification: &Notice) -> bool {
         true
     }
 
-    async fn deliver(&self, notification: &Notification) -> Result<(), NotifyError> {
+    async fn deliver(&self, notification: &Notice) -> Result<(), NotifyError> {
         if notification.owner.as_str() == "alice" {
             self.hanging.fetch_add(1, Ordering::SeqCst);
             std::future::pending::<()>().await;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use filmlab::clock::{Clock as _, later};
-use filmlab::job::notification::DeliveryState;
+use filmlab::job::notice::DeliveryState;
 use filmlab::job::{
     CreditEntry, DurationMeaning, EntryKind, IntentState, Job, JobId, Kind, Params, Stage, Status,
     Timestamp,

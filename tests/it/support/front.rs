@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use filmlab::job::breaker::{Admission, Breaker, BreakerRules, Turned, Verdict};
-use filmlab::job::notification::DeliveryState;
+use filmlab::job::notice::DeliveryState;
 use filmlab::job::{
-    Account, Change, Claim, CreditEntry, Credits, Job, JobId, Keeping, NewJob, Notification, Owner,
+    Account, Change, Claim, CreditEntry, Credits, Job, JobId, Keeping, NewJob, Notice, Owner,
     Progress, Timestamp,
 };
 use filmlab::ledger::{
@@ -134,17 +134,17 @@ impl<F: Front> Ledger for Fronted<F> {
     async fn forget(&self, id: &JobId, what: Keeping, round: u32, now: Timestamp) -> Result<bool> {
         self.go(Call::Write, self.inner.forget(id, what, round, now)).await
     }
-    async fn notifications(&self, id: &JobId) -> Result<Vec<Notification>> { self.go(Call::Read, self.inner.notifications(id)).await }
-    async fn replay(&self, id: &str, now: Timestamp) -> Result<Option<Notification>> { self.go(Call::Write, self.inner.replay(id, now)).await }
+    async fn notifications(&self, id: &JobId) -> Result<Vec<Notice>> { self.go(Call::Read, self.inner.notifications(id)).await }
+    async fn replay(&self, id: &str, now: Timestamp) -> Result<Option<Notice>> { self.go(Call::Write, self.inner.replay(id, now)).await }
     async fn record_callback(&self, id: &JobId, callback: &Callback) -> Result<bool> {
         self.go(Call::Callback, self.inner.record_callback(id, callback)).await
     }
     async fn callbacks(&self, id: &JobId) -> Result<Vec<Callback>> { self.go(Call::Read, self.inner.callbacks(id)).await }
-    async fn notification(&self, id: &str) -> Result<Option<Notification>> { self.go(Call::Read, self.inner.notification(id)).await }
+    async fn notification(&self, id: &str) -> Result<Option<Notice>> { self.go(Call::Read, self.inner.notification(id)).await }
     async fn due_notifications(&self, before: Timestamp, after: Option<&DuePlace>, limit: u32) -> Result<Vec<DueNotice>> {
         self.go(Call::Read, self.inner.due_notifications(before, after, limit)).await
     }
-    async fn replan_notice(&self, id: &str, seen: u32, at: Option<Timestamp>) -> Result<Option<Notification>> {
+    async fn replan_notice(&self, id: &str, seen: u32, at: Option<Timestamp>) -> Result<Option<Notice>> {
         self.go(Call::Plan(id), self.inner.replan_notice(id, seen, at)).await
     }
     async fn record_delivery(&self, id: &str, state: DeliveryState, next_at: Option<Timestamp>, error: Option<&str>) -> Result<()> {

@@ -1,5 +1,5 @@
-use filmlab::job::Notification;
-use filmlab::job::notification::DeliveryState;
+use filmlab::job::Notice;
+use filmlab::job::notice::DeliveryState;
 use filmlab::ledger::{Burial, LedgerError, Tally};
 use serde_json::json;
 
@@ -169,7 +169,7 @@ pub(crate) async fn a_jobs_notices_come_by_round(bench: &dyn Bench) {
         world.settle(&job, &claim, &settlement(&job, None, 0)).await;
     }
     let notices = world.ledger.notifications(&id).await.unwrap();
-    let rounds: Vec<_> = notices.iter().filter_map(Notification::round).collect();
+    let rounds: Vec<_> = notices.iter().filter_map(Notice::round).collect();
     assert_eq!(rounds, (1..=11).collect::<Vec<_>>());
     assert!(notices.iter().all(|notice| notice.job == id));
 }

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use filmlab::job::notification::DeliveryState;
+use filmlab::job::notice::DeliveryState;
 use filmlab::job::{
     Change, CreditState, Credits, EntryKind, JobId, Kind, Params, SCHEMA_VERSION, Status, WaitsFor,
 };

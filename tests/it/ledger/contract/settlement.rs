@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use filmlab::job::notification::DeliveryState;
+use filmlab::job::notice::DeliveryState;
 use filmlab::job::{Change, Channel, CreditEntry, CreditState, Credits, EntryKind, Event, Status};
 use filmlab::ledger::{HoldOutcome, Settled, Settlement};
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use filmlab::clock::{Clock as _, ManualClock};
-use filmlab::job::notification::DeliveryState;
-use filmlab::job::{Notification, SCHEMA_VERSION, Status};
+use filmlab::job::notice::DeliveryState;
+use filmlab::job::{Notice, SCHEMA_VERSION, Status};
 use filmlab::ledger::{Deleted, Ledger};
 use filmlab::notify::{Notifier, NotifyError};
 use filmlab::outgoing::{LeastRate, WebFetcher};
@@ -28,11 +28,11 @@ pub(crate) struct Mailbox(pub(crate) Mutex<Vec<String>>, OnceLock<tempfile::Temp
 
 #[async_trait]
 impl Notifier for Mailbox {
-    fn serves(&self, _: &Notification) -> bool {
+    fn serves(&self, _: &Notice) -> bool {
         true
     }
 
-    async fn deliver(&self, notice: &Notification) -> Result<(), NotifyError> {
+    async fn deliver(&self, notice: &Notice) -> Result<(), NotifyError> {
         self.0.lock().unwrap().push(notice.id.clone());
         Ok(())
     }

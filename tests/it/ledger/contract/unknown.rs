@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use filmlab::job::{
-    Channel, Claim, CreditEntry, CreditState, Credits, EntryKind, Job, Notification, Status,
+    Channel, Claim, CreditEntry, CreditState, Credits, EntryKind, Job, Notice, Status,
 };
 use filmlab::ledger::{
     Claimed, Commit, HoldOutcome, Ledger, LedgerError, Result, Settled, Settlement,
@@ -34,7 +34,7 @@ pub(crate) async fn reading_again_tells_what_became_of_a_commit(bench: &dyn Benc
     }
 }
 
-type End = (Job, (i64, i64), Vec<CreditEntry>, Notification);
+type End = (Job, (i64, i64), Vec<CreditEntry>, Notice);
 
 async fn go(ledger: &LosesAnswer) -> End {
     let owner = OWNER.parse().unwrap();

@@ -4,7 +4,7 @@ mod complete;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use filmlab::job::notification::DeliveryState;
+use filmlab::job::notice::DeliveryState;
 use filmlab::job::{
     Change, Channel, CreditEntry, CreditState, Credits, EntryKind, Idempotency, Keeping, Progress,
     Stage, Status, WaitsFor,

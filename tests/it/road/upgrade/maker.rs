@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use filmlab::clock::{Clock as _, later};
-use filmlab::job::notification::DeliveryState;
+use filmlab::job::notice::DeliveryState;
 use filmlab::job::{
     CreditEntry, Credits, EntryKind, Idempotency, Intent, IntentState, Job, JobId, Keeping, Kind,
     NewJob, Notify, Output, Params, Source, Stage, Status,

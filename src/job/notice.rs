@@ -55,7 +55,7 @@ impl Event {
 /// A notice in the outbox. Its id is constant over all deliveries, so that a receiver can drop
 /// repeats.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Notification {
+pub struct Notice {
     /// The [`SCHEMA_VERSION`](super::SCHEMA_VERSION) that wrote it; absent in older ones.
     #[serde(default)]
     pub schema_version: u32,
@@ -112,7 +112,7 @@ pub enum DeliveryState {
     Undeliverable,
 }
 
-impl Notification {
+impl Notice {
     /// The terminal notice of an ended job; `None` for one that has not ended.
     #[must_use]
     pub fn terminal(job: &Job, channel: Channel, now: Timestamp) -> Option<Self> {
