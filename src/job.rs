@@ -35,6 +35,8 @@ mod watermark;
 pub use jiff::Timestamp;
 
 pub use crate::fields::Fault;
+#[cfg(test)]
+pub(crate) use change::tests as testing;
 pub use change::{Change, Ending, IllegalChange};
 pub use channel::{Channel, Notify};
 pub use credits::{

@@ -388,7 +388,7 @@ pub(super) fn mark(job: &mut Job, intent: &str, state: IntentState) -> bool {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::super::{Kind, NewJob, Notify, Output, Params, Source};
     use super::*;
 

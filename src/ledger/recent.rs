@@ -69,3 +69,34 @@ impl<S> Recent<S> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::testing::job;
+
+    fn known(revision: u64) -> Loaded<Box<Job>, u64> {
+        let mut record = Box::new(job());
+        record.revision = revision;
+        Loaded {
+            record,
+            seen: revision,
+        }
+    }
+
+    #[test]
+    fn what_is_remembered_of_a_job_never_becomes_older() {
+        let recent = Recent::default();
+        let id = job().id;
+        assert!(recent.take(&id).is_none());
+        recent.keep(known(2));
+        recent.keep(known(1));
+        assert_eq!(recent.take(&id).map(|known| known.seen), Some(2));
+        // It was taken, and a write made something newer of it.
+        assert!(recent.take(&id).is_none());
+        recent.keep(known(3));
+        assert_eq!(recent.take(&id).map(|known| known.seen), Some(3));
+        recent.keep(known(2));
+        assert!(recent.take(&id).is_none(), "an answer that was overtaken");
+    }
+}
