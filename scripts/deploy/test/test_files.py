@@ -95,13 +95,17 @@ class Settings(unittest.TestCase):
                          [args for args in made(cloud.calls) if args[0] == "gcloud"])
 
 
+def settings_page():
+    """Each setting and its default, from the page that is made of what the worker reads by."""
+    rows = re.findall(r"^\| `([a-z_.]+)` \| [^|]* \| ([^|]*) \|", read("docs", "settings.md"), re.M)
+    return {name: default.strip(" `") for name, default in rows}
+
+
 class Code(unittest.TestCase):
     """What the script says twice, besides the worker's code."""
 
     def test_the_environment_has_names_of_settings(self):
-        known = set(re.findall(r'"([a-z]+\.[a-z_]+)"', "".join(
-            read("src", "config", os.path.basename(name)) for name in glob.glob(os.path.join(ROOT, "src/config/*.rs")))))
-        known |= {"notify.fcm_project"}
+        known = set(settings_page())
         cloud = installed(TASKS_AUTH="iam", FCM_PROJECT="my-project", METRICS="on")
         env = cloud.state["services"]["filmlab"]["spec"]["template"]["spec"]["containers"][0]["env"]
         names = [row["name"] for row in env if row["name"].startswith("FILMLAB_")]
@@ -114,19 +118,17 @@ class Code(unittest.TestCase):
         deadline = re.search(r"DISPATCH_DEADLINE: Duration = Duration::from_secs\((\d+) \* (\d+)\)",
                              read("src", "queue", "cloud_tasks.rs"))
         self.assertEqual(int(deadline[1]) * int(deadline[2]), config.DISPATCH_DEADLINE)
-        pauses = re.search(r'attempts\(r, "worker", \d+, secs\((\d+)\), secs\((\d+)\)\)', read("src", "config", "worker.rs"))
+        pauses = [stores.seconds(settings_page()[f"worker.backoff_{end}"]) for end in ("min", "max")]
         cloud = installed()
         retry = cloud.state["queues"]["filmlab"]["retryConfig"]
-        self.assertEqual((retry["minBackoff"], retry["maxBackoff"]), (f"{pauses[1]}s", f"{pauses[2]}s"))
-        self.assertGreaterEqual(5 * 2 ** retry["maxDoublings"], int(pauses[2]))
+        self.assertEqual((retry["minBackoff"], retry["maxBackoff"]), (f"{pauses[0]}s", f"{pauses[1]}s"))
+        self.assertGreaterEqual(5 * 2 ** retry["maxDoublings"], pauses[1])
         self.assertEqual(retry["maxAttempts"], -1)
         service = cloud.state["services"]["filmlab"]["spec"]["template"]["spec"]
         self.assertGreaterEqual(service["timeoutSeconds"], config.DISPATCH_DEADLINE)
 
     def test_retention_is_the_workers(self):
-        code = read("src", "config", "retention.rs")
-        found = {kind: (int(days) if days else 1) * stores.DAY
-                 for kind, days in re.findall(r'"retention\.(results|failed|sources|work)", (?:(\d+) \* )?DAY', code)}
+        found = {kind: stores.seconds(settings_page()[f"retention.{kind}"]) for kind in stores.RETENTION}
         self.assertEqual(found, stores.RETENTION)
 
     def test_the_bucket_deletes_nothing_that_is_promised_to_stay(self):
