@@ -38,8 +38,9 @@ SETTING = re.compile(r"^(%s)\.([A-Za-z_]\w*(?:\.\w+)*)(?: = .*)?$" % "|".join(SE
 GIVEN = {"ledger.backend": "firestore", "queue.backend": "cloud_tasks", "storage.backend": "gcs"}
 # Tables with names of somebody's own.
 TABLES = {"credits.prices"}
-# Fields of a stored job that are named like a setting's section.
-FIELD = {"credits.cost", "credits.state", "notify.webhook", "notify.fcm_token"}
+# Fields of a job, of a request or of what `probe` says that are named like a setting's section.
+FIELD = {"credits.cost", "credits.state", "notify.webhook", "notify.fcm_token", "output.profile",
+         "output.watermark", "provenance.manifest"}
 SECRET = "whsec_" + base64.b64encode(b"a key for the pages' examples").decode()
 SETTINGS = """
 [server]
