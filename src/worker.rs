@@ -48,6 +48,7 @@ mod waste;
 mod watchdog;
 mod writer;
 
+pub use belongings::folders;
 pub use cleaned::Cleaned;
 pub use cleaning::CLEAN_EVERY;
 pub use limiter::ProviderLimits;

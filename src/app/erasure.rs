@@ -18,12 +18,13 @@ use tokio::time::Instant;
 
 use super::App;
 use super::adapters;
-use super::owned::{Jobs, PAGE, folder, folders, said};
+use super::owned::{Jobs, PAGE, Records, folder};
 use crate::clock::SharedClock;
 use crate::config::Config;
 use crate::job::{Failure, Job, JobId, Owner};
-use crate::ledger::owned::{MOST_RECORDS, OwnerRecords, Part};
+use crate::ledger::owned::{OwnerRecords, Part};
 use crate::ledger::{CancelRequest, Deleted, LedgerError};
+use crate::worker::folders;
 
 /// Between two looks at a job that somebody else ends.
 const PAUSE: Duration = Duration::from_millis(300);
@@ -100,16 +101,13 @@ impl Erasure {
         }
         found.objects += self.objects(&folder(&self.owner)).await?;
         for part in Part::iter() {
-            let mut last: Option<String> = None;
+            let mut records = Records::of(&self.records, &self.owner, part);
             let count = found.records.entry(part.into()).or_default();
             loop {
-                let page = self
-                    .records
-                    .of_owner(&self.owner, part, last.as_deref(), MOST_RECORDS)
-                    .await
-                    .map_err(said)?;
-                let Some(record) = page.last() else { break };
-                last = Some(record.name.clone());
+                let page = records.page().await?;
+                if page.is_empty() {
+                    break;
+                }
                 *count += page.len() as u64;
             }
         }

@@ -15,12 +15,13 @@ use tokio::fs;
 use tokio::io::{AsyncWriteExt as _, BufWriter};
 
 use super::adapters;
-use super::owned::{Jobs, PAGE, folder, folders, said, storage};
+use super::owned::{Jobs, PAGE, Records, folder, said, storage};
 use crate::clock::SharedClock;
 use crate::config::Config;
 use crate::job::{Code, Failure, Owner};
-use crate::ledger::owned::{MOST_RECORDS, OwnerRecords, Part};
+use crate::ledger::owned::{OwnerRecords, Part};
 use crate::storage::Storage;
+use crate::worker::folders;
 
 /// What was handed over.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -152,15 +153,12 @@ impl Writer {
 
     async fn part(&mut self, part: Part) -> Result<(), Broken> {
         let mut lines = self.lines(part.into()).await?;
-        let mut last: Option<String> = None;
+        let mut records = Records::of(&self.records, &self.owner, part);
         loop {
-            let page = self
-                .records
-                .of_owner(&self.owner, part, last.as_deref(), MOST_RECORDS)
-                .await
-                .map_err(said)?;
-            let Some(record) = page.last() else { break };
-            last = Some(record.name.clone());
+            let page = records.page().await?;
+            if page.is_empty() {
+                break;
+            }
             for record in &page {
                 self.line(&mut lines, record).await?;
             }

@@ -9,7 +9,7 @@ use crate::clock::SharedClock;
 use crate::config::Config;
 use crate::job::{Code, Failure, JobId, Owner};
 use crate::ledger::LedgerError;
-use crate::ledger::owned::{MOST_RECORDS, OwnerRecords};
+use crate::ledger::owned::{MOST_RECORDS, OwnerRecords, Part, RawRecord};
 use crate::storage::Storage;
 
 /// Objects of one page.
@@ -24,13 +24,9 @@ pub(super) async fn storage(config: &Config, clock: &SharedClock) -> Result<Stor
     Ok(opened.0)
 }
 
-/// The folders of an owner's uploads and copies, and of a job of theirs.
+/// The folder of an owner's uploads and copies.
 pub(super) fn folder(owner: &Owner) -> String {
     format!("sources/{owner}")
-}
-
-pub(super) fn folders(job: &JobId) -> [String; 2] {
-    ["results", "work"].map(|area| format!("{area}/{job}"))
 }
 
 /// An owner's jobs, a page at a time.
@@ -64,6 +60,39 @@ impl Jobs {
             .map_err(said)?;
         self.is_over = page.len() < MOST_RECORDS as usize;
         self.last = page.last().cloned().or_else(|| self.last.take());
+        Ok(page)
+    }
+}
+
+/// What of an owner is no job's own, a page of one part at a time.
+#[derive(Debug)]
+pub(super) struct Records {
+    records: Arc<dyn OwnerRecords>,
+    owner: Owner,
+    part: Part,
+    last: Option<String>,
+}
+
+impl Records {
+    pub(super) fn of(records: &Arc<dyn OwnerRecords>, owner: &Owner, part: Part) -> Self {
+        Self {
+            records: Arc::clone(records),
+            owner: owner.clone(),
+            part,
+            last: None,
+        }
+    }
+
+    /// The next ones; none at the end.
+    pub(super) async fn page(&mut self) -> Result<Vec<RawRecord>, Failure> {
+        let page = self
+            .records
+            .of_owner(&self.owner, self.part, self.last.as_deref(), MOST_RECORDS)
+            .await
+            .map_err(said)?;
+        if let Some(record) = page.last() {
+            self.last = Some(record.name.clone());
+        }
         Ok(page)
     }
 }

@@ -16,6 +16,13 @@ use crate::storage::{StorageError, Stored, Swept};
 
 /// Where a job's objects lie, in folders of its name.
 pub(super) const AREAS: [&str; 2] = ["results", "work"];
+
+/// The folders of what was made for a job.
+#[must_use]
+pub fn folders(job: &JobId) -> [String; 2] {
+    AREAS.map(|area| format!("{area}/{job}"))
+}
+
 /// What copies of inputs are called.
 const ROLES: [&str; 2] = ["video", "image"];
 
@@ -73,8 +80,7 @@ pub(super) async fn sweep(
     stays: impl Fn(&Stored) -> bool + Send + Sync,
 ) -> Result<Swept, StorageError> {
     let mut swept = Swept::default();
-    for area in AREAS {
-        let folder = format!("{area}/{}", job.id);
+    for folder in folders(&job.id) {
         let goes = |stored: &Stored| of_rounds_seen(job, &stored.object) && !stays(stored);
         swept.add(services.storage.sweep(&folder, goes).await?);
     }
@@ -85,8 +91,7 @@ pub(super) async fn sweep(
 pub(super) async fn delete(services: &Services, job: &Job) -> Result<Swept, StorageError> {
     let storage = &services.storage;
     let mut swept = Swept::default();
-    for area in AREAS {
-        let folder = format!("{area}/{}", job.id);
+    for folder in folders(&job.id) {
         swept.add(storage.sweep(&folder, |_| true).await?);
     }
     let copies = format!("sources/{}/{}", job.owner, job.id);
