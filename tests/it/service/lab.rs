@@ -26,6 +26,7 @@ pub(super) const GRANT: i64 = 1_000;
 /// A sandbox, a data folder, and at most one running service.
 pub(super) struct Lab {
     pub(super) sandbox: SandboxHandle,
+    _apart: Apart,
     dir: tempfile::TempDir,
     pub(super) http: reqwest::Client,
     pub(super) clip: PathBuf,
@@ -35,6 +36,48 @@ pub(super) struct Lab {
     file: Option<PathBuf>,
     /// The machine's.
     pub(super) clock: SharedClock,
+}
+
+/// The sandbox on a thread of its own: it answers also while a test waits for a command, as a
+/// provider does.
+struct Apart {
+    handle: SandboxHandle,
+    stop: CancellationToken,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Apart {
+    async fn start(config: SandboxConfig) -> Self {
+        let stop = CancellationToken::new();
+        let stopped = stop.clone().cancelled_owned();
+        let (started, handle) = tokio::sync::oneshot::channel();
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime.block_on(async {
+                let bound = Sandbox::bind(config).await.unwrap();
+                started.send(bound.handle()).unwrap();
+                bound.run(stopped).await.unwrap();
+            });
+        });
+        Self {
+            handle: handle.await.unwrap(),
+            stop,
+            thread: Some(thread),
+        }
+    }
+}
+
+impl Drop for Apart {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        // Its folder goes with it.
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
 }
 
 /// A service that runs.
@@ -65,9 +108,8 @@ impl Lab {
         let clip = require::fixture("tiny.mp4")?;
         let character = require::fixture("character.png")?;
         let logo = require::fixture("logo.png")?;
-        let bound = Sandbox::bind(sandbox).await.unwrap();
-        let sandbox = bound.handle();
-        tokio::spawn(bound.run(std::future::pending()));
+        let apart = Apart::start(sandbox).await;
+        let sandbox = apart.handle.clone();
         let dir = tempfile::tempdir().unwrap();
         let settings = [
             ("DATA__DIR", dir.path().join("data").display().to_string()),
@@ -94,6 +136,7 @@ impl Lab {
         .map(|(name, value)| (format!("FILMLAB_{name}"), value));
         Some(Self {
             sandbox,
+            _apart: apart,
             dir,
             http: reqwest::Client::new(),
             clip,

@@ -238,16 +238,22 @@ async fn a_machine_is_upgraded_and_goes_back_as_the_page_says() {
     machine
         .until(&second, |job| job["status"] == "completed")
         .await;
-    lab.sandbox.add_fault(FaultRule::always(busy()));
+    // The provider's answer to what is paid for is under way when the service is stopped.
+    let late = Fault::AnswerLate { ms: 1_500 };
+    lab.sandbox.add_fault(FaultRule::once(late));
     let third = machine.create(&character).await;
-    machine.until(&third, waits).await;
+    let began = Instant::now();
+    while lab.sandbox.submissions().len() < 3 {
+        assert!(began.elapsed() < Duration::from_secs(60));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(waits(&machine.job(&third).await));
 
     machine.run(&back);
     assert!(machine.installed().contains("# before"));
     for id in [&first, &second] {
         machine.assert_opens(id).await;
     }
-    lab.sandbox.set_faults(Faults::default());
     machine
         .until(&third, |job| job["status"] == "completed")
         .await;
