@@ -18,6 +18,7 @@ pub mod models;
 mod owner;
 mod probe;
 mod process;
+mod ready;
 #[cfg(feature = "sandbox")]
 mod sandbox;
 mod serve;
@@ -60,6 +61,8 @@ enum Command {
     Submit(Box<submit::SubmitArgs>),
     /// List, show, follow, cancel, retry and delete the jobs of a running service.
     Jobs(jobs::JobsArgs),
+    /// Ask a running service whether it can take work.
+    Ready(ready::ReadyArgs),
     /// Look whether everything is there that a service needs.
     Doctor(doctor::DoctorArgs),
     /// List the models that make each kind, with limits and prices.
@@ -173,6 +176,7 @@ fn further_faults(cli: Cli, left_out: &[String]) -> Vec<String> {
         | Command::Doctor(_) => settings.err().unwrap_or_default(),
         Command::Submit(_)
         | Command::Jobs(_)
+        | Command::Ready(_)
         | Command::Completions(_)
         | Command::Man(_)
         | Command::Media(_) => Vec::new(),
@@ -196,6 +200,7 @@ fn run(cli: Cli) -> Result<(), Exit> {
             }
             Command::Submit(args) => Ok(submit::run(*args).await?),
             Command::Jobs(args) => Ok(jobs::run(args).await?),
+            Command::Ready(args) => Ok(ready::run(&args).await?),
             Command::Credits(args) => {
                 let settings = settings(cli.config).map_err(Exit::Usage)?;
                 Ok(credits::run(args, &settings).await?)

@@ -3,6 +3,7 @@
 //! Every call is bounded. Reading is repeated by whoever polls; a creation is sent under an
 //! idempotency key, so repeating it is safe too.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -30,6 +31,10 @@ const QUOTE_TIMEOUT: Duration = Duration::from_secs(150);
 const TRANSFER_TIMEOUT: Duration = Duration::from_secs(2 * 3600);
 /// Longest silence within a download.
 const SILENCE: Duration = Duration::from_secs(60);
+/// The service gives each part less.
+const READY_TIMEOUT: Duration = Duration::from_secs(8);
+/// A part that can be used.
+const OK: &str = "ok";
 
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
@@ -97,6 +102,32 @@ struct Problem {
 #[derive(Debug, Deserialize)]
 struct Uploaded {
     source: String,
+}
+
+/// What a service says of its parts.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Readiness {
+    status: String,
+    #[serde(default)]
+    parts: BTreeMap<String, String>,
+}
+
+impl Readiness {
+    /// Each part that cannot be used, and how it is; empty where the service can take work.
+    pub(crate) fn missing(&self) -> String {
+        if self.status == OK {
+            return String::new();
+        }
+        let told = self.parts.iter().filter(|(_, state)| *state != OK);
+        let told: Vec<_> = told
+            .map(|(part, state)| format!("{part} {state}"))
+            .collect();
+        if told.is_empty() {
+            self.status.clone()
+        } else {
+            told.join(", ")
+        }
+    }
 }
 
 /// A caller of one service.
@@ -234,6 +265,19 @@ impl Client {
     pub(crate) async fn job(&self, id: &JobId) -> Result<JobView, ClientError> {
         self.json(self.request(Method::GET, self.address(&["v1", "jobs", id.as_str()])))
             .await
+    }
+
+    /// How the service's parts are; an answer also where it can take no work.
+    pub(crate) async fn readiness(&self) -> Result<Readiness, ClientError> {
+        let request = self
+            .request(Method::GET, self.address(&["readyz"]))
+            .timeout(READY_TIMEOUT);
+        let response = request.send().await.map_err(|error| broken(&error))?;
+        let response = match response.status() {
+            StatusCode::SERVICE_UNAVAILABLE => response,
+            _ => accepted(response).await?,
+        };
+        response.json().await.map_err(|error| broken(&error))
     }
 
     /// Fetches a signed link; the file gets its name `to` when it is kept.

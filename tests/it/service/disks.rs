@@ -36,6 +36,27 @@ async fn address(log: &Path) -> String {
     panic!("{}", std::fs::read_to_string(log).unwrap());
 }
 
+/// What `filmlab ready` says, and how it ends.
+async fn asked(lab: &Lab, base: &str) -> (i32, String) {
+    let asks = lab.command(&["ready", "--server", base]);
+    let answer = tokio::process::Command::from(asks).output().await.unwrap();
+    let told = String::from_utf8([answer.stdout, answer.stderr].concat());
+    (answer.status.code().unwrap(), told.unwrap())
+}
+
+#[tokio::test]
+async fn a_command_tells_whether_a_service_is_ready() {
+    let Some(lab) = Lab::new(SandboxConfig::default()).await else {
+        return;
+    };
+    let running = lab.start().await;
+    let base = format!("http://{}", running.address);
+    assert_eq!(asked(&lab, &base).await, (0, "ready\n".to_owned()));
+    running.stop().await;
+    let (status, told) = asked(&lab, &base).await;
+    assert!(status == 69 && told.contains("cannot be reached"), "{told}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_data_folder_that_is_gone_stops_the_service_before_it_loses_a_job() {
     for whole in [true, false] {
@@ -45,6 +66,7 @@ async fn a_data_folder_that_is_gone_stops_the_service_before_it_loses_a_job() {
         let running = lab.start().await;
         let id = lab.create(&running).await;
         lab.ended(&running, &id).await;
+        let base = format!("http://{}", running.address);
         let data = lab.object("..").canonicalize().unwrap();
         if whole {
             std::fs::remove_dir_all(&data).unwrap();
@@ -53,7 +75,14 @@ async fn a_data_folder_that_is_gone_stops_the_service_before_it_loses_a_job() {
             std::fs::rename(data.join("objects"), data.join("away")).unwrap();
             std::fs::create_dir(data.join("objects")).unwrap();
         }
-        let base = format!("http://{}", running.address);
+        let (status, told) = asked(&lab, &base).await;
+        assert_eq!(status, 69, "{told}");
+        let part = if whole { "ledger" } else { "storage" };
+        let told_part = format!("{part} unavailable");
+        assert!(
+            told.contains("not ready: ") && told.contains(&told_part),
+            "{told}"
+        );
         if whole {
             let job = json!({"kind": "upscale", "params": {"target": "1080p"},
                 "source": {"video": "https://example.com/a.mp4"}});
