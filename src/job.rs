@@ -10,6 +10,7 @@ pub mod attempt;
 pub mod breaker;
 pub mod change;
 mod channel;
+pub mod counts;
 pub mod credits;
 pub mod failure;
 mod history;
@@ -39,6 +40,7 @@ pub use crate::fields::Fault;
 pub(crate) use change::tests as testing;
 pub use change::{Change, Ending, IllegalChange};
 pub use channel::{Channel, Notify};
+pub use counts::{Count, Sums};
 pub use credits::{
     Account, CancelAfterSubmit, CreditEntry, CreditState, Credits, CreditsMode, EntryKind,
     JobCredits, PriceTable,
@@ -46,8 +48,8 @@ pub use credits::{
 pub use failure::{Code, Disposition, Failure, OrFailure, Party};
 pub use ids::{Fence, JobId, MediaRef, Owner};
 pub use intent::{
-    DurationMeaning, Intent, IntentState, MAX_INTENTS, ProviderInputs, ProviderState, SourceFacts,
-    Terms,
+    Counted, DurationMeaning, Intent, IntentState, MAX_INTENTS, ProviderInputs, ProviderState,
+    SourceFacts, Terms,
 };
 pub use kinds::{CharacterReplace, Extend, Kind, Params, Resolution, Upscale};
 pub use lease::Claim;

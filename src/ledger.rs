@@ -20,6 +20,7 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::civil::Date;
 
 use crate::job::breaker::{Admission, Breaker, BreakerRules, Turned, Verdict};
 use crate::job::{
@@ -29,7 +30,7 @@ use crate::job::{
 
 pub use error::{LedgerError, Result};
 pub use lists::{
-    Callback, Due, DueNotice, DuePlace, JobQuery, KeptSince, MOST_CALLBACKS, MOST_NOTICES,
+    Callback, Counts, Due, DueNotice, DuePlace, JobQuery, KeptSince, MOST_CALLBACKS, MOST_NOTICES,
     PageToken, Tally,
 };
 pub use outcomes::{
@@ -51,6 +52,11 @@ pub trait Ledger: Debug + Send + Sync {
 
     /// How many there are, counted no further than `most`.
     async fn count(&self, what: Tally, most: u32) -> Result<u32>;
+
+    /// What ended from one day to another, both included: of one owner, or of all. Read from
+    /// counters that each settlement raises, not from jobs. What a release before the counters
+    /// ended is not in them.
+    async fn counts(&self, owner: Option<&Owner>, from: Date, to: Date) -> Result<Counts>;
 
     /// Takes the lease of a job that has not ended and that nobody holds. After
     /// [`LedgerError::Unknown`] the job read again tells: it names this holder, under a fence

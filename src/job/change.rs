@@ -444,6 +444,7 @@ pub(crate) mod tests {
             prediction_id: None,
             unknown_until: None,
             terms: None,
+            counted: None,
         }
     }
 

@@ -90,6 +90,17 @@ pub struct Intent {
     /// had no revisions and sent the new seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub terms: Option<Terms>,
+    /// As what the counters have it; absent until a round of it has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counted: Option<Counted>,
+}
+
+/// What a decision to pay was counted as when a round ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Counted {
+    Paid,
+    Wasted,
 }
 
 /// What a payment was decided by.

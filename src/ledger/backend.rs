@@ -8,12 +8,13 @@
 use std::fmt::Debug;
 
 use async_trait::async_trait;
+use jiff::civil::Date;
 use serde_json::Value;
 
 use super::limits::OwnerLimit;
-use super::{Callback, Due, DueNotice, DuePlace, JobQuery, KeptSince, Result, Tally};
+use super::{Callback, Counts, Due, DueNotice, DuePlace, JobQuery, KeptSince, Result, Tally};
 use crate::job::{
-    Account, CreditEntry, Idempotency, Job, JobError, JobId, Keeping, Notice, Owner, Status,
+    Account, Count, CreditEntry, Idempotency, Job, JobError, JobId, Keeping, Notice, Owner, Status,
     Timestamp,
 };
 
@@ -119,6 +120,13 @@ pub enum Write<S> {
         value: Value,
         instead_of: Option<S>,
     },
+    /// Adds what the end of a job's round counts for, to the sums of all and of its owner, where
+    /// that is known. It asks for nothing: sums grow wherever they stand.
+    Count {
+        job: JobId,
+        owner: Option<Owner>,
+        count: Count,
+    },
     /// Notes since when a record has been damaged as it is.
     Watch { damaged: Damaged<S>, now: Timestamp },
     /// Ends a damaged record; what that is written over is kept.
@@ -179,6 +187,7 @@ pub trait Backend: Debug + Send + Sync {
     // What is listed, each in the order and within the bounds that the ledger names.
     async fn jobs(&self, query: &JobQuery) -> Result<Vec<Job>>;
     async fn tally(&self, what: Tally, most: u32) -> Result<u32>;
+    async fn counts_of(&self, owner: Option<&Owner>, from: Date, to: Date) -> Result<Counts>;
     async fn jobs_due(
         &self,
         before: Timestamp,

@@ -13,6 +13,7 @@
 mod accounts;
 mod callbacks;
 mod commit;
+mod counters;
 mod documents;
 mod marks;
 mod outbox;
@@ -36,13 +37,16 @@ use gcloud_sdk::google_cloud_auth::credentials::{
     CacheableResource, Credentials, CredentialsProvider, EntityTag,
 };
 use gcloud_sdk::google_cloud_auth::errors::CredentialsError;
+use jiff::civil::Date;
 use serde_json::Value;
 
 use super::backend::{Backend, Committed, Damaged, KeyRecord, Loaded, Record, Shared, Write};
 use super::limits::{OwnerLimit, OwnerLimits};
 use super::owned::{Books, OwnerRecords, Part, RawRecord, Removed};
 use super::recent::Recent;
-use super::{Callback, Due, DueNotice, DuePlace, JobQuery, KeptSince, LedgerError, Result, Tally};
+use super::{
+    Callback, Counts, Due, DueNotice, DuePlace, JobQuery, KeptSince, LedgerError, Result, Tally,
+};
 use crate::job::{Account, CreditEntry, Job, JobId, Keeping, Notice, Owner, Status, Timestamp};
 use paths::DocumentPath;
 pub use seen::Seen;
@@ -259,6 +263,10 @@ impl Backend for FirestoreLedger {
 
     async fn tally(&self, what: Tally, most: u32) -> Result<u32> {
         planning::count(&self.store, what, most).await
+    }
+
+    async fn counts_of(&self, owner: Option<&Owner>, from: Date, to: Date) -> Result<Counts> {
+        counters::read(&self.store, owner, from, to).await
     }
 
     async fn jobs_due(

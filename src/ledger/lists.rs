@@ -1,6 +1,10 @@
 //! What is listed and counted, and places in lists.
 
-use crate::job::{JobId, Kind, Owner, Status, Timestamp};
+use std::collections::BTreeMap;
+
+use jiff::civil::Date;
+
+use crate::job::{JobId, Kind, Owner, Status, Sums, Timestamp};
 
 /// A job that somebody has to look at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,4 +107,21 @@ pub enum Tally {
 pub struct PageToken {
     pub created_at: Timestamp,
     pub id: JobId,
+}
+
+/// What the counters say of some days.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// The first day that anything was counted on; absent where nothing was yet.
+    pub since: Option<Date>,
+    /// By day and model. Days on which nothing ended are missing.
+    pub days: BTreeMap<(Date, String), Sums>,
+}
+
+impl Counts {
+    pub(super) fn add(&mut self, day: Date, model: &str, name: String, number: u64) {
+        let sums = self.days.entry((day, model.to_owned())).or_default();
+        let sum = sums.entry(name).or_default();
+        *sum = sum.saturating_add(number);
+    }
 }

@@ -33,6 +33,8 @@ pub enum Part {
     Keys,
     /// Movements of credits.
     Entries,
+    /// Sums of what ended, a record for each day.
+    Counters,
     /// The balance, and what makes creations notice each other.
     Account,
 }

@@ -18,11 +18,13 @@ mod tries;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::civil::Date;
 
 use super::backend::{Backend, Record};
 use super::{
-    Burial, Callback, CancelRequest, Claimed, Commit, Created, Deleted, Due, DueNotice, DuePlace,
-    HoldOutcome, JobQuery, KeptSince, Ledger, Result, Retried, Settled, Settlement, Tally,
+    Burial, Callback, CancelRequest, Claimed, Commit, Counts, Created, Deleted, Due, DueNotice,
+    DuePlace, HoldOutcome, JobQuery, KeptSince, Ledger, Result, Retried, Settled, Settlement,
+    Tally,
 };
 use crate::job::breaker::{Admission, Breaker, BreakerRules, Turned, Verdict};
 use crate::job::{
@@ -46,6 +48,10 @@ impl<B: Backend> Ledger for B {
 
     async fn count(&self, what: Tally, most: u32) -> Result<u32> {
         self.tally(what, most).await
+    }
+
+    async fn counts(&self, owner: Option<&Owner>, from: Date, to: Date) -> Result<Counts> {
+        self.counts_of(owner, from, to).await
     }
 
     async fn claim(

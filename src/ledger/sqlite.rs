@@ -8,6 +8,7 @@
 
 mod accounts;
 mod commit;
+mod counters;
 mod creation;
 mod marks;
 mod outbox;
@@ -23,6 +24,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use jiff::civil::Date;
 use rusqlite::Connection;
 use serde_json::Value;
 
@@ -30,7 +32,9 @@ use super::backend::{Backend, Committed, Damaged, KeyRecord, Loaded, Record, Sha
 use super::limits::{OwnerLimit, OwnerLimits};
 use super::owned::{Books, OwnerRecords, Part, RawRecord, Removed};
 use super::recent::Recent;
-use super::{Callback, Due, DueNotice, DuePlace, JobQuery, KeptSince, LedgerError, Result, Tally};
+use super::{
+    Callback, Counts, Due, DueNotice, DuePlace, JobQuery, KeptSince, LedgerError, Result, Tally,
+};
 use crate::job::{Account, CreditEntry, Job, JobId, Keeping, Notice, Owner, Status, Timestamp};
 use crate::sqlite::{Database, DatabaseError, Durability, Room};
 pub use seen::Seen;
@@ -219,6 +223,12 @@ impl Backend for SqliteLedger {
 
     async fn tally(&self, what: Tally, most: u32) -> Result<u32> {
         self.reads(move |db| planning::count(db, what, most)).await
+    }
+
+    async fn counts_of(&self, owner: Option<&Owner>, from: Date, to: Date) -> Result<Counts> {
+        let owner = owner.cloned();
+        self.reads(move |db| counters::read(db, owner.as_ref(), from, to))
+            .await
     }
 
     async fn jobs_due(

@@ -37,6 +37,8 @@ macro_rules! ledger_contract {
                 settlement: eight_tries_settle_once, each_entry_moves_what_it_says,
                     an_entry_that_is_there_is_not_moved_again, without_an_account_nothing_is_written,
                     each_round_holds_and_tells_anew;
+                counting: each_end_is_counted_once_by_day_model_and_owner,
+                    a_buried_job_counts_as_failed;
                 rounds: a_failed_job_gets_another_round, only_an_ended_job_is_retried,
                     eight_retries_begin_one_round, an_unknown_retry_is_asked_again,
                     however_many_callbacks_the_newest_are_read_and_all_deleted,

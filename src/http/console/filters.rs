@@ -97,7 +97,7 @@ impl Filters {
 
     pub(super) fn wants(&self, job: &Job) -> bool {
         let holds = |text: &str, part: &str| text.to_lowercase().contains(&part.to_lowercase());
-        let model = || words::model(job).is_some_and(|model| holds(model, &self.model));
+        let model = || job.model().is_some_and(|model| holds(model, &self.model));
         let code = || {
             let error = job.error.as_ref();
             error.is_some_and(|error| error.code.to_string() == self.code)

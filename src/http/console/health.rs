@@ -127,6 +127,10 @@ fn figures() -> Vec<(String, String)> {
             continue;
         };
         let bare = name.split('{').next().unwrap_or(name);
+        // The version stands beside.
+        if bare.ends_with("_info") {
+            continue;
+        }
         if gauges.contains(&bare) && figures.len() < MOST {
             let told = name.strip_prefix("filmlab_").unwrap_or(name);
             figures.push((told.replace('_', " ").replace('"', ""), value.to_owned()));

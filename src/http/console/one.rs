@@ -197,7 +197,7 @@ fn facts(job: &Job, state: &HttpState) -> Vec<(&'static str, String)> {
         facts.push(("Picture", address(image)));
     }
     facts.push(("Profile", job.output.profile.clone()));
-    if let Some(model) = words::model(job) {
+    if let Some(model) = job.model() {
         facts.push(("Model", model.to_owned()));
     }
     facts.push(("Made", moment(job.created_at)));

@@ -1,79 +1,176 @@
-//! What the latest jobs cost, by day and model, as a chart that the service draws.
+//! What ended lately and what it cost, by day and model: read from counters that each settlement
+//! raises, with a chart that the service draws.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use askama::Template;
 use axum::Extension;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
+use jiff::Span;
+use jiff::civil::Date;
 
-use super::filters::Filters;
+use super::address;
 use super::shell::{Head, show};
-use super::visitor::Visitor;
-use super::words::{self, Moment};
+use super::visitor::{Form, Visitor};
+use super::words;
 use crate::http::{HttpState, Problem};
-use crate::job::{CreditState, IntentState, Job};
-use crate::ledger::JobQuery;
+use crate::job::counts::{CAPTURED, NO_MODEL, RELEASED, USD_MICROS, WASTED, day_of};
+use crate::job::{CreditState, Fault, Job, Owner, Status, Sums};
+use crate::ledger::{Counts, JobQuery};
 
-/// Jobs that are added up on a page.
-const ADDED_UP: u32 = 90;
+/// Days of a page. Firestore keeps five documents a day for everybody: with the jobs below and the
+/// first day of all that are 96 reads.
+pub(super) const DAYS: i32 = 14;
+/// Jobs at work whose held credits are added up.
+const LOOKED_AT: u32 = 25;
 /// Colours of the chart; further models share the last.
 const COLOURS: usize = 5;
-/// Days of the chart.
-const DAYS: usize = 14;
 
+/// Sums as they are shown.
 #[derive(Default, Clone)]
-struct Sum {
-    jobs: usize,
-    usd: f64,
+struct Figures {
+    ended: u64,
+    usd_micros: u64,
     captured: u64,
-    held: u64,
-    wasted: usize,
+    released: u64,
+    wasted: u64,
 }
 
-impl Sum {
-    fn add(&mut self, job: &Job) {
-        self.jobs += 1;
-        self.usd += words::paid(job).unwrap_or_default();
-        let cost = job.credits.cost.map_or(0, |cost| cost.0);
-        match job.credits.state {
-            CreditState::Captured => self.captured += cost,
-            CreditState::Held => self.held += cost,
-            CreditState::None | CreditState::Released => {}
+impl Figures {
+    fn add(&mut self, sums: &Sums) {
+        let of = |name: &str| sums.get(name).copied().unwrap_or_default();
+        let ends = [Status::Completed, Status::Failed, Status::Cancelled];
+        let ended = ends.iter().map(|status| of(status.as_str()));
+        for (sum, more) in [
+            (&mut self.ended, ended.sum()),
+            (&mut self.usd_micros, of(USD_MICROS)),
+            (&mut self.captured, of(CAPTURED)),
+            (&mut self.released, of(RELEASED)),
+            (&mut self.wasted, of(WASTED)),
+        ] {
+            *sum = sum.saturating_add(more);
         }
-        let wasted = |state| state == IntentState::Wasted;
-        let intents = job.intents.iter();
-        self.wasted += intents.filter(|intent| wasted(intent.state)).count();
+    }
+
+    fn usd(&self) -> f64 {
+        self.usd_micros as f64 / 1e6
     }
 }
 
 struct Line {
-    day: String,
+    day: Date,
     model: String,
     colour: usize,
-    jobs: usize,
+    figures: Figures,
     usd: String,
-    captured: u64,
-    held: u64,
-    wasted: usize,
+}
+
+/// Credits that are held now.
+struct Held {
+    credits: u64,
+    /// There are more jobs than were looked at.
+    more: bool,
+}
+
+impl Held {
+    fn by(jobs: &[Job]) -> Self {
+        let held = jobs
+            .iter()
+            .filter(|job| job.credits.state == CreditState::Held);
+        let costs = held.filter_map(|job| job.credits.cost);
+        Self {
+            credits: costs.map(|cost| cost.0).sum(),
+            more: jobs.len() >= LOOKED_AT as usize,
+        }
+    }
 }
 
 #[derive(Template)]
 #[template(path = "console/spending.html")]
 struct Page {
     head: Head,
+    from: Date,
+    to: Date,
+    /// Where counting began within these days.
+    since: Option<Date>,
+    /// Whether anything was ever counted.
+    is_new: bool,
     lines: Vec<Line>,
     legend: Vec<(usize, String)>,
     chart: String,
+    all: Figures,
     usd: String,
-    captured: u64,
-    held: u64,
-    wasted: usize,
-    jobs: usize,
-    since: Option<Moment>,
-    next: Option<String>,
-    is_first: bool,
+    held: Held,
+    owner: String,
+    older: Option<String>,
+    newest: Option<String>,
+}
+
+/// What the address asks for. Every fault at once.
+struct Asked {
+    owner: Option<Owner>,
+    from: Date,
+    to: Date,
+}
+
+impl Asked {
+    fn read(query: &str, visitor: &Visitor, today: Date) -> Result<Self, Vec<Fault>> {
+        let form = Form::read(query.as_bytes());
+        let mut faults = Vec::new();
+        let owner = match form.get("owner") {
+            "" => visitor.caller.narrows_to(),
+            named => match named.parse::<Owner>() {
+                Ok(owner) => match visitor.caller.owner_for(Some(owner)) {
+                    Ok(owner) => Some(owner),
+                    Err(message) => {
+                        faults.push(Fault::new("owner", message));
+                        None
+                    }
+                },
+                Err(error) => {
+                    faults.push(Fault::new("owner", error.to_string()));
+                    None
+                }
+            },
+        };
+        let to = match form.get("to") {
+            "" => today,
+            day => day.parse().unwrap_or_else(|_| {
+                faults.push(Fault::new("to", "must be a day such as 2026-01-31"));
+                today
+            }),
+        };
+        let to = to.min(today);
+        let asked = Self {
+            owner,
+            from: first_of(to),
+            to,
+        };
+        if faults.is_empty() {
+            Ok(asked)
+        } else {
+            Err(faults)
+        }
+    }
+
+    /// The address of the days that end on this one; the present ones without it.
+    fn link(&self, named: &str, to: Option<Date>) -> String {
+        let mut parts = Vec::new();
+        if !named.is_empty() {
+            parts.push(format!("owner={}", address::value(named)));
+        }
+        parts.extend(to.map(|to| format!("to={to}")));
+        match parts.is_empty() {
+            true => "/console/money".to_owned(),
+            false => format!("/console/money?{}", parts.join("&")),
+        }
+    }
+}
+
+/// The first of the days of a page that ends on `to`.
+pub(super) fn first_of(to: Date) -> Date {
+    to.saturating_sub(Span::new().days(DAYS - 1))
 }
 
 pub(super) async fn page(
@@ -81,77 +178,99 @@ pub(super) async fn page(
     Extension(visitor): Extension<Visitor>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
-    let filters = Filters::read(query.as_deref().unwrap_or_default());
-    let asked = filters.query(&visitor).map_err(Problem::faults)?;
-    let asked = JobQuery {
-        limit: ADDED_UP,
-        ..asked
+    let query = query.unwrap_or_default();
+    let today = day_of(state.clock.now());
+    let asked = Asked::read(&query, &visitor, today).map_err(Problem::faults)?;
+    let at_work = JobQuery {
+        owner: asked.owner.clone(),
+        status: Some(Status::Processing),
+        limit: LOOKED_AT,
+        ..JobQuery::default()
     };
-    let jobs = state.ledger.list(&asked).await?;
-    let mut all = Sum::default();
-    let mut sums: BTreeMap<(String, String), Sum> = BTreeMap::new();
-    for job in &jobs {
-        all.add(job);
-        let day = job.created_at.strftime("%Y-%m-%d").to_string();
-        let model = words::model(job).unwrap_or("not asked yet").to_owned();
-        sums.entry((day, model)).or_default().add(job);
+    let (counts, at_work) = tokio::try_join!(
+        state
+            .ledger
+            .counts(asked.owner.as_ref(), asked.from, asked.to),
+        state.ledger.list(&at_work),
+    )?;
+    let head = Head::new("Money", "money", &visitor);
+    let named = match (&asked.owner, head.is_operator()) {
+        (Some(owner), true) => owner.to_string(),
+        _ => String::new(),
+    };
+    let (lines, legend) = lines(&counts);
+    let mut all = Figures::default();
+    for sums in counts.days.values() {
+        all.add(sums);
     }
-    let mut models: Vec<&String> = sums.keys().map(|(_, model)| model).collect();
+    let bars: Vec<(Date, usize, f64)> = lines
+        .iter()
+        .rev()
+        .map(|line| (line.day, line.colour, line.figures.usd()))
+        .collect();
+    let days: Vec<Date> = asked
+        .from
+        .series(Span::new().days(1))
+        .take_while(|day| *day <= asked.to)
+        .collect();
+    let goes_on = counts.since.is_some_and(|since| since < asked.from);
+    let before = asked.from.yesterday().ok().filter(|_| goes_on);
+    show(&Page {
+        from: asked.from,
+        to: asked.to,
+        since: counts.since.filter(|since| *since > asked.from),
+        is_new: counts.since.is_none(),
+        chart: chart(&days, &bars),
+        usd: words::usd(all.usd()),
+        held: Held::by(&at_work),
+        older: before.map(|day| asked.link(&named, Some(day))),
+        newest: (asked.to < today).then(|| asked.link(&named, None)),
+        owner: named,
+        head,
+        lines,
+        legend,
+        all,
+    })
+}
+
+/// The lines of the table, latest first, and the colours of their models.
+fn lines(counts: &Counts) -> (Vec<Line>, Vec<(usize, String)>) {
+    let mut models: Vec<&String> = counts.days.keys().map(|(_, model)| model).collect();
     models.sort();
     models.dedup();
     let colour = |model: &String| {
         let at = models.iter().position(|known| *known == model);
         at.unwrap_or_default().min(COLOURS - 1)
     };
-    let lines = sums.iter().rev().map(|((day, model), sum)| Line {
-        day: day.clone(),
-        model: model.clone(),
-        colour: colour(model),
-        jobs: sum.jobs,
-        usd: words::usd(sum.usd),
-        captured: sum.captured,
-        held: sum.held,
-        wasted: sum.wasted,
+    let told = |model: &str| match model {
+        NO_MODEL => "no model asked".to_owned(),
+        model => model.to_owned(),
+    };
+    let lines = counts.days.iter().rev().map(|((day, model), sums)| {
+        let mut figures = Figures::default();
+        figures.add(sums);
+        Line {
+            day: *day,
+            model: told(model),
+            colour: colour(model),
+            usd: words::usd(figures.usd()),
+            figures,
+        }
     });
-    let bars: Vec<(&str, usize, f64)> = sums
-        .iter()
-        .map(|((day, model), sum)| (day.as_str(), colour(model), sum.usd))
-        .collect();
-    let next = jobs.last().filter(|_| jobs.len() >= ADDED_UP as usize);
-    let next = next.map(|last| filters.next(last).replacen("/console", "/console/money", 1));
-    let now = state.clock.now();
-    show(&Page {
-        head: Head::new("Money", "money", &visitor),
-        lines: lines.collect(),
-        legend: models
-            .iter()
-            .map(|model| (colour(model), (*model).clone()))
-            .collect(),
-        chart: chart(&bars),
-        usd: words::usd(all.usd),
-        captured: all.captured,
-        held: all.held,
-        wasted: all.wasted,
-        jobs: all.jobs,
-        since: jobs.last().map(|job| Moment::new(job.created_at, now)),
-        next,
-        is_first: filters.is_first(),
-    })
+    let legend = models.iter().map(|model| (colour(model), told(model)));
+    (lines.collect(), legend.collect())
 }
 
-/// Bars of US dollars, a day each, one model on the other. Days are given in their order.
-fn chart(bars: &[(&str, usize, f64)]) -> String {
+/// Bars of US dollars for these days, one model on the other.
+fn chart(days: &[Date], bars: &[(Date, usize, f64)]) -> String {
     const HEIGHT: f64 = 180.0;
     const WIDTH: f64 = 640.0;
-    const LEFT: f64 = 48.0;
-    let mut days: Vec<&str> = bars.iter().map(|(day, _, _)| *day).collect();
-    days.dedup();
-    let days = &days[days.len().saturating_sub(DAYS)..];
-    let total = |day: &str| -> f64 {
+    const LEFT: f64 = 64.0;
+    let total = |day: Date| -> f64 {
         let of_day = bars.iter().filter(|(known, _, _)| *known == day);
         of_day.map(|(_, _, usd)| usd).sum()
     };
-    let most = days.iter().map(|day| total(day)).fold(0.0, f64::max);
+    let most = days.iter().map(|day| total(*day)).fold(0.0, f64::max);
     if days.is_empty() || most <= 0.0 {
         return String::new();
     }
@@ -185,13 +304,17 @@ fn chart(bars: &[(&str, usize, f64)]) -> String {
                  height=\"{height:.1}\" rx=\"2\"/>"
             );
         }
-        // The day is ours, written by `strftime`.
+        // Counted from the last one; on a phone every second day is named.
+        let class = match (days.len() - number) % 2 {
+            0 => "second",
+            _ => "day",
+        };
         let _ = write!(
             svg,
-            "<text x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
+            "<text class=\"{class}\" x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
             x + bar / 2.0,
             HEIGHT + 20.0,
-            &day[5..]
+            day.strftime("%m-%d")
         );
     }
     svg + "</svg>"
@@ -203,15 +326,17 @@ mod tests {
 
     #[test]
     fn a_chart_has_a_bar_for_each_model_of_a_day() {
-        assert_eq!(chart(&[]), "");
-        assert_eq!(chart(&[("2026-01-01", 0, 0.0)]), "", "nothing was paid");
-        let bars = [
-            ("2026-01-01", 0, 1.0),
-            ("2026-01-01", 1, 3.0),
-            ("2026-01-02", 0, 2.0),
-        ];
-        let svg = chart(&bars);
+        let day = |day| jiff::civil::date(2026, 1, day);
+        assert_eq!(chart(&[], &[]), "");
+        assert_eq!(
+            chart(&[day(1)], &[(day(1), 0, 0.0)]),
+            "",
+            "nothing was paid"
+        );
+        let bars = [(day(1), 0, 1.0), (day(1), 1, 3.0), (day(3), 0, 2.0)];
+        let svg = chart(&[day(1), day(2), day(3)], &bars);
         assert_eq!(svg.matches("<rect").count(), 3);
+        // Each day has its place, whether anything ended on it or not.
         assert!(svg.contains("$4.00") && svg.contains(">01-02<"), "{svg}");
         // The tallest day fills the height.
         assert!(

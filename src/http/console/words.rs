@@ -147,12 +147,6 @@ pub(super) fn file(source: &MediaRef) -> String {
     name.rsplit('/').next().unwrap_or(name).to_owned()
 }
 
-/// The model that was asked last.
-pub(super) fn model(job: &Job) -> Option<&str> {
-    let intended = || job.intents.last().map(|intent| intent.model.as_str());
-    job.provider.model.as_deref().or_else(intended)
-}
-
 /// US dollars that the provider takes by its list, for all that it accepted.
 pub(super) fn paid(job: &Job) -> Option<f64> {
     use crate::job::IntentState::{Accepted, Failed};

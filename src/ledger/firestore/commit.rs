@@ -11,7 +11,7 @@ use super::seen::Seen;
 use super::store::{Found, NAME, Scan, Store};
 use super::values::{self, Fields};
 use super::writes::{Only, Version, create, delete, delete_named, update};
-use super::{accounts, callbacks, outbox, shared, unreadable};
+use super::{accounts, callbacks, counters, outbox, shared, unreadable};
 use crate::job::{Job, JobId};
 
 pub(super) async fn all(
@@ -120,6 +120,9 @@ fn one(store: &Store, write: &Write<Seen>, sent: &mut Vec<Sent>) -> Result<()> {
         } => {
             let only = in_place_of(instead_of.as_ref())?;
             sent.push(shared::put(store, what, value, only));
+        }
+        Write::Count { job, owner, count } => {
+            sent.extend(counters::raise(store, job, owner.as_ref(), count));
         }
         Write::Watch { damaged, now } => {
             let Seen::Damaged(found, note) = &damaged.seen else {

@@ -330,7 +330,7 @@ fn map(value: &Value) -> Option<&Fields> {
 }
 
 /// A path as masks name it: quoted where a name is more than letters, digits and `_`.
-fn joined(path: &[String]) -> String {
+pub(super) fn joined(path: &[String]) -> String {
     let parts = path.iter().map(|name| {
         let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
             && !name.starts_with(|first: char| first.is_ascii_digit());

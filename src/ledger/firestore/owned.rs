@@ -7,7 +7,8 @@ use super::super::backend::Committed;
 use super::super::owned::{Books, MOST_RECORDS, Part, RawRecord, Removed};
 use super::super::{LedgerError, Result};
 use super::paths::{
-    BOOKS, CALLBACKS, DocumentPath, ENTRIES, GUARDS, IDEMPOTENCY, JOBS, OUTBOX, UNREADABLE,
+    BOOKS, CALLBACKS, COUNTERS, DocumentPath, ENTRIES, GUARDS, IDEMPOTENCY, JOBS, OUTBOX,
+    UNREADABLE,
 };
 use super::store::{Found, NAME, Scan, Store};
 use super::values::{self, Fields};
@@ -123,6 +124,10 @@ async fn documents_of(
             under: Some(&user),
             ..Scan::over(ENTRIES, NAME)
         },
+        Part::Counters => Scan {
+            under: Some(&user),
+            ..Scan::over(COUNTERS, NAME)
+        },
         Part::Account if after.is_some() => return Ok(Vec::new()),
         Part::Account => {
             let guard = DocumentPath::document(store.root(), GUARDS, owner.as_str());
@@ -191,7 +196,7 @@ pub(super) async fn remove(store: &Store, owner: &Owner, part: Part) -> Result<R
                 }
                 *books.entry("accounts".into()).or_default() += 1;
             }
-            Part::Account | Part::Notices | Part::Keys => {
+            Part::Account | Part::Notices | Part::Keys | Part::Counters => {
                 writes.push(delete_named(document.name.clone(), Only::Always));
             }
         }

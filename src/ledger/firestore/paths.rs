@@ -11,6 +11,8 @@ pub(super) const USERS: &str = "users";
 pub(super) const ENTRIES: &str = "credit_entries";
 pub(super) const OUTBOX: &str = "outbox";
 pub(super) const IDEMPOTENCY: &str = "idempotency";
+/// Sums of what ended: everybody's at the top, and each owner's below the user.
+pub(super) const COUNTERS: &str = "counters";
 /// What makes creations of one owner notice each other.
 pub(super) const GUARDS: &str = "guards";
 /// How the provider does with each model.
@@ -56,6 +58,13 @@ impl DocumentPath {
 
     pub(super) fn entry(root: &str, owner: &Owner, entry: &str) -> Self {
         Self::at(&Self::user(root, owner).name(), ENTRIES, entry)
+    }
+
+    pub(super) fn counter(root: &str, owner: Option<&Owner>, id: &str) -> Self {
+        match owner {
+            Some(owner) => Self::at(&Self::user(root, owner).name(), COUNTERS, id),
+            None => Self::at(root, COUNTERS, id),
+        }
     }
 
     pub(super) fn notice(root: &str, id: &str) -> Self {

@@ -6,7 +6,7 @@ use super::super::backend::{Backend, Balance, Committed, Damaged, Record, Write}
 use super::super::{Burial, Result};
 use super::tries::Tries;
 use crate::clock::{elapsed, whole_micros};
-use crate::job::{Code, CreditEntry, JobError, Owner, Timestamp};
+use crate::job::{Code, Count, CreditEntry, JobError, Owner, Timestamp};
 
 pub(super) async fn bury<B: Backend>(
     backend: &B,
@@ -27,13 +27,22 @@ pub(super) async fn bury<B: Backend>(
             Some(since) if elapsed(since, now) >= patience => {
                 let release = held(backend, &damaged, now).await?;
                 let released = release.as_ref().map(|(_, entry)| entry.amount);
-                let mut writes = vec![Write::Bury {
+                let error = end(now);
+                let mut writes = Vec::new();
+                if let Record::Job(job) = record {
+                    writes.push(Write::Count {
+                        job: job.clone(),
+                        owner: damaged.owner.clone(),
+                        count: Count::of_unreadable(&error, released),
+                    });
+                }
+                writes.push(Write::Bury {
                     damaged,
                     since,
                     now,
-                    error: end(now),
+                    error,
                     released: release.is_some(),
-                }];
+                });
                 writes.extend(release.map(|(owner, entry)| Write::Move {
                     owner,
                     entry,

@@ -260,8 +260,13 @@ pub(super) async fn settle<B: Backend>(
         if known.no_account {
             return Ok(Settled::NoAccount);
         }
+        let count = Write::Count {
+            job: job.id.clone(),
+            owner: Some(job.owner.clone()),
+            count: job.count_end(known.entry.as_ref(), now),
+        };
         let after = job.clone();
-        let mut writes = vec![Write::ChangeJob { before, after }];
+        let mut writes = vec![Write::ChangeJob { before, after }, count];
         writes.extend(known.entry.map(|entry| Write::Move {
             owner: job.owner.clone(),
             entry,

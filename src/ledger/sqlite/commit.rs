@@ -5,7 +5,7 @@ use rusqlite::Transaction;
 use super::super::backend::{Balance, Committed, Loaded, Write};
 use super::super::{LedgerError, Result};
 use super::seen::{JobSeen, Seen};
-use super::{accounts, creation, outbox, rows, shared, unreadable};
+use super::{accounts, counters, creation, outbox, rows, shared, unreadable};
 use crate::job::{CreditEntry, Job, JobId, Owner};
 use crate::sqlite::{DatabaseError, Room};
 
@@ -118,6 +118,10 @@ fn one(tx: &Transaction<'_>, write: &Write<Seen>) -> Result<bool> {
             Some(Seen::Shared(seen)) => shared::put(tx, what, value, Some(seen)),
             Some(_) => Ok(false),
         },
+        Write::Count { owner, count, .. } => {
+            counters::add(tx, owner.as_ref(), count)?;
+            Ok(true)
+        }
         Write::Watch { damaged, now } => match &damaged.seen {
             Seen::Damaged(doc) => unreadable::watch(tx, &damaged.record, doc, *now),
             _ => Ok(false),

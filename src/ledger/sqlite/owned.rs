@@ -137,6 +137,19 @@ pub(super) fn of_owner(
                 },
             )
         }
+        Part::Counters => raw(
+            db,
+            "SELECT 'users/' || ?1 || '/counters/' || day,
+                    CAST(json_object('models', json_group_object(model, json(sums))) AS BLOB)
+             FROM (SELECT day, model, json_group_object(name, sum) AS sums FROM counters
+                   WHERE owner = ?1 AND day > ?2 GROUP BY day, model)
+             GROUP BY day ORDER BY day LIMIT ?3",
+            params![
+                owner.as_str(),
+                place(&format!("users/{owner}/counters/")),
+                limit
+            ],
+        ),
         Part::Account if after.is_some() => Ok(Vec::new()),
         Part::Account => {
             let mut found = listed(
@@ -182,6 +195,7 @@ pub(super) fn remove(tx: &Transaction<'_>, owner: &Owner, part: Part) -> Result<
             params![owner.as_str(), MOST_RECORDS],
         )?,
         Part::Entries => entries(tx, owner)?,
+        Part::Counters => counters(tx, owner)?,
         Part::Account => {
             let accounts = tx.execute("DELETE FROM accounts WHERE owner = ?1", [owner.as_str()])?;
             let guards = tx.execute(
@@ -196,6 +210,23 @@ pub(super) fn remove(tx: &Transaction<'_>, owner: &Owner, part: Part) -> Result<
         records: records as u64,
         left: Vec::new(),
     })
+}
+
+/// Day by day, as they are listed.
+fn counters(tx: &Transaction<'_>, owner: &Owner) -> Result<usize> {
+    let days = tx
+        .prepare("SELECT DISTINCT day FROM counters WHERE owner = ?1 ORDER BY day LIMIT ?2")?
+        .query_map(params![owner.as_str(), MOST_RECORDS], |row| {
+            row.get::<_, String>(0)
+        })?
+        .collect::<rusqlite::Result<Vec<_>>>()?;
+    for day in &days {
+        tx.execute(
+            "DELETE FROM counters WHERE owner = ?1 AND day = ?2",
+            [owner.as_str(), day],
+        )?;
+    }
+    Ok(days.len())
 }
 
 fn entries(tx: &Transaction<'_>, owner: &Owner) -> Result<usize> {

@@ -21,6 +21,11 @@ pub(super) const PARTS: &[Schema] = &[
         part: "ledger_scale",
         steps: &[SCALE],
     },
+    // Releases before end rounds without counting them.
+    Schema {
+        part: "ledger_counters",
+        steps: &[COUNTERS],
+    },
 ];
 
 const FIRST: &str = "
@@ -113,6 +118,18 @@ const SCALE: &str = "
 CREATE INDEX idempotency_by_job ON idempotency (job);
 CREATE INDEX jobs_by_kind ON jobs (kind, created_at, id);
 CREATE INDEX outbox_given_up ON outbox (id) WHERE state = 'undeliverable';
+";
+
+const COUNTERS: &str = "
+-- Sums of what ended, by day (UTC, `2026-01-31`) and model; without an owner of everybody.
+CREATE TABLE counters (
+    owner TEXT NOT NULL,
+    day   TEXT NOT NULL,
+    model TEXT NOT NULL,
+    name  TEXT NOT NULL,
+    sum   INTEGER NOT NULL,
+    PRIMARY KEY (owner, day, model, name)
+) STRICT, WITHOUT ROWID;
 ";
 
 const UNREADABLE: &str = "

@@ -123,6 +123,7 @@ async fn pay(context: &Context<'_>, inputs: &ProviderInputs) -> Result<Step, Hal
         prediction_id: None,
         unknown_until: None,
         terms: Some(terms),
+        counted: None,
     };
     // Only this visit knows that nothing was sent for it yet: it stays until the ledger says that
     // the intent is there, or is not.

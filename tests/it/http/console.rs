@@ -771,6 +771,8 @@ async fn money_is_added_up_by_day_and_model() {
         let id = app.create().await;
         let at = app.now();
         app.change(&id, |job| {
+            job.status = Status::Cancelled;
+            job.completed_at = Some(at);
             job.credits.cost = Some(Credits(12));
             job.credits.state = CreditState::Captured;
             job.intents.push(Intent {
@@ -781,6 +783,7 @@ async fn money_is_added_up_by_day_and_model() {
                 prediction_id: None,
                 unknown_until: None,
                 terms: Some(terms),
+                counted: None,
             });
         });
     }
@@ -799,7 +802,11 @@ async fn money_is_added_up_by_day_and_model() {
     }
     assert!(!page.contains("<b>two"), "{page}");
     let bob = Browser::signed_in(&app, "bob-token").await;
-    assert!(bob.page("/console/money").await.contains("No jobs here."));
+    assert!(
+        bob.page("/console/money")
+            .await
+            .contains("Nothing has ended yet.")
+    );
 }
 
 #[tokio::test]

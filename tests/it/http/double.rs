@@ -18,13 +18,14 @@ use filmlab::job::{
 };
 use filmlab::ledger::limits::{Bound, Limited};
 use filmlab::ledger::{
-    Burial, Callback, CancelRequest, Claimed, Commit, Created, Deleted, Due, DueNotice, DuePlace,
-    HoldOutcome, JobQuery, KeptSince, Ledger, LedgerError, Result, Retried, Settled, Settlement,
-    Tally,
+    Burial, Callback, CancelRequest, Claimed, Commit, Counts, Created, Deleted, Due, DueNotice,
+    DuePlace, HoldOutcome, JobQuery, KeptSince, Ledger, LedgerError, Result, Retried, Settled,
+    Settlement, Tally,
 };
 use filmlab::provider::{CallbackError, CallbackGate, Called, Signature};
 use filmlab::queue::{Queue, QueueError, Scheduled, Task};
 use filmlab::worker::{Cleaned, OutboxVisit, Quote, QuoteError, QuoteRequest, Swept, Visit};
+use jiff::civil::Date;
 use url::Url;
 
 /// Keeps what the routes write; the worker's own calls are never made by them.
@@ -253,6 +254,31 @@ impl Ledger for MemoryLedger {
         };
         let number = jobs.values().filter(fits).count();
         Ok(u32::try_from(number).unwrap().min(most))
+    }
+    async fn counts(&self, owner: Option<&Owner>, from: Date, to: Date) -> Result<Counts> {
+        let mut counts = Counts::default();
+        for job in self.jobs.lock().unwrap().values() {
+            if !job.status.is_ended() || owner.is_some_and(|owner| *owner != job.owner) {
+                continue;
+            }
+            let moved = CreditEntry::for_job(
+                &job.id,
+                job.round,
+                filmlab::job::EntryKind::Capture,
+                job.credits.cost.unwrap_or_default(),
+                job.updated_at,
+            );
+            let count = job.clone().count_end(Some(&moved), job.updated_at);
+            counts.since = Some(counts.since.unwrap_or(count.day).min(count.day));
+            for (model, sums) in count.models {
+                let there = counts.days.entry((count.day, model)).or_default();
+                for (name, number) in sums {
+                    *there.entry(name).or_default() += number;
+                }
+            }
+        }
+        counts.days.retain(|(day, _), _| (from..=to).contains(day));
+        Ok(counts)
     }
     async fn claim(&self, _: &JobId, _: &str, _: Timestamp, _: Duration) -> Result<Claimed> {
         unreachable!("the worker's own")

@@ -608,6 +608,7 @@ async fn the_view_shows_results_and_hides_the_works() {
             prediction_id: Some("secret-prediction".into()),
             unknown_until: None,
             terms: None,
+            counted: None,
         });
         job.extra.insert("billing".into(), json!("secret-note"));
         job.generated = Some(filmlab::job::Generated {

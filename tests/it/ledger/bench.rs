@@ -86,6 +86,7 @@ pub(crate) fn intent(id: &str) -> Intent {
             duration: DurationMeaning::Whole,
             usd: Some(0.5),
         }),
+        counted: None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! What every ledger promises, as functions over a bench.
 
 pub(crate) mod claims;
+pub(crate) mod counting;
 pub(crate) mod creation;
 pub(crate) mod credits;
 pub(crate) mod outbox;

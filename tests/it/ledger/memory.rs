@@ -1,7 +1,7 @@
 //! The rules over the plainest backend there can be: maps in memory, each record with a version.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::sync::{Arc, Mutex};
 
@@ -16,8 +16,10 @@ use filmlab::ledger::backend::{
 };
 use filmlab::ledger::limits::{OwnerLimit, OwnerLimits};
 use filmlab::ledger::{
-    Callback, Due, DueNotice, DuePlace, JobQuery, KeptSince, LedgerError, Result, Tally, reading,
+    Callback, Counts, Due, DueNotice, DuePlace, JobQuery, KeptSince, LedgerError, Result, Tally,
+    reading,
 };
+use jiff::civil::Date;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -55,6 +57,7 @@ struct State {
     marks: BTreeMap<String, Timestamp>,
     shared: BTreeMap<String, (Value, u64)>,
     limits: OwnerLimits,
+    counts: BTreeMap<Option<Owner>, Counts>,
 }
 
 #[derive(Debug, Clone)]
@@ -96,13 +99,8 @@ fn key_of(record: &Record) -> (bool, String) {
 
 #[rustfmt::skip]
 impl State {
-    fn next(&mut self) -> u64 {
-        self.version += 1;
-        self.version
-    }
-    fn rows(&mut self, of_jobs: bool) -> &mut BTreeMap<String, Row> {
-        if of_jobs { &mut self.jobs } else { &mut self.notices }
-    }
+    fn next(&mut self) -> u64 { self.version += 1; self.version }
+    fn rows(&mut self, of_jobs: bool) -> &mut BTreeMap<String, Row> { if of_jobs { &mut self.jobs } else { &mut self.notices } }
     /// Puts a document in place of the one that was `seen`, or where none may be.
     fn put(&mut self, of_jobs: bool, id: &str, doc: Value, seen: Option<u64>) -> bool {
         let version = self.next();
@@ -130,8 +128,7 @@ impl State {
             Write::Remember { owner, key, job, instead_of, .. } => {
                 let record = KeyRecord { request_sha256: key.request_sha256, job: Some(job) };
                 let version = self.next();
-                let there = self.keys.insert((owner.to_string(), key.key), (record, version));
-                there.map(|(_, seen)| seen) == instead_of
+                self.keys.insert((owner.to_string(), key.key), (record, version)).map(|(_, seen)| seen) == instead_of
             }
             Write::CreateCallback { job, callback } => {
                 let is_free = !self.callbacks.iter().any(|(id, it)| *id == job && it.intent == callback.intent);
@@ -143,8 +140,18 @@ impl State {
             Write::Move { owner, entry, on } => self.move_credits(owner, entry, &on),
             Write::Share { what, value, instead_of } => {
                 let version = self.next();
-                let there = self.shared.insert(format!("{what:?}"), (value, version));
-                there.map(|(_, seen)| seen) == instead_of
+                self.shared.insert(format!("{what:?}"), (value, version)).map(|(_, seen)| seen) == instead_of
+            }
+            Write::Count { owner, count, .. } => {
+                for of in BTreeSet::from([None, owner]) {
+                    let counts = self.counts.entry(of).or_default();
+                    counts.since = Some(counts.since.unwrap_or(count.day).min(count.day));
+                    for (model, sums) in &count.models {
+                        let there = counts.days.entry((count.day, model.clone())).or_default();
+                        sums.iter().for_each(|(name, n)| *there.entry(name.clone()).or_default() += n);
+                    }
+                }
+                true
             }
             Write::Watch { damaged, now } => {
                 let (of_jobs, id) = key_of(&damaged.record);
@@ -318,6 +325,11 @@ impl Backend for Memory {
         let counted = self.0.lock().unwrap().rows(of_jobs).values().filter(fits).count();
         Ok(most.min(counted as u32))
     }
+    async fn counts_of(&self, owner: Option<&Owner>, from: Date, to: Date) -> Result<Counts> {
+        let mut counts = self.look(|state| state.counts.get(&owner.cloned()).cloned().unwrap_or_default());
+        counts.days.retain(|(day, _), _| (from..=to).contains(day));
+        Ok(counts)
+    }
     async fn jobs_due(&self, before: Timestamp, after: Option<&DuePlace>, limit: u32) -> Result<Vec<Due>> {
         let after = after.map(|place| (place.at, place.id.as_str()));
         Ok(self.look(|state| Self::by_moment(&state.jobs, "/next_visit_at", (before, after), limit, |id, row, at| {
@@ -348,8 +360,7 @@ impl Backend for Memory {
         Ok(all.split_off(all.len().saturating_sub(filmlab::ledger::MOST_CALLBACKS)))
     }
     async fn entries_on(&self, owner: &Owner, limit: u32) -> Result<Vec<CreditEntry>> {
-        let mut all: Vec<_> = self.look(|state| state.entries.iter().filter(|(of, _)| of == owner).map(|(_, it)| it.clone()).collect());
-        all.reverse();
+        let mut all: Vec<_> = self.look(|state| state.entries.iter().rev().filter(|(of, _)| of == owner).map(|(_, it)| it.clone()).collect());
         all.sort_by_key(|entry| Reverse(entry.at));
         Ok(all.into_iter().take(limit as usize).collect())
     }
@@ -368,21 +379,10 @@ impl Backend for Memory {
     async fn did_native_work(&self, process: &str, _: Timestamp) -> Result<bool> {
         Ok(self.look(|state| state.jobs.values().any(|row| row.doc["native"]["process"] == process)))
     }
-    async fn write_mark(&self, name: &str, now: Timestamp) -> Result<()> {
-        let _ = self.0.lock().unwrap().marks.insert(name.to_owned(), now);
-        Ok(())
-    }
-    async fn remove_mark(&self, name: &str) -> Result<()> {
-        let _ = self.0.lock().unwrap().marks.remove(name);
-        Ok(())
-    }
-    async fn mark_names(&self) -> Result<Vec<String>> {
-        Ok(self.look(|state| state.marks.keys().cloned().collect()))
-    }
-    async fn remove_marks(&self, before: Timestamp) -> Result<()> {
-        self.0.lock().unwrap().marks.retain(|_, at| *at > before);
-        Ok(())
-    }
+    async fn write_mark(&self, name: &str, now: Timestamp) -> Result<()> { let _ = self.0.lock().unwrap().marks.insert(name.to_owned(), now); Ok(()) }
+    async fn remove_mark(&self, name: &str) -> Result<()> { let _ = self.0.lock().unwrap().marks.remove(name); Ok(()) }
+    async fn mark_names(&self) -> Result<Vec<String>> { Ok(self.look(|state| state.marks.keys().cloned().collect())) }
+    async fn remove_marks(&self, before: Timestamp) -> Result<()> { self.0.lock().unwrap().marks.retain(|_, at| *at > before); Ok(()) }
     async fn answers(&self) -> Result<()> { Ok(()) }
 }
 #[async_trait]

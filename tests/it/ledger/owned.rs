@@ -91,7 +91,12 @@ pub(super) async fn one_goes_and_one_stays(world: &World, records: &dyn OwnerRec
     let damaged = names(&records.of_job(&id("g2")).await.unwrap());
     assert_eq!(damaged.len(), 2, "{damaged:?}");
     assert!(damaged[1].starts_with("unreadable/jobs"), "{damaged:?}");
-    let counts = [(Part::Notices, 1), (Part::Keys, 1), (Part::Entries, 3)];
+    let counts = [
+        (Part::Notices, 1),
+        (Part::Keys, 1),
+        (Part::Entries, 3),
+        (Part::Counters, 1),
+    ];
     for (part, count) in counts {
         let found = all(records, &gone, part, 9).await;
         assert_eq!(found.len(), count, "{part:?}: {found:?}");

@@ -14,9 +14,11 @@ use filmlab::job::{
     Progress, Timestamp,
 };
 use filmlab::ledger::{
-    Burial, Callback, CancelRequest, Claimed, Commit, Created, Deleted, Due, DueNotice, DuePlace,
-    HoldOutcome, JobQuery, KeptSince, Ledger, Result, Retried, Settled, Settlement, Tally,
+    Burial, Callback, CancelRequest, Claimed, Commit, Counts, Created, Deleted, Due, DueNotice,
+    DuePlace, HoldOutcome, JobQuery, KeptSince, Ledger, Result, Retried, Settled, Settlement,
+    Tally,
 };
+use jiff::civil::Date;
 
 /// What is about to be done.
 #[derive(Debug, Clone, Copy)]
@@ -89,6 +91,7 @@ impl<F: Front> Ledger for Fronted<F> {
     async fn read(&self, id: &JobId) -> Result<Option<Job>> { self.go(Call::Read, self.inner.read(id)).await }
     async fn list(&self, query: &JobQuery) -> Result<Vec<Job>> { self.go(Call::Read, self.inner.list(query)).await }
     async fn count(&self, what: Tally, most: u32) -> Result<u32> { self.go(Call::Read, self.inner.count(what, most)).await }
+    async fn counts(&self, owner: Option<&Owner>, from: Date, to: Date) -> Result<Counts> { self.go(Call::Read, self.inner.counts(owner, from, to)).await }
     async fn claim(&self, id: &JobId, holder: &str, now: Timestamp, ttl: Duration) -> Result<Claimed> {
         self.go(Call::Owner(Owned::Claim, id), self.inner.claim(id, holder, now, ttl)).await
     }

@@ -43,11 +43,8 @@ fn types(heading: &str) -> BTreeMap<String, String> {
 /// The path of each value in Firestore's typed JSON, and its type.
 fn stored_types(prefix: &str, fields: &Value, found: &mut BTreeMap<String, String>) {
     for (name, value) in fields.as_object().into_iter().flatten() {
-        let name = if prefix == "timings.stages_ms." {
-            "*"
-        } else {
-            name
-        };
+        let is_free = ["timings.stages_ms.", "models.", "models.*."].contains(&prefix);
+        let name = if is_free { "*" } else { name };
         stored_type(&format!("{prefix}{name}"), value, found);
     }
 }
@@ -144,6 +141,20 @@ async fn what_is_stored_is_of_the_documented_type() {
         let mut stored = BTreeMap::new();
         stored_types("", &emulator.stored(path).await.expect(path), &mut stored);
         assert_eq!(stored, types(heading), "{heading}");
+    }
+
+    let day = filmlab::job::counts::day_of(at(9));
+    let theirs = emulator.stored(&format!("users/u1/counters/{day}")).await;
+    let mut all = Vec::new();
+    for shard in 0..5 {
+        all.extend(emulator.stored(&format!("counters/{day}:{shard}")).await);
+    }
+    assert!(!all.is_empty());
+    all.push(theirs.expect("counters of the owner"));
+    for counter in all {
+        let mut stored = BTreeMap::new();
+        stored_types("", &counter, &mut stored);
+        assert_eq!(stored, types("counters/{counter}"));
     }
 
     let id = "j0:1:job.completed";

@@ -1,9 +1,9 @@
 //! A job with every field there is, written out so that a new one does not go unnoticed.
 
 use filmlab::job::{
-    CancelAfterSubmit, CharacterReplace, Code, CreditState, Credits, DurationMeaning, Extend,
-    Fence, Generated, Intent, IntentState, Job, JobCredits, JobError, Kept, Lease, NativeWork,
-    Notify, Output, Params, Party, PassedFor, PassedOver, Phase, Progress, Provenance,
+    CancelAfterSubmit, CharacterReplace, Code, Counted, CreditState, Credits, DurationMeaning,
+    Extend, Fence, Generated, Intent, IntentState, Job, JobCredits, JobError, Kept, Lease,
+    NativeWork, Notify, Output, Params, Party, PassedFor, PassedOver, Phase, Progress, Provenance,
     ProviderInputs, ProviderState, Published, Resolution, SCHEMA_VERSION, Source, SourceFacts,
     Stage, Status, Terms, TimelineEntry, Timings, Upscale, Waiting, WaitsFor, Wake, WatermarkSpec,
 };
@@ -121,6 +121,7 @@ pub(super) fn job() -> Job {
                 duration: DurationMeaning::Whole,
                 usd: Some(0.5),
             }),
+            counted: Some(Counted::Paid),
         }],
         passed_over: vec![PassedOver {
             model: "m0".into(),
