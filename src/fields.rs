@@ -10,6 +10,7 @@ mod form;
 mod forms;
 mod json;
 mod object;
+mod query;
 
 pub use bounds::Bounds;
 pub use fault::Fault;
@@ -17,3 +18,4 @@ pub use form::Form;
 pub use forms::{Flag, OneOf, Parsed, Place, Real, Size, Span, Text, Whole, Word};
 pub use json::{Choice, Json, Names, Scalar, one_of, text, whole};
 pub use object::{Described, Field, Object, Usual, object_schema};
+pub use query::{Query, query_parameters};

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use strum::IntoEnumIterator;
 
 use super::fault::Fault;
-use super::{Bounds, Real, Whole};
+use super::{Bounds, Real, Text, Whole, Word};
 
 /// What a field of a request may be. JSON says itself what is a number and what is text, so here
 /// nothing is taken for what it is not.
@@ -110,6 +110,18 @@ impl Scalar for Real<f64> {
     }
 }
 
+impl Scalar for Text {
+    type Value = String;
+
+    fn of_json(&self, value: &Value) -> Result<String, String> {
+        text(value).map(str::to_owned)
+    }
+
+    fn schema(&self) -> Value {
+        json!({"type": "string"})
+    }
+}
+
 /// Some of the values of an enumeration.
 #[derive(Debug, Clone, Copy)]
 pub struct Choice<T: 'static>(pub &'static [T]);
@@ -150,6 +162,22 @@ where
 
     fn schema(&self) -> Value {
         json!({"type": "string", "enum": self.names()})
+    }
+}
+
+impl<T> Scalar for Word<T>
+where
+    T: FromStr + IntoEnumIterator + Into<&'static str>,
+{
+    type Value = T;
+
+    fn of_json(&self, value: &Value) -> Result<T, String> {
+        let word = value.as_str().and_then(|text| text.parse().ok());
+        word.ok_or_else(one_of::<T>)
+    }
+
+    fn schema(&self) -> Value {
+        json!({"type": "string", "enum": self.words()})
     }
 }
 

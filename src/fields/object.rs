@@ -79,17 +79,17 @@ impl<F: Json> Usual<F> {
 pub trait Described: Sync {
     fn name(&self) -> &'static str;
     fn is_needed(&self) -> bool;
+    fn about(&self) -> &'static str;
+    /// What it may be where it is given, and its default.
+    fn form_schema(&self) -> Value;
+    /// The same in its object: with its meaning, and whether `null` may stand for it.
     fn schema(&self) -> Value;
 }
 
 impl<F: Json> Field<F> {
-    fn schema_with(&self, default: Option<Value>) -> Value {
-        let mut schema = self.form.schema();
+    fn in_object(&self, mut schema: Value) -> Value {
         if !self.about.is_empty() {
             schema["description"] = self.about.into();
-        }
-        if let Some(default) = default {
-            schema["default"] = default;
         }
         match self.presence {
             Presence::Optional => json!({"anyOf": [schema, {"type": "null"}]}),
@@ -107,8 +107,16 @@ impl<F: Json + Sync> Described for Field<F> {
         self.presence == Presence::Needed
     }
 
+    fn about(&self) -> &'static str {
+        self.about
+    }
+
+    fn form_schema(&self) -> Value {
+        self.form.schema()
+    }
+
     fn schema(&self) -> Value {
-        self.schema_with(None)
+        self.in_object(self.form_schema())
     }
 }
 
@@ -124,9 +132,20 @@ where
         false
     }
 
+    fn about(&self) -> &'static str {
+        self.field.about
+    }
+
+    fn form_schema(&self) -> Value {
+        let mut schema = self.field.form.schema();
+        if let Ok(default) = serde_json::to_value(&self.default) {
+            schema["default"] = default;
+        }
+        schema
+    }
+
     fn schema(&self) -> Value {
-        self.field
-            .schema_with(serde_json::to_value(&self.default).ok())
+        self.field.in_object(self.form_schema())
     }
 }
 
@@ -166,6 +185,11 @@ impl<'a> Object<'a> {
     pub fn of(value: &'a Value, at: &'a str) -> Option<Self> {
         let fields = Some(value.as_object()?);
         Some(Self { fields, at })
+    }
+
+    pub(super) fn whole(fields: &'a Map<String, Value>) -> Self {
+        let fields = Some(fields);
+        Self { fields, at: "" }
     }
 
     #[must_use]

@@ -11,12 +11,14 @@ use axum::response::Response;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::{Digest as _, Sha256};
+use utoipa::openapi::path::{Parameter, ParameterIn};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::refusals::problems;
 use super::routes::Routes;
 use super::{HttpState, Problem, api};
+use crate::fields::{Bounds, Described, Field, Query, Text, Whole, query_parameters};
 use crate::job::Code;
 use crate::range::Range;
 use crate::storage::SignedLink;
@@ -26,6 +28,25 @@ pub(super) fn routes() -> Routes {
         .routes(routes!(file))
         // Bounds finding the object; the body streams on after the answer's head.
         .layer(middleware::from_fn(api::in_time))
+}
+
+static EXP: Field<Whole<i64>> = Field::optional(
+    "exp",
+    Whole(Bounds::Any),
+    "When the link ends, in seconds since 1970.",
+);
+static NAME: Field<Text> = Field::optional("name", Text("text"), "The name to save it under.");
+/// The document has it among the ways to prove who one is.
+static SIGNATURE: Field<Text> = Field::optional("sig", Text("text"), "");
+static LINK: &[&dyn Described] = &[&EXP, &NAME, &SIGNATURE];
+
+/// The parameters of a link, for the document.
+struct LinkParameters;
+
+impl utoipa::IntoParams for LinkParameters {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        query_parameters(&[&EXP, &NAME])
+    }
 }
 
 problems!(FileProblems: Unauthorized as FORBIDDEN, NotFound,
@@ -43,8 +64,7 @@ problems!(FileProblems: Unauthorized as FORBIDDEN, NotFound,
     params(
         ("object" = String, Path, description = "The object's name; its slashes stand as they \
                                                 are."),
-        ("exp" = Option<i64>, Query, description = "When the link ends, in seconds since 1970."),
-        ("name" = Option<String>, Query, description = "The name to save it under."),
+        LinkParameters,
         ("Range" = Option<String>, Header, description = "One range of bytes."),
         ("If-Range" = Option<String>, Header, description = "The `ETag` the range belongs to."),
         ("If-None-Match" = Option<String>, Header, description = "An `ETag` that is there already."),
@@ -131,15 +151,13 @@ fn open(state: &HttpState, object: &str, query: &str) -> Result<(Option<String>,
         problem.headers.clear();
         problem
     };
-    let (mut exp, mut name, mut sig) = (None, None, None);
-    for (key, value) in url::form_urlencoded::parse(query.as_bytes()) {
-        match key.as_ref() {
-            "exp" => exp = value.parse::<i64>().ok(),
-            "name" => name = Some(value.into_owned()),
-            "sig" => sig = Some(value.into_owned()),
-            _ => {}
-        }
-    }
+    // Whoever has no good link learns no more than that.
+    let mut faults = Vec::new();
+    let given = Query::read(query, LINK, &mut faults);
+    let exp = given.object().field(&EXP, &mut faults);
+    let name = given.object().field(&NAME, &mut faults);
+    let sig = given.object().field(&SIGNATURE, &mut faults);
+    let sig = sig.filter(|_| faults.is_empty());
     let no_link = "The link is not valid, or has expired. Ask for a fresh one.";
     let (Some(links), Some(expires_at_s), Some(signature)) = (&state.links, exp, sig) else {
         return Err(refuse(no_link, "the link is incomplete".into()));

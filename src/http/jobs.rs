@@ -13,6 +13,7 @@ mod rounds;
 mod shape;
 pub(super) mod sources;
 pub(super) mod streams;
+mod texts;
 pub(super) mod uploads;
 pub(super) mod view;
 
@@ -34,7 +35,7 @@ use super::caller::Caller;
 use super::refusals::problems;
 use super::routes::Routes;
 use super::{HttpState, Problem, api};
-use crate::job::{Code, Fault, Idempotency, JobId, Owner, Status};
+use crate::job::{Code, Fault, Idempotency, JobId};
 use crate::ledger::{Created, PageToken};
 use crate::telemetry::TraceContext;
 
@@ -211,19 +212,7 @@ problems!(ListProblems: InvalidRequest, Unauthorized, InvalidJob, LedgerUnavaila
     tag = "jobs",
     security(("apiToken" = [])),
     params(
-        ("status" = Option<Status>, Query, description = "Only jobs of this status."),
-        ("kind" = Option<crate::job::Kind>, Query, description = "Only jobs of this kind."),
-        ("tag" = Option<String>, Query, description = "Only jobs with this tag."),
-        ("owner" = Option<Owner>, Query,
-            description = "Only this owner's; with an owner's token none but its own."),
-        ("created_after" = Option<Timestamp>, Query, description = "Only later ones."),
-        ("created_before" = Option<Timestamp>, Query,
-            description = "Only earlier ones; later than `created_after`."),
-        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100,
-            description = "At most so many; 20 by default."),
-        ("page_token" = Option<String>, Query,
-            pattern = "^[A-Za-z0-9_-]+$",
-            description = "The `next_page_token` of the page before."),
+        query::ListParameters,
     ),
     responses(
         (status = 200, description = "A page of jobs.", body = JobPage),

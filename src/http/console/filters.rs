@@ -3,11 +3,14 @@
 //! What the ledger has an index for is asked of it. Model, code and text are looked for among a
 //! page of what it gives: at most [`LOOKED_AT`] jobs, and the page says how far it looked.
 
+use serde_json::{Value, json};
+
 use super::address;
 use super::visitor::{Form, Visitor};
 use super::words;
-use crate::http::jobs::query::{read_query, write_token};
-use crate::job::{Fault, Job};
+use crate::fields::{Field, Query, Scalar, text};
+use crate::http::jobs::query::{PageName, checked, narrowed, write_token};
+use crate::job::{Fault, Job, Timestamp};
 use crate::ledger::{JobQuery, PageToken};
 
 /// Jobs on a page.
@@ -16,61 +19,61 @@ pub(super) const PAGE: u32 = 25;
 pub(super) const LOOKED_AT: u32 = 75;
 const LONGEST: usize = 200;
 
-/// What stands in the address.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Filters {
-    pub(super) status: String,
-    pub(super) kind: String,
-    pub(super) owner: String,
-    pub(super) model: String,
-    pub(super) code: String,
-    /// Days.
-    pub(super) from: String,
-    pub(super) to: String,
-    pub(super) text: String,
-    /// Where the page before ended.
-    pub(super) page: String,
-}
-
-impl Filters {
-    pub(super) fn read(query: &str) -> Self {
-        let form = Form::read(query.as_bytes());
-        let field = |name: &str| form.get(name).chars().take(LONGEST).collect::<String>();
-        Self {
-            status: field("status"),
-            kind: field("kind"),
-            owner: field("owner"),
-            model: field("model"),
-            code: field("code"),
-            from: field("from"),
-            to: field("to"),
-            text: field("text"),
-            page: field("page"),
+macro_rules! filters {
+    ($($(#[$about:meta])* $name:ident,)+) => {
+        /// What stands in the address.
+        #[derive(Debug, Clone, Default)]
+        pub(super) struct Filters {
+            $($(#[$about])* pub(super) $name: String,)+
         }
-    }
 
-    /// What the ledger is asked for. Faults are those of the jobs API.
-    pub(super) fn query(&self, visitor: &Visitor) -> Result<JobQuery, Vec<Fault>> {
-        let midnight = |day: &str| match day {
-            "" => String::new(),
-            day => format!("{day}T00:00:00Z"),
-        };
-        let limit = if self.has_no_index() { LOOKED_AT } else { PAGE };
-        let mut asked = url::form_urlencoded::Serializer::new(String::new());
-        for (name, value) in [
-            ("status", self.status.clone()),
-            ("kind", self.kind.clone()),
-            ("owner", self.owner.clone()),
-            ("created_after", midnight(&self.from)),
-            ("created_before", midnight(&self.to)),
-            ("page_token", self.page.clone()),
-            ("limit", limit.to_string()),
-        ] {
-            if !value.is_empty() {
-                asked.append_pair(name, &value);
+        impl Filters {
+            pub(super) fn read(query: &str) -> Self {
+                let form = Form::read(query.as_bytes());
+                let field = |name: &str| form.get(name).chars().take(LONGEST).collect();
+                Self { $($name: field(stringify!($name)),)+ }
+            }
+
+            fn fields(&self) -> impl Iterator<Item = (&'static str, &str)> {
+                [$((stringify!($name), self.$name.as_str()),)+].into_iter()
             }
         }
-        read_query(&asked.finish(), &visitor.caller)
+    };
+}
+
+filters! {
+    status,
+    kind,
+    owner,
+    model,
+    code,
+    /// A day, and the day after the last.
+    from,
+    to,
+    text,
+    /// Where the page before ended.
+    page,
+}
+
+static FROM: Field<Day> = Field::optional("from", Day, "");
+static TO: Field<Day> = Field::optional("to", Day, "");
+static PAGE_TOKEN: Field<PageName> = Field::optional("page", PageName, "");
+
+impl Filters {
+    /// What the ledger is asked for.
+    pub(super) fn query(&self, visitor: &Visitor) -> Result<JobQuery, Vec<Fault>> {
+        let given = Query::of_texts(self.fields().filter(|(_, text)| !text.is_empty()));
+        let given = given.object();
+        let mut faults = Vec::new();
+        let narrowed = narrowed(given, &visitor.caller, &mut faults);
+        let query = JobQuery {
+            created_after: given.field(&FROM, &mut faults),
+            created_before: given.field(&TO, &mut faults),
+            after: given.field(&PAGE_TOKEN, &mut faults),
+            limit: if self.has_no_index() { LOOKED_AT } else { PAGE },
+            ..narrowed
+        };
+        checked(query, [&FROM, &TO], faults)
     }
 
     /// Whether every job that is read has to be looked at.
@@ -135,7 +138,6 @@ impl Filters {
     pub(super) fn here(&self) -> String {
         let parts: Vec<String> = self
             .fields()
-            .into_iter()
             .filter(|(_, value)| !value.is_empty())
             .map(|(name, value)| format!("{name}={}", address::value(value)))
             .collect();
@@ -152,18 +154,20 @@ impl Filters {
             }),
         )
     }
+}
 
-    fn fields(&self) -> [(&'static str, &str); 9] {
-        [
-            ("status", &self.status),
-            ("kind", &self.kind),
-            ("owner", &self.owner),
-            ("model", &self.model),
-            ("code", &self.code),
-            ("from", &self.from),
-            ("to", &self.to),
-            ("text", &self.text),
-            ("page", &self.page),
-        ]
+struct Day;
+
+impl Scalar for Day {
+    type Value = Timestamp;
+
+    fn of_json(&self, value: &Value) -> Result<Timestamp, String> {
+        let midnight = format!("{}T00:00:00Z", text(value)?);
+        let midnight = midnight.parse();
+        midnight.map_err(|_| "must be a day such as 2026-01-31".to_owned())
+    }
+
+    fn schema(&self) -> Value {
+        json!({"type": "string", "format": "date"})
     }
 }

@@ -2,90 +2,167 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+use utoipa::openapi::path::{Parameter, ParameterIn};
 
 use super::shape;
-use crate::fields::one_of;
+use super::texts::{Named, OwnerName, Pattern};
+use crate::fields::{
+    Bounds, Described, Field, Object, Query, Scalar, Usual, Whole, Word, query_parameters, text,
+};
 use crate::http::caller::Caller;
-use crate::job::{Fault, Owner, Status, Timestamp};
+use crate::job::{Fault, Kind, Owner, Status, Timestamp};
 use crate::ledger::{JobQuery, PageToken};
 
-const MOMENT: &str = "must be an RFC 3339 time such as 2026-01-31T12:00:00Z";
-const DEFAULT_LIMIT: u32 = 20;
-const MAX_LIMIT: u32 = 100;
+static STATUS: Field<Named<Word<Status>>> = Field::optional(
+    "status",
+    Named("Status", Word::new()),
+    "Only jobs of this status.",
+);
+static KIND: Field<Named<Word<Kind>>> = Field::optional(
+    "kind",
+    Named("Kind", Word::new()),
+    "Only jobs of this kind.",
+);
+static TAG: Field<Pattern> = Field::optional(
+    "tag",
+    Pattern {
+        pattern: shape::TAG_PATTERN,
+        fits: shape::fits_tag,
+        otherwise: shape::TAG,
+        examples: &[],
+    },
+    "Only jobs with this tag.",
+);
+static OWNER: Field<Named<OwnerName>> = Field::optional(
+    "owner",
+    Named("Owner", OwnerName),
+    "Only this owner's; with an owner's token none but its own.",
+);
+static CREATED_AFTER: Field<Moment> = Field::optional("created_after", Moment, "Only later ones.");
+static CREATED_BEFORE: Field<Moment> = Field::optional(
+    "created_before",
+    Moment,
+    "Only earlier ones; later than `created_after`.",
+);
+static LIMIT: Usual<Whole<u32>> = Usual::new(
+    "limit",
+    Whole(Bounds::Within(1, 100)),
+    20,
+    "At most so many.",
+);
+static PAGE_TOKEN: Field<PageName> = Field::optional(
+    "page_token",
+    PageName,
+    "The `next_page_token` of the page before.",
+);
+static LIST: &[&dyn Described] = &[
+    &STATUS,
+    &KIND,
+    &TAG,
+    &OWNER,
+    &CREATED_AFTER,
+    &CREATED_BEFORE,
+    &LIMIT,
+    &PAGE_TOKEN,
+];
+
+/// The parameters of a list of jobs, for the document.
+pub(super) struct ListParameters;
+
+impl utoipa::IntoParams for ListParameters {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        query_parameters(LIST)
+    }
+}
 
 /// What to list. Every fault at once.
-pub(in crate::http) fn read_query(text: &str, caller: &Caller) -> Result<JobQuery, Vec<Fault>> {
-    let mut query = JobQuery {
-        owner: caller.narrows_to(),
-        limit: DEFAULT_LIMIT,
-        ..JobQuery::default()
-    };
+pub(super) fn read_query(text: &str, caller: &Caller) -> Result<JobQuery, Vec<Fault>> {
     let mut faults = Vec::new();
-    for (name, value) in url::form_urlencoded::parse(text.as_bytes()) {
-        let message = match name.as_ref() {
-            "status" => {
-                query.status = value.parse().ok();
-                query.status.is_none().then(one_of::<Status>)
-            }
-            "kind" => {
-                query.kind = value.parse().ok();
-                query.kind.is_none().then(one_of::<crate::job::Kind>)
-            }
-            "tag" => {
-                query.tag = shape::fits_tag(&value).then(|| value.to_string());
-                query.tag.is_none().then(|| shape::TAG.to_owned())
-            }
-            "owner" => match value.parse() {
-                Ok::<Owner, _>(owner) => match caller.owner_for(Some(owner)) {
-                    Ok(owner) => {
-                        query.owner = Some(owner);
-                        None
-                    }
-                    Err(message) => Some(message.to_owned()),
-                },
-                Err(error) => Some(format!("{error}")),
-            },
-            "created_after" => {
-                query.created_after = value.parse().ok();
-                query.created_after.is_none().then(|| MOMENT.to_owned())
-            }
-            "created_before" => {
-                query.created_before = value.parse().ok();
-                query.created_before.is_none().then(|| MOMENT.to_owned())
-            }
-            "limit" => match value.parse() {
-                Ok(limit @ 1..=MAX_LIMIT) => {
-                    query.limit = limit;
-                    None
-                }
-                _ => Some(format!("must be a whole number from 1 to {MAX_LIMIT}")),
-            },
-            "page_token" => {
-                query.after = read_token(&value);
-                query
-                    .after
-                    .is_none()
-                    .then(|| "is not a token that a list gave".to_owned())
-            }
-            _ => Some("is not a parameter of this list".to_owned()),
-        };
-        if let Some(message) = message {
-            let field: String = name.chars().take(80).collect();
-            faults.push(Fault::new(field, message));
-        }
+    let given = Query::read(text, LIST, &mut faults);
+    let given = given.object();
+    let narrowed = narrowed(given, caller, &mut faults);
+    let query = JobQuery {
+        tag: given.field(&TAG, &mut faults),
+        created_after: given.field(&CREATED_AFTER, &mut faults),
+        created_before: given.field(&CREATED_BEFORE, &mut faults),
+        limit: given.usual(&LIMIT, &mut faults),
+        after: given.field(&PAGE_TOKEN, &mut faults),
+        ..narrowed
+    };
+    given.only(LIST, "is not a parameter of this list", &mut faults);
+    checked(query, [&CREATED_AFTER, &CREATED_BEFORE], faults)
+}
+
+/// What every list of jobs is narrowed by: status, kind, and whose they are.
+pub(in crate::http) fn narrowed(
+    given: Object<'_>,
+    caller: &Caller,
+    faults: &mut Vec<Fault>,
+) -> JobQuery {
+    JobQuery {
+        status: given.field(&STATUS, faults),
+        kind: given.field(&KIND, faults),
+        owner: owner(given, caller, faults).or_else(|| caller.narrows_to()),
+        ..JobQuery::default()
     }
-    if let (Some(from), Some(to)) = (query.created_after, query.created_before)
-        && from >= to
+}
+
+fn owner(given: Object<'_>, caller: &Caller, faults: &mut Vec<Fault>) -> Option<Owner> {
+    let named = given.field(&OWNER, faults)?;
+    let owner = caller.owner_for(Some(named));
+    owner
+        .map_err(|message| faults.push(Fault::new(OWNER.name(), message)))
+        .ok()
+}
+
+/// The query, unless something is wrong with it. `span`: the fields that say from when to when.
+pub(in crate::http) fn checked(
+    query: JobQuery,
+    span: [&dyn Described; 2],
+    mut faults: Vec<Fault>,
+) -> Result<JobQuery, Vec<Fault>> {
+    let [from, to] = span;
+    if let (Some(after), Some(before)) = (query.created_after, query.created_before)
+        && after >= before
     {
-        faults.push(Fault::new(
-            "created_before",
-            "must be later than created_after",
-        ));
+        let message = format!("must be later than {}", from.name());
+        faults.push(Fault::new(to.name(), message));
     }
     if faults.is_empty() {
         Ok(query)
     } else {
         Err(faults)
+    }
+}
+
+struct Moment;
+
+impl Scalar for Moment {
+    type Value = Timestamp;
+
+    fn of_json(&self, value: &Value) -> Result<Timestamp, String> {
+        let moment = text(value)?.parse();
+        moment.map_err(|_| "must be an RFC 3339 time such as 2026-01-31T12:00:00Z".to_owned())
+    }
+
+    fn schema(&self) -> Value {
+        json!({"type": "string", "format": "date-time"})
+    }
+}
+
+/// A token that a list gave.
+pub(in crate::http) struct PageName;
+
+impl Scalar for PageName {
+    type Value = PageToken;
+
+    fn of_json(&self, value: &Value) -> Result<PageToken, String> {
+        read_token(text(value)?).ok_or_else(|| "is not a token that a list gave".to_owned())
+    }
+
+    fn schema(&self) -> Value {
+        json!({"type": "string", "pattern": "^[A-Za-z0-9_-]+$"})
     }
 }
 

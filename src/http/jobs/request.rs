@@ -7,7 +7,6 @@ mod options;
 mod output;
 mod rules;
 mod source;
-mod texts;
 
 use std::time::Duration;
 
@@ -21,10 +20,8 @@ use self::options::deadline;
 use self::output::{Layer, OutputForm};
 use self::rules::{Rules, UNKNOWN};
 use self::source::{Input, SourceForm};
-use self::texts::{Dollars, OwnerName, Tags};
-use crate::fields::{
-    Bounds, Described, Fault, Field, Json as _, Object, Real, Scalar, object_schema, one_of,
-};
+use super::texts::{Dollars, OwnerName, Tags, owner, reference};
+use crate::fields::{Bounds, Described, Fault, Field, Object, Real, Scalar, object_schema, one_of};
 use crate::http::caller::Caller;
 use crate::http::{HttpSettings, HttpState, LOCAL_OWNER};
 use crate::job::{Kind, Notify, Output, Owner, Params, Source};
@@ -147,22 +144,6 @@ pub(in crate::http) fn read(
     }
 }
 
-fn owner(body: Object<'_>, caller: &Caller, faults: &mut Vec<Fault>) -> Option<Owner> {
-    let named = body
-        .get("owner")
-        .map(|named| OwnerName.read(named, "owner", faults));
-    match caller.owner_for(match named {
-        Some(None) => return None,
-        named => named.flatten(),
-    }) {
-        Ok(owner) => Some(owner),
-        Err(message) => {
-            faults.push(Fault::new("owner", message));
-            None
-        }
-    }
-}
-
 fn params(
     body: Object<'_>,
     named: Option<Result<Kind, String>>,
@@ -217,8 +198,16 @@ impl Described for ParamsField {
         self.fields().iter().any(|field| field.is_needed())
     }
 
+    fn about(&self) -> &'static str {
+        ""
+    }
+
+    fn form_schema(&self) -> Value {
+        object_schema(self.fields())
+    }
+
     fn schema(&self) -> Value {
-        let schema = object_schema(self.fields());
+        let schema = self.form_schema();
         if self.is_needed() {
             return schema;
         }
@@ -262,9 +251,7 @@ fn name_of(kind: Kind) -> &'static str {
 }
 
 fn new_job() -> Value {
-    let kinds: Vec<Value> = Kind::iter()
-        .map(|kind| texts::reference(name_of(kind)))
-        .collect();
+    let kinds: Vec<Value> = Kind::iter().map(|kind| reference(name_of(kind))).collect();
     let mapping: Map<String, Value> = Kind::iter()
         .map(|kind| {
             let place = format!("#/components/schemas/{}", name_of(kind));

@@ -12,16 +12,20 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
 use http::{HeaderMap, StatusCode, header};
 use serde::Serialize;
+use serde_json::{Value, json};
 use utoipa::ToSchema;
+use utoipa::openapi::path::{Parameter, ParameterIn};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::texts::{Named, OwnerName, owner};
 use super::uploads::{Chunks, LINGER_BYTES, LINGER_BYTES_OF_STRANGERS, Taken, Uploads};
+use crate::fields::{Described, Field, Query, Scalar, query_parameters, text};
 use crate::http::caller::Caller;
 use crate::http::refusals::problems;
 use crate::http::routes::Routes;
 use crate::http::{HttpState, Problem};
-use crate::job::{Code, Fault, Owner};
+use crate::job::{Code, Owner};
 use crate::storage::StorageError;
 
 /// How fast an upload must come.
@@ -71,10 +75,7 @@ problems!(UploadProblems: InvalidRequest, Unauthorized, Unauthorized as FORBIDDE
     tag = "sources",
     security(("apiToken" = [])),
     params(
-        ("name" = String, Query, example = "clip.mp4",
-            description = "The file's name; its ending is kept."),
-        ("owner" = Option<Owner>, Query,
-            description = "Whose upload it is; with an operator's token anybody's."),
+        UploadParameters,
     ),
     request_body(content_type = "application/octet-stream",
         description = "The file, of any type."),
@@ -250,33 +251,48 @@ impl Coming {
     }
 }
 
+static NAME: Field<FileName> =
+    Field::needed("name", FileName, "The file's name; its ending is kept.");
+static OWNER: Field<Named<OwnerName>> = Field::optional(
+    "owner",
+    Named("Owner", OwnerName),
+    "Whose upload it is; with an operator's token anybody's.",
+);
+static UPLOAD: &[&dyn Described] = &[&NAME, &OWNER];
+
+/// The parameters of an upload, for the document.
+struct UploadParameters;
+
+impl utoipa::IntoParams for UploadParameters {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        query_parameters(UPLOAD)
+    }
+}
+
 fn read_query(query: &str, caller: &Caller) -> Result<(String, Owner), Problem> {
     let mut faults = Vec::new();
-    let (mut name, mut owner) = (None, None);
-    for (key, value) in url::form_urlencoded::parse(query.as_bytes()) {
-        match key.as_ref() {
-            "name" => name = Some(safe_name(&value)),
-            "owner" => match value.parse::<Owner>() {
-                Ok(value) => owner = Some(value),
-                Err(error) => faults.push(Fault::new("owner", error.to_string())),
-            },
-            other => {
-                let field: String = other.chars().take(80).collect();
-                faults.push(Fault::new(field, "is not a parameter of an upload"));
-            }
-        }
+    let given = Query::read(query, UPLOAD, &mut faults);
+    let given = given.object();
+    let name = given.field(&NAME, &mut faults);
+    let owner = owner(given, caller, &mut faults);
+    given.only(UPLOAD, "is not a parameter of an upload", &mut faults);
+    match (name, owner) {
+        (Some(name), Some(owner)) if faults.is_empty() => Ok((name, owner)),
+        _ => Err(Problem::faults(faults)),
     }
-    let Some(name) = name else {
-        faults.push(Fault::new("name", "is required"));
-        return Err(Problem::faults(faults));
-    };
-    match caller.owner_for(owner) {
-        Ok(owner) if faults.is_empty() => Ok((name, owner)),
-        Ok(_) => Err(Problem::faults(faults)),
-        Err(message) => {
-            faults.push(Fault::new("owner", message));
-            Err(Problem::faults(faults))
-        }
+}
+
+struct FileName;
+
+impl Scalar for FileName {
+    type Value = String;
+
+    fn of_json(&self, value: &Value) -> Result<String, String> {
+        Ok(safe_name(text(value)?))
+    }
+
+    fn schema(&self) -> Value {
+        json!({"type": "string", "examples": ["clip.mp4"]})
     }
 }
 

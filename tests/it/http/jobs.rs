@@ -569,6 +569,29 @@ async fn lists_are_paged_newest_first() {
     assert_eq!(names, ["status", "kind", "limit", "page_token", "sort"]);
 }
 
+/// What is said twice has two meanings, and readers differ in which of them counts.
+#[tokio::test]
+async fn a_parameter_that_is_given_twice_is_refused() {
+    let app = App::new();
+    for (path, field) in [
+        ("/v1/jobs?status=failed&status=queued", "status"),
+        ("/v1/jobs?limit=2&limit=2", "limit"),
+    ] {
+        let problem = app.get(path).await.problem(400, "invalid_request");
+        let told = vec![(field.to_owned(), "is given twice".to_owned())];
+        assert_eq!(fields(&problem), told, "{path}");
+    }
+    let twice = "/v1/sources?name=a.mp4&name=b.mp4&nme=c.mp4";
+    let answer = app.call("alice", Method::POST, twice, None, &[]).await;
+    let problem = answer.problem(400, "invalid_request");
+    let told = [
+        ("name", "is given twice"),
+        ("nme", "is not a parameter of an upload"),
+    ];
+    let told = told.map(|(field, message)| (field.to_owned(), message.to_owned()));
+    assert_eq!(fields(&problem), told);
+}
+
 #[tokio::test]
 async fn cancelling_is_noted_once_and_refused_after_the_end() {
     let app = App::new();

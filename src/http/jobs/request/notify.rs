@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 
 use super::rules::UNKNOWN;
-use super::texts::reference;
 use crate::fields::{Described, Fault, Field, Json, Object, Scalar, object_schema, text};
 use crate::http::HttpSettings;
 use crate::http::jobs::shape;
+use crate::http::jobs::texts::reference;
 use crate::job::Notify;
 use crate::outgoing;
 

@@ -5,11 +5,11 @@ use strum::IntoEnumIterator as _;
 
 use super::rules::{Rules, UNKNOWN};
 use super::source::Input;
-use super::texts::{Pattern, reference};
 use crate::fields::{
     Bounds, Described, Fault, Field, Json, Names, Object, Real, Usual, Whole, object_schema,
 };
 use crate::http::jobs::shape;
+use crate::http::jobs::texts::{Pattern, reference};
 use crate::job::{Output, WatermarkSpec};
 use crate::media::{Anchor, MAX_LAYERS};
 

@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use super::rules::{Rules, UNKNOWN};
-use super::texts::{Pattern, reference};
 use crate::fields::{Described, Fault, Field, Json, Object, Scalar, object_schema, text};
 use crate::http::jobs::shape;
+use crate::http::jobs::texts::{Pattern, reference};
 use crate::job::{Kind, MediaRef, Source};
 use crate::outgoing;
 

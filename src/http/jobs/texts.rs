@@ -2,13 +2,29 @@
 
 use serde_json::{Value, json};
 
-use crate::fields::{Fault, Json, Real, Scalar, text};
-use crate::http::jobs::shape;
+use super::shape;
+use crate::fields::{Fault, Json, Object, Real, Scalar, text};
+use crate::http::caller::Caller;
 use crate::job::Owner;
 
 /// A schema that has a name of its own.
 pub(super) fn reference(name: &str) -> Value {
     json!({"$ref": format!("#/components/schemas/{name}")})
+}
+
+/// A form whose schema has a name of its own.
+pub(super) struct Named<F>(pub(super) &'static str, pub(super) F);
+
+impl<F: Scalar> Scalar for Named<F> {
+    type Value = F::Value;
+
+    fn of_json(&self, value: &Value) -> Result<F::Value, String> {
+        self.1.of_json(value)
+    }
+
+    fn schema(&self) -> Value {
+        reference(self.0)
+    }
 }
 
 /// Text of a pattern.
@@ -55,6 +71,21 @@ impl Scalar for OwnerName {
             "maxLength": 128,
             "pattern": "^[A-Za-z0-9_-]*$",
         })
+    }
+}
+
+/// Whose a new job or upload is, by what `owner` says of it.
+pub(super) fn owner(given: Object<'_>, caller: &Caller, faults: &mut Vec<Fault>) -> Option<Owner> {
+    let named = match given.get("owner") {
+        Some(named) => Some(OwnerName.read(named, "owner", faults)?),
+        None => None,
+    };
+    match caller.owner_for(named) {
+        Ok(owner) => Some(owner),
+        Err(message) => {
+            faults.push(Fault::new("owner", message));
+            None
+        }
     }
 }
 
