@@ -18,8 +18,8 @@ use super::{EINVAL, ratio, rational};
 use crate::media::color::{Color, matrix_name, range_name};
 use crate::media::ratio::Ratio;
 
-/// A filter within the graph that made it. Another graph's is a mistake in our
-/// code, and panics.
+/// A filter within the graph that made it. Another graph takes it for nothing of
+/// its own, and says so.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Node {
     graph: u64,
@@ -89,10 +89,11 @@ pub(crate) struct NewGraph(Filters);
 pub(crate) struct Graph(Filters);
 
 impl Filters {
-    /// The context of a node of this graph.
-    fn context(&self, node: Node) -> *mut ffi::AVFilterContext {
-        assert_eq!(node.graph, self.id, "a node of another graph");
-        self.nodes[node.index]
+    /// The context of a node, if this graph made it. libav would take any other.
+    fn context(&self, node: Node) -> Result<*mut ffi::AVFilterContext, AvError> {
+        let own = (node.graph == self.id).then(|| self.nodes.get(node.index));
+        let own = own.flatten().copied();
+        own.ok_or_else(|| AvError::new(EINVAL, "a filter of another graph"))
     }
 }
 
@@ -250,7 +251,7 @@ impl NewGraph {
         to: Node,
         pad: u32,
     ) -> Result<(), AvError> {
-        let (from, to) = (self.0.context(from.into()), self.0.context(to));
+        let (from, to) = (self.0.context(from.into())?, self.0.context(to)?);
         // SAFETY: both contexts belong to this graph.
         let code = unsafe { ffi::avfilter_link(from, 0, to, pad) };
         check(code, "avfilter_link").map(|_| ())
@@ -267,18 +268,22 @@ impl NewGraph {
 
 impl Graph {
     /// Makes an exit of sound deliver exactly this many samples at a time.
-    pub(crate) fn set_frame_size(&mut self, exit: Exit, samples: u32) {
+    pub(crate) fn set_frame_size(&mut self, exit: Exit, samples: u32) -> Result<(), AvError> {
+        let exit = self.0.context(exit.0)?;
         // SAFETY: a configured sink of this graph.
-        unsafe { ffi::av_buffersink_set_frame_size(self.0.context(exit.0), samples) };
+        unsafe { ffi::av_buffersink_set_frame_size(exit, samples) };
+        Ok(())
     }
 
-    pub(crate) fn time_base(&self, exit: Exit) -> Ratio {
+    pub(crate) fn time_base(&self, exit: Exit) -> Result<Ratio, AvError> {
+        let exit = self.0.context(exit.0)?;
         // SAFETY: a configured sink of this graph.
-        ratio(unsafe { ffi::av_buffersink_get_time_base(self.0.context(exit.0)) })
+        Ok(ratio(unsafe { ffi::av_buffersink_get_time_base(exit) }))
     }
 
     /// Moves a frame into a source, leaving it empty; `None` ends the source.
     pub(crate) fn push(&mut self, source: Entry, frame: Option<&mut Frame>) -> Result<(), AvError> {
+        let source = self.0.context(source.0)?;
         let pointer = frame.map_or(std::ptr::null_mut(), |frame| {
             // As the source was told; sound has no colours.
             if frame.width() > 0 {
@@ -288,23 +293,24 @@ impl Graph {
         });
         // SAFETY: a source of this graph; the frame is exclusively borrowed
         // and emptied by the call, so no slice of it can be alive.
-        let code =
-            unsafe { ffi::av_buffersrc_add_frame_flags(self.0.context(source.0), pointer, 0) };
+        let code = unsafe { ffi::av_buffersrc_add_frame_flags(source, pointer, 0) };
         check(code, "av_buffersrc_add_frame").map(|_| ())
     }
 
     /// Ends a source at a time of its own: how long the last frame is shown.
     pub(crate) fn close(&mut self, source: Entry, end: i64) -> Result<(), AvError> {
+        let source = self.0.context(source.0)?;
         // SAFETY: a source of this graph.
-        let code = unsafe { ffi::av_buffersrc_close(self.0.context(source.0), end, 0) };
+        let code = unsafe { ffi::av_buffersrc_close(source, end, 0) };
         check(code, "av_buffersrc_close").map(|_| ())
     }
 
     pub(crate) fn pull(&mut self, exit: Exit, frame: &mut Frame) -> Result<Received, AvError> {
+        let exit = self.0.context(exit.0)?;
         // SAFETY: a sink of this graph; the frame is emptied before it is filled.
         let code = unsafe {
             ffi::av_frame_unref(frame.as_ptr());
-            ffi::av_buffersink_get_frame(self.0.context(exit.0), frame.as_ptr())
+            ffi::av_buffersink_get_frame(exit, frame.as_ptr())
         };
         Received::from_code(code, "av_buffersink_get_frame")
     }
@@ -350,12 +356,42 @@ mod tests {
         is_none!(Exit: Into<Node>);
     }
 
+    /// A source and a sink with nothing between them, the graph of their own.
+    fn running() -> (Graph, Entry, Exit) {
+        let frame = Frame::video("rgba", 16, 16).unwrap();
+        let mut graph = NewGraph::new(1).unwrap();
+        let source = VideoSource::of(&frame, Ratio::new(1, 25), None);
+        let entry = graph.video_source(source).unwrap();
+        let exit = graph.video_exit(entry).unwrap();
+        (graph.start().unwrap(), entry, exit)
+    }
+
     #[test]
-    #[should_panic(expected = "a node of another graph")]
-    fn a_node_of_another_graph_is_never_taken() {
+    fn a_node_of_another_graph_is_refused() {
+        let told = |error: AvError| error.to_string().contains("another graph");
         let mut one = NewGraph::new(1).unwrap();
         let mut other = NewGraph::new(1).unwrap();
-        let node = one.filter(c"hflip", &[]).unwrap();
-        let _ = other.video_exit(node);
+        let (node, own) = (one.filter(c"hflip", &[]), other.filter(c"hflip", &[]));
+        let (node, own) = (node.unwrap(), own.unwrap());
+        assert!(other.video_exit(node).is_err_and(told));
+        assert!(other.link(own, node, 0).is_err_and(told));
+        assert!(other.link(node, own, 0).is_err_and(told));
+
+        let (mut graph, entry, exit) = running();
+        let (mut other, own_entry, own_exit) = running();
+        let mut frame = Frame::video("rgba", 16, 16).unwrap();
+        assert!(other.push(entry, Some(&mut frame)).is_err_and(told));
+        assert_eq!(frame.width(), 16, "the frame is still the caller's");
+        assert!(other.close(entry, 1).is_err_and(told));
+        assert!(other.pull(exit, &mut frame).is_err_and(told));
+        assert!(other.time_base(exit).is_err_and(told));
+        assert!(other.set_frame_size(exit, 1).is_err_and(told));
+        // Neither graph is the worse for it.
+        for (graph, entry, exit) in [(&mut graph, entry, exit), (&mut other, own_entry, own_exit)] {
+            let mut frame = Frame::video("rgba", 16, 16).unwrap();
+            graph.push(entry, Some(&mut frame)).unwrap();
+            let pulled = graph.pull(exit, &mut frame).unwrap();
+            assert!(matches!(pulled, Received::Item));
+        }
     }
 }

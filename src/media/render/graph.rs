@@ -192,7 +192,7 @@ impl VideoGraph {
         self.graph.pull(self.exit, frame)
     }
 
-    pub(crate) fn time_base(&self) -> Ratio {
+    pub(crate) fn time_base(&self) -> Result<Ratio, AvError> {
         self.graph.time_base(self.exit)
     }
 }

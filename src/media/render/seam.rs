@@ -217,7 +217,7 @@ impl SeamLane {
         if end {
             graph.push(source, None).map_err(encode_error)?;
         }
-        let base = graph.time_base(exit);
+        let base = graph.time_base(exit).map_err(encode_error)?;
         let mut samples = Frame::new().map_err(memory)?;
         while graph.pull(exit, &mut samples).map_err(encode_error)? == Received::Item {
             hush(&mut samples, &mut self.counts)?;

@@ -290,7 +290,7 @@ impl EncodeLane {
     fn build(&self) -> Result<(Graph, Entry, Exit), AvError> {
         let (mut graph, source, exit) = resampler(&self.frame, self.base, self.settings)?;
         if self.encoder.frame_size() > 0 {
-            graph.set_frame_size(exit, self.encoder.frame_size());
+            graph.set_frame_size(exit, self.encoder.frame_size())?;
         }
         Ok((graph, source, exit))
     }
@@ -302,7 +302,7 @@ impl EncodeLane {
         if end {
             graph.push(source, None).map_err(encode_error)?;
         }
-        let base = graph.time_base(exit);
+        let base = graph.time_base(exit).map_err(encode_error)?;
         let mut samples = Frame::new().map_err(memory)?;
         while graph.pull(exit, &mut samples).map_err(encode_error)? == Received::Item {
             hush(&mut samples, &mut self.counts)?;

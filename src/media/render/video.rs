@@ -449,7 +449,7 @@ impl VideoLane {
         if let Some(end) = end {
             graph.close(end).map_err(filter_error)?;
         }
-        let base = graph.time_base();
+        let base = graph.time_base().map_err(filter_error)?;
         while graph.pull(&mut self.filtered).map_err(filter_error)? == Received::Item {
             if let Some(duplication) = &mut self.duplication {
                 duplication.made()?;
