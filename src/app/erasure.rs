@@ -85,18 +85,12 @@ impl Erasure {
     pub async fn holdings(&self) -> Result<Holdings, Failure> {
         let mut found = Holdings::default();
         let mut jobs = Jobs::of(&self.records, &self.owner);
-        loop {
-            let page = jobs.page().await?;
-            if page.is_empty() {
-                break;
-            }
-            for id in page {
-                found.jobs += 1;
-                let job = self.app.ledger.read(&id).await.ok().flatten();
-                found.under_way += u64::from(job.is_some_and(|job| !job.status.is_ended()));
-                for folder in folders(&id) {
-                    found.objects += self.objects(&folder).await?;
-                }
+        while let Some(id) = jobs.next().await? {
+            found.jobs += 1;
+            let job = self.app.ledger.read(&id).await.ok().flatten();
+            found.under_way += u64::from(job.is_some_and(|job| !job.status.is_ended()));
+            for folder in folders(&id) {
+                found.objects += self.objects(&folder).await?;
             }
         }
         found.objects += self.objects(&folder(&self.owner)).await?;
@@ -135,15 +129,9 @@ impl Erasure {
         let until = Instant::now() + patience;
         // All at once, so that they end beside each other.
         let mut jobs = Jobs::of(&self.records, &self.owner);
-        loop {
-            let page = jobs.page().await?;
-            if page.is_empty() {
-                break;
-            }
-            for id in page {
-                // What cannot be read is told below.
-                let _ = self.app.ledger.request_cancel(&id, self.clock.now()).await;
-            }
+        while let Some(id) = jobs.next().await? {
+            // What cannot be read is told below.
+            let _ = self.app.ledger.request_cancel(&id, self.clock.now()).await;
         }
         let mut jobs_left = self.jobs(until).await?;
         // Those that were made meanwhile. More of them are told as what stays.
@@ -186,21 +174,16 @@ impl Erasure {
     async fn jobs(&mut self, until: Instant) -> Result<u64, Failure> {
         let mut left = 0;
         let mut jobs = Jobs::of(&self.records, &self.owner);
-        loop {
-            let page = jobs.page().await?;
-            if page.is_empty() {
-                return Ok(left);
-            }
-            for id in page {
-                match self.job(&id, until).await {
-                    Ok(()) => self.done.jobs += 1,
-                    Err(why) => {
-                        left += 1;
-                        self.leave(&format!("job {id}"), &why);
-                    }
+        while let Some(id) = jobs.next().await? {
+            match self.job(&id, until).await {
+                Ok(()) => self.done.jobs += 1,
+                Err(why) => {
+                    left += 1;
+                    self.leave(&format!("job {id}"), &why);
                 }
             }
         }
+        Ok(left)
     }
 
     async fn job(&self, id: &JobId, until: Instant) -> Result<(), String> {

@@ -102,20 +102,14 @@ impl Writer {
         made.recursive(true).create(&self.to).await?;
         let mut lines = self.lines("jobs").await?;
         let mut jobs = Jobs::of(&self.records, &self.owner);
-        loop {
-            let page = jobs.page().await?;
-            if page.is_empty() {
-                break;
+        while let Some(id) = jobs.next().await? {
+            let records = self.records.of_job(&id).await.map_err(said)?;
+            self.done.jobs += 1;
+            for record in records {
+                self.line(&mut lines, &record).await?;
             }
-            for id in page {
-                let records = self.records.of_job(&id).await.map_err(said)?;
-                self.done.jobs += 1;
-                for record in records {
-                    self.line(&mut lines, &record).await?;
-                }
-                for folder in folders(&id) {
-                    self.objects(&folder).await?;
-                }
+            for folder in folders(&id) {
+                self.objects(&folder).await?;
             }
         }
         lines.flush().await?;

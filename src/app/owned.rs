@@ -29,11 +29,13 @@ pub(super) fn folder(owner: &Owner) -> String {
     format!("sources/{owner}")
 }
 
-/// An owner's jobs, a page at a time.
+/// An owner's jobs, one after another; a page of their names is held.
 #[derive(Debug)]
 pub(super) struct Jobs {
     records: Arc<dyn OwnerRecords>,
     owner: Owner,
+    /// Of the page at hand, the next one first.
+    page: std::vec::IntoIter<JobId>,
     last: Option<JobId>,
     is_over: bool,
 }
@@ -43,24 +45,26 @@ impl Jobs {
         Self {
             records: Arc::clone(records),
             owner: owner.clone(),
+            page: Vec::new().into_iter(),
             last: None,
             is_over: false,
         }
     }
 
-    /// The next ones; none at the end.
-    pub(super) async fn page(&mut self) -> Result<Vec<JobId>, Failure> {
-        if self.is_over {
-            return Ok(Vec::new());
+    /// The next one; `None` at the end.
+    pub(super) async fn next(&mut self) -> Result<Option<JobId>, Failure> {
+        if self.page.len() == 0 && !self.is_over {
+            let page = self
+                .records
+                .job_ids(&self.owner, self.last.as_ref(), MOST_RECORDS)
+                .await
+                .map_err(said)?;
+            self.is_over = page.len() < MOST_RECORDS as usize;
+            self.page = page.into_iter();
         }
-        let page = self
-            .records
-            .job_ids(&self.owner, self.last.as_ref(), MOST_RECORDS)
-            .await
-            .map_err(said)?;
-        self.is_over = page.len() < MOST_RECORDS as usize;
-        self.last = page.last().cloned().or_else(|| self.last.take());
-        Ok(page)
+        let next = self.page.next();
+        self.last = next.clone().or_else(|| self.last.take());
+        Ok(next)
     }
 }
 
