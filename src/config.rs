@@ -6,6 +6,7 @@ mod cloud;
 mod hidden;
 mod limits;
 mod memory;
+mod models;
 mod owners;
 mod picture;
 mod platform;
@@ -132,14 +133,15 @@ pub fn tables() -> Vec<(&'static str, Vec<Row>)> {
     ];
     let looks: [Lists; 3] = [picture::LAYER, picture::LAYERS, picture::VERIFY];
     let told: [Lists; 3] = [telling::NOTIFY, telling::LINKS, telling::LOG];
-    let tables: [(&str, &[Lists]); 14] = [
-        ("server", &[server::SERVER]),
+    let tables: [(&str, &[Lists]); 15] = [
+        ("server", &[server::SERVER, server::TOKENS]),
         ("console", &[server::CONSOLE]),
         ("data, ledger, queue, storage, cloud", &kept),
-        ("provider", &[provider::PROVIDER]),
+        ("provider", &[provider::PROVIDER, models::MODELS]),
+        ("provider.models", &[models::MODEL]),
         ("worker", &[worker::WORKER]),
-        ("credits", &[worker::CREDITS]),
-        ("owners", &[owners::OWNERS]),
+        ("credits", &[worker::CREDITS, worker::PRICE]),
+        ("owners", &[owners::OWNERS, owners::OWN_LIMITS]),
         ("watermark, verify", &looks),
         ("output", &[OUTPUT]),
         ("provenance", &[provenance::PROVENANCE]),

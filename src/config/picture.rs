@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::reader::{NO_SETTING, Reader};
+use super::reader::Reader;
 use super::table::{Keyed as _, Nested, Open, Setting, settings};
 use crate::fields::{Bounds, Flag, Parsed, Place, Real, Whole, Word};
 use crate::media::{Anchor, Checks, Length, MAX_LAYERS, Placement, Profile};
@@ -58,7 +58,7 @@ settings! { VERIFY of "verify" {
 /// One layer as `[watermark]`, or several as `[[watermark.layers]]`.
 pub(super) fn watermark(r: &mut Reader) -> Vec<Watermark> {
     let single = layer(r, SECTION);
-    let Some(listed) = r.items(&LISTED) else {
+    let Some(listed) = r.listed(&LISTED, LAYER) else {
         return single.into_iter().collect();
     };
     if single.is_some() {
@@ -67,17 +67,11 @@ pub(super) fn watermark(r: &mut Reader) -> Vec<Watermark> {
             "stands beside watermark.image; write one or the other",
         );
     }
-    if listed > MAX_LAYERS {
+    if listed.len() > MAX_LAYERS {
         r.fault(&LISTED.key(), format!("has more than {MAX_LAYERS} layers"));
     }
     let mut layers = Vec::new();
-    for index in 0..listed.min(MAX_LAYERS) {
-        let key = format!("{}[{index}]", LISTED.key());
-        for name in r.tables(&key) {
-            if !LAYER.iter().any(|setting| setting.row().field() == name) {
-                r.fault(&format!("{key}.{name}"), NO_SETTING);
-            }
-        }
+    for key in listed.into_iter().take(MAX_LAYERS) {
         match layer(r, &key) {
             Some(layer) => layers.push(layer),
             None if r.has(&format!("{key}.image")) => {}

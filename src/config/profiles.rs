@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use super::reader::Reader;
 use super::table::{Open, Row, settings};
-use crate::fields::{Bounds, Flag, Form, Real, Whole, Word};
+use crate::fields::{Bounds, Flag, Form, Real, Text, Whole, Word};
 use crate::media::{AudioSettings, Background, Deinterlace, Preset, Profile, VideoSettings};
 
 const fn within<T: Copy>(range: &RangeInclusive<T>) -> Bounds<T> {
@@ -37,6 +37,8 @@ settings! { PROFILE of "profiles" {
     FULL_DECODE: Open<Flag> = "full_decode", Flag, BY_PROFILE,
         "whether every frame is decoded again";
 }}
+
+static NAME: Open<Text> = Open::new("profiles", "name", Text("text"), BY_PROFILE, "");
 
 /// One of a few numbers.
 #[derive(Debug)]
@@ -92,7 +94,7 @@ fn new_profile(name: &str) -> Profile {
 
 fn profile(r: &mut Reader, at: &str, base: Profile) -> Profile {
     // The table's name counts; a file may repeat it.
-    let _: Option<String> = r.table(&format!("{at}.name"));
+    r.given_at(at, &NAME);
     let (video, audio) = (base.video, base.audio);
     let profile = Profile {
         name: base.name,

@@ -8,11 +8,12 @@ use strum::{EnumIter, EnumString, IntoStaticStr};
 use url::Url;
 
 use super::hidden::Hidden;
+use super::models::models;
 use super::reader::Reader;
-use super::table::{Keyed as _, Nested, Open, Setting, settings};
+use super::table::{Keyed as _, Open, Setting, settings};
 use crate::fields::{Bounds, Flag, Parsed, Real, Span, Whole, Word};
 use crate::job::breaker::BreakerRules;
-use crate::provider::wavespeed::{CatalogueUse, ModelOverrides, ModelTable};
+use crate::provider::wavespeed::{CatalogueUse, ModelTable};
 use crate::secret::Secret;
 use crate::worker::ProviderLimits;
 
@@ -130,8 +131,6 @@ settings! { PROVIDER of "provider" {
     // Longer than a model usually takes.
     BREAKER_PROBE: Setting<Span> = "breaker.probe", SOME, secs(30 * 60),
         "how long that job may take before another may try";
-    MODELS: Open<Nested> = "models", Nested("tables"), "the [table](providers.md#the-table)",
-        "a table for each kind, for example `[provider.models.extend]`. See [Choosing another](providers.md#choosing-another) and [fallbacks](providers.md#what-a-fallback-may-do-with-somebodys-money)";
 }}
 
 /// The account's limits: its tier's, or the operator's own numbers. `local`: a provider on this
@@ -223,14 +222,4 @@ pub fn is_loopback(url: &Url) -> bool {
         Some(url::Host::Domain(name)) => name == "localhost",
         None => false,
     }
-}
-
-fn models(r: &mut Reader) -> ModelTable {
-    let overrides: ModelOverrides = r.nested(&MODELS).unwrap_or_default();
-    ModelTable::try_from(overrides).unwrap_or_else(|invalid| {
-        for fault in invalid.faults {
-            r.fault(&format!("provider.{}", fault.field), fault.message);
-        }
-        ModelTable::default()
-    })
 }

@@ -1,15 +1,15 @@
 //! Reads settings out of merged sources, by what the table says of them, and remembers every fault.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use config::{Config, ConfigError, Value, ValueKind};
 use serde::de::DeserializeOwned;
 
-use super::table::{Formed, Keyed as _, Nested, Open, Setting};
-use crate::fields::Form;
+use super::table::{AsItIs, EachOf, Formed, Keyed as _, ListOf, Listed, Nested, Open, Setting};
+use crate::fields::{Form, Word};
 
-pub(super) const NO_SETTING: &str = "is not a setting";
+const NO_SETTING: &str = "is not a setting";
 
 /// One thing that is wrong with the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,31 +108,153 @@ impl Reader {
             .unwrap_or_else(|| setting.default.clone())
     }
 
-    /// A list or a table.
-    pub(super) fn nested<T: DeserializeOwned>(&mut self, setting: &Open<Nested>) -> Option<T> {
-        self.get(&setting.key())
+    /// As [`Self::given_at`], where it has to be there.
+    pub(super) fn needed_at<S: Formed>(
+        &mut self,
+        at: &str,
+        setting: &S,
+    ) -> Option<<S::Form as Form>::Value> {
+        self.is_there(at, setting.field());
+        self.given_at(at, setting)
     }
 
-    /// A table of the file, by its dotted name.
-    pub(super) fn table<T: DeserializeOwned>(&mut self, key: &str) -> Option<T> {
-        self.get(key)
+    fn is_there(&mut self, at: &str, field: &str) {
+        let key = format!("{at}.{field}");
+        if !self.has(&key) {
+            self.fault(&key, "is required");
+        }
+    }
+
+    /// A list of plain values; `None` where it is not set, or one of them is wrong.
+    pub(super) fn list_at<F: Form>(
+        &mut self,
+        at: &str,
+        setting: &Open<ListOf<F>>,
+    ) -> Option<Vec<F::Value>> {
+        let items = self.items(&format!("{at}.{}", setting.field()))?;
+        let values: Vec<Option<F::Value>> = items
+            .iter()
+            .map(|item| self.read(item, &setting.form.0))
+            .collect();
+        values.into_iter().collect()
+    }
+
+    /// A table of plain values by words; `None` where it is not set, or something in it is wrong.
+    pub(super) fn each_at<K: Ord, F: Form>(
+        &mut self,
+        at: &str,
+        setting: &Open<EachOf<K, F>>,
+    ) -> Option<BTreeMap<K, F::Value>>
+    where
+        Word<K>: Form<Value = K>,
+    {
+        let key = format!("{at}.{}", setting.field());
+        self.has(&key).then_some(())?;
+        let EachOf(word, form) = &setting.form;
+        let entries: Vec<Option<(K, F::Value)>> = self
+            .entries(&key, word)
+            .into_iter()
+            .map(|(word, at)| Some((word, self.read(&at, form)?)))
+            .collect();
+        let entries = entries.into_iter().collect();
+        entries
+    }
+
+    /// The same where it has to be there.
+    pub(super) fn needed_each_at<K: Ord, F: Form>(
+        &mut self,
+        at: &str,
+        setting: &Open<EachOf<K, F>>,
+    ) -> Option<BTreeMap<K, F::Value>>
+    where
+        Word<K>: Form<Value = K>,
+    {
+        self.is_there(at, setting.field());
+        self.each_at(at, setting)
+    }
+
+    /// What is passed on as it is.
+    pub(super) fn as_it_is_at<T: DeserializeOwned>(
+        &mut self,
+        at: &str,
+        setting: &Open<AsItIs>,
+    ) -> Option<T> {
+        self.get(&format!("{at}.{}", setting.field()))
+    }
+
+    /// What a table below `key` is called by, and where it is. A name that the form does not take
+    /// is a fault, and whatever stands there with it.
+    pub(super) fn entries<F: Form>(&mut self, key: &str, names: &F) -> Vec<(F::Value, String)> {
+        let mut entries = Vec::new();
+        for name in self.tables(key) {
+            let at = format!("{key}.{name}");
+            match names.of_text(&name) {
+                Ok(name) => entries.push((name, at)),
+                Err(message) => {
+                    self.known.insert(at.clone());
+                    self.fault(&at, message);
+                }
+            }
+        }
+        entries
+    }
+
+    /// Where the items of a list are, each a table of these fields and no others; `None` where the
+    /// list is not set.
+    pub(super) fn listed(
+        &mut self,
+        setting: &Open<Nested>,
+        fields: &[&dyn Listed],
+    ) -> Option<Vec<String>> {
+        let mut tables = Vec::new();
+        for item in self.items(&setting.key())? {
+            let Some(names) = self.names(&item) else {
+                continue;
+            };
+            for name in names {
+                if !fields.iter().any(|field| field.field() == name) {
+                    self.fault(&format!("{item}.{name}"), NO_SETTING);
+                }
+            }
+            tables.push(item);
+        }
+        Some(tables)
     }
 
     /// The names of the tables below `key`.
     pub(super) fn tables(&mut self, key: &str) -> Vec<String> {
+        self.names(key).unwrap_or_default()
+    }
+
+    /// The names in a table; `None` where it is not set, or is none.
+    fn names(&mut self, key: &str) -> Option<Vec<String>> {
         match self.config.get_table(key) {
-            Ok(table) => table.into_keys().collect(),
-            Err(ConfigError::NotFound(_)) => Vec::new(),
+            Ok(table) => {
+                let mut names: Vec<String> = table.into_keys().collect();
+                names.sort_unstable();
+                Some(names)
+            }
+            Err(ConfigError::NotFound(_)) => None,
             Err(_) => {
+                self.known.insert(key.to_owned());
                 self.fault(key, "must be a table");
-                Vec::new()
+                None
             }
         }
     }
 
-    /// How many items a list has; `None` where it is not set.
-    pub(super) fn items(&mut self, setting: &Open<Nested>) -> Option<usize> {
-        self.nested::<Vec<Value>>(setting).map(|items| items.len())
+    /// Where the items of a list are; `None` where it is not set.
+    fn items(&mut self, key: &str) -> Option<Vec<String>> {
+        match self.get::<Value>(key)?.kind {
+            ValueKind::Array(items) => {
+                let items = 0..items.len();
+                Some(items.map(|index| format!("{key}[{index}]")).collect())
+            }
+            _ => {
+                self.fault(key, "must be a list");
+                None
+            }
+        }
     }
 
     /// Whether something is set at `key`.

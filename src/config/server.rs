@@ -3,13 +3,14 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use strum::{EnumIter, EnumString, IntoStaticStr};
 use url::Url;
 
 use super::hidden::{Hidden, Unguessed};
 use super::platform::Platform;
 use super::reader::Reader;
 use super::table::{Keyed as _, Nested, Open, Setting, settings};
-use crate::fields::{Bounds, Flag, OneOf, Parsed, Size, Span, Text, Whole};
+use crate::fields::{Bounds, Flag, OneOf, Parsed, Size, Span, Text, Whole, Word};
 use crate::job::Owner;
 use crate::secret::Secret;
 
@@ -101,23 +102,20 @@ impl TasksAuth {
 }
 
 /// A caller of the jobs API.
-#[derive(Debug, Clone, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone)]
 pub struct ApiToken {
     pub token: Secret,
     /// Whose jobs it sees; absent: everybody's.
     pub owner: Option<Owner>,
     /// What it may do.
-    #[serde(default)]
     pub role: Role,
 }
 
 /// What a token's holder may do.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, EnumIter, IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub enum Role {
     /// Look, and change.
-    #[default]
     Editor,
     /// Look, and change nothing.
     Viewer,
@@ -146,10 +144,10 @@ settings! { SERVER of "server" {
     PUBLIC_URL: Open<Parsed<Url>> = "public_url", Parsed::new("address"), "none",
         "the https address at which callers and the provider reach the service. Required with Cloud Tasks";
     API_TOKENS: Open<Nested> = "api_tokens", Nested("list"), "none",
-        "a list of `{ token = \"…\", owner = \"…\" }`. Without `owner` it is an operator's token, which sees all jobs. With `role = \"viewer\"` it may look and change nothing. At least 16 characters. Required if others than this machine can reach the jobs API";
-    API_TOKEN: Open<Hidden> = "api_token", Hidden, "none",
+        "a list of `{ token = \"…\", owner = \"…\" }`. Required if others than this machine can reach the jobs API";
+    API_TOKEN: Open<Unguessed> = "api_token", Unguessed, "none",
         "one operator's token; a list does not fit into the environment";
-    API_OLD_TOKEN: Open<Hidden> = "api_old_token", Hidden, "none",
+    API_OLD_TOKEN: Open<Unguessed> = "api_old_token", Unguessed, "none",
         "the operator's token before, while it is being changed";
     JOBS_API: Open<Flag> = "jobs_api", Flag, "on; with `PORT`, off", "whether `/v1/…` answers";
     DEFAULT_DEADLINE: Setting<Span> = "default_deadline", Span(Bounds::Any), secs(2 * 3600),
@@ -189,6 +187,15 @@ settings! { SERVER of "server" {
         "the account that sends tasks; required by `verify` and `iam`";
     CERTS_URL: Open<Parsed<Url>> = "certs_url", Parsed::new("address"), "Google's",
         "where the keys of Google's tokens are; for stand-ins";
+}}
+
+settings! { TOKENS of "server.api_tokens[]" {
+    TOKEN: Open<Unguessed> = "token", Unguessed, "none; it is required",
+        "what a caller sends";
+    OWNER: Open<Parsed<Owner>> = "owner", Parsed::new("owner"), "everybody",
+        "whose jobs it sees. Without it, it is an operator's token, which sees all jobs";
+    ROLE: Setting<Word<Role>> = "role", Word::new(), Role::Editor,
+        "a `viewer` may look and change nothing";
 }}
 
 settings! { CONSOLE of "console" {
@@ -333,7 +340,14 @@ fn tasks_auth(r: &mut Reader, public_url: Option<&Url>, sends_tasks: bool) -> Ta
 }
 
 fn api_tokens(r: &mut Reader) -> Vec<ApiToken> {
-    let mut tokens: Vec<ApiToken> = r.nested(&API_TOKENS).unwrap_or_default();
+    let listed = r.listed(&API_TOKENS, TOKENS).unwrap_or_default();
+    let listed = listed.iter().map(|at| ApiToken {
+        // Where it is missing nothing starts.
+        token: r.needed_at(at, &TOKEN).unwrap_or_else(|| Secret::new("")),
+        owner: r.given_at(at, &OWNER),
+        role: r.value_at(at, &ROLE),
+    });
+    let mut tokens: Vec<ApiToken> = listed.collect();
     // A list does not fit into an environment variable; one token does, and the one before it,
     // while it is being changed.
     let single = [r.given(&API_TOKEN), r.given(&API_OLD_TOKEN)];
@@ -342,8 +356,5 @@ fn api_tokens(r: &mut Reader) -> Vec<ApiToken> {
         owner: None,
         role: Role::Editor,
     }));
-    if !tokens.iter().all(|known| Unguessed::fits(&known.token)) {
-        r.fault(&API_TOKENS.key(), format!("a token {}", Unguessed::fault()));
-    }
     tokens
 }

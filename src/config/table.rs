@@ -1,7 +1,7 @@
 //! The table of settings: each is declared once, where its section is read. The reader reads by
 //! that, and `docs/settings.md` is made from it.
 
-use crate::fields::Form;
+use crate::fields::{Form, Word};
 
 /// A setting with a fixed default.
 #[derive(Debug)]
@@ -21,9 +21,21 @@ pub(super) struct Open<F> {
     about: &'static str,
 }
 
-/// A list or a table that serde reads as a whole; in words what it holds.
+/// Tables within a section, each with fields of its own; in words what they are.
 #[derive(Debug)]
 pub(super) struct Nested(pub(super) &'static str);
+
+/// A list of values of one form.
+#[derive(Debug)]
+pub(super) struct ListOf<F>(pub(super) F);
+
+/// A value of one form for each of some words.
+#[derive(Debug)]
+pub(super) struct EachOf<K, F>(pub(super) Word<K>, pub(super) F);
+
+/// A table that is passed on as it is.
+#[derive(Debug)]
+pub(super) struct AsItIs;
 
 #[derive(Debug, Clone, Copy)]
 struct Name {
@@ -139,7 +151,7 @@ impl Row {
     }
 }
 
-pub(super) trait Listed: Sync {
+pub(super) trait Listed: Keyed + Sync {
     fn row(&self) -> Row;
 }
 
@@ -160,9 +172,15 @@ where
 
 impl<F: Form + Sync> Listed for Open<F> {
     fn row(&self) -> Row {
+        self.row_that(self.form.takes())
+    }
+}
+
+impl<F> Open<F> {
+    fn row_that(&self, takes: String) -> Row {
         Row {
             name: self.key(),
-            takes: self.form.takes(),
+            takes,
             default: self.default.to_owned(),
             about: self.about,
         }
@@ -171,12 +189,31 @@ impl<F: Form + Sync> Listed for Open<F> {
 
 impl Listed for Open<Nested> {
     fn row(&self) -> Row {
-        Row {
-            name: self.key(),
-            takes: self.form.0.to_owned(),
-            default: self.default.to_owned(),
-            about: self.about,
-        }
+        self.row_that(self.form.0.to_owned())
+    }
+}
+
+impl<F: Form + Sync> Listed for Open<ListOf<F>> {
+    fn row(&self) -> Row {
+        self.row_that(format!("list, each: {}", self.form.0.takes()))
+    }
+}
+
+impl<K, F> Listed for Open<EachOf<K, F>>
+where
+    Word<K>: Form + Sync,
+    F: Form + Sync,
+{
+    fn row(&self) -> Row {
+        let EachOf(word, form) = &self.form;
+        let takes = format!("table of {}, each: {}", word.takes(), form.takes());
+        self.row_that(takes)
+    }
+}
+
+impl Listed for Open<AsItIs> {
+    fn row(&self) -> Row {
+        self.row_that("table".to_owned())
     }
 }
 

@@ -1,3 +1,5 @@
+mod nested;
+
 use super::*;
 use std::time::Duration;
 
@@ -70,8 +72,8 @@ fn owners_are_bounded_where_a_setting_says_so() {
     for (file, key) in [
         ("[owners]\njobs = 0", "owners.jobs"),
         ("[owners]\ncredits_a_day = -1", "owners.credits_a_day"),
-        ("[owners.own.a]\nwaiting = 0", "owners.own.a"),
-        ("[owners.own.a]\njob = 1", "owners.own"),
+        ("[owners.own.a]\nwaiting = 0", "owners.own.a.waiting"),
+        ("[owners.own.a]\njob = 1", "owners.own.a.job"),
         ("[owners.own.\"a.b\"]\njobs = 1", "owners.own.a.b"),
     ] {
         let faults = load(file, &[]).unwrap_err();

@@ -10,11 +10,11 @@ use super::cloud::Queue;
 use super::memory;
 use super::provider::Provider;
 use super::reader::Reader;
-use super::table::{Keyed as _, Nested, Open, Setting, settings};
+use super::table::{EachOf, Keyed as _, Nested, Open, Setting, settings};
 use crate::fields::{Bounds, Real, Size, Span, Whole, Word};
 use crate::job::attempt::Attempts;
 use crate::job::credits::{CancelAfterSubmit, CreditsMode, Price};
-use crate::job::{Kind, MAX_SUBMISSIONS, PriceTable};
+use crate::job::{Kind, MAX_SUBMISSIONS, PriceTable, Resolution};
 use crate::outgoing::LeastRate;
 use crate::quarantine::Mode;
 use crate::queue::cloud_tasks::DISPATCH_DEADLINE;
@@ -136,7 +136,15 @@ settings! { CREDITS of "credits" {
         CancelAfterSubmit::Capture,
         "See [What a cancellation costs](operations.md#what-a-cancellation-costs)";
     PRICES: Open<Nested> = "prices", Nested("tables"), "see below",
-        "a table for each kind: `base` credits, and `per_second` credits by size";
+        "a table for each kind, for example `[credits.prices.extend]`";
+}}
+
+settings! { PRICE of "credits.prices.KIND" {
+    BASE: Open<Whole<u64>> = "base", Whole(Bounds::Any), "none; it is required",
+        "credits for a job of this kind";
+    PER_SECOND: Open<EachOf<Resolution, Real<f64>>> = "per_second",
+        EachOf(Word::new(), Real(Bounds::AtLeast(0.0))), "none; it is required",
+        "credits for each billed second, by size";
 }}
 
 pub(super) fn worker(r: &mut Reader) -> Worker {
@@ -263,22 +271,11 @@ pub(super) fn credits(r: &mut Reader) -> Credits {
 
 fn prices(r: &mut Reader) -> PriceTable {
     let mut prices = PriceTable::default();
-    for name in r.tables(&PRICES.key()) {
-        let key = format!("{}.{name}", PRICES.key());
-        match name.parse::<Kind>() {
-            Ok(kind) => {
-                if let Some(price) = r.table::<Price>(&key) {
-                    if price
-                        .per_second
-                        .values()
-                        .any(|rate| !rate.is_finite() || *rate < 0.0)
-                    {
-                        r.fault(&key, "a price must not be negative");
-                    }
-                    prices.0.insert(kind, price);
-                }
-            }
-            Err(_) => r.fault(&key, "is not a kind of job"),
+    for (kind, at) in r.entries(&PRICES.key(), &Word::<Kind>::new()) {
+        let base = r.needed_at(&at, &BASE);
+        let per_second = r.needed_each_at(&at, &PER_SECOND);
+        if let (Some(base), Some(per_second)) = (base, per_second) {
+            prices.0.insert(kind, Price { base, per_second });
         }
     }
     prices

@@ -3,13 +3,10 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
-use serde::Deserialize;
-
 use crate::job::{CreditEntry, EntryKind, Owner, Timestamp};
 
 /// Bounds of one owner; absent ones bound nothing.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct OwnerLimit {
     /// Jobs that have not ended.
     pub jobs: Option<u32>,

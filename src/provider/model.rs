@@ -6,8 +6,20 @@ use std::time::Duration;
 use crate::job::{DurationMeaning, Fault, Kind, Params, Resolution, SourceFacts};
 
 /// What a model's output holds, where the kind continues a video.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    serde::Serialize,
+    serde::Deserialize,
+    strum::EnumIter,
+    strum::EnumString,
+    strum::IntoStaticStr,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Returns {
     /// The source and the new part in one.
     Merged,

@@ -22,6 +22,7 @@ mod models;
 mod upload;
 mod wire;
 
+pub use super::model::Returns;
 pub use crate::retry::RetryLimits;
 pub use crate::secret::Secret;
 pub use callback::{CallbackConfig, Callbacks, SignatureCheck};

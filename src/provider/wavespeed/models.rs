@@ -13,21 +13,22 @@
 mod entry;
 mod fallback;
 mod known;
+mod overrides;
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::invalid::InvalidConfig;
-use crate::job::{DurationMeaning, Fault, Kind, Params, Resolution};
-use crate::provider::{Model, Returns, Submission, whole_seconds};
+use crate::job::{DurationMeaning, Kind, Params};
+use crate::provider::{Model, Submission, whole_seconds};
 use entry::Entry;
-use known::{Offer, default_entry, known_entry, known_row, offered, unknown_entry};
+use known::{default_entry, known_entry, known_row, offered};
+use overrides::overridden;
+pub use overrides::{ModelOverride, ModelOverrides};
 
 /// The model that makes each kind.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(try_from = "ModelOverrides")]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ModelTable {
     character_replace: Entry,
     extend: Entry,
@@ -60,50 +61,6 @@ impl Listed {
             None => String::new(),
         }
     }
-}
-
-/// What the configuration says about the models. What is left out is as documented for the named
-/// id, or, where that is not known here, as most models of the kind have it.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ModelOverrides {
-    pub character_replace: Option<ModelOverride>,
-    pub extend: Option<ModelOverride>,
-    pub upscale: Option<ModelOverride>,
-}
-
-/// One model, as the configuration gives it.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ModelOverride {
-    pub id: Option<String>,
-    /// Models to ask where this one does not make the video, in their order.
-    pub fallback: Vec<String>,
-    /// Shortest source, in seconds.
-    pub min_source_s: Option<f64>,
-    /// Longest source, in seconds.
-    pub max_source_s: Option<f64>,
-    /// Most seconds of source and extension together.
-    pub max_total_s: Option<f64>,
-    /// Most pixels of a source's frame.
-    pub max_source_pixels: Option<u64>,
-    /// Least and most seconds an extension may add.
-    pub seconds: Option<(u32, u32)>,
-    /// The only ones of these that it takes.
-    pub only_seconds: Option<Vec<u32>>,
-    /// What the model understands by `duration`.
-    pub duration: Option<DurationMeaning>,
-    pub resolutions: Option<Vec<Resolution>>,
-    pub returns: Option<Returns>,
-    pub usual_base_s: Option<f64>,
-    pub usual_per_second_s: Option<f64>,
-    /// Whether the source's seconds are billed besides the new ones.
-    pub bills_source: Option<bool>,
-    /// Seconds billed at least.
-    pub least_billed_s: Option<f64>,
-    /// US dollars for a second of video, by resolution.
-    pub usd_per_second: Option<BTreeMap<Resolution, f64>>,
-    pub extra: BTreeMap<String, Value>,
 }
 
 impl Default for ModelTable {
@@ -261,187 +218,6 @@ impl ModelTable {
         body.extend(entry.extra.clone());
         Some(Value::Object(body))
     }
-}
-
-fn overridden(kind: Kind, given: ModelOverride, faults: &mut Vec<Fault>) -> Entry {
-    let mut fault = |field: &str, message: String| {
-        faults.push(Fault::new(
-            format!("models.{}.{field}", kind.as_str()),
-            message,
-        ));
-    };
-    let mut entry = default_entry(kind);
-    if let Some(id) = given.id.clone() {
-        if !is_model_id(&id) {
-            fault(
-                "id",
-                "must be names separated by '/', of a–z, 0–9, '.', '_' and '-'".into(),
-            );
-        } else if let Some(known) = known_row(&id) {
-            match known.offer {
-                Offer::Retired { instead } => {
-                    fault("id", format!("{id} is offered no more; use {instead}"));
-                }
-                Offer::Never { why } => fault("id", format!("{id} {why}")),
-                Offer::Yes if known.kind == kind => entry = known.entry(),
-                Offer::Yes => fault("id", format!("{id} makes {}", known.kind.as_str())),
-            }
-        } else {
-            entry = unknown_entry(kind, id);
-        }
-    }
-    let model = &mut entry.model;
-    let mut number = |field: &str, given: Option<f64>, least: f64, into: &mut f64| {
-        if let Some(number) = given {
-            if number.is_finite() && (least..=86_400.0).contains(&number) {
-                *into = number;
-            } else {
-                fault(field, format!("must be from {least} to 86400 seconds"));
-            }
-        }
-    };
-    number(
-        "min_source_s",
-        given.min_source_s,
-        0.0,
-        &mut model.min_source_s,
-    );
-    number(
-        "max_source_s",
-        given.max_source_s,
-        1.0,
-        &mut model.max_source_s,
-    );
-    number(
-        "usual_base_s",
-        given.usual_base_s,
-        0.0,
-        &mut model.usual_base_s,
-    );
-    number(
-        "usual_per_second_s",
-        given.usual_per_second_s,
-        0.0,
-        &mut model.usual_per_second_s,
-    );
-    number(
-        "least_billed_s",
-        given.least_billed_s,
-        0.0,
-        &mut model.least_billed_s,
-    );
-    extension(kind, &given, model, &mut fault);
-    if let Some(mut resolutions) = given.resolutions {
-        resolutions.sort_unstable();
-        resolutions.dedup();
-        if resolutions.is_empty() {
-            fault("resolutions", "must name at least one".into());
-        } else {
-            model.resolutions = resolutions;
-        }
-    }
-    size_and_price(
-        given.max_source_pixels,
-        given.usd_per_second,
-        model,
-        &mut fault,
-    );
-    for name in ["video", "image"] {
-        if given.extra.contains_key(name) {
-            fault("extra", format!("must not set {name}"));
-        }
-    }
-    entry.extra = given.extra;
-    entry
-}
-
-/// What only an extension has.
-fn extension(
-    kind: Kind,
-    given: &ModelOverride,
-    model: &mut Model,
-    fault: &mut impl FnMut(&str, String),
-) {
-    let given_names = [
-        ("seconds", given.seconds.is_some()),
-        ("only_seconds", given.only_seconds.is_some()),
-        ("duration", given.duration.is_some()),
-        ("max_total_s", given.max_total_s.is_some()),
-        ("bills_source", given.bills_source.is_some()),
-        ("returns", given.returns.is_some()),
-    ];
-    if kind != Kind::Extend {
-        for (name, _) in given_names.iter().filter(|(_, given)| *given) {
-            fault(name, "belongs to extend only".into());
-        }
-        return;
-    }
-    match given.seconds {
-        Some((least, most)) if least == 0 || least > most || most > 600 => {
-            fault("seconds", "must be two rising numbers from 1 to 600".into());
-        }
-        Some(range) => {
-            model.seconds = Some(range);
-            // The row's choices belong to the row's range.
-            model.only_seconds.clear();
-        }
-        None => {}
-    }
-    if let Some(only) = &given.only_seconds {
-        let (least, most) = model.seconds.unwrap_or((1, 600));
-        if only.iter().all(|one| (least..=most).contains(one)) {
-            model.only_seconds.clone_from(only);
-        } else {
-            fault("only_seconds", format!("must be from {least} to {most}"));
-        }
-    }
-    match given.max_total_s {
-        Some(most) if !most.is_finite() || !(1.0..=86_400.0).contains(&most) => {
-            fault("max_total_s", "must be from 1 to 86400 seconds".into());
-        }
-        Some(most) => model.max_total_s = Some(most),
-        None => {}
-    }
-    model.duration = given.duration.unwrap_or(model.duration);
-    model.bills_source = given.bills_source.unwrap_or(model.bills_source);
-    model.returns = given.returns.unwrap_or(model.returns);
-}
-
-fn size_and_price(
-    pixels: Option<u64>,
-    prices: Option<BTreeMap<Resolution, f64>>,
-    model: &mut Model,
-    fault: &mut impl FnMut(&str, String),
-) {
-    if let Some(pixels) = pixels {
-        if pixels == 0 {
-            fault("max_source_pixels", "must be more than nothing".into());
-        } else {
-            model.max_source_pixels = pixels;
-        }
-    }
-    if let Some(prices) = prices {
-        if prices
-            .values()
-            .all(|price| price.is_finite() && *price >= 0.0)
-        {
-            model.usd_per_second = prices;
-        } else {
-            fault("usd_per_second", "must not be negative".into());
-        }
-    }
-}
-
-/// Whether an id can stand in the path of a submission as it is.
-fn is_model_id(id: &str) -> bool {
-    id.len() <= 200
-        && id.split('/').all(|part| {
-            !part.is_empty()
-                && part.bytes().any(|b| b != b'.')
-                && part
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
-        })
 }
 
 #[cfg(test)]

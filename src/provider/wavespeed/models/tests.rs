@@ -2,15 +2,29 @@
 
 mod documented;
 
-use super::known::ROWS;
+use super::known::{Offer, ROWS};
+use super::overrides::is_model_id;
 use super::*;
-use crate::job::SourceFacts;
 use crate::job::kinds::{CharacterReplace, Extend, Upscale};
+use crate::job::{Resolution, SourceFacts};
 use documented::DOCUMENTED;
 use strum::IntoEnumIterator;
 
-fn table(toml: &str) -> Result<ModelTable, toml::de::Error> {
-    toml::from_str(toml)
+/// What the settings make of `[provider.models]`.
+fn table(toml: &str) -> Result<ModelTable, String> {
+    let file = tempfile::NamedTempFile::with_suffix(".toml").expect("a file");
+    let toml = toml
+        .replace('[', "[provider.models.")
+        .replace("= [provider.models.", "= [");
+    std::fs::write(file.path(), toml).expect("written");
+    let sources = crate::config::Sources {
+        file: Some(file.path().to_owned()),
+        ..crate::config::Sources::default()
+    };
+    match crate::config::Config::load(&sources) {
+        Ok(config) => Ok(config.provider.models),
+        Err(faults) => Err(faults.iter().map(ToString::to_string).collect()),
+    }
 }
 
 fn body_of(table: &ModelTable, params: Params) -> Value {
