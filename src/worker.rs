@@ -26,6 +26,7 @@ mod halt;
 mod limiter;
 mod native;
 mod objects;
+mod origin;
 mod outbox;
 mod outcome;
 mod patience;

@@ -184,6 +184,19 @@ async function leads(browser, id) {
   const count = await tiles.count();
   expect(count > 1, `the strip has ${count} tiles`);
   await page.waitForFunction(() => document.querySelector(".after video").readyState > 0);
+  // What is played is signed, and the browser does not mind.
+  const told = await fetch(`${address}/v1/jobs/${id}`, { headers: { Authorization: `Bearer ${token}` } });
+  const { result } = await told.json();
+  expect(result.provenance.signed === true, `the result is not signed: ${JSON.stringify(result.provenance)}`);
+  const played = await page.evaluate(async () => {
+    const video = document.querySelector(".after video");
+    const done = new Promise((ended) => video.addEventListener("ended", ended, { once: true }));
+    video.muted = true;
+    await video.play();
+    await done;
+    return { error: video.error, at: video.currentTime, of: video.duration };
+  });
+  expect(!played.error && played.of > 0 && played.at >= played.of, `the result does not play: ${JSON.stringify(played)}`);
   const last = tiles.nth(count - 1);
   const at = Number(await last.getAttribute("data-at"));
   await last.click();

@@ -3,6 +3,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::origin::{Origin, if_readable};
+
 /// Decisions to pay that a job remembers: a document stays small.
 pub const MAX_INTENTS: usize = 16;
 
@@ -71,6 +73,13 @@ pub struct SourceFacts {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frames: Option<u64>,
     pub has_audio: bool,
+    /// What it says of how it was made; absent where that is nothing.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "if_readable"
+    )]
+    pub provenance: Option<Box<Origin>>,
 }
 
 /// One decision to pay the provider, recorded before the request is sent.

@@ -12,13 +12,14 @@ use super::failure::{Code, Party};
 use super::ids::{Fence, JobId, MediaRef, Owner};
 use super::intent::{Intent, IntentState, ProviderState, is_zero};
 use super::kinds::Params;
+use super::origin::{ResultOrigin, if_readable};
 use super::passed_over::PassedOver;
 use super::phase::NativeWork;
 use super::progress::Progress;
 use super::provenance::Provenance;
 use super::status::{Stage, Status};
 use super::timeline::{self, TimelineEntry};
-use super::waiting::{self, Waiting};
+use super::waiting::Waiting;
 use super::watermark::{OneOrMany, WatermarkSpec, one_or_many};
 
 /// What of a record a revision has to understand. It is raised with a change that the revision
@@ -117,7 +118,7 @@ pub struct Job {
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
-        deserialize_with = "waiting::if_readable"
+        deserialize_with = "if_readable"
     )]
     pub waiting: Option<Waiting>,
     #[serde(default)]
@@ -257,6 +258,13 @@ pub struct Published {
     pub duration_ms: u64,
     pub width: u32,
     pub height: u32,
+    /// How it was made, and from what; absent in what is older than the record of it.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "if_readable"
+    )]
+    pub provenance: Option<Box<ResultOrigin>>,
 }
 
 impl Published {
@@ -272,6 +280,7 @@ impl Published {
             duration_ms: _,
             width: _,
             height: _,
+            provenance: _,
         } = self;
         let always = [video, poster, metadata].into_iter();
         always.chain(storyboard).chain(storyboard_vtt)

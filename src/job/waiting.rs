@@ -1,7 +1,7 @@
 //! What a job waits for, in one closed list.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use strum::{EnumIter, EnumString, IntoStaticStr};
 use utoipa::ToSchema;
 
@@ -99,12 +99,4 @@ pub struct Waiting {
     /// Of the claim that noted it. A release that knows no such record leaves it behind when it
     /// claims the job, and it is void then.
     pub fence: Fence,
-}
-
-/// A word of a later release is no reason to leave the job alone: nothing is decided by it.
-pub(super) fn if_readable<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<Waiting>, D::Error> {
-    let given = serde_json::Value::deserialize(deserializer)?;
-    Ok(serde_json::from_value(given).ok())
 }

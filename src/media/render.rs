@@ -60,6 +60,7 @@ use super::limits::{Cancel, Guard, Limits};
 use super::output::Output;
 use super::plan::{AudioPlan, Force, Plan, VideoPlan, length_ms};
 use super::probe::{Choice, Probe};
+use super::provenance::ManifestState;
 use super::verify::verify_guarded;
 
 /// Processes a video in one pass and publishes the result.
@@ -137,6 +138,7 @@ fn run(
     let Done {
         plan,
         probe,
+        before,
         outcome,
         verified,
         mut timings,
@@ -188,6 +190,7 @@ fn run(
     Ok(Report {
         plan,
         source: probe,
+        before,
         duration_ms: verified.duration_ms,
         frames: verified.frames,
         bytes: verified.probe.container.bytes,
@@ -206,6 +209,7 @@ fn run(
 struct Done {
     plan: Plan,
     probe: Probe,
+    before: Option<Probe>,
     outcome: Outcome,
     verified: Verified,
     timings: Timings,
@@ -222,6 +226,7 @@ fn attempt(
     let started = Instant::now();
     let prepared = Prepared::open(render, force, choice, guard)?;
     let (plan, probe) = (prepared.plan.clone(), prepared.main.probe.clone());
+    let before = prepared.before.as_ref().map(|before| before.probe.clone());
     on_event(Event::Planned(Box::new(plan.clone())));
     let open_ms = elapsed(started);
 
@@ -266,6 +271,7 @@ fn attempt(
     Ok(Done {
         plan,
         probe,
+        before,
         outcome,
         verified,
         timings: Timings {
@@ -355,5 +361,25 @@ fn check(
     };
     let staged = output.staged();
     let sealed = outcome.finished.sealed;
-    verify_guarded(staged.as_ref(), &expectation, sealed, &limits, guard)
+    let verified = verify_guarded(staged.as_ref(), &expectation, sealed, &limits, guard)?;
+    if render.signer.is_some() && render.provenance.is_some() {
+        require_signed(&verified.probe)?;
+    }
+    Ok(verified)
+}
+
+/// What was to be signed is not published without a signature, nor with one that does not hold.
+fn require_signed(probe: &Probe) -> Result<(), MediaError> {
+    let said = probe.provenance.as_ref();
+    let manifest = said.and_then(|said| said.manifest.as_ref());
+    let wrong = match manifest {
+        None => "is not there".to_owned(),
+        Some(manifest) if manifest.state == ManifestState::Invalid => {
+            let why = manifest.why.as_deref().unwrap_or_default();
+            format!("does not hold: {why}")
+        }
+        Some(_) => return Ok(()),
+    };
+    let message = format!("the signature of the result {wrong}");
+    Err(MediaError::new(MediaCode::OutputUnwritable, message).at("verify"))
 }

@@ -263,6 +263,7 @@ fn run(
     Ok(Report {
         plan,
         source,
+        before: None,
         duration_ms: verified.duration_ms,
         frames: verified.frames,
         bytes: verified.probe.container.bytes,

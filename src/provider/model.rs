@@ -266,6 +266,7 @@ mod tests {
             fps: 25.0,
             frames: None,
             has_audio: false,
+            provenance: None,
         }
     }
 

@@ -104,6 +104,7 @@ mod tests {
             fps: 25.0,
             frames: None,
             has_audio: false,
+            provenance: None,
         };
         let upscale = |target: &str| {
             let params = serde_json::json!({"target": target});

@@ -133,6 +133,7 @@ impl Lab {
                 duration_ms: 5280,
                 width: 1920,
                 height: 1080,
+                provenance: None,
             });
         })
         .await;

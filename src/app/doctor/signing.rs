@@ -64,3 +64,75 @@ async fn remote(config: &Config, now: Timestamp) -> Result<Option<Chain>, String
         Err(error) => Err(error.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use rcgen::{CertificateParams, KeyPair};
+
+    use super::super::Standing;
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::config::{self, Sources};
+
+    fn load(settings: &str) -> (tempfile::TempDir, Config) {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("filmlab.toml");
+        let data = dir.path().display();
+        std::fs::write(&file, format!("[data]\ndir = '{data}'\n{settings}")).unwrap();
+        let config = Config::load(&Sources {
+            file: Some(file),
+            ..Sources::default()
+        });
+        (dir, config.unwrap())
+    }
+
+    async fn found(config: &Config, at: &str) -> (Standing, String) {
+        let clock: SharedClock = Arc::new(ManualClock::at(at.parse().unwrap()));
+        let finding = signing(config, &clock).await.remove(0);
+        (finding.standing, finding.message)
+    }
+
+    #[tokio::test]
+    async fn a_certificate_is_told_in_its_last_month_and_after_its_end() {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.not_after = rcgen::date_time_ymd(2090, 1, 31);
+        let key = KeyPair::generate().unwrap();
+        let (certificate, key) = (params.self_signed(&key).unwrap().pem(), key.serialize_pem());
+        let (_dir, config) = load(&format!(
+            "[provenance]\ncertificate = '''{certificate}'''\nkey = '''{key}'''"
+        ));
+        for (at, standing, message) in [
+            ("2089-12-31T00:00:00Z", Standing::Ok, "until 2090-01-31"),
+            ("2090-01-02T00:00:00Z", Standing::Warn, "until 2090-01-31"),
+            ("2090-01-30T23:59:59Z", Standing::Warn, "until 2090-01-31"),
+            (
+                "2090-01-31T00:00:00Z",
+                Standing::Fail,
+                "ended on 2090-01-31",
+            ),
+        ] {
+            let (found, told) = found(&config, at).await;
+            assert_eq!(found, standing, "{at}: {told}");
+            assert!(told.contains(message), "{at}: {told}");
+        }
+    }
+
+    #[tokio::test]
+    async fn that_nobody_signs_is_told_where_somebody_should() {
+        let at = "2026-11-28T00:00:00Z";
+        let (_dir, mut config) = load("");
+        config.ledger = config::Ledger::Firestore(config::Database {
+            project: "p".to_owned(),
+            name: "(default)".to_owned(),
+            emulator: None,
+        });
+        let (standing, message) = found(&config, at).await;
+        assert_eq!(standing, Standing::Warn, "{message}");
+        assert!(message.contains("there is no key"), "{message}");
+        config.provenance.sign = false;
+        let (standing, message) = found(&config, at).await;
+        assert_eq!(standing, Standing::Ok, "{message}");
+    }
+}

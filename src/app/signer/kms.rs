@@ -191,6 +191,13 @@ mod tests {
             .await
             .unwrap_err();
         assert!(told.contains("PERMISSION_DENIED"), "{told}");
+        let gone = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let nobody = format!("http://{}", gone.local_addr().unwrap());
+        drop(gone);
+        let told = sign(nobody.parse().unwrap(), &certificate)
+            .await
+            .unwrap_err();
+        assert!(told.contains("Cloud KMS does not sign"), "{told}");
         let nonsense = |_, _| (StatusCode::OK, json!({"signature": "AAAA"}));
         let told = sign(stand_in(nonsense).await, &certificate)
             .await

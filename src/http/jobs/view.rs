@@ -11,7 +11,7 @@ use crate::http::caller::Caller;
 use crate::http::{HttpState, Problem};
 use crate::job::{
     Code, Job, JobCredits, JobId, Output, Owner, Params, Party, PassedOver, Progress, Published,
-    Source, Stage, Status, Timestamp, Timings, WaitsFor,
+    ResultOrigin, Source, Stage, Status, Timestamp, Timings, WaitsFor,
 };
 
 /// The public form of a job.
@@ -115,6 +115,9 @@ pub struct ResultView {
     pub duration_ms: u64,
     pub width: u32,
     pub height: u32,
+    /// How it was made, and from what; absent in lists, and of results of older releases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provenance: Option<ResultOrigin>,
 }
 
 /// A page of a list, newest first.
@@ -166,6 +169,7 @@ impl JobView {
                 duration_ms: result.duration_ms,
                 width: result.width,
                 height: result.height,
+                provenance: None,
             }),
             result_expired_at: job.result_expired_at,
             // A list is no place for what each of them did when.
@@ -193,6 +197,7 @@ impl JobView {
             let of = (caller, &job.id, published.video.as_str());
             let (now, ttl) = (state.clock.now(), state.settings.link_ttl);
             let sign = || sign(job, published, state, ttl);
+            view.provenance = published.provenance.as_deref().cloned();
             view.links = Some(state.shared.links.links(of, now, ttl, sign).await?);
         }
         Ok(view)

@@ -96,6 +96,9 @@ pub struct Report {
     pub plan: Plan,
     /// What came in.
     pub source: Probe,
+    /// What stands before it, where something does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Probe>,
     /// What came out, read back from the result.
     pub output: Probe,
     /// Length of the result's video in milliseconds, by its packets.

@@ -10,6 +10,7 @@ use super::super::context::Context;
 use super::super::failures::{media_failure, provider_said, unavailable};
 use super::super::halt::{About, Halt};
 use super::super::objects::{ObjectBody, ObjectInput};
+use super::super::origin::origin;
 use super::copy::copy;
 use super::{credit, mark, recipe};
 use crate::clock::{elapsed, later};
@@ -233,6 +234,7 @@ pub(in crate::worker) fn facts(probe: &Probe, object: &str) -> Result<SourceFact
         fps: video.fps,
         frames: video.frames,
         has_audio: probe.audio.is_some(),
+        provenance: probe.provenance.as_ref().map(origin).map(Box::new),
     })
 }
 

@@ -271,12 +271,14 @@ async fn publish(context: &Context<'_>, job: &Job, made: &Made) -> Result<Publis
     let video_info = probe
         .require_video()
         .map_err(|error| media_failure(error, Party::Service))?;
+    let told = provenance::told(context, job, &made.report);
     let metadata = json!({
         "job": job.id,
         "kind": job.params.kind(),
         "model": job.provider.model,
         "source": job.provider.inputs.as_ref().map(|inputs| &inputs.facts),
         "probe": probe,
+        "provenance": told,
         "processing": made.report,
     });
     let bytes = serde_json::to_vec_pretty(&metadata).retry(Code::Internal)?;
@@ -294,6 +296,7 @@ async fn publish(context: &Context<'_>, job: &Job, made: &Made) -> Result<Publis
         duration_ms: video_info.duration_ms,
         width: video_info.display_width,
         height: video_info.display_height,
+        provenance: Some(Box::new(told)),
     };
     let storage = &context.services.storage;
     let poster = made.report.poster_jpeg.clone().ok_or_else(|| {

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 
 use super::super::context::Context;
-use crate::job::{Job, Params, Provenance as Agreed};
-use crate::media::{Provenance, Signer, SourceType};
+use super::super::origin::of_result;
+use crate::job::{Job, Params, Provenance as Agreed, ResultOrigin};
+use crate::media::{Provenance, Report, Signer, SourceType};
 
 /// Nothing of the owner, the prompt or the inputs is in it.
 pub(super) fn of(context: &Context<'_>, job: &Job) -> Option<Provenance> {
@@ -25,6 +26,12 @@ pub(super) fn of(context: &Context<'_>, job: &Job) -> Option<Provenance> {
 pub(super) fn signer(context: &Context<'_>, job: &Job) -> Option<Arc<dyn Signer>> {
     let signer = context.settings().signer.clone();
     signer.filter(|_| agreed(context, job).sign)
+}
+
+/// What became of it, for whoever has the job.
+pub(super) fn told(context: &Context<'_>, job: &Job, report: &Report) -> ResultOrigin {
+    let agreed = agreed(context, job);
+    of_result(job, report, agreed.metadata && agreed.sign)
 }
 
 /// Documents of other programs, and of the release before, say nothing.

@@ -197,6 +197,7 @@ async fn fifty_reads_of_a_completed_job_are_three_signatures() {
             duration_ms: 1,
             width: 1,
             height: 1,
+            provenance: None,
         });
     });
     for _ in 0..50 {

@@ -144,6 +144,7 @@ fn completed(app: &App, id: &JobId) {
             duration_ms: 1,
             width: 1,
             height: 1,
+            provenance: None,
         });
     });
 }

@@ -207,6 +207,7 @@ fn published(video: &str) -> Published {
         duration_ms: 1,
         width: 1,
         height: 1,
+        provenance: None,
     }
 }
 

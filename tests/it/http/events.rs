@@ -98,6 +98,7 @@ fn published() -> Published {
         duration_ms: 5,
         width: 4,
         height: 2,
+        provenance: None,
     }
 }
 

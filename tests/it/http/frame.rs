@@ -154,6 +154,7 @@ async fn links_that_cannot_be_signed_are_the_store_s_fault() {
             duration_ms: 1,
             width: 1,
             height: 1,
+            provenance: None,
         });
     });
     let answer = app.get(&format!("/v1/jobs/{id}")).await;

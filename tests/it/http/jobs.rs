@@ -2,8 +2,8 @@ use axum::body::Body;
 use axum::http::{Method, Request};
 use filmlab::http::JobView;
 use filmlab::job::{
-    CancelAfterSubmit, Code, Credits, IntentState, JobError, Party, Provenance, Published, Stage,
-    Status,
+    CancelAfterSubmit, Code, Credits, IntentState, JobError, Origin, Party, Provenance, Published,
+    ResultOrigin, Stage, Status, Unsigned,
 };
 use serde_json::{Value, json};
 use std::sync::atomic::Ordering;
@@ -648,6 +648,16 @@ async fn the_view_shows_results_and_hides_the_works() {
             duration_ms: 5280,
             width: 1920,
             height: 1080,
+            provenance: Some(Box::new(ResultOrigin {
+                id: Some("urn:uuid:1".into()),
+                said: Origin {
+                    source_type: Some("algorithmicallyEnhanced".into()),
+                    ..Origin::default()
+                },
+                signed: false,
+                unsigned: Some(Unsigned::NoKey),
+                inputs: Vec::new(),
+            })),
         });
         job.credits.cost = Some(Credits(12));
         job.timings.stages_ms.insert("generate".into(), 900);
@@ -674,6 +684,9 @@ async fn the_view_shows_results_and_hides_the_works() {
         (&result["width"], &result["bytes"]),
         (&json!(1920), &json!(1234))
     );
+    let said = json!({"id": "urn:uuid:1", "source_type": "algorithmicallyEnhanced",
+        "signed": false, "unsigned": "no_key"});
+    assert_eq!(result["provenance"], said);
     let expires: filmlab::clock::Timestamp =
         serde_json::from_value(result["expires_at"].clone()).unwrap();
     assert_eq!(expires.duration_since(app.now()).as_secs(), 3600);
@@ -688,6 +701,7 @@ async fn the_view_shows_results_and_hides_the_works() {
     let page = app.get("/v1/jobs").await.json();
     assert_eq!(page["jobs"][0]["result"]["bytes"], 1234);
     assert!(page["jobs"][0]["result"].get("video").is_none());
+    assert!(page["jobs"][0]["result"].get("provenance").is_none());
 
     app.change(&id, |job| {
         job.status = Status::Failed;

@@ -20,6 +20,7 @@ async fn completed(app: &App) -> JobId {
             duration_ms: 5,
             width: 4,
             height: 2,
+            provenance: None,
         });
     });
     id

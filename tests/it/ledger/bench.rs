@@ -6,8 +6,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use filmlab::job::{
     CancelAfterSubmit, Change, Channel, Claim, CreditEntry, CreditState, Credits, DurationMeaning,
-    Ending, EntryKind, Intent, IntentState, Job, Kind, NewJob, Notify, Output, Params, Published,
-    Source, Stage, Status, Terms, Timestamp,
+    Ending, EntryKind, Ingredient, InputOrigin, Intent, IntentState, Job, Kind, NewJob, Notify,
+    Origin, OriginInput, Output, Params, Published, ResultOrigin, Source, Stage, Status, Terms,
+    Timestamp, Unsigned,
 };
 use filmlab::ledger::{Claimed, Commit, Ledger, Settled, Settlement};
 use serde_json::{Value, json};
@@ -205,6 +206,7 @@ pub(crate) fn road() -> Vec<Change> {
         duration_ms: 5,
         width: 4,
         height: 2,
+        provenance: Some(Box::new(origin())),
     };
     vec![
         Change::Intended(intent("1-1")),
@@ -227,4 +229,32 @@ pub(crate) fn road() -> Vec<Change> {
         },
         Change::Processed(Box::new(published)),
     ]
+}
+
+/// What a file says, with every field there is.
+pub(super) fn said() -> Origin {
+    Origin {
+        generator: Some("a program 1".into()),
+        source_type: Some("digitalCapture".into()),
+        state: Some("invalid".into()),
+        why: Some("assertion.bmffHash.mismatch".into()),
+        ingredients: vec![Ingredient {
+            relationship: "parentOf".into(),
+            manifest: true,
+            state: Some("valid".into()),
+        }],
+    }
+}
+
+pub(super) fn origin() -> ResultOrigin {
+    ResultOrigin {
+        id: Some("urn:uuid:1".into()),
+        said: said(),
+        signed: false,
+        unsigned: Some(Unsigned::NoKey),
+        inputs: vec![InputOrigin {
+            input: OriginInput::Generated,
+            said: said(),
+        }],
+    }
 }

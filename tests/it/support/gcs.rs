@@ -71,6 +71,8 @@ struct Inner {
     objects: BTreeMap<String, Object>,
     uploads: HashMap<String, Upload>,
     counts: BTreeMap<Op, usize>,
+    /// Bytes of each object that were sent.
+    sent: BTreeMap<String, u64>,
     faults: Vec<(Op, Fault)>,
     made: u64,
     /// Operations that get no answer for now, and how many wait for one.
@@ -188,6 +190,11 @@ impl FakeGcs {
 
     pub(crate) fn open_uploads(&self) -> usize {
         self.lock().uploads.len()
+    }
+
+    /// Bytes of an object that were read.
+    pub(crate) fn sent(&self, name: &str) -> u64 {
+        self.lock().sent.get(name).copied().unwrap_or(0)
     }
 
     pub(crate) fn count(&self, op: Op) -> usize {
@@ -487,7 +494,7 @@ impl Inner {
         )
     }
 
-    fn get(&self, op: Op, asked: &Asked) -> Response<Body> {
+    fn get(&mut self, op: Op, asked: &Asked) -> Response<Body> {
         let Some(object) = self.objects.get(&asked.name) else {
             return plain(
                 StatusCode::NOT_FOUND,
@@ -534,6 +541,7 @@ impl Inner {
         response = with(response, "content-length", &bytes.len().to_string());
         response = described(response, object);
         if op == Op::Get {
+            *self.sent.entry(asked.name.clone()).or_default() += bytes.len() as u64;
             *response.body_mut() = Body::from(bytes);
         }
         response

@@ -248,6 +248,7 @@ fn clip(duration_ms: u64) -> SourceFacts {
         fps: 25.0,
         frames: None,
         has_audio: true,
+        provenance: None,
     }
 }
 

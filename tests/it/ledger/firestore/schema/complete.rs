@@ -8,7 +8,7 @@ use filmlab::job::{
     Stage, Status, Terms, TimelineEntry, Timings, Upscale, Waiting, WaitsFor, Wake, WatermarkSpec,
 };
 
-use super::super::super::bench::at;
+use super::super::super::bench::{at, origin, said};
 
 /// One of each kind.
 pub(super) fn params() -> [Params; 3] {
@@ -188,6 +188,7 @@ fn published() -> Published {
         duration_ms: 5,
         width: 4,
         height: 2,
+        provenance: Some(Box::new(origin())),
     }
 }
 
@@ -210,6 +211,7 @@ fn provider() -> ProviderState {
                 fps: 30.0,
                 frames: Some(150),
                 has_audio: true,
+                provenance: Some(Box::new(said())),
             },
         }),
         output_url: Some("https://cdn.example/o.mp4".into()),
