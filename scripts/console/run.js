@@ -271,7 +271,8 @@ async function makes(browser) {
   const listed = (await jobs.json()).jobs;
   const done = listed.find((job) => job.status === "completed" && job.kind === "upscale") || listed.find((job) => job.status === "completed");
   const failed = listed.find((job) => job.status === "failed");
-  const pages = [["jobs", "/console"], ["none", "/console?status=cancelled"], ["missing", "/console/nothing"]];
+  const pages = [["jobs", "/console"], ["none", "/console?status=cancelled"], ["missing", "/console/nothing"],
+    ["filters", "/console?owner=local&code=unsupported_format"], ["sign-in", "/console/sign-in"]];
   if (done) pages.push(["job", `/console/jobs/${done.id}`]);
   if (failed) pages.push(["failed", `/console/jobs/${failed.id}`]);
   for (const extra of (process.env.CONSOLE_PAGES || "failures money health new").split(" ")) {

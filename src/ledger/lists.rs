@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::civil::Date;
 
-use crate::job::{JobId, Kind, Owner, Status, Sums, Timestamp};
+use crate::job::{Code, JobId, Kind, Owner, Status, Sums, Timestamp};
 
 /// A job that somebody has to look at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,6 +76,10 @@ pub struct JobQuery {
     pub kind: Option<Kind>,
     /// With this tag among its tags.
     pub tag: Option<String>,
+    /// Whose submission this model took last.
+    pub model: Option<String>,
+    /// Whose last error is of this code.
+    pub code: Option<Code>,
     /// Made at this moment or later.
     pub created_after: Option<Timestamp>,
     /// Made before this moment.

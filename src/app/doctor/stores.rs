@@ -116,6 +116,14 @@ async fn lists(ledger: &dyn Ledger) -> Option<Finding> {
         JobQuery {
             owner: "doctor".parse().ok(),
             tag: Some("doctor".into()),
+            ..page.clone()
+        },
+        JobQuery {
+            model: Some("doctor".into()),
+            ..page.clone()
+        },
+        JobQuery {
+            code: Some(Code::Internal),
             ..page
         },
     ];
@@ -130,7 +138,7 @@ async fn lists(ledger: &dyn Ledger) -> Option<Finding> {
     }
     Some(Finding::ok(
         "ledger indexes",
-        "jobs can be listed by owner, status, kind and tag",
+        "jobs can be listed by owner, status, kind, tag, model and error code",
     ))
 }
 

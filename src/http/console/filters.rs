@@ -1,16 +1,16 @@
 //! Which jobs a list shows, as its address says.
 //!
-//! What the ledger has an index for is asked of it. Model, code and text are looked for among a
-//! page of what it gives: at most [`LOOKED_AT`] jobs, and the page says how far it looked.
+//! What the ledger has an index for is asked of it. A text is looked for among a page of what it
+//! gives: at most [`LOOKED_AT`] jobs, and the page says how far it looked.
 
 use serde_json::{Value, json};
 
 use super::address;
 use super::visitor::{Form, Visitor};
 use super::words;
-use crate::fields::{Field, Query, Scalar, text};
+use crate::fields::{Field, Query, Scalar, Word, text};
 use crate::http::jobs::query::{PageName, checked, narrowed, write_token};
-use crate::job::{Fault, Job, Timestamp};
+use crate::job::{Code, Fault, Job, Timestamp};
 use crate::ledger::{JobQuery, PageToken};
 
 /// Jobs on a page.
@@ -57,6 +57,7 @@ filters! {
 
 static FROM: Field<Day> = Field::optional("from", Day, "");
 static TO: Field<Day> = Field::optional("to", Day, "");
+static CODE: Field<Word<Code>> = Field::optional("code", Word::new(), "");
 static PAGE_TOKEN: Field<PageName> = Field::optional("page", PageName, "");
 
 impl Filters {
@@ -70,6 +71,8 @@ impl Filters {
             created_after: given.field(&FROM, &mut faults),
             created_before: given.field(&TO, &mut faults),
             after: given.field(&PAGE_TOKEN, &mut faults),
+            model: Some(self.model.clone()).filter(|model| !model.is_empty()),
+            code: given.field(&CODE, &mut faults),
             limit: if self.has_no_index() { LOOKED_AT } else { PAGE },
             ..narrowed
         };
@@ -78,13 +81,12 @@ impl Filters {
 
     /// Whether every job that is read has to be looked at.
     pub(super) fn has_no_index(&self) -> bool {
-        !(self.model.is_empty() && self.code.is_empty() && self.text.is_empty())
+        !self.text.is_empty()
     }
 
     /// Whether anything is asked for but what the tabs say.
     pub(super) fn is_narrow(&self) -> bool {
-        let own = [&self.kind, &self.owner, &self.from, &self.to];
-        self.has_no_index() || own.iter().any(|value| !value.is_empty())
+        self.has_no_index() || self.has_more() || !self.kind.is_empty()
     }
 
     /// Whether one of the filters is in use that are folded away.
@@ -100,20 +102,13 @@ impl Filters {
 
     pub(super) fn wants(&self, job: &Job) -> bool {
         let holds = |text: &str, part: &str| text.to_lowercase().contains(&part.to_lowercase());
-        let model = || job.model().is_some_and(|model| holds(model, &self.model));
-        let code = || {
-            let error = job.error.as_ref();
-            error.is_some_and(|error| error.code.to_string() == self.code)
-        };
         let text = || {
             holds(job.id.as_str(), &self.text)
                 || holds(job.owner.as_str(), &self.text)
                 || holds(&words::asked(&job.params), &self.text)
                 || holds(&words::file(&job.source.video), &self.text)
         };
-        (self.model.is_empty() || model())
-            && (self.code.is_empty() || code())
-            && (self.text.is_empty() || text())
+        self.text.is_empty() || text()
     }
 
     /// The address that shows the same with another value of one filter, from the first page on.

@@ -40,7 +40,10 @@ pub(super) async fn read(state: &HttpState, job: &Job) -> Option<Made> {
     };
     let told: Value = serde_json::from_str(&told).ok()?;
     Some(Made {
-        sentences: sentences(&told["processing"]),
+        sentences: sentences(&told["processing"])
+            .into_iter()
+            .chain(provenance(&told["processing"]["output"]["provenance"]))
+            .collect(),
         figures: figures(&told),
         storyboard: StoryboardInfo::deserialize(&told["processing"]["storyboard"]).ok(),
     })
@@ -116,6 +119,39 @@ fn sentences(made: &Value) -> Vec<String> {
             words::span(all),
             words::span(verify)
         ));
+    }
+    said
+}
+
+/// What the result says of how it was made, and whether that is signed.
+fn provenance(says: &Value) -> Vec<String> {
+    let mut said = Vec::new();
+    if let Some(word) = says["source_type"].as_str() {
+        // An address of IPTC's, of which the last part counts.
+        let how = match word.rsplit('/').next().unwrap_or(word) {
+            "trainedAlgorithmicMedia" => "it was made by a model",
+            "compositeWithTrainedAlgorithmicMedia" => "it was made in part by a model",
+            "algorithmicallyEnhanced" => "it was enhanced by an algorithm",
+            other => other,
+        };
+        let model = match says["model"].as_str() {
+            Some(model) => format!(", {model}"),
+            None => String::new(),
+        };
+        said.push(format!("The file says of itself: {how}{model}."));
+    }
+    let manifest = &says["manifest"];
+    match manifest["state"].as_str() {
+        Some(state) => {
+            let signer = match manifest["signer"].as_str() {
+                Some(signer) => format!(" by {signer}"),
+                None => String::new(),
+            };
+            let state = state.replace('_', " ");
+            said.push(format!("It is signed{signer} (C2PA); read back: {state}."));
+        }
+        None if says.is_object() => said.push("It is not signed (C2PA).".to_owned()),
+        None => {}
     }
     said
 }
@@ -216,10 +252,28 @@ mod tests {
     fn what_is_not_said_is_not_told() {
         assert_eq!(sentences(&Value::Null), Vec::<String>::new());
         assert_eq!(figures(&Value::Null)[0][1], "");
+        assert_eq!(provenance(&Value::Null), Vec::<String>::new());
         let copied = json!({"plan": {"video": {"action": "copy", "reason": "it fits"}}});
         assert_eq!(
             sentences(&copied),
             ["The pictures were copied, because it fits."]
         );
+    }
+
+    #[test]
+    fn it_is_told_what_the_file_says_of_itself_and_whether_it_is_signed() {
+        let says = json!({
+            "source_type": "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia",
+            "model": "acme/up",
+            "manifest": {"bytes": 1, "state": "valid", "signer": "lab"},
+        });
+        assert_eq!(
+            provenance(&says),
+            [
+                "The file says of itself: it was made by a model, acme/up.",
+                "It is signed by lab (C2PA); read back: valid."
+            ]
+        );
+        assert_eq!(provenance(&json!({})), ["It is not signed (C2PA)."]);
     }
 }

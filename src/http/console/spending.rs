@@ -236,7 +236,8 @@ pub(super) async fn page(
 /// The lines of the table, latest first, and the colours of their models.
 fn lines(counts: &Counts) -> (Vec<Line>, Vec<(usize, String)>) {
     let mut models: Vec<&String> = counts.days.keys().map(|(_, model)| model).collect();
-    models.sort();
+    // What takes no dollars comes last.
+    models.sort_by_key(|model| (*model == NO_MODEL, *model));
     models.dedup();
     let colour = |model: &String| {
         let at = models.iter().position(|known| *known == model);
@@ -266,6 +267,8 @@ fn chart(days: &[Date], bars: &[(Date, usize, f64)]) -> String {
     const HEIGHT: f64 = 180.0;
     const WIDTH: f64 = 640.0;
     const LEFT: f64 = 64.0;
+    // Room for the words of the highest line.
+    const TOP: f64 = 16.0;
     let total = |day: Date| -> f64 {
         let of_day = bars.iter().filter(|(known, _, _)| *known == day);
         of_day.map(|(_, _, usd)| usd).sum()
@@ -282,7 +285,7 @@ fn chart(days: &[Date], bars: &[(Date, usize, f64)]) -> String {
         HEIGHT + 34.0
     );
     for part in [0.0, 0.5, 1.0] {
-        let y = 8.0 + (HEIGHT - 8.0) * (1.0 - part);
+        let y = TOP + (HEIGHT - TOP) * (1.0 - part);
         let _ = write!(
             svg,
             "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{WIDTH}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>\
@@ -296,7 +299,7 @@ fn chart(days: &[Date], bars: &[(Date, usize, f64)]) -> String {
         let x = LEFT + step * number as f64 + (step - bar) / 2.0;
         let mut y = HEIGHT;
         for (_, colour, usd) in bars.iter().filter(|(known, _, _)| known == day) {
-            let height = (HEIGHT - 8.0) * usd / most;
+            let height = (HEIGHT - TOP) * usd / most;
             y -= height;
             let _ = write!(
                 svg,
@@ -340,7 +343,7 @@ mod tests {
         assert!(svg.contains("$4.00") && svg.contains(">01-02<"), "{svg}");
         // The tallest day fills the height.
         assert!(
-            svg.contains("height=\"129.0\"") && svg.contains("height=\"43.0\""),
+            svg.contains("height=\"123.0\"") && svg.contains("height=\"41.0\""),
             "{svg}"
         );
     }

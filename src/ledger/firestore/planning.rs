@@ -6,7 +6,7 @@ use super::paths::{DocumentPath, JOBS, OUTBOX};
 use super::store::{Scan, Store};
 use super::values;
 use crate::job::notice::DeliveryState;
-use crate::job::{Job, Keeping, Kind, Owner, Stage, Status, Timestamp};
+use crate::job::{Code, Job, Keeping, Kind, Owner, Stage, Status, Timestamp};
 
 pub(super) async fn list(store: &Store, query: &JobQuery) -> Result<Vec<Job>> {
     let after = query.after.as_ref().map(|token| {
@@ -17,6 +17,8 @@ pub(super) async fn list(store: &Store, query: &JobQuery) -> Result<Vec<Job>> {
         ("owner", query.owner.as_ref().map(Owner::as_str)),
         ("status", query.status.map(Status::as_str)),
         ("kind", query.kind.map(Kind::as_str)),
+        ("provider.model", query.model.as_deref()),
+        ("error.code", query.code.map(Code::as_str)),
     ];
     let equal = equal
         .into_iter()

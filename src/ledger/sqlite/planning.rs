@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::super::{Due, DuePlace, JobQuery, KeptSince, LedgerError, Result, Tally};
 use super::rows::{COLUMNS, bounds, job_in, micros, moment};
-use crate::job::{Job, Keeping, Kind, Owner, Status, Timestamp};
+use crate::job::{Code, Job, Keeping, Kind, Owner, Status, Timestamp};
 
 /// Jobs made before this are not looked at for what a process died of, once they have ended.
 const REMEMBERED_US: i64 = 24 * 3600 * 1_000_000;
@@ -33,6 +33,8 @@ pub(super) fn list(db: &Connection, query: &JobQuery) -> Result<Vec<Job>> {
     let status = query.status.map(Status::as_str);
     let kind = query.kind.map(Kind::as_str);
     let tag = query.tag.as_deref();
+    let model = query.model.as_deref();
+    let code = query.code.map(Code::as_str);
 
     let mut sql = format!("SELECT {COLUMNS} FROM jobs WHERE true");
     let mut values: Vec<&dyn ToSql> = Vec::new();
@@ -40,6 +42,15 @@ pub(super) fn list(db: &Connection, query: &JobQuery) -> Result<Vec<Job>> {
         (" AND owner = ?", owner.as_ref()),
         (" AND status = ?", status.as_ref()),
         (" AND kind = ?", kind.as_ref()),
+        // Word for word as the indexes have it.
+        (
+            " AND CASE WHEN json_valid(doc) THEN doc ->> '$.provider.model' END = ?",
+            model.as_ref(),
+        ),
+        (
+            " AND CASE WHEN json_valid(doc) THEN doc ->> '$.error.code' END = ?",
+            code.as_ref(),
+        ),
         // Looked for in the document: lists by tag walk through the jobs that fit otherwise.
         (
             " AND json_valid(doc) AND EXISTS

@@ -26,6 +26,11 @@ pub(super) const PARTS: &[Schema] = &[
         part: "ledger_counters",
         steps: &[COUNTERS],
     },
+    // Of what is in the document: releases before keep them up to date without knowing.
+    Schema {
+        part: "ledger_filters",
+        steps: &[FILTERS],
+    },
 ];
 
 const FIRST: &str = "
@@ -130,6 +135,13 @@ CREATE TABLE counters (
     sum   INTEGER NOT NULL,
     PRIMARY KEY (owner, day, model, name)
 ) STRICT, WITHOUT ROWID;
+";
+
+const FILTERS: &str = "
+CREATE INDEX jobs_by_model ON jobs
+    (CASE WHEN json_valid(doc) THEN doc ->> '$.provider.model' END, created_at, id);
+CREATE INDEX jobs_by_code ON jobs
+    (CASE WHEN json_valid(doc) THEN doc ->> '$.error.code' END, created_at, id);
 ";
 
 const UNREADABLE: &str = "

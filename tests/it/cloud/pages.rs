@@ -157,6 +157,8 @@ async fn no_page_reads_more_than_a_hundred_of_ten_thousand_jobs() {
         "/console?status=failed".to_owned(),
         "/console?owner=u2&kind=upscale&status=completed".to_owned(),
         "/console?text=job-00017".to_owned(),
+        "/console?status=failed&code=provider_failed".to_owned(),
+        "/console?model=acme%2Fup".to_owned(),
         "/console/failures".to_owned(),
         "/console/money".to_owned(),
         "/console/money?owner=u2".to_owned(),

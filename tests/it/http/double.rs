@@ -126,6 +126,13 @@ impl Ledger for MemoryLedger {
         jobs.retain(|job| {
             query.owner.as_ref().is_none_or(|owner| job.owner == *owner)
                 && query.status.is_none_or(|status| job.status == status)
+                && query
+                    .model
+                    .as_ref()
+                    .is_none_or(|model| job.provider.model.as_ref() == Some(model))
+                && query
+                    .code
+                    .is_none_or(|code| job.error.as_ref().is_some_and(|it| it.code == code))
                 && query.tag.as_ref().is_none_or(|tag| job.tags.contains(tag))
                 && query.kind.is_none_or(|kind| job.params.kind() == kind)
                 && query

@@ -241,8 +241,7 @@ impl Backend for Memory {
         Ok(found.map(|(record, seen)| Loaded { record, seen }))
     }
     async fn key(&self, owner: &Owner, key: &str) -> Result<Option<Loaded<KeyRecord, u64>>> {
-        let place = (owner.to_string(), key.to_owned());
-        let found = self.look(|state| state.keys.get(&place).cloned());
+        let found = self.look(|state| state.keys.get(&(owner.to_string(), key.to_owned())).cloned());
         Ok(found.map(|(record, seen)| Loaded { record, seen }))
     }
     async fn shared(&self, what: &Shared) -> Result<Option<Loaded<Value, u64>>> {
@@ -253,8 +252,7 @@ impl Backend for Memory {
         Ok(self.look(|state| state.callbacks.iter().any(|(id, it)| id == job && it.intent == intent)))
     }
     async fn entry_written(&self, owner: &Owner, entry: &str) -> Result<Option<Timestamp>> {
-        let named = |(of, it): &&(Owner, CreditEntry)| of == owner && it.id == entry;
-        Ok(self.look(|state| state.entries.iter().find(named).map(|(_, it)| it.at)))
+        Ok(self.look(|state| state.entries.iter().find(|(of, it)| of == owner && it.id == entry).map(|(_, it)| it.at)))
     }
     async fn damaged(&self, record: &Record) -> Result<Option<Damaged<u64>>> {
         let (of_jobs, id) = key_of(record);
@@ -305,6 +303,8 @@ impl Backend for Memory {
             query.owner.as_ref().is_none_or(|owner| job.owner == *owner)
                 && query.status.is_none_or(|status| job.status == status)
                 && query.kind.is_none_or(|kind| job.params.kind() == kind)
+                && query.model.as_ref().is_none_or(|model| job.provider.model.as_ref() == Some(model))
+                && query.code.is_none_or(|code| job.error.as_ref().is_some_and(|error| error.code == code))
                 && query.tag.as_ref().is_none_or(|tag| job.tags.contains(tag))
                 && query.created_after.is_none_or(|from| job.created_at >= from)
                 && query.created_before.is_none_or(|to| job.created_at < to)

@@ -68,7 +68,16 @@ fn spelled_out(statement: &str) -> Vec<String> {
     if statement.ends_with("FROM jobs WHERE true") {
         let order = "ORDER BY created_at DESC, id DESC";
         let place = "AND (created_at, id) < (?, ?)";
-        let filters = ["", "AND owner = ?", "AND status = ?", "AND kind = ?"];
+        let model = "AND CASE WHEN json_valid(doc) THEN doc ->> '$.provider.model' END = ?";
+        let code = "AND CASE WHEN json_valid(doc) THEN doc ->> '$.error.code' END = ?";
+        let filters = [
+            "",
+            "AND owner = ?",
+            "AND status = ?",
+            "AND kind = ?",
+            model,
+            code,
+        ];
         let pages = filters.iter().flat_map(|filter| {
             ["", place].map(|place| format!("{statement} {filter} {place} {order}"))
         });

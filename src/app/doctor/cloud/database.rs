@@ -17,11 +17,13 @@ const API: &str = "firestore.googleapis.com";
 
 /// The fields that jobs are listed by, the newest first: what `firestore.indexes.json` has an index
 /// for. A test holds the two together.
-pub const LISTED_BY: [&[&str]; 5] = [
+pub const LISTED_BY: [&[&str]; 7] = [
     &["owner"],
     &["status"],
     &["kind"],
     &[LIST],
+    &["provider.model"],
+    &["error.code"],
     &["owner", LIST],
 ];
 /// Not a word but a list of them.

@@ -2,7 +2,8 @@ use std::sync::Arc;
 
 use filmlab::job::notice::DeliveryState;
 use filmlab::job::{
-    Change, CreditState, Credits, EntryKind, JobId, Kind, Params, SCHEMA_VERSION, Status, WaitsFor,
+    Change, Code, CreditState, Credits, EntryKind, JobError, JobId, Kind, Params, Party,
+    SCHEMA_VERSION, Status, WaitsFor,
 };
 use filmlab::ledger::{
     Burial, Commit, Created, DuePlace, HoldOutcome, JobQuery, LedgerError, PageToken, Tally,
@@ -205,7 +206,7 @@ pub(crate) async fn filters_hold(bench: &dyn Bench) {
             Ok(Created::New(_))
         ));
     }
-    world.claim("b", "w", at(10)).await;
+    let (claim, job) = world.claim("b", "w", at(10)).await;
     let list = async |edit: fn(&mut JobQuery)| {
         let mut query = JobQuery {
             limit: 100,
@@ -229,6 +230,32 @@ pub(crate) async fn filters_hold(bench: &dyn Bench) {
     });
     assert_eq!(all.await, "b");
     assert_eq!(list(|query| query.limit = 3).await, "dcb");
+
+    for change in road().into_iter().take(2) {
+        world.record(&job, &claim, &change).await;
+    }
+    let mut end = settlement(&job, None, 0);
+    end.ending.error = Some(JobError {
+        code: Code::ProviderFailed,
+        message: "x".into(),
+        party: Party::Provider,
+        stage: None,
+        attempt: 1,
+        at: at(9),
+    });
+    world.settle(&job, &claim, &end).await;
+    assert_eq!(list(|query| query.model = Some("m".into())).await, "b");
+    assert_eq!(list(|query| query.model = Some("m2".into())).await, "");
+    let failed = |query: &mut JobQuery| query.code = Some(Code::ProviderFailed);
+    assert_eq!(list(failed).await, "b");
+    assert_eq!(list(|query| query.code = Some(Code::Internal)).await, "");
+    let all = list(|query| {
+        query.owner = "u2".parse().ok();
+        query.status = Some(Status::Failed);
+        query.model = Some("m".into());
+        query.code = Some(Code::ProviderFailed);
+    });
+    assert_eq!(all.await, "b");
 }
 
 pub(crate) async fn a_malformed_job_is_named_and_buried(bench: &dyn Bench) {
@@ -297,7 +324,7 @@ pub(crate) async fn a_malformed_job_is_named_and_buried(bench: &dyn Bench) {
         (job.status, job.completed_at),
         (Status::Failed, Some(at(130)))
     );
-    assert_eq!(job.error.unwrap().code, filmlab::job::Code::InvalidJob);
+    assert_eq!(job.error.unwrap().code, Code::InvalidJob);
     assert_eq!(job.extra["mine"], "y");
 }
 
