@@ -18,7 +18,7 @@ pub use tracks::AudioTrack;
 pub(crate) use tracks::{Choice, HIGHEST_SAMPLE_RATE};
 
 use std::io::{self, Read};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use self::describe::{Described, describe, is_mp4_family};
 use self::layout::{Layout, TrackKind};
@@ -30,7 +30,7 @@ use super::av::{self, Demuxer, Kind, OpenOptions, StreamInfo};
 use super::error::{MediaCode, MediaError};
 use super::input::Input;
 use super::limits::{Cancel, Guard, Limits};
-use super::provenance::{Brought, ProvenanceInfo, read_xmp};
+use super::provenance::{Brought, ProvenanceInfo, SharedBrought, read_xmp};
 use super::ratio::{Ratio, Time};
 
 /// Reads a container's headers and says what is in it.
@@ -87,15 +87,16 @@ pub fn probe_whole(
 }
 
 /// Holds the manifest that a file brings against all of the file.
-pub(crate) fn hold_manifest(
+fn hold_manifest(
     input: &dyn Input,
     opened: &mut Opened,
     own: Option<&[u8]>,
     guard: &Guard,
 ) -> Result<(), MediaError> {
-    let (Some(brought), Some(said)) = (&mut opened.manifest, &mut opened.probe.provenance) else {
+    let (Some(brought), Some(said)) = (&opened.manifest, &mut opened.probe.provenance) else {
         return Ok(());
     };
+    let mut brought = brought.lock().unwrap_or_else(PoisonError::into_inner);
     let length = opened.probe.container.bytes;
     let held = input
         .open()
@@ -166,7 +167,7 @@ pub(crate) struct Opened {
     /// Streams of sound that were announced and not found while probing.
     pub awaited: Vec<usize>,
     /// The manifest that it brings.
-    pub manifest: Option<Brought>,
+    pub manifest: Option<SharedBrought>,
 }
 
 impl Opened {
@@ -246,22 +247,26 @@ fn open_inner(
         max_streams: limits.max_streams,
         max_pixels: limits.max_pixels,
     };
+    let layout_as = |format: &str| {
+        let reader = input.open().ok();
+        reader.map(|mut reader| Layout::read(format, reader.as_mut(), bytes))
+    };
+    let looks_like_mp4 = head.get(4..8) == Some(b"ftyp");
+    let first = looks_like_mp4.then(|| layout_as("mp4")).flatten();
+    let manifest = first.as_ref().and_then(|layout| layout.manifest.as_ref());
+    let mut manifest = manifest.map(|found| Brought::read(&found.content, found.bytes));
+    if let Some(brought) = manifest.as_mut().filter(|_| choice.follow) {
+        reader = brought.follow(reader, bytes, guard).map_err(unread)?;
+    }
     let mut demuxer = match Demuxer::open(reader, bytes, options, Arc::clone(guard)) {
         Ok(demuxer) => demuxer,
         Err(error) => {
-            let looks_like_mp4 = head.get(4..8) == Some(b"ftyp");
-            let layout = looks_like_mp4
-                .then(|| input.open().ok())
-                .flatten()
-                .map(|mut reader| Layout::read("mp4", reader.as_mut(), bytes));
-            return Err(open_error(error, &input.describe(), guard).unless_cut(layout.as_ref()));
+            return Err(open_error(error, &input.describe(), guard).unless_cut(first.as_ref()));
         }
     };
-    let layout = input
-        .open()
-        .ok()
-        .map(|mut reader| Layout::read(demuxer.format(), reader.as_mut(), bytes))
-        .unwrap_or_default();
+    let layout = first.filter(|_| is_mp4_family(demuxer.format()));
+    let layout = layout.or_else(|| layout_as(demuxer.format()));
+    let layout = layout.unwrap_or_default();
     let streams = demuxer.streams();
     // A cut index leaves tracks that never say what they are.
     if streams.iter().all(|stream| stream.kind == Kind::Data) {
@@ -343,8 +348,10 @@ fn open_inner(
             video.frames = 0;
         }
     }
-    let manifest = layout.manifest.as_ref();
-    let manifest = manifest.map(|found| Brought::read(&found.content, found.bytes));
+    let manifest = manifest.or_else(|| {
+        let found = layout.manifest.as_ref()?;
+        Some(Brought::read(&found.content, found.bytes))
+    });
     let probe = describe(Described {
         demuxer: &demuxer,
         streams: &streams,
@@ -368,7 +375,7 @@ fn open_inner(
         crop,
         ending: layout.ending,
         awaited: sound.awaited,
-        manifest,
+        manifest: manifest.map(|brought| Arc::new(Mutex::new(brought))),
     })
 }
 

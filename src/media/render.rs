@@ -60,7 +60,7 @@ use super::limits::{Cancel, Guard, Limits};
 use super::output::Output;
 use super::plan::{AudioPlan, Force, Plan, VideoPlan, length_ms};
 use super::probe::{Choice, Probe};
-use super::provenance::ManifestState;
+use super::provenance::{Following, ManifestState};
 use super::verify::verify_guarded;
 
 /// Processes a video in one pass and publishes the result.
@@ -225,8 +225,12 @@ fn attempt(
 ) -> Result<Done, Setback> {
     let started = Instant::now();
     let prepared = Prepared::open(render, force, choice, guard)?;
-    let (plan, probe) = (prepared.plan.clone(), prepared.main.probe.clone());
-    let before = prepared.before.as_ref().map(|before| before.probe.clone());
+    let (plan, mut probe) = (prepared.plan.clone(), prepared.main.probe.clone());
+    let mut before = prepared.before.as_ref().map(|before| before.probe.clone());
+    let (following, before_following) = (
+        prepared.following.clone(),
+        prepared.before_following.clone(),
+    );
     on_event(Event::Planned(Box::new(plan.clone())));
     let open_ms = elapsed(started);
 
@@ -250,6 +254,10 @@ fn attempt(
         )
         .at("mux")
     })?;
+    tell(&mut probe, following.as_ref(), guard)?;
+    if let Some(before) = &mut before {
+        tell(before, before_following.as_ref(), guard)?;
+    }
     let process_ms = elapsed(processing);
 
     let verifying = Instant::now();
@@ -366,6 +374,14 @@ fn check(
         require_signed(&verified.probe)?;
     }
     Ok(verified)
+}
+
+/// Says of an input what was found out about its manifest meanwhile.
+fn tell(probe: &mut Probe, following: Option<&Following>, guard: &Guard) -> Result<(), MediaError> {
+    if let (Some(following), Some(said)) = (following, &mut probe.provenance) {
+        said.manifest = Some(sink::known(following, guard)?);
+    }
+    Ok(())
 }
 
 /// What was to be signed is not published without a signature, nor with one that does not hold.

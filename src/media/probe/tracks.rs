@@ -77,6 +77,8 @@ pub(crate) struct Choice {
     pub source_is_silent: bool,
     /// The size that is shown longest, where the picture changes.
     pub size: Option<(u32, u32)>,
+    /// All of it is going to be read, and is held against its manifest meanwhile.
+    pub follow: bool,
 }
 
 impl Choice {

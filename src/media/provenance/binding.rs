@@ -5,8 +5,9 @@
 
 use std::io::{self, SeekFrom};
 
-use aws_lc_rs::digest::{Algorithm, Context, SHA256, SHA384, SHA512};
+use aws_lc_rs::digest::{Algorithm, SHA256, SHA384, SHA512};
 
+use super::holding::{Held, Holding, Step, Track};
 use super::item::Item;
 use crate::media::input::ReadSeek;
 use crate::media::limits::Guard;
@@ -22,17 +23,6 @@ const MOST_VALUE: usize = 64;
 
 /// A manifest binds the media from here on, from the beginning of their box.
 const MEDIA_BEGIN: u64 = 16;
-
-const PIECE: u64 = 64 << 10;
-
-/// How a file stands to its manifest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Held {
-    Whole,
-    Another,
-    /// In words.
-    NotFollowed(&'static str),
-}
 
 pub(super) struct Binding {
     exclusions: Vec<Exclusion>,
@@ -107,50 +97,53 @@ impl Binding {
         })
     }
 
-    /// Reads all of the file.
-    pub(super) fn hold(
+    /// What has to be read of the file, and where. Reads the heads of its boxes only.
+    pub(super) fn plan(
         &self,
         reader: &mut dyn ReadSeek,
         length: u64,
         guard: &Guard,
-    ) -> io::Result<Held> {
+    ) -> io::Result<Result<Holding, Held>> {
         let mut file = File { reader, guard };
-        let mut head = Context::new(self.algorithm);
-        let (mut at, mut boxes, mut media) = (0, 0, 0);
+        let mut head = Track::new(self.algorithm);
+        let mut media = None;
+        let (mut at, mut boxes) = (0, 0);
         while at < length {
             boxes += 1;
             if boxes > MOST_BOXES {
-                return Ok(Held::NotFollowed("very many boxes"));
+                return Ok(Err(Held::NotFollowed("very many boxes")));
             }
             let Some((kind, size)) = file.box_at(at, length)? else {
-                return Ok(Held::Another);
+                return Ok(Err(Held::Another));
             };
             let left_out = self.exclusion(&mut file, kind, at, size)?;
             if left_out.is_none_or(|exclusion| !exclusion.parts.is_empty()) {
-                head.update(&at.to_be_bytes());
+                head.then(Step::Said(at));
                 let parts = left_out.map_or(&[][..], |exclusion| &exclusion.parts);
                 for (from, to) in kept(size, parts) {
-                    file.digest(&mut head, at + from, to - from)?;
+                    head.then(Step::Read(at + from, at + to));
                 }
             }
             if &kind == b"mdat"
                 && let Some(tree) = &self.tree
             {
-                media += 1;
-                if media > 1 {
-                    return Ok(Held::NotFollowed("several boxes of media"));
+                if media.is_some() {
+                    return Ok(Err(Held::NotFollowed("several boxes of media")));
                 }
-                let Some(size) = size.checked_sub(MEDIA_BEGIN) else {
-                    return Ok(Held::Another);
+                let size = size.checked_sub(MEDIA_BEGIN);
+                let leaves = size.and_then(|size| tree.track(at + MEDIA_BEGIN, size));
+                let Some(leaves) = leaves else {
+                    return Ok(Err(Held::Another));
                 };
-                if !tree.holds(&mut file, at + MEDIA_BEGIN, size)? {
-                    return Ok(Held::Another);
-                }
+                media = Some(leaves);
             }
             at += size;
         }
-        let whole = head.finish().as_ref() == self.head && (self.tree.is_none() || media == 1);
-        Ok(if whole { Held::Whole } else { Held::Another })
+        if self.tree.is_some() && media.is_none() {
+            return Ok(Err(Held::Another));
+        }
+        head.then(Step::Is(self.head.clone()));
+        Ok(Ok(Holding::new(head, media)))
     }
 
     fn exclusion(
@@ -269,8 +262,9 @@ impl Tree {
         })
     }
 
-    /// Whether the leaves are those of all these bytes.
-    fn holds(&self, file: &mut File<'_>, begins: u64, size: u64) -> io::Result<bool> {
+    /// Its leaves over so many bytes; `None` where they are not of as many.
+    fn track(&self, begins: u64, size: u64) -> Option<Track> {
+        let mut track = Track::new(self.algorithm);
         let mut done = 0;
         for (number, leaf) in self.leaves.iter().enumerate() {
             let left = size - done;
@@ -280,16 +274,13 @@ impl Tree {
                 Sizes::Each(sizes) => sizes.get(number).copied().unwrap_or(0),
             };
             if now == 0 || now > left {
-                return Ok(false);
+                return None;
             }
-            let mut digest = Context::new(self.algorithm);
-            file.digest(&mut digest, begins + done, now)?;
-            if digest.finish().as_ref() != leaf.as_slice() {
-                return Ok(false);
-            }
+            track.then(Step::Read(begins + done, begins + done + now));
+            track.then(Step::Is(leaf.clone()));
             done += now;
         }
-        Ok(done == size)
+        (done == size).then_some(track)
     }
 }
 
@@ -333,18 +324,6 @@ impl File<'_> {
         }
         self.reader.seek(SeekFrom::Start(at))?;
         self.reader.read_exact(bytes)
-    }
-
-    fn digest(&mut self, digest: &mut Context, at: u64, size: u64) -> io::Result<()> {
-        let mut piece = vec![0; usize::try_from(size.min(PIECE)).unwrap_or(0)];
-        let mut done = 0;
-        while done < size {
-            let now = usize::try_from((size - done).min(PIECE)).unwrap_or(0);
-            self.read(at + done, &mut piece[..now])?;
-            digest.update(&piece[..now]);
-            done += now as u64;
-        }
-        Ok(())
     }
 }
 

@@ -1,22 +1,18 @@
 //! The manifest that a file brings: read, checked, and kept for what is made of the file.
 //!
-//! Everything is held against what was signed: each assertion, the claim, and, where it is asked for,
-//! all bytes of the file. Nothing is fetched. Who signs is told, and not judged: that a certificate is
+//! Everything in it is held against what was signed: each assertion, and the claim. Nothing is fetched. Who signs is told, and not judged: that a certificate is
 //! on anybody's list is not looked up.
-
-use std::io;
 
 use aws_lc_rs::digest::{Algorithm, SHA256, digest};
 
-use super::binding::{self, Binding, Held};
+use super::binding::{self, Binding};
 use super::boxes::{self, Superbox};
 use super::certificate;
 use super::cose;
-use super::ingredient::{Finding, Ingredient, Kept, Links};
+use super::holding::Shared;
+use super::ingredient::{Finding, Kept, Links, UNTRUSTED};
 use super::item::{self, Item};
 use super::terms::{IngredientInfo, ManifestInfo, ManifestState, SourceType, shown};
-use crate::media::input::ReadSeek;
-use crate::media::limits::Guard;
 
 /// Longest manifest that is read and kept. Those of cameras and editors have some hundred kilobytes,
 /// most of them small pictures.
@@ -34,8 +30,10 @@ pub(crate) struct Brought {
     pub(super) findings: Vec<Finding>,
     pub(super) kept: Vec<Kept>,
     pub(super) links: Option<Links>,
-    binding: Option<(String, Result<Binding, &'static str>)>,
-    certificate: Option<Vec<u8>>,
+    pub(super) binding: Option<(String, Result<Binding, &'static str>)>,
+    /// What is still to be seen of the file, and what that is held against.
+    pub(super) following: Option<(String, Shared)>,
+    pub(super) certificate: Option<Vec<u8>>,
     /// Manifests that its ingredients refer to: name, digest and its kind.
     linked: Vec<(String, Vec<u8>, &'static Algorithm)>,
 }
@@ -67,6 +65,7 @@ impl Brought {
             kept: Vec::new(),
             links: None,
             binding: None,
+            following: None,
             certificate: None,
             linked: Vec::new(),
         }
@@ -97,69 +96,6 @@ impl Brought {
         brought
     }
 
-    /// Holds it against all of the file, and its signer against the certificate `own`.
-    ///
-    /// # Errors
-    /// What keeps the file from being read.
-    pub(crate) fn hold(
-        &mut self,
-        reader: &mut dyn ReadSeek,
-        length: u64,
-        own: Option<&[u8]>,
-        guard: &Guard,
-    ) -> io::Result<()> {
-        if self.info.state != ManifestState::Unchecked {
-            return Ok(());
-        }
-        let Some((url, binding)) = &self.binding else {
-            return Ok(());
-        };
-        let (url, held) = match binding {
-            Ok(binding) => (url.clone(), binding.hold(reader, length, guard)?),
-            Err(why) => (url.clone(), Held::NotFollowed(why)),
-        };
-        match held {
-            Held::NotFollowed(why) => self.settle(why),
-            Held::Another => {
-                self.find("assertion.bmffHash.mismatch", url, false);
-                self.settle("assertion.bmffHash.mismatch");
-                self.info.state = ManifestState::Invalid;
-            }
-            Held::Whole => {
-                self.find("assertion.bmffHash.match", url, true);
-                self.info.why = None;
-                let is_own = own.is_some_and(|own| self.certificate.as_deref() == Some(own));
-                self.info.state = match is_own {
-                    true => ManifestState::Trusted,
-                    false => ManifestState::Valid,
-                };
-            }
-        }
-        Ok(())
-    }
-
-    /// As an ingredient of what is made of the file; its findings say what was found out.
-    pub(super) fn ingredient(self, format: &'static str) -> (Ingredient, Vec<Kept>) {
-        let mut findings = self.findings;
-        if let Some(links) = &self.links {
-            let url = format!("self#jumbf=/c2pa/{}/c2pa.signature", links.label);
-            let good = self.info.state == ManifestState::Trusted;
-            let code = if good {
-                "signingCredential.trusted"
-            } else {
-                UNTRUSTED
-            };
-            findings.push(Finding { code, url, good });
-        }
-        let is_kept = !self.kept.is_empty();
-        let ingredient = Ingredient {
-            format,
-            findings: Some(findings),
-            links: self.links.filter(|_| is_kept),
-        };
-        (ingredient, self.kept)
-    }
-
     /// Whether what stands in another manifest is what was signed, as far as it can be said.
     fn is_sound(&mut self, manifest: &Superbox<'_>) -> bool {
         match self.manifest(manifest) {
@@ -173,11 +109,11 @@ impl Brought {
         self.findings.iter().all(|finding| finding.good)
     }
 
-    fn find(&mut self, code: &'static str, url: String, good: bool) {
+    pub(super) fn find(&mut self, code: &'static str, url: String, good: bool) {
         self.findings.push(Finding { code, url, good });
     }
 
-    fn settle(&mut self, why: &str) {
+    pub(super) fn settle(&mut self, why: &str) {
         self.info.why = Some(why.to_owned());
     }
 
@@ -427,11 +363,9 @@ fn ingredient(content: &Item<'_>) -> IngredientInfo {
     }
 }
 
-/// The specification's word for a signer that is on no list.
-const UNTRUSTED: &str = "signingCredential.untrusted";
-
 #[cfg(test)]
 mod tests {
+    use super::super::ingredient::Ingredient;
     use super::super::local::LocalSigner;
     use super::super::manifest::{self, Claim};
     use super::*;
@@ -467,7 +401,8 @@ mod tests {
     #[test]
     fn a_thousand_damaged_manifests_are_read_within_bounds() {
         let first = signed(1, Vec::new(), Vec::new());
-        let (ingredient, kept) = Brought::read(&first[HEAD..], 0).ingredient("video/mp4");
+        let first = Brought::read(&first[HEAD..], 0);
+        let (ingredient, kept) = (first.ingredient("video/mp4"), first.kept);
         assert_eq!(kept.len(), 1);
         let whole = signed(2, vec![ingredient], kept).split_off(HEAD);
         let good = Brought::read(&whole, 0);

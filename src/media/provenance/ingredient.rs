@@ -2,6 +2,9 @@
 
 use super::cbor::Cbor;
 
+/// The specification's word for a signer that is on no list.
+pub(super) const UNTRUSTED: &str = "signingCredential.untrusted";
+
 /// A code of the specification, what it is about, and whether it is good.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Finding {

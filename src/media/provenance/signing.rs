@@ -8,12 +8,15 @@ use aws_lc_rs::digest::{Context, SHA256};
 use super::certificate;
 use super::cose::{SIGNATURE, Signer};
 use super::leaves::Leaves;
+use super::made::{Made, claim};
 use super::manifest::{self, Binding, Claim};
+use super::terms::Provenance;
 
 /// What a result is signed with.
 #[derive(Clone, Debug)]
 pub(crate) struct Signing {
-    pub claim: Claim,
+    pub said: Provenance,
+    pub made: Made,
     pub signer: Arc<dyn Signer>,
 }
 
@@ -39,14 +42,14 @@ impl Signer for Measure<'_> {
 }
 
 impl Signing {
-    fn measured(&self, binding: &Binding) -> io::Result<u64> {
+    fn measured(&self, claim: &Claim, binding: &Binding) -> io::Result<u64> {
         let measure = Measure(self.signer.as_ref());
-        Ok(manifest::signed(&self.claim, binding, &measure)?.len() as u64)
+        Ok(manifest::signed(claim, binding, &measure)?.len() as u64)
     }
 
     /// The longest manifest of a file of so many bytes.
     pub(crate) fn room(&self, bytes: u64) -> io::Result<u64> {
-        let at = self.claim.at;
+        let at = self.said.created_at;
         for (from, until) in self
             .signer
             .chain()
@@ -59,7 +62,7 @@ impl Signing {
                 return Err(io::Error::other(message));
             }
         }
-        self.measured(&Binding::largest(bytes))
+        self.measured(&claim(&self.said, &self.made), &Binding::largest(bytes))
     }
 }
 
@@ -79,7 +82,8 @@ pub(crate) struct Digests {
 
 /// All media are written.
 pub(crate) struct Closed {
-    signing: Signing,
+    claim: Claim,
+    signer: Arc<dyn Signer>,
     binding: Binding,
     /// Where the media's box begins behind the room, and its first 16 bytes.
     media: (u64, Vec<u8>),
@@ -121,7 +125,7 @@ impl Digests {
         Ok(())
     }
 
-    /// There are no more media.
+    /// There are no more media, and what it is made of is known.
     pub(crate) fn close(self) -> io::Result<Closed> {
         let long = self.gap[..4] == [0, 0, 0, 1] && self.gap[4..8] == *b"mdat";
         let short = !long && self.gap[12..16] == *b"mdat";
@@ -136,9 +140,11 @@ impl Digests {
             head: [0; 32],
             leaves: self.leaves.finish(long),
         };
-        let length = self.signing.measured(&binding)?;
+        let claim = claim(&self.signing.said, &self.signing.made);
+        let length = self.signing.measured(&claim, &binding)?;
         Ok(Closed {
-            signing: self.signing,
+            claim,
+            signer: self.signing.signer,
             binding,
             media,
             length,
@@ -166,6 +172,6 @@ impl Closed {
         }
         let mut binding = self.binding;
         binding.head.copy_from_slice(head.finish().as_ref());
-        manifest::signed(&self.signing.claim, &binding, self.signing.signer.as_ref())
+        manifest::signed(&self.claim, &binding, self.signer.as_ref())
     }
 }

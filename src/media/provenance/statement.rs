@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use super::brought::Brought;
 use super::cose::Signer;
-use super::ingredient::{Ingredient, Kept};
-use super::manifest::Claim;
+use super::following::Following;
+use super::made::Made;
 use super::signing::Signing;
-use super::terms::{Provenance, ProvenanceInfo, SourceType};
+use super::terms::{Provenance, ProvenanceInfo};
 use super::{aigc, xmp};
 
 /// What goes into a file beside its index and its media.
@@ -19,16 +18,8 @@ pub(crate) struct Statement {
     pub aigc: Option<String>,
     /// What signs for the file.
     pub signing: Option<Signing>,
-}
-
-/// How a result comes about.
-#[derive(Default)]
-pub(crate) struct Made<'a> {
-    /// What it is made of, by its format: the input, then what stands before it. With the manifest
-    /// that this brings.
-    pub of: Vec<(&'a str, Option<Brought>)>,
-    /// Its packets are copied.
-    pub copied: bool,
+    /// Inputs that are held against their manifests while the file is made.
+    pub inputs: Vec<Following>,
 }
 
 impl Statement {
@@ -36,12 +27,13 @@ impl Statement {
     pub(crate) fn new(
         said: &Provenance,
         brought: Option<&ProvenanceInfo>,
-        made: Made<'_>,
+        made: Made,
         signer: Option<&Arc<dyn Signer>>,
     ) -> Self {
         let said = said.of_input(brought);
         let signing = signer.map(|signer| Signing {
-            claim: claim(&said, made),
+            said: said.clone(),
+            made,
             signer: Arc::clone(signer),
         });
         let entry = brought.and_then(|brought| brought.aigc.as_deref());
@@ -49,6 +41,7 @@ impl Statement {
             boxes: xmp::boxed(&xmp::packet(&said)),
             aigc: aigc::entry(&said, entry),
             signing,
+            inputs: Vec::new(),
         }
     }
 
@@ -62,80 +55,12 @@ impl Statement {
     }
 }
 
-/// What a manifest says of it.
-fn claim(said: &Provenance, made: Made<'_>) -> Claim {
-    let unique = said.id.strip_prefix("urn:uuid:").unwrap_or(&said.id);
-    let label = format!("urn:c2pa:{unique}");
-    let (mut ingredients, mut kept) = (Vec::new(), Vec::new());
-    for (format, brought) in made.of {
-        let format = mime(format);
-        let Some(brought) = brought else {
-            ingredients.push(Ingredient {
-                format,
-                findings: None,
-                links: None,
-            });
-            continue;
-        };
-        let (mut ingredient, its) = brought.ingredient(format);
-        if !keep(&mut kept, its, &label) {
-            ingredient.links = None;
-        }
-        ingredients.push(ingredient);
-    }
-    Claim {
-        label,
-        id: said.id.clone(),
-        generator: ("filmlab".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
-        source_type: said.source_type.map(SourceType::uri),
-        agent: said.model.clone(),
-        at: said.created_at,
-        ingredients,
-        kept,
-        copied: made.copied,
-    }
-}
-
-/// Adds manifests to those of other ingredients; false where there are none, or where one of another
-/// content has the name of one of them.
-fn keep(kept: &mut Vec<Kept>, its: Vec<Kept>, own: &str) -> bool {
-    let fits = |new: &Kept| {
-        let same = kept.iter().find(|old| old.label == new.label);
-        new.label != own && same.is_none_or(|old| old == new)
-    };
-    if its.is_empty() || !its.iter().all(fits) {
-        return false;
-    }
-    for new in its {
-        if !kept.contains(&new) {
-            kept.push(new);
-        }
-    }
-    true
-}
-
-/// The media type of a container.
-fn mime(format: &str) -> &'static str {
-    match format {
-        "mp4" => "video/mp4",
-        "mov" => "video/quicktime",
-        "matroska" => "video/x-matroska",
-        "webm" => "video/webm",
-        "avi" => "video/x-msvideo",
-        "mpegts" => "video/mp2t",
-        "mpeg" => "video/mpeg",
-        "flv" => "video/x-flv",
-        "gif" => "image/gif",
-        _ => "application/octet-stream",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::media::provenance::terms::Provenance;
+    use crate::media::provenance::terms::{Provenance, SourceType};
 
     fn said() -> Provenance {
         Provenance {

@@ -10,11 +10,12 @@ use super::storyboard::Storyboard;
 use crate::media::color::Color;
 use crate::media::error::{MediaCode, MediaError, memory};
 use crate::media::head::reservation;
+use crate::media::input::Input;
 use crate::media::limits::Guard;
 use crate::media::picture::{self, Image};
 use crate::media::plan::{AudioFrom, AudioPlan, Force, Plan, PlanRequest, length_ms, plan};
-use crate::media::probe::{Choice, Opened, hold_manifest, open_as};
-use crate::media::provenance::{Made, Statement};
+use crate::media::probe::{Choice, Opened, open_as};
+use crate::media::provenance::{Following, Made, Statement};
 use crate::media::watermark::MAX_LAYERS;
 
 /// Everything open and decided.
@@ -29,6 +30,9 @@ pub(crate) struct Prepared<'a> {
     pub plan: Plan,
     /// What the result says of itself.
     pub statement: Statement,
+    /// The input with the manifest it brings, and what stands before it.
+    pub following: Option<Following>,
+    pub before_following: Option<Following>,
     /// Which size is shown longest was found out.
     pub size_is_known: bool,
 }
@@ -47,13 +51,21 @@ impl<'a> Prepared<'a> {
             .as_ref()
             .and_then(|signer| signer.chain().first());
         let own = own.map(Vec::as_slice);
-        let mut main = open_as("open", render.main.as_ref(), choice, limits, guard)?;
-        hold_manifest(render.main.as_ref(), &mut main, own, guard)?;
-        let mut before = None;
-        if let Some(input) = render.before.as_deref() {
-            let before = before.insert(open_as("open", input, &of_source, limits, guard)?);
-            hold_manifest(input, before, own, guard)?;
-        }
+        let followed = |choice: &Choice| Choice {
+            follow: true,
+            ..choice.clone()
+        };
+        let main = open_as(
+            "open",
+            render.main.as_ref(),
+            &followed(choice),
+            limits,
+            guard,
+        )?;
+        let before = render.before.as_deref();
+        let before = before
+            .map(|input| open_as("open", input, &followed(&of_source), limits, guard))
+            .transpose()?;
         let source = match render.audio_source.as_ref().filter(|_| before.is_none()) {
             Some(input)
                 if !choice.source_is_silent && (main.audio.is_none() || render.main_is_silent) =>
@@ -86,18 +98,37 @@ impl<'a> Prepared<'a> {
         })?;
         let said = render.provenance.as_ref();
         let brought = main.probe.provenance.clone();
-        let of = [Some(&mut main), before.as_mut()].into_iter().flatten();
+        let of = || [Some(&main), before.as_ref()].into_iter().flatten();
         let made = Made {
-            of: of
+            of: of()
                 .map(|opened| {
-                    let format = opened.probe.container.format.as_str();
-                    (format, opened.manifest.take())
+                    let format = opened.probe.container.format.clone();
+                    (format, opened.manifest.clone())
                 })
                 .collect(),
             copied: plan.is_remux(),
         };
+        let follow = |(opened, input): (&Opened, &Arc<dyn Input>)| {
+            let brought = opened.manifest.clone()?;
+            let length = opened.probe.container.bytes;
+            Some(Following::new(
+                brought,
+                Arc::clone(input),
+                length,
+                own,
+                guard,
+            ))
+        };
+        let following = follow((&main, &render.main));
+        let before_following = before.as_ref().zip(render.before.as_ref()).and_then(follow);
         let signer = render.signer.as_ref();
         let statement = said.map(|said| Statement::new(said, brought.as_ref(), made, signer));
+        let mut statement = statement.unwrap_or_default();
+        statement.inputs = [&following, &before_following]
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect();
         // A source without sound has nothing to give.
         let source = source.filter(|_| takes_from_source(&plan.audio));
         Ok(Self {
@@ -108,7 +139,9 @@ impl<'a> Prepared<'a> {
             source,
             logos,
             plan,
-            statement: statement.unwrap_or_default(),
+            statement,
+            following,
+            before_following,
             size_is_known: choice.size.is_some(),
         })
     }

@@ -8,7 +8,8 @@ use crate::media::error::{MediaCode, MediaError, memory};
 use crate::media::head::{HeadHandle, head_writer, room_for};
 use crate::media::limits::{Guard, Limits};
 use crate::media::output::Output;
-use crate::media::provenance::{Digests, Statement};
+use crate::media::probe::unreadable;
+use crate::media::provenance::{Digests, Following, ManifestInfo, Statement};
 use crate::media::ratio::{Ratio, Time, rescale};
 use crate::media::seal::{Seal, Sealed};
 
@@ -27,6 +28,7 @@ pub(crate) struct Draft {
     picture: Option<(usize, PictureTrack)>,
     guard: Arc<Guard>,
     max_duration_ms: u64,
+    inputs: Vec<Following>,
 }
 
 /// What a file that was written is.
@@ -51,6 +53,8 @@ pub(crate) struct Sink {
     seal: Option<Seal>,
     guard: Arc<Guard>,
     max_duration_ms: u64,
+    /// Held against their manifests meanwhile.
+    inputs: Vec<Following>,
 }
 
 impl Draft {
@@ -90,6 +94,7 @@ impl Draft {
             picture: None,
             guard: Arc::clone(guard),
             max_duration_ms: limits.max_duration_ms,
+            inputs: statement.inputs.clone(),
         })
     }
 
@@ -142,6 +147,7 @@ impl Draft {
             picture: self.picture,
             guard: self.guard,
             max_duration_ms: self.max_duration_ms,
+            inputs: self.inputs,
         })
     }
 }
@@ -241,6 +247,10 @@ impl Sink {
             let (stream, last) = (*stream, track.last());
             self.put_all(last, stream)?;
         }
+        // What the head says of them is known then.
+        for input in &self.inputs {
+            known(input, &self.guard)?;
+        }
         // Closes libav's side of the writer before ours patches the head.
         let (trailer, flushed) = self.muxer.finish();
         if self.head.over_limit() {
@@ -264,6 +274,14 @@ impl Sink {
         let failure = self.muxer.take_failure();
         explain(&self.head, error, failure)
     }
+}
+
+/// What was found out about the manifest of an input of which all was read that was needed.
+pub(crate) fn known(input: &Following, guard: &Guard) -> Result<ManifestInfo, MediaError> {
+    input.finish().or_else(|error| {
+        guard.check()?;
+        Err(unreadable(&input.describe(), &error).at("open"))
+    })
 }
 
 fn explain(head: &HeadHandle, error: AvError, failure: Option<std::io::Error>) -> MediaError {

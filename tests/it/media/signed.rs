@@ -1,12 +1,14 @@
 //! Results that are signed, judged by two readers that share no code with us or each other.
 
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use filmlab::media::{
-    Cancel, FileInput, Limits, LocalSigner, ManifestInfo, ManifestState, Provenance, Render,
-    Signer, SourceType, probe_whole,
+    Cancel, FileInput, Input, Limits, LocalSigner, ManifestInfo, ManifestState, Provenance,
+    ReadSeek, Render, Signer, SourceType, probe_whole,
 };
 use serde_json::Value;
 
@@ -266,9 +268,9 @@ fn what_cannot_sign_makes_no_result() {
         fn chain(&self) -> &[Vec<u8>] {
             &self.0
         }
-        fn sign(&self, _bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+        fn sign(&self, _bytes: &[u8]) -> io::Result<Vec<u8>> {
             match self.1 {
-                0 => Err(std::io::Error::other("away")),
+                0 => Err(io::Error::other("away")),
                 length => Ok(vec![1; length]),
             }
         }
@@ -409,6 +411,88 @@ fn a_manifest_that_an_input_brings_is_kept_with_its_state_whatever_that_is() {
             serde_json::json!(["parentOf"]),
             "{theirs}"
         );
+    }
+}
+
+/// A file of which is counted what is read.
+#[derive(Debug, Clone)]
+struct Counted(FileInput, Arc<AtomicU64>);
+
+struct Counting(Box<dyn ReadSeek>, Arc<AtomicU64>);
+
+impl Read for Counting {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let read = self.0.read(bytes)?;
+        self.1.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
+    }
+}
+
+impl Seek for Counting {
+    fn seek(&mut self, target: SeekFrom) -> io::Result<u64> {
+        self.0.seek(target)
+    }
+}
+
+impl Input for Counted {
+    fn open(&self) -> io::Result<Box<dyn ReadSeek>> {
+        Ok(Box::new(Counting(self.0.open()?, Arc::clone(&self.1))))
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        self.0.len()
+    }
+
+    fn describe(&self) -> String {
+        self.0.describe()
+    }
+}
+
+#[test]
+fn an_input_with_a_manifest_is_read_once() {
+    let Some(stand) = stand() else { return };
+    let clip = fixture(
+        "sounding.mp4",
+        "-f lavfi -i nullsrc=size=640x360:rate=25:duration=2,geq=random(1)*255:128:128 \
+         -f lavfi -i sine=frequency=440:sample_rate=48000:duration=2 \
+         -c:v libx264 -preset ultrafast -crf 18 -pix_fmt yuv420p -c:a aac",
+    );
+    let mut results = Vec::new();
+    for room in [None, Some(16)] {
+        let signed = fresh("signed.mp4");
+        let mut render = stand.signing(job(&clip));
+        render.profile.video.max_rate = None;
+        render.index_room = room;
+        render.limits.max_output_bytes = 16 << 20;
+        run(&render, &signed).unwrap();
+        let changed = with_flipped(&signed, b"xmpmeta xmlns");
+        for (input, state) in [
+            (signed, ManifestState::Trusted),
+            (changed, ManifestState::Invalid),
+        ] {
+            let read = Arc::new(AtomicU64::new(0));
+            let counted = Counted(FileInput::new(&input), Arc::clone(&read));
+            let mut render = stand.signing(job(&input));
+            render.main = Arc::new(counted.clone());
+            render.profile.video.max_rate = None;
+            render.provenance.as_mut().unwrap().id = Provenance::id_of(rand::random());
+            let out = fresh("out.mp4");
+            let report = run(&render, &out).unwrap();
+            let manifest = report.source.provenance.unwrap().manifest.unwrap();
+            assert_eq!(manifest.state, state, "{room:?}: {manifest:?}");
+            // Headers are looked at several times, and where the index is at the end, sound and
+            // picture are read in turns.
+            let (read, size) = (read.load(Ordering::Relaxed), counted.len().unwrap());
+            assert!(size > 4 << 20, "{size}");
+            assert!(
+                read < size + (1 << 20),
+                "{room:?}, {state}: {read} of {size}"
+            );
+            results.push(out);
+        }
+    }
+    for told in stand.read("reader.py", &results) {
+        assert_eq!(told["state"], "Trusted", "{told}");
     }
 }
 
