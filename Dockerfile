@@ -23,6 +23,7 @@ RUN mkdir -p src tests/it \
     && scripts/vendor.sh cargo build --locked --release --no-default-features \
     && rm -rf src tests
 COPY src src
+COPY assets assets
 COPY templates templates
 # Cargo.toml names the tests; the image needs none of them.
 RUN mkdir -p tests/it && : > tests/it/main.rs

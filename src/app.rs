@@ -183,7 +183,10 @@ impl App {
             callbacks,
             links,
             clock: Arc::clone(&clock),
-            check_watermark: crate::worker::layer_faults,
+            check_watermark: {
+                let fonts = Arc::clone(&config.fonts);
+                http::CheckWatermark::new(move |layers| crate::worker::layer_faults(layers, &fonts))
+            },
             events: events.clone(),
             shared: http::Shared::new(&settings),
             settings,

@@ -18,16 +18,18 @@ mod retention;
 mod server;
 mod table;
 mod telling;
+mod text;
 mod worker;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use config::{Environment, File, FileFormat};
 
 use crate::job::Provenance;
 use crate::ledger::limits::OwnerLimits;
-use crate::media::{Limits, Profile};
+use crate::media::{Fonts, Limits, Profile};
 
 pub use crate::secret::Secret;
 pub use cloud::{Bucket, Cloud, Database, Ledger, Queue, Storage, TaskQueue};
@@ -64,6 +66,8 @@ pub struct Config {
     pub owners: OwnerLimits,
     /// The operator's layers, drawn in order.
     pub watermark: Vec<Watermark>,
+    /// What text is written in.
+    pub fonts: Arc<Fonts>,
     pub profiles: BTreeMap<String, Profile>,
     pub verify: Verify,
     /// Whether results have a storyboard.
@@ -131,7 +135,13 @@ pub fn tables() -> Vec<(&'static str, Vec<Row>)> {
         cloud::STORAGE,
         cloud::CLOUD,
     ];
-    let looks: [Lists; 3] = [picture::LAYER, picture::LAYERS, picture::VERIFY];
+    let looks: [Lists; 5] = [
+        picture::LAYER,
+        text::TEXT,
+        picture::LAYERS,
+        text::FONTS,
+        picture::VERIFY,
+    ];
     let told: [Lists; 3] = [telling::NOTIFY, telling::LINKS, telling::LOG];
     let tables: [(&str, &[Lists]); 15] = [
         ("server", &[server::SERVER, server::TOKENS]),
@@ -142,7 +152,7 @@ pub fn tables() -> Vec<(&'static str, Vec<Row>)> {
         ("worker", &[worker::WORKER]),
         ("credits", &[worker::CREDITS, worker::PRICE]),
         ("owners", &[owners::OWNERS, owners::OWN_LIMITS]),
-        ("watermark, verify", &looks),
+        ("watermark, fonts, verify", &looks),
         ("output", &[OUTPUT]),
         ("provenance", &[provenance::PROVENANCE]),
         ("limits", &[limits::LIMITS]),
@@ -246,7 +256,8 @@ fn read(r: &mut Reader, env: &HashMap<String, String>) -> Option<Config> {
     }
     let credits = worker::credits(r);
     let owners = owners::owners(r);
-    let watermark = picture::watermark(r);
+    let fonts = text::fonts(r);
+    let watermark = picture::watermark(r, &fonts);
     let profiles = profiles::profiles(r);
     let verify = picture::verify(r);
     let storyboard = r.value(&STORYBOARD);
@@ -274,6 +285,7 @@ fn read(r: &mut Reader, env: &HashMap<String, String>) -> Option<Config> {
         credits,
         owners,
         watermark,
+        fonts: Arc::new(fonts),
         profiles,
         verify,
         storyboard,

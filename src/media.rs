@@ -12,11 +12,13 @@
 mod av;
 mod color;
 mod count;
+mod drawing;
 mod error;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod h264;
 mod head;
+mod image;
 mod input;
 mod judge;
 mod likeness;
@@ -35,6 +37,7 @@ mod sizes;
 mod sniff;
 #[cfg(feature = "sandbox")]
 pub mod synth;
+mod text;
 mod verify;
 mod watermark;
 
@@ -61,6 +64,9 @@ pub use provenance::{
 };
 pub use render::{
     Damage, Event, PosterInfo, PosterTo, Progress, Render, Report, StoryboardInfo, Timings, render,
+};
+pub use text::{
+    Color, ColorError, DrawnText, FontError, Fonts, MOST_LETTERS, Paint, TextError, TextMark,
 };
 pub use verify::{is_audible, is_track_audible, verify};
 pub use watermark::{Anchor, Length, LengthError, MAX_LAYERS, Placement, Rectangle, Watermark};

@@ -63,7 +63,7 @@ pub use quote::{ProviderQuote, Quote, QuoteError, QuoteRequest};
 pub use receiver::UNKNOWN_JOB_DELIVERIES;
 pub(crate) use receiver::{unknown_job, unknown_notice};
 pub use services::Services;
-pub use settings::{BrandWatermark, Retention, Settings};
+pub use settings::{BrandMark, BrandWatermark, Retention, Settings};
 pub use state::Worker;
 pub use stop::StopReason;
 pub use sweep::Swept;

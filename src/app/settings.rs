@@ -58,10 +58,11 @@ pub(super) fn worker(config: &Config) -> Settings {
             .watermark
             .iter()
             .map(|layer| BrandWatermark {
-                image: layer.image.clone(),
+                mark: layer.mark.clone(),
                 placement: layer.placement.clone(),
             })
             .collect(),
+        fonts: Arc::clone(&config.fonts),
         credits: config.credits.mode,
         cancel_unsaid: config.credits.cancel_unsaid,
         provenance: config.provenance.clone(),
@@ -154,7 +155,7 @@ fn console(config: &Config, key: &[u8]) -> Option<ConsoleSettings> {
     console.enabled.then(|| ConsoleSettings {
         key: key.to_vec(),
         session: console.session,
-        marks: config.watermark.iter().map(|it| it.image.clone()).collect(),
+        marks: config.watermark.iter().map(|it| it.mark.input()).collect(),
         media_origin: match &config.storage {
             config::Storage::Directory => None,
             config::Storage::Gcs(bucket) => Some(bucket.endpoint.as_ref().map_or_else(

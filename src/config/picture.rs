@@ -1,16 +1,16 @@
 //! `[watermark]` and `[verify]`: what results look like, and what is looked at.
 
-use std::path::PathBuf;
-
 use super::reader::Reader;
-use super::table::{Keyed as _, Nested, Open, Setting, settings};
+use super::table::{Keyed as _, Listed, Nested, Open, Setting, settings};
+use super::text;
 use crate::fields::{Bounds, Flag, Parsed, Place, Real, Whole, Word};
-use crate::media::{Anchor, Checks, Length, MAX_LAYERS, Placement, Profile};
+use crate::media::{Anchor, Checks, Fonts, Length, MAX_LAYERS, Placement, Profile};
+use crate::worker::BrandMark;
 
 /// One layer of the operator's watermark.
 #[derive(Debug, Clone)]
 pub struct Watermark {
-    pub image: PathBuf,
+    pub mark: BrandMark,
     pub placement: Placement,
 }
 
@@ -21,7 +21,7 @@ const PLACED: Placement = Placement::USUAL;
 
 settings! { LAYER of "watermark" {
     IMAGE: Open<Place> = "image", Place("a file"), "none: no watermark",
-        "PNG, JPEG or WebP. See [Watermark](media.md#watermark) for this and the next nine";
+        "PNG, JPEG, WebP or SVG. See [Watermark](media.md#watermark) for this and the next nine";
     ANCHOR: Setting<Word<Anchor>> = "anchor", Word::new(), PLACED.anchor, "where it is";
     SCALE: Setting<Parsed<Length>> = "scale", LENGTH, PLACED.size, "its width; more than 0";
     OFFSET_X: Setting<Parsed<Length>> = "offset_x", LENGTH, PLACED.offset_x,
@@ -56,15 +56,16 @@ settings! { VERIFY of "verify" {
 }}
 
 /// One layer as `[watermark]`, or several as `[[watermark.layers]]`.
-pub(super) fn watermark(r: &mut Reader) -> Vec<Watermark> {
-    let single = layer(r, SECTION);
-    let Some(listed) = r.listed(&LISTED, LAYER) else {
+pub(super) fn watermark(r: &mut Reader, fonts: &Fonts) -> Vec<Watermark> {
+    let single = layer(r, SECTION, fonts);
+    let fields: Vec<&dyn Listed> = LAYER.iter().chain(text::TEXT).copied().collect();
+    let Some(listed) = r.listed(&LISTED, &fields) else {
         return single.into_iter().collect();
     };
     if single.is_some() {
         r.fault(
             &LISTED.key(),
-            "stands beside watermark.image; write one or the other",
+            "stands beside a layer in [watermark]; write one or the other",
         );
     }
     if listed.len() > MAX_LAYERS {
@@ -72,16 +73,16 @@ pub(super) fn watermark(r: &mut Reader) -> Vec<Watermark> {
     }
     let mut layers = Vec::new();
     for key in listed.into_iter().take(MAX_LAYERS) {
-        match layer(r, &key) {
+        match layer(r, &key, fonts) {
             Some(layer) => layers.push(layer),
-            None if r.has(&format!("{key}.image")) => {}
-            None => r.fault(&format!("{key}.image"), "is required"),
+            None if r.has(&format!("{key}.image")) || r.has(&format!("{key}.text")) => {}
+            None => r.fault(&format!("{key}.image"), "is required, or text"),
         }
     }
     layers
 }
 
-fn layer(r: &mut Reader, at: &str) -> Option<Watermark> {
+fn layer(r: &mut Reader, at: &str, fonts: &Fonts) -> Option<Watermark> {
     let key = |name: &str| format!("{at}.{name}");
     let image = r.given_at(at, &IMAGE);
     let placement = Placement {
@@ -101,6 +102,18 @@ fn layer(r: &mut Reader, at: &str) -> Option<Watermark> {
             r.fault(&key(field), why);
         }
     }
+    let words = text::text(r, at, fonts);
+    if r.has(&key("text")) {
+        if r.has(&key(SCALE.field())) {
+            r.fault(&key(SCALE.field()), "is for pictures; text has a size");
+        }
+        if image.is_some() {
+            r.fault(&key(IMAGE.field()), "does not go with text");
+        }
+        let (text, drawn) = words?;
+        let mark = BrandMark::Text(Box::new((text, drawn)));
+        return Some(Watermark { mark, placement });
+    }
     let image = image?;
     if !image.is_file() {
         r.fault(
@@ -108,7 +121,8 @@ fn layer(r: &mut Reader, at: &str) -> Option<Watermark> {
             format!("{} is not a file", image.display()),
         );
     }
-    Some(Watermark { image, placement })
+    let mark = BrandMark::Picture(image);
+    Some(Watermark { mark, placement })
 }
 
 /// What is verified besides what always is.

@@ -1,12 +1,12 @@
 //! What the routes are told once, at the start.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::oidc::OidcCheck;
 use crate::job::{CancelAfterSubmit, Owner, Provenance};
+use crate::media::Input;
 
 /// Whose the jobs are on a single machine without tokens, and the operator's own.
 pub const LOCAL_OWNER: &str = "local";
@@ -56,7 +56,7 @@ pub struct ConsoleSettings {
     /// Where links to results lead, if not to this service itself: `https://host`.
     pub media_origin: Option<String>,
     /// Pictures of the operator's marks, in the order of the settings.
-    pub marks: Vec<PathBuf>,
+    pub marks: Vec<Arc<dyn Input>>,
 }
 
 impl fmt::Debug for ConsoleSettings {

@@ -1,5 +1,6 @@
 //! What the routes work with.
 
+use std::fmt;
 use std::sync::Arc;
 
 use super::jobs::streams::EventStreams;
@@ -12,6 +13,27 @@ use crate::ledger::Ledger;
 use crate::provider::CallbackGate;
 use crate::queue::Queue;
 use crate::storage::{LinkVerifier, Storage};
+
+/// What is wrong with a watermark's layers: who puts the service together knows its fonts.
+#[derive(Clone)]
+pub struct CheckWatermark(Arc<dyn Fn(&[WatermarkSpec]) -> Vec<Fault> + Send + Sync>);
+
+impl CheckWatermark {
+    /// Goes by a rule.
+    pub fn new(rule: impl Fn(&[WatermarkSpec]) -> Vec<Fault> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(rule))
+    }
+
+    pub(super) fn faults(&self, layers: &[WatermarkSpec]) -> Vec<Fault> {
+        (self.0)(layers)
+    }
+}
+
+impl fmt::Debug for CheckWatermark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CheckWatermark(..)")
+    }
+}
 
 /// Everything the routes use; the composition root fills it.
 #[derive(Debug, Clone)]
@@ -26,7 +48,7 @@ pub struct HttpState {
     pub clock: SharedClock,
     /// What is wrong with a watermark's layers; fields are what follows `output.watermark`:
     /// `.anchor` of the only one, `[1].anchor` of several.
-    pub check_watermark: fn(&[WatermarkSpec]) -> Vec<Fault>,
+    pub check_watermark: CheckWatermark,
     pub events: EventStreams,
     pub shared: Shared,
     pub settings: Arc<HttpSettings>,

@@ -12,6 +12,24 @@ pub struct WatermarkSpec {
     /// Absent: the operator's logo.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<MediaRef>,
+    /// Text in place of a picture.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// Family of the text's font; absent: the built-in one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub font: Option<String>,
+    /// Height of the text's capital letters: `4%` of the short side, or pixels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<String>,
+    /// Of the text: `#rrggbb`, or `#rrggbbaa`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub color: Option<String>,
+    /// Of a line around each letter, or `none`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stroke: Option<String>,
+    /// Of a box behind the text, or `none`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub background: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub anchor: Option<String>,
     /// Width of the logo: `15%` of the short side, or pixels.

@@ -11,7 +11,34 @@ use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 
 use super::av::{AvError, Frame};
 use super::color::Color;
-use super::picture::Image;
+use super::drawing::Drawing;
+use super::error::{MediaError, memory};
+use super::image::Image;
+
+/// A watermark's picture as it came.
+pub(crate) enum Logo {
+    Picture(Image),
+    /// Has no pixels of its own.
+    Drawing(Drawing),
+}
+
+impl Logo {
+    /// Its sides; those of a drawing give its proportions only.
+    pub(crate) fn size(&self) -> (u32, u32) {
+        match self {
+            Self::Picture(image) => (image.width, image.height),
+            Self::Drawing(drawing) => (drawing.width, drawing.height),
+        }
+    }
+
+    /// As large as it is shown.
+    pub(crate) fn at(&self, width: u32, height: u32) -> Result<Image, MediaError> {
+        match self {
+            Self::Picture(image) => resize(image, width, height).map_err(memory),
+            Self::Drawing(drawing) => drawing.draw(width, height),
+        }
+    }
+}
 
 /// Resamples to another size: bicubic (Catmull-Rom), over all pixels that fall into one where it
 /// gets smaller.

@@ -9,9 +9,12 @@ use serde::{Deserialize, Serialize};
 
 use self::exif::Orientation;
 use super::av::{self, Decoder, DecoderOptions, Frame, NewGraph, Packet, Received, VideoSource};
+use super::drawing::{self, Drawing};
 use super::error::{MediaCode, MediaError};
+use super::image::Image;
 use super::input::Input;
 use super::limits::{Cancel, Guard, Limits};
+use super::logo::Logo;
 use super::probe::{checked_length, unreadable};
 use super::ratio::Ratio;
 use super::sniff::sniff;
@@ -19,9 +22,10 @@ use super::sniff::sniff;
 /// What a picture is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PictureProbe {
-    /// `png`, `jpeg` or `webp`.
+    /// `png`, `jpeg`, `webp` or `svg`.
     pub format: String,
-    /// Width in pixels, as shown: a camera's orientation is undone.
+    /// Width in pixels, as shown: a camera's orientation is undone. An SVG has none: its sides give
+    /// its proportions.
     pub width: u32,
     /// Height in pixels, as shown.
     pub height: u32,
@@ -34,7 +38,7 @@ pub struct PictureProbe {
 /// Bytes of a picture we are ready to hold in memory.
 const MAX_PICTURE_BYTES: u64 = 64 << 20;
 
-/// Decodes a PNG, JPEG or WebP picture and says what it is.
+/// Decodes a PNG, JPEG or WebP picture, or reads an SVG one, and says what it is.
 ///
 /// # Errors
 /// `not_a_picture`, `empty_file`, `input_unreadable`, `input_too_large`,
@@ -46,7 +50,18 @@ pub fn probe_picture(
 ) -> Result<PictureProbe, MediaError> {
     super::shielded(|| {
         let guard = Guard::new(cancel, limits);
-        let decoded = decode(input, limits, &guard)?;
+        let bytes = read(input, limits, &guard)?;
+        if drawing::is_svg(&bytes) {
+            let drawing = Drawing::read(&bytes)?;
+            return Ok(PictureProbe {
+                format: "svg".to_owned(),
+                width: drawing.width,
+                height: drawing.height,
+                alpha: true,
+                bytes: bytes.len() as u64,
+            });
+        }
+        let decoded = decode(&bytes, limits)?;
         let frame = decoded.frame;
         let (width, height) = if decoded.orientation.swaps_sides() {
             (frame.height(), frame.width())
@@ -58,33 +73,9 @@ pub fn probe_picture(
             width,
             height,
             alpha: frame.pixel_format().is_some_and(|format| format.has_alpha),
-            bytes: decoded.bytes,
+            bytes: bytes.len() as u64,
         })
     })
-}
-
-/// Straight-alpha RGBA, 8 bits, rows without padding.
-#[derive(Clone)]
-pub(crate) struct Image {
-    pub width: u32,
-    pub height: u32,
-    pub rgba: Vec<u8>,
-}
-
-impl Image {
-    fn turned(self, orientation: Orientation) -> Self {
-        let Self {
-            width,
-            height,
-            rgba,
-        } = self;
-        let (width, height, rgba) = orientation.apply(width, height, rgba);
-        Self {
-            width,
-            height,
-            rgba,
-        }
-    }
 }
 
 /// Reads and decodes a picture into RGBA, upright.
@@ -93,7 +84,31 @@ pub(crate) fn load(
     limits: &Limits,
     guard: &Arc<Guard>,
 ) -> Result<Image, MediaError> {
-    let decoded = decode(input, limits, guard)?;
+    let bytes = read(input, limits, guard)?;
+    if drawing::is_svg(&bytes) {
+        return Err(MediaError::new(
+            MediaCode::NotAPicture,
+            "an SVG picture is taken as a watermark only",
+        ));
+    }
+    upright(&bytes, limits)
+}
+
+/// The same of a watermark's picture, which may be a drawing.
+pub(crate) fn load_mark(
+    input: &dyn Input,
+    limits: &Limits,
+    guard: &Arc<Guard>,
+) -> Result<Logo, MediaError> {
+    let bytes = read(input, limits, guard)?;
+    if drawing::is_svg(&bytes) {
+        return Drawing::read(&bytes).map(Logo::Drawing);
+    }
+    upright(&bytes, limits).map(Logo::Picture)
+}
+
+fn upright(bytes: &[u8], limits: &Limits) -> Result<Image, MediaError> {
+    let decoded = decode(bytes, limits)?;
     to_image(decoded.frame)
         .map(|image| image.turned(decoded.orientation))
         .map_err(|error| {
@@ -109,16 +124,13 @@ pub(crate) fn load(
 struct Decoded {
     frame: Frame,
     format: &'static str,
-    bytes: u64,
     orientation: Orientation,
 }
 
-fn decode(input: &dyn Input, limits: &Limits, guard: &Arc<Guard>) -> Result<Decoded, MediaError> {
-    av::init();
-    av::log::clear();
+fn read(input: &dyn Input, limits: &Limits, guard: &Arc<Guard>) -> Result<Vec<u8>, MediaError> {
     guard.check()?;
     let most = limits.max_bytes.min(MAX_PICTURE_BYTES);
-    let length = checked_length(input, most)?;
+    checked_length(input, most)?;
     let reader = input
         .open()
         .map_err(|error| unreadable(&input.describe(), &error))?;
@@ -128,13 +140,22 @@ fn decode(input: &dyn Input, limits: &Limits, guard: &Arc<Guard>) -> Result<Deco
         .take(most)
         .read_to_end(&mut bytes)
         .map_err(|error| unreadable(&input.describe(), &error))?;
-    let (format, decoder) = sniff(&bytes).ok_or_else(|| {
-        MediaError::new(
-            MediaCode::NotAPicture,
-            "the file is not a PNG, JPEG or WebP picture",
-        )
+    Ok(bytes)
+}
+
+fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, MediaError> {
+    av::init();
+    av::log::clear();
+    let (format, decoder) = sniff(bytes).ok_or_else(|| {
+        let packed = bytes.starts_with(&[0x1f, 0x8b]);
+        let message = if packed {
+            "the file is compressed (gzip); unpack it first"
+        } else {
+            "the file is not a PNG, JPEG, WebP or SVG picture"
+        };
+        MediaError::new(MediaCode::NotAPicture, message)
     })?;
-    let frame = decode_bytes(&bytes, decoder, limits).map_err(|error| {
+    let frame = decode_bytes(bytes, decoder, limits).map_err(|error| {
         let too_large = av::log::recent()
             .iter()
             .any(|line| line.contains("Picture size") || line.contains("max_pixels"));
@@ -161,8 +182,7 @@ fn decode(input: &dyn Input, limits: &Limits, guard: &Arc<Guard>) -> Result<Deco
     Ok(Decoded {
         frame,
         format,
-        bytes: length,
-        orientation: Orientation::of(&bytes),
+        orientation: Orientation::of(bytes),
     })
 }
 

@@ -1,11 +1,11 @@
 //! Where the operator's marks would lie on a result, for whoever thinks of asking for one.
 
-use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::Settings;
 use super::stages::prepare::generated_short_side;
 use crate::job::{Params, SourceFacts};
-use crate::media::{Cancel, FileInput, Limits, Rectangle, probe_picture};
+use crate::media::{Cancel, Input, Limits, Rectangle, probe_picture};
 
 /// A result's frame and the marks on it.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,10 +33,10 @@ pub(super) async fn of(
     params: &Params,
     facts: &SourceFacts,
 ) -> Option<Preview> {
-    let files: Vec<PathBuf> = settings
+    let files: Vec<Arc<dyn Input>> = settings
         .watermark
         .iter()
-        .map(|it| it.image.clone())
+        .map(|it| it.mark.input())
         .collect();
     if files.is_empty() {
         return None;
@@ -53,7 +53,7 @@ pub(super) async fn of(
     };
     let (width, height) = frame(params, facts, most);
     let marks = settings.watermark.iter().zip(sizes).map(|(mark, size)| {
-        let placement = &mark.placement;
+        let placement = mark.mark.placed(&mark.placement);
         Some(MarkPreview {
             at: placement.rectangle((width, height), size).ok()?,
             opacity: placement.opacity,
@@ -68,9 +68,9 @@ pub(super) async fn of(
     })
 }
 
-fn sizes(files: &[PathBuf], limits: &Limits) -> Option<Vec<(u32, u32)>> {
+fn sizes(files: &[Arc<dyn Input>], limits: &Limits) -> Option<Vec<(u32, u32)>> {
     let sizes = files.iter().map(|file| {
-        let found = probe_picture(&FileInput::new(file), limits, &Cancel::new()).ok()?;
+        let found = probe_picture(file.as_ref(), limits, &Cancel::new()).ok()?;
         Some((found.width, found.height))
     });
     sizes.collect()

@@ -10,7 +10,9 @@ use crate::job::attempt::Attempts;
 use crate::job::breaker::BreakerRules;
 use crate::job::credits::CancelAfterSubmit;
 use crate::job::{Channel, CreditsMode, PriceTable, Provenance};
-use crate::media::{Checks, Limits, Placement, Profile, Signer};
+use crate::media::{
+    Checks, DrawnText, FileInput, Fonts, Input, Limits, Placement, Profile, Signer, TextMark,
+};
 use crate::quarantine::Quarantine;
 
 /// How the worker works. Durations are checked against each other by the configuration.
@@ -70,6 +72,8 @@ pub struct Settings {
     pub storyboard: bool,
     /// The operator's own layers, for jobs that name none.
     pub watermark: Vec<BrandWatermark>,
+    /// What text is written in.
+    pub fonts: Arc<Fonts>,
     pub credits: CreditsMode,
     /// What a cancellation costs once the provider is paid, where the job does not say it.
     pub cancel_unsaid: CancelAfterSubmit,
@@ -98,9 +102,39 @@ pub struct Retention {
     pub work: Duration,
 }
 
-/// One of the operator's logos and where it goes.
+/// One of the operator's layers and where it goes.
 #[derive(Debug, Clone)]
 pub struct BrandWatermark {
-    pub image: PathBuf,
+    pub mark: BrandMark,
+    /// The size is that of pictures; text has its own.
     pub placement: Placement,
+}
+
+/// What an operator's layer shows.
+#[derive(Debug, Clone)]
+pub enum BrandMark {
+    /// A file beside the settings.
+    Picture(PathBuf),
+    /// Laid out when the settings were read.
+    Text(Box<(TextMark, DrawnText)>),
+}
+
+impl BrandMark {
+    /// What is drawn.
+    #[must_use]
+    pub fn input(&self) -> Arc<dyn Input> {
+        match self {
+            Self::Picture(file) => Arc::new(FileInput::new(file)),
+            Self::Text(text) => Arc::new(text.1.image.clone()),
+        }
+    }
+
+    /// Where it goes, in its own size.
+    #[must_use]
+    pub fn placed(&self, placement: &Placement) -> Placement {
+        match self {
+            Self::Picture(_) => placement.clone(),
+            Self::Text(text) => text.1.placed(&text.0, placement),
+        }
+    }
 }

@@ -25,8 +25,8 @@ use axum::body::{Body, Bytes, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use filmlab::clock::{Clock as _, ManualClock, Timestamp};
 use filmlab::http::{
-    ApiToken, ConsoleSettings, EventPace, EventStreams, HttpSettings, HttpState, Role, Shared,
-    TasksAuth, router,
+    ApiToken, CheckWatermark, ConsoleSettings, EventPace, EventStreams, HttpSettings, HttpState,
+    Role, Shared, TasksAuth, router,
 };
 use filmlab::job::{CancelAfterSubmit, Fault, Job, JobId, Provenance, WatermarkSpec};
 use filmlab::storage::Storage;
@@ -144,7 +144,10 @@ impl App {
             longest_link: Duration::from_secs(12 * 3600),
             allow_loopback: false,
             console: Some(ConsoleSettings {
-                marks: vec![concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/logo.png").into()],
+                marks: vec![Arc::new(filmlab::media::FileInput::new(concat!(
+                    env!("CARGO_MANIFEST_DIR"),
+                    "/fixtures/logo.png"
+                )))],
                 key: vec![9; 32],
                 session: Duration::from_secs(12 * 3600),
                 media_origin: None,
@@ -162,7 +165,7 @@ impl App {
             callbacks: Arc::new(Callbacks),
             links: Some(links),
             clock: shared,
-            check_watermark,
+            check_watermark: CheckWatermark::new(check_watermark),
             events: EventStreams::new(
                 2,
                 2,

@@ -26,6 +26,7 @@ mod stop;
 mod storyboard;
 pub(crate) mod support;
 mod synth;
+mod text;
 mod track;
 mod traits;
 mod verify;

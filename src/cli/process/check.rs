@@ -7,11 +7,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::args::ProcessArgs;
+use super::marks::Shown;
 use crate::app::signer::{self, Key};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
 use crate::job;
-use crate::media::{AudioTrack, Checks, FileInput, Limits, Profile, Provenance, Signer, Watermark};
+use crate::media::{
+    AudioTrack, Checks, FileInput, Fonts, Limits, Profile, Provenance, Signer, Watermark,
+};
 
 /// Flags and settings, found to be in order.
 #[derive(Debug)]
@@ -56,7 +59,10 @@ impl ProcessArgs {
             .as_ref()
             .and_then(|config| self.find_profile(config, &mut faults));
         self.check_targets(&mut faults);
-        let watermarks = self.watermarks(known("--watermark"), &mut faults);
+        let built_in = Fonts::default();
+        let fonts = config.as_ref().map_or(&built_in, |config| &config.fonts);
+        let left_out = known("--watermark") || known("--text");
+        let watermarks = self.watermarks(left_out, fonts, &mut faults);
         if !faults.is_empty() {
             return Err(faults);
         }
@@ -151,15 +157,23 @@ impl ProcessArgs {
         Some(profile)
     }
 
-    fn watermarks(&self, left_out: bool, faults: &mut Vec<String>) -> Vec<Watermark> {
+    fn watermarks(
+        &self,
+        left_out: bool,
+        fonts: &Fonts,
+        faults: &mut Vec<String>,
+    ) -> Vec<Watermark> {
         for flag in self.marks.loose.iter().filter(|_| !left_out) {
             faults.push(format!(
-                "{flag} places a watermark: name it with --watermark <LOGO>"
+                "{flag} places a watermark: name it with --watermark <LOGO>, or --text <WORDS>"
             ));
         }
         faults.extend(self.marks.faults.iter().cloned());
         let mut looked_at: Vec<&Path> = Vec::new();
-        for (image, _) in &self.marks.layers {
+        for (shown, _) in &self.marks.layers {
+            let Shown::Picture(image) = shown else {
+                continue;
+            };
             // One logo may stand in several places.
             if looked_at.contains(&image.as_path()) {
                 continue;
@@ -175,13 +189,27 @@ impl ProcessArgs {
                 )),
             }
         }
-        let layers = self.marks.layers.iter();
+        let mut layers = Vec::new();
+        for (shown, placement) in &self.marks.layers {
+            let mark = match shown {
+                Shown::Picture(image) => Watermark {
+                    image: Arc::new(FileInput::new(image)),
+                    placement: placement.clone(),
+                },
+                Shown::Text(mark) => match fonts.draw(mark) {
+                    Ok(drawn) => Watermark {
+                        placement: drawn.placed(mark, placement),
+                        image: Arc::new(drawn.image),
+                    },
+                    Err(error) => {
+                        faults.push(format!("--text: {shown} {error}"));
+                        continue;
+                    }
+                },
+            };
+            layers.push(mark);
+        }
         layers
-            .map(|(image, placement)| Watermark {
-                image: Arc::new(FileInput::new(image)),
-                placement: placement.clone(),
-            })
-            .collect()
     }
 
     /// Where files will be written: no two at one place, none over an input, each possible.
@@ -191,7 +219,10 @@ impl ProcessArgs {
             .input
             .iter()
             .map(|input| ("the input", input))
-            .chain(logos.map(|(image, _)| ("the watermark", image)))
+            .chain(logos.filter_map(|(shown, _)| match shown {
+                Shown::Picture(image) => Some(("the watermark", image)),
+                Shown::Text(_) => None,
+            }))
             .filter_map(|(name, path)| Some((name, place(path)?)))
             .collect();
         let targets = [

@@ -1,20 +1,39 @@
 //! Watermarks of a command line: each `--watermark` begins a layer, and the flags behind it are
 //! that layer's. Those before the first one are the first one's too.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 
-use crate::media::{Anchor, Length, LengthError, MAX_LAYERS, Placement};
+use crate::media::{Anchor, Color, Length, LengthError, MAX_LAYERS, Paint, Placement, TextMark};
 
 /// The flags as the parser sees them.
 #[derive(Debug, Args)]
 struct Flags {
-    /// Picture to lay over the frames: PNG, JPEG or WebP. Again for a further layer; the flags
+    /// Picture to lay over the frames: PNG, JPEG, WebP or SVG. Again for a further layer; the flags
     /// below belong to the watermark named before them.
     #[arg(long, value_name = "LOGO", help_heading = "Watermark")]
     watermark: Vec<PathBuf>,
+    /// A line of text to lay over the frames. It begins a layer, as a picture does.
+    #[arg(long, value_name = "WORDS", help_heading = "Watermark")]
+    text: Vec<String>,
+    /// Family of the text's font [default: the built-in one].
+    #[arg(long, value_name = "FAMILY", help_heading = "Watermark")]
+    font: Vec<String>,
+    /// Height of the text's capital letters: 4% of the frame's short side, or 24px [default: 4%].
+    #[arg(long, value_name = "LENGTH", value_parser = scale, help_heading = "Watermark")]
+    size: Vec<Length>,
+    /// Of the text: #rrggbb, or #rrggbbaa [default: #ffffff].
+    #[arg(long, value_name = "COLOR", help_heading = "Watermark")]
+    color: Vec<Color>,
+    /// Of a line around each letter, or none [default: #000000].
+    #[arg(long, value_name = "COLOR", help_heading = "Watermark")]
+    stroke: Vec<Paint>,
+    /// Of a box behind the text, or none [default: none].
+    #[arg(long, value_name = "COLOR", help_heading = "Watermark")]
+    background: Vec<Paint>,
     /// Corner, edge or centre the mark is tied to [default: bottom-right].
     #[arg(long, value_name = "PLACE", value_parser = anchor(), help_heading = "Watermark")]
     anchor: Vec<Anchor>,
@@ -54,10 +73,26 @@ struct Flags {
     fade_out_ms: Vec<u64>,
 }
 
+/// What a layer shows.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Shown {
+    Picture(PathBuf),
+    Text(Box<TextMark>),
+}
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Picture(file) => file.display().fmt(f),
+            Self::Text(mark) => write!(f, "“{}”", mark.text),
+        }
+    }
+}
+
 /// The layers, in the order they are drawn.
 #[derive(Debug, Default)]
 pub(super) struct Marks {
-    pub(super) layers: Vec<(PathBuf, Placement)>,
+    pub(super) layers: Vec<(Shown, Placement)>,
     /// Flags of a layer where no layer is named.
     pub(super) loose: Vec<String>,
     /// What is wrong besides.
@@ -88,14 +123,29 @@ impl FromArgMatches for Marks {
 impl Marks {
     fn of(matches: &ArgMatches) -> Self {
         let mut marks = Self::default();
+        let pictures = values::<PathBuf>(matches, "watermark").into_iter();
+        let pictures = pictures.map(|(at, image)| (at, Shown::Picture(image)));
+        let texts = values::<String>(matches, "text").into_iter();
+        let texts = texts.map(|(at, text)| (at, Shown::Text(Box::new(TextMark::new(text)))));
+        let mut shown: Vec<(usize, Shown)> = pictures.chain(texts).collect();
+        shown.sort_by_key(|(at, _)| *at);
         let mut begins = Vec::new();
-        for (at, image) in values::<PathBuf>(matches, "watermark") {
+        for (at, shown) in shown {
             begins.push(at);
-            marks.layers.push((image, Placement::default()));
+            marks.layers.push((shown, Placement::default()));
         }
+        marks.style(matches, "font", &begins, |mark, to| mark.font = Some(to));
+        marks.style(matches, "size", &begins, |mark, to| mark.size = to);
+        marks.style(matches, "color", &begins, |mark, to| mark.color = to);
+        marks.style(matches, "stroke", &begins, |mark, to: Paint| {
+            mark.stroke = to.0;
+        });
+        marks.style(matches, "background", &begins, |mark, to: Paint| {
+            mark.background = to.0;
+        });
         marks.set(matches, "anchor", &begins, |mark, to| mark.anchor = to);
         marks.set(matches, "opacity", &begins, |mark, to| mark.opacity = to);
-        marks.set(matches, "scale", &begins, |mark, to| mark.size = to);
+        marks.scale(matches, &begins);
         marks.set(matches, "offset_x", &begins, |mark, to| mark.offset_x = to);
         marks.set(matches, "offset_y", &begins, |mark, to| mark.offset_y = to);
         marks.set(matches, "from_ms", &begins, |mark, to| mark.from_ms = to);
@@ -108,11 +158,18 @@ impl Marks {
         marks.set(matches, "fade_out_ms", &begins, |mark, to| {
             mark.fade_out_ms = to;
         });
-        for (image, placement) in &marks.layers {
+        for (shown, placement) in &marks.layers {
             for (field, why) in placement.faults() {
-                let (flag, image) = (flag(field), image.display());
-                marks.faults.push(format!("{flag} of {image} {why}"));
+                let flag = flag(field);
+                marks.faults.push(format!("{flag} of {shown} {why}"));
             }
+            let size = match shown {
+                Shown::Text(mark) => mark.size_fault(),
+                Shown::Picture(_) => None,
+            };
+            marks
+                .faults
+                .extend(size.map(|why| format!("--size of {shown} {why}")));
         }
         if marks.layers.len() > MAX_LAYERS {
             marks
@@ -129,6 +186,46 @@ impl Marks {
         begins: &[usize],
         apply: impl Fn(&mut Placement, T),
     ) {
+        self.each(matches, id, begins, |_, placement, value| {
+            apply(placement, value);
+            Ok(())
+        });
+    }
+
+    fn scale(&mut self, matches: &ArgMatches, begins: &[usize]) {
+        self.each(matches, "scale", begins, |shown, placement, to| {
+            if matches!(shown, Shown::Text(_)) {
+                return Err("is for pictures; text has --size");
+            }
+            placement.size = to;
+            Ok(())
+        });
+    }
+
+    /// A flag of text alone.
+    fn style<T: Clone + Send + Sync + 'static>(
+        &mut self,
+        matches: &ArgMatches,
+        id: &str,
+        begins: &[usize],
+        apply: impl Fn(&mut TextMark, T),
+    ) {
+        self.each(matches, id, begins, |shown, _, value| match shown {
+            Shown::Text(mark) => {
+                apply(mark, value);
+                Ok(())
+            }
+            Shown::Picture(_) => Err("is for text: name it with --text <WORDS>"),
+        });
+    }
+
+    fn each<T: Clone + Send + Sync + 'static>(
+        &mut self,
+        matches: &ArgMatches,
+        id: &str,
+        begins: &[usize],
+        apply: impl Fn(&mut Shown, &mut Placement, T) -> Result<(), &'static str>,
+    ) {
         let mut given = Vec::new();
         for (at, value) in values::<T>(matches, id) {
             let layer = begins
@@ -142,12 +239,15 @@ impl Marks {
                         self.loose.push(flag);
                     }
                 }
-                Some((image, _)) if given.contains(&layer) => {
-                    let image = image.display();
+                Some((shown, _)) if given.contains(&layer) => {
                     self.faults
-                        .push(format!("{flag} is there twice for {image}"));
+                        .push(format!("{flag} is there twice for {shown}"));
                 }
-                Some((_, placement)) => apply(placement, value),
+                Some((shown, placement)) => {
+                    if let Err(why) = apply(shown, placement, value) {
+                        self.faults.push(format!("{flag} of {shown} {why}"));
+                    }
+                }
             }
             given.push(layer);
         }
@@ -228,7 +328,8 @@ mod tests {
         let [a, b, c] = &marks.layers[..] else {
             panic!("{marks:?}")
         };
-        assert_eq!((a.0.to_str(), a.1.anchor), (Some("a.png"), Anchor::Top));
+        assert_eq!(a.0, Shown::Picture("a.png".into()));
+        assert_eq!(a.1.anchor, Anchor::Top);
         assert!((a.1.opacity - 0.5).abs() < f32::EPSILON);
         assert_eq!(
             (b.1.size, b.1.from_ms, b.1.anchor),
@@ -245,6 +346,35 @@ mod tests {
         assert_eq!(loose.loose, ["--anchor", "--offset-x"]);
         let many = marks(&["--watermark a"; MAX_LAYERS + 1].join(" "));
         assert_eq!(many.faults.len(), 1, "{many:?}");
+    }
+
+    #[test]
+    fn text_is_a_layer_among_pictures() {
+        let several = marks(
+            "--text @alice --size 6% --color #f80 --stroke none --until-ms 900 \
+             --watermark a.png --scale 10% --text b",
+        );
+        assert!(
+            several.faults.is_empty() && several.loose.is_empty(),
+            "{several:?}"
+        );
+        let [alice, picture, b] = &several.layers[..] else {
+            panic!("{several:?}")
+        };
+        let Shown::Text(mark) = &alice.0 else {
+            panic!("{alice:?}")
+        };
+        assert_eq!(mark.size, Length::Percent(6.0));
+        assert_eq!(
+            (mark.color.to_string(), mark.stroke),
+            ("#ff8800".to_owned(), None)
+        );
+        assert_eq!(alice.1.until_ms, Some(900));
+        assert_eq!(picture.0, Shown::Picture("a.png".into()));
+        assert_eq!(b.0, Shown::Text(Box::new(TextMark::new("b"))));
+        let mixed = marks("--text a --scale 9% --watermark b.png --color #fff");
+        assert_eq!(mixed.faults.len(), 2, "{mixed:?}");
+        assert_eq!(marks("--color #fff").loose, ["--color"]);
     }
 
     #[test]

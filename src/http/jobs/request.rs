@@ -23,6 +23,7 @@ use self::source::{Input, SourceForm};
 use super::texts::{Dollars, OwnerName, Tags, owner, reference};
 use crate::fields::{Bounds, Described, Fault, Field, Object, Real, Scalar, object_schema, one_of};
 use crate::http::caller::Caller;
+use crate::http::state::CheckWatermark;
 use crate::http::{HttpSettings, HttpState, LOCAL_OWNER};
 use crate::job::{Kind, Notify, Output, Owner, Params, Source};
 
@@ -117,7 +118,7 @@ pub(in crate::http) fn read(
         Rules {
             settings: &state.settings,
             owner: assumed.as_ref(),
-            check_watermark: state.check_watermark,
+            check_watermark: &state.check_watermark,
         },
     );
     body.only(&fields.listed(), UNKNOWN, &mut faults);
@@ -217,10 +218,11 @@ impl Described for ParamsField {
 
 /// Schemas that are no type of ours, by name.
 pub(in crate::http) fn schemas(settings: &HttpSettings) -> Vec<(&'static str, Value)> {
+    let check_watermark = CheckWatermark::new(|_| Vec::new());
     let rules = Rules {
         settings,
         owner: None,
-        check_watermark: |_| Vec::new(),
+        check_watermark: &check_watermark,
     };
     let mut schemas = vec![
         ("NewJob", new_job()),

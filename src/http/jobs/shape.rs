@@ -22,6 +22,12 @@ const PART: &str = r"(?:[^/.\x00-\x1f\x7f-\x9f][^/\x00-\x1f\x7f-\x9f]*|\.[^/.\x0
 pub(super) const FCM_TOKEN: &str = "^[!-~]+$";
 /// Percent of the frame's short side, or pixels; more than nothing.
 pub(super) const SCALE: &str = r"^(?:(?:[1-9][0-9]{0,2}(?:\.[0-9]{1,3})?|0\.[0-9]{0,2}[1-9])%|[1-9][0-9]{0,3}(?:\.[0-9]{1,3})?(?:px)?)$";
+/// The same for letters, of the whole short side at most.
+pub(super) const SIZE: &str = r"^(?:(?:100|[1-9][0-9]?(?:\.[0-9]{1,3})?|0\.[0-9]{0,2}[1-9])%|[1-9][0-9]{0,3}(?:\.[0-9]{1,3})?(?:px)?)$";
+/// A colour, with or without its opacity.
+pub(super) const COLOR: &str = "^#(?:[0-9A-Fa-f]{3}|[0-9A-Fa-f]{6}|[0-9A-Fa-f]{8})$";
+/// The same, or none.
+pub(super) const PAINT: &str = "^(?:none|#(?:[0-9A-Fa-f]{3}|[0-9A-Fa-f]{6}|[0-9A-Fa-f]{8}))$";
 /// As `SCALE`, in either direction and zero too.
 pub(super) const OFFSET: &str =
     r"^-?(?:[0-9]{1,3}(?:\.[0-9]{1,3})?%|[0-9]{1,4}(?:\.[0-9]{1,3})?(?:px)?)$";
@@ -69,6 +75,9 @@ macro_rules! fits {
 }
 
 fits!(fits_scale, SCALE);
+fits!(fits_size, SIZE);
+fits!(fits_color, COLOR);
+fits!(fits_paint, PAINT);
 fits!(fits_offset, OFFSET);
 fits!(fits_audio_track, AUDIO_TRACK);
 fits!(fits_fcm_token, FCM_TOKEN);
@@ -85,7 +94,17 @@ mod tests {
     #[test]
     fn every_pattern_takes_what_it_should_and_nothing_else() {
         type Fits = fn(&str) -> bool;
-        let cases: [(Fits, &[&str], &[&str]); 6] = [
+        let cases: [(Fits, &[&str], &[&str]); 8] = [
+            (
+                fits_size,
+                &["5%", "100%", "0.001%", "99.999%", "1", "9999.999px"],
+                &["", "0", "0%", "100.1%", "101%", "5 %"],
+            ),
+            (
+                fits_paint,
+                &["none", "#fff", "#12aBcd", "#12aBcd80"],
+                &["", "None", "#", "#ffff", "fff", "#ggg", "#fff\n"],
+            ),
             (
                 fits_tag,
                 &["a", "9", "team:blue-1.x_y", &"x".repeat(32)],

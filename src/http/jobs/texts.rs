@@ -6,6 +6,7 @@ use super::shape;
 use crate::fields::{Fault, Json, Object, Real, Scalar, text};
 use crate::http::caller::Caller;
 use crate::job::Owner;
+use crate::media::MOST_LETTERS;
 
 /// A schema that has a name of its own.
 pub(super) fn reference(name: &str) -> Value {
@@ -52,6 +53,25 @@ impl Scalar for Pattern {
             schema["examples"] = json!(self.examples);
         }
         schema
+    }
+}
+
+/// One line of a layer's own words.
+pub(super) struct Words;
+
+impl Scalar for Words {
+    type Value = String;
+
+    fn of_json(&self, value: &Value) -> Result<String, String> {
+        let text = text(value)?;
+        if (1..=MOST_LETTERS).contains(&text.chars().count()) {
+            return Ok(text.to_owned());
+        }
+        Err(format!("must have 1 to {MOST_LETTERS} characters"))
+    }
+
+    fn schema(&self) -> Value {
+        json!({"type": "string", "minLength": 1, "maxLength": MOST_LETTERS})
     }
 }
 

@@ -3,8 +3,8 @@
 use crate::media::av::{self, AvError, Entry, Exit, Frame, Graph, NewGraph, Node, VideoSource};
 use crate::media::color::{Color, transfer_name};
 use crate::media::error::{MediaCode, MediaError};
+use crate::media::image::Image;
 use crate::media::logo;
-use crate::media::picture::Image;
 use crate::media::plan::nearest_even;
 use crate::media::probe::{Crop, display_size};
 use crate::media::profile::{Background, Deinterlace};

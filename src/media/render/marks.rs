@@ -6,8 +6,8 @@
 
 use crate::media::av::{AvError, Frame, FramePool};
 use crate::media::color::Color;
-use crate::media::logo::{self, Planes};
-use crate::media::picture::Image;
+use crate::media::error::MediaError;
+use crate::media::logo::{self, Logo, Planes};
 use crate::media::watermark::{Placement, Rectangle};
 
 /// The layers of one result, in the order they are drawn.
@@ -29,13 +29,13 @@ struct Mark {
 impl Marks {
     pub(crate) fn add(
         &mut self,
-        picture: &Image,
+        logo: &Logo,
         placement: &Placement,
         at: Rectangle,
         color: Color,
         end_ms: Option<f64>,
-    ) -> Result<(), AvError> {
-        let planes = logo::to_planes(&logo::resize(picture, at.width, at.height)?, color);
+    ) -> Result<(), MediaError> {
+        let planes = logo::to_planes(&logo.at(at.width, at.height)?, color);
         // The transparent border that logos come with need not be blended.
         let Some(((left, top), planes)) = planes.visible() else {
             return Ok(());
@@ -127,6 +127,7 @@ fn quarter(alpha: &[u8], width: usize) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::media::image::Image;
 
     #[test]
     fn blending_is_exact_at_both_ends_and_in_the_middle() {

@@ -8,11 +8,12 @@ use super::poster::PosterPicker;
 use super::stills::Stills;
 use super::storyboard::Storyboard;
 use crate::media::color::Color;
-use crate::media::error::{MediaCode, MediaError, memory};
+use crate::media::error::{MediaCode, MediaError};
 use crate::media::head::reservation;
 use crate::media::input::Input;
 use crate::media::limits::Guard;
-use crate::media::picture::{self, Image};
+use crate::media::logo::Logo;
+use crate::media::picture;
 use crate::media::plan::{AudioFrom, AudioPlan, Force, Plan, PlanRequest, length_ms, plan};
 use crate::media::probe::{Choice, Opened, open_as};
 use crate::media::provenance::{Following, Made, Statement};
@@ -26,7 +27,7 @@ pub(crate) struct Prepared<'a> {
     pub before: Option<Opened>,
     pub source: Option<Opened>,
     /// The pictures of the watermarks, in their order.
-    pub logos: Vec<Image>,
+    pub logos: Vec<Logo>,
     pub plan: Plan,
     /// What the result says of itself.
     pub statement: Statement,
@@ -79,7 +80,7 @@ impl<'a> Prepared<'a> {
             .iter()
             // A plan refuses more; there is no need to read them.
             .take(MAX_LAYERS + 1)
-            .map(|mark| picture::load(mark.image.as_ref(), limits, guard).map_err(as_watermark))
+            .map(|mark| picture::load_mark(mark.image.as_ref(), limits, guard).map_err(as_watermark))
             .collect::<Result<Vec<_>, _>>()?;
         let watermarks = render.watermarks.iter().zip(&logos);
         let plan = plan(&PlanRequest {
@@ -91,7 +92,7 @@ impl<'a> Prepared<'a> {
             before: before.as_ref().map(|before| &before.probe),
             profile: &render.profile,
             watermarks: watermarks
-                .map(|(mark, logo)| (&mark.placement, (logo.width, logo.height)))
+                .map(|(mark, logo)| (&mark.placement, logo.size()))
                 .collect(),
             limits,
             force,
@@ -162,9 +163,7 @@ impl<'a> Prepared<'a> {
         let mut marks = Marks::default();
         let layers = self.render.watermarks.iter().zip(&self.logos);
         for ((mark, logo), at) in layers.zip(&self.plan.watermarks) {
-            marks
-                .add(logo, &mark.placement, *at, color, end_ms)
-                .map_err(memory)?;
+            marks.add(logo, &mark.placement, *at, color, end_ms)?;
         }
         Ok(marks)
     }

@@ -15,6 +15,9 @@ pub enum Length {
     Pixels(f32),
 }
 
+const MOST_PERCENT: f32 = 1000.0;
+const MOST_PIXELS: f32 = 32_768.0;
+
 /// Why a text is not a [`Length`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LengthError {
@@ -46,7 +49,7 @@ impl FromStr for Length {
             .ok()
             .filter(|_| plain)
             .ok_or_else(|| LengthError::Syntax(text.to_owned()))?;
-        let most = if percent { 1000.0 } else { 32_768.0 };
+        let most = if percent { MOST_PERCENT } else { MOST_PIXELS };
         if !value.is_finite() || value.abs() > most {
             return Err(LengthError::Range(text.to_owned()));
         }
@@ -90,6 +93,14 @@ impl<'de> Deserialize<'de> for Length {
 }
 
 impl Length {
+    /// So many times as long, as far as lengths go.
+    pub(in crate::media) fn times(self, factor: f32) -> Self {
+        match self {
+            Self::Percent(value) => Self::Percent((value * factor).min(MOST_PERCENT)),
+            Self::Pixels(value) => Self::Pixels((value * factor).min(MOST_PIXELS)),
+        }
+    }
+
     pub(super) fn pixels(self, short_side: u32) -> f64 {
         match self {
             Self::Percent(value) => f64::from(value) / 100.0 * f64::from(short_side),

@@ -6,10 +6,13 @@ use super::super::context::Context;
 use super::super::failures::{media_failure, unavailable};
 use super::super::halt::{About, Halt};
 use super::super::objects::ObjectInput;
-use super::super::placement::{layer_faults, placement};
+use super::super::placement::{layer_faults, placement, text};
+use super::super::settings::BrandMark;
 use super::copy::copy;
-use crate::job::{Code, Failure, Job, MediaRef, Party, Phase, WatermarkSpec};
-use crate::media::{FileInput, Input, Placement, Watermark};
+use crate::job::{
+    Code, Failure, Fault, Job, MediaRef, OrFailure as _, Party, Phase, WatermarkSpec,
+};
+use crate::media::{DrawnText, Input, Placement, TextMark, Watermark};
 use crate::storage::StorageError;
 
 const MAX_MARK_BYTES: u64 = 16 << 20;
@@ -24,13 +27,13 @@ pub(super) async fn of(context: &Context<'_>, job: &Job) -> Result<Vec<Layer>, H
     let mut layers = Vec::new();
     if wanted.is_empty() {
         for layer in brand {
-            let placement = layer.placement.clone();
-            layers.push(layer_of(context, Picture::brand(&layer.image), placement).await?);
+            let placement = layer.mark.placed(&layer.placement);
+            layers.push(layer_of(context, Picture::brand(&layer.mark), placement).await?);
         }
         return Ok(layers);
     }
     // Documents of other programs have not been through the API's checks.
-    if let Some(fault) = layer_faults(wanted).first() {
+    if let Some(fault) = layer_faults(wanted, &context.settings().fonts).first() {
         return Err(unusable(&fault.field, &fault.message).into());
     }
     // Words a job leaves out are those of the operator's first layer, and so is the logo.
@@ -39,18 +42,45 @@ pub(super) async fn of(context: &Context<'_>, job: &Job) -> Result<Vec<Layer>, H
         .map(|layer| layer.placement.clone())
         .unwrap_or_default();
     for (index, wanted) in wanted.iter().enumerate() {
-        let picture = match (&wanted.image, base) {
-            (Some(reference), _) => Picture::Own(own(context, job, reference, index).await?),
-            (None, Some(layer)) => Picture::brand(&layer.image),
+        let placement = placed(wanted, &base_placement)?;
+        let styled = base.and_then(|layer| match &layer.mark {
+            BrandMark::Text(text) => Some(&text.0),
+            BrandMark::Picture(_) => None,
+        });
+        if let Some(mark) = text(wanted, styled).map_err(|faults| first(&faults))? {
+            let drawn = draw(context, mark.clone()).await?;
+            let placement = drawn.placed(&mark, &placement);
+            layers.push(layer_of(context, Picture::Text(drawn), placement).await?);
+            continue;
+        }
+        let (picture, placement) = match (&wanted.image, base) {
+            (Some(reference), _) => {
+                let picture = own(context, job, reference, index).await?;
+                (Picture::Own(picture), placement)
+            }
+            (None, Some(layer)) => {
+                if styled.is_some() && wanted.scale.is_some() {
+                    let why = "is for pictures, and the service's own layer is text";
+                    return Err(unusable("scale", why).into());
+                }
+                (Picture::brand(&layer.mark), layer.mark.placed(&placement))
+            }
             (None, None) => {
-                let message = "The job asks for a watermark, and neither it nor the service has a picture for it.";
+                let message = "The job asks for a watermark, and neither it nor the service has a picture or a text for it.";
                 return Err(Failure::new(Code::InvalidWatermark, message).into());
             }
         };
-        let placement = placed(wanted, &base_placement)?;
         layers.push(layer_of(context, picture, placement).await?);
     }
     Ok(layers)
+}
+
+/// Lays the text of a job out. Fonts are read for it, and it takes some milliseconds.
+async fn draw(context: &Context<'_>, mark: TextMark) -> Result<DrawnText, Halt> {
+    let fonts = Arc::clone(&context.settings().fonts);
+    let drawn = tokio::task::spawn_blocking(move || fonts.draw(&mark)).await;
+    let drawn = drawn.retry(Code::Internal)?;
+    Ok(drawn.map_err(|error| unusable("text", &error.to_string()))?)
 }
 
 async fn layer_of(
@@ -60,7 +90,7 @@ async fn layer_of(
 ) -> Result<Layer, Halt> {
     let image = picture.input();
     let party = match &picture {
-        Picture::Own(_) => Party::Caller,
+        Picture::Own(_) | Picture::Text(_) => Party::Caller,
         Picture::Brand(_) => Party::Service,
     };
     let about = About::new(Phase::Mark, party);
@@ -71,6 +101,7 @@ async fn layer_of(
                 Some(failure) => return failure,
                 None => Party::Caller,
             },
+            Picture::Text(_) => Party::Caller,
             Picture::Brand(_) => Party::Service,
         };
         let message = format!("The watermark's picture is not usable: {}", error.message);
@@ -88,19 +119,22 @@ async fn layer_of(
 enum Picture {
     /// The job's, in our store.
     Own(ObjectInput),
-    /// The operator's, a file beside the settings.
-    Brand(FileInput),
+    /// The job's, laid out.
+    Text(DrawnText),
+    /// The operator's.
+    Brand(Arc<dyn Input>),
 }
 
 impl Picture {
-    fn brand(file: &std::path::Path) -> Self {
-        Self::Brand(FileInput::new(file))
+    fn brand(mark: &BrandMark) -> Self {
+        Self::Brand(mark.input())
     }
 
     fn input(&self) -> Arc<dyn Input> {
         match self {
             Self::Own(input) => Arc::new(input.clone()),
-            Self::Brand(input) => Arc::new(input.clone()),
+            Self::Text(drawn) => Arc::new(drawn.image.clone()),
+            Self::Brand(input) => Arc::clone(input),
         }
     }
 }
@@ -144,10 +178,14 @@ fn as_mark(halt: Halt) -> Halt {
 }
 
 fn placed(wanted: &WatermarkSpec, base: &Placement) -> Result<Placement, Failure> {
-    placement(wanted, base).map_err(|faults| match faults.first() {
+    placement(wanted, base).map_err(|faults| first(&faults))
+}
+
+fn first(faults: &[Fault]) -> Failure {
+    match faults.first() {
         Some(fault) => unusable(&fault.field, &fault.message),
         None => Failure::new(Code::InvalidWatermark, Code::InvalidWatermark.about()),
-    })
+    }
 }
 
 fn unusable(what: &str, why: &str) -> Failure {

@@ -30,7 +30,7 @@ use filmlab::storage::Storage;
 use filmlab::storage::gcs::{self, GcsConfig};
 use filmlab::storage::links::HmacLinks;
 use filmlab::worker::{
-    BrandWatermark, Pauses, PlaceLimits, Retention, Services, Settings, Swept, Worker,
+    BrandMark, BrandWatermark, Pauses, PlaceLimits, Retention, Services, Settings, Swept, Worker,
 };
 use serde_json::{Value, json};
 
@@ -482,9 +482,10 @@ pub(crate) fn settings(logo: PathBuf) -> Settings {
         profiles,
         storyboard: true,
         watermark: vec![BrandWatermark {
-            image: logo,
+            mark: BrandMark::Picture(logo),
             placement: Placement::default(),
         }],
+        fonts: Arc::default(),
         credits: CreditsMode::Hold,
         cancel_unsaid: CancelAfterSubmit::Release,
         provenance: Provenance::default(),

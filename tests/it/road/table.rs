@@ -10,7 +10,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use filmlab::clock::{Clock as _, ManualClock, SystemClock};
-use filmlab::http::{self, EventPace, EventStreams, HttpSettings, HttpState, TasksAuth};
+use filmlab::http::{
+    self, CheckWatermark, EventPace, EventStreams, HttpSettings, HttpState, TasksAuth,
+};
 use filmlab::job::{CancelAfterSubmit, Code, EntryKind, IntentState, Job, JobId, Kind, Provenance};
 use filmlab::ledger::Ledger as _;
 use filmlab::media::Cancel;
@@ -255,7 +257,7 @@ async fn run(case: &[Fault], kind: Kind, once: bool, shelf: Arc<Shelf>) -> Row {
         callbacks,
         links: None,
         clock: Arc::new(bench.clock.clone()),
-        check_watermark: |_| Vec::new(),
+        check_watermark: CheckWatermark::new(|_| Vec::new()),
         events: EventStreams::new(1, 1, EventPace::default()),
         shared: http::Shared::new(&only_callbacks()),
         settings: Arc::new(only_callbacks()),

@@ -9,7 +9,7 @@ use crate::fields::{
     Bounds, Described, Fault, Field, Json, Names, Object, Real, Usual, Whole, object_schema,
 };
 use crate::http::jobs::shape;
-use crate::http::jobs::texts::{Pattern, reference};
+use crate::http::jobs::texts::{Pattern, Words, reference};
 use crate::job::{Output, WatermarkSpec};
 use crate::media::{Anchor, MAX_LAYERS};
 
@@ -100,7 +100,7 @@ impl Json for Layers<'_> {
             }
             one => layers.extend(layer.read(one, at, faults)),
         }
-        for fault in (self.0.check_watermark)(&layers) {
+        for fault in self.0.check_watermark.faults(&layers) {
             faults.push(Fault::new(format!("{at}{}", fault.field), fault.message));
         }
         Some(layers)
@@ -127,6 +127,12 @@ pub(super) struct Layer<'a>(pub(super) Rules<'a>);
 
 struct LayerFields<'a> {
     image: Field<Input<'a>>,
+    text: Field<Words>,
+    font: Field<Words>,
+    size: Field<Pattern>,
+    color: Field<Pattern>,
+    stroke: Field<Pattern>,
+    background: Field<Pattern>,
     anchor: Field<Names>,
     scale: Field<Pattern>,
     offset_x: Field<Pattern>,
@@ -139,9 +145,15 @@ struct LayerFields<'a> {
 }
 
 impl LayerFields<'_> {
-    fn listed(&self) -> [&dyn Described; 10] {
+    fn listed(&self) -> [&dyn Described; 16] {
         [
             &self.image,
+            &self.text,
+            &self.font,
+            &self.size,
+            &self.color,
+            &self.stroke,
+            &self.background,
             &self.anchor,
             &self.scale,
             &self.offset_x,
@@ -156,6 +168,19 @@ impl LayerFields<'_> {
 }
 
 const LENGTH: &str = "must be a length like 15%, 24px or 24, up to 999.999% or 9999.999px";
+
+const COLOR: Pattern = Pattern {
+    pattern: shape::COLOR,
+    fits: shape::fits_color,
+    otherwise: "must be a colour like #fff, #ff8800 or #ff880080",
+    examples: &[],
+};
+const PAINT: Pattern = Pattern {
+    pattern: shape::PAINT,
+    fits: shape::fits_paint,
+    otherwise: "must be none, or a colour like #fff, #ff8800 or #ff880080",
+    examples: &[],
+};
 
 fn offset(name: &'static str, about: &'static str) -> Field<Pattern> {
     let form = Pattern {
@@ -182,6 +207,30 @@ impl<'a> Layer<'a> {
         let anchors = Anchor::iter().map(|anchor| anchor.to_string()).collect();
         LayerFields {
             image: Field::optional("image", Input(self.0), ""),
+            text: Field::optional(
+                "text",
+                Words,
+                "One line of text in place of a picture, such as `@alice`.",
+            ),
+            font: Field::optional("font", Words, "Family of the text's font."),
+            size: Field::optional(
+                "size",
+                Pattern {
+                    pattern: shape::SIZE,
+                    fits: shape::fits_size,
+                    otherwise: "must be a size like 4%, 24px or 24, up to 100% or 9999.999px",
+                    examples: &[],
+                },
+                "Height of the text's capital letters: percent of the frame's short side, or \
+                 pixels of the result.",
+            ),
+            color: Field::optional("color", COLOR, "Of the text: `#rrggbb`, or `#rrggbbaa`."),
+            stroke: Field::optional("stroke", PAINT, "Of a line around each letter, or `none`."),
+            background: Field::optional(
+                "background",
+                PAINT,
+                "Of a box behind the text, or `none`.",
+            ),
             anchor: Field::optional("anchor", Names(anchors), ""),
             scale: Field::optional(
                 "scale",
@@ -233,6 +282,12 @@ impl Json for Layer<'_> {
         let opacity = object.field(&fields.opacity, faults);
         Some(WatermarkSpec {
             image: object.field(&fields.image, faults),
+            text: object.field(&fields.text, faults),
+            font: object.field(&fields.font, faults),
+            size: object.field(&fields.size, faults),
+            color: object.field(&fields.color, faults),
+            stroke: object.field(&fields.stroke, faults),
+            background: object.field(&fields.background, faults),
             anchor: object.field(&fields.anchor, faults),
             scale: object.field(&fields.scale, faults),
             offset_x: object.field(&fields.offset_x, faults),

@@ -3,6 +3,7 @@
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::Request;
+use filmlab::http::CheckWatermark;
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::{Config, TestRunner};
@@ -27,7 +28,9 @@ impl Contract {
             .unwrap();
         let mut app = App::new();
         // As `app` puts it together.
-        app.state.check_watermark = filmlab::worker::layer_faults;
+        let fonts = filmlab::media::Fonts::default();
+        app.state.check_watermark =
+            CheckWatermark::new(move |layers| filmlab::worker::layer_faults(layers, &fonts));
         let document = runtime.block_on(served(&app));
         let validator = jsonschema::options()
             .with_draft(jsonschema::Draft::Draft202012)
@@ -194,6 +197,22 @@ fn is_about_meaning(field: &str, message: &str) -> bool {
         "output.watermark.until_ms" => {
             message.contains("behind from_ms") || message.contains("than the fades take")
         }
+        "output.watermark.image"
+        | "output.watermark.font"
+        | "output.watermark.size"
+        | "output.watermark.color"
+        | "output.watermark.stroke"
+        | "output.watermark.background"
+            if message.contains("with text") || message.contains("which is not there") =>
+        {
+            true
+        }
+        "output.watermark.scale" => message.starts_with("is for pictures"),
+        "output.watermark.text" => {
+            message.contains("which no font here has")
+                || message.contains("has no letters")
+                || message.contains("control character")
+        }
         "owner" => message == "is not the owner of your token",
         "notify" => message.starts_with("names one way"),
         "source.video" | "source.image" | "output.watermark.image" | "notify.webhook" => {
@@ -245,6 +264,9 @@ fn the_parser_takes_what_the_schema_makes() {
             for layer in layers {
                 layer["image"] = json!("https://a.example/logo.png");
                 layer["until_ms"] = Value::Null;
+                for of_text in ["text", "font", "size", "color", "stroke", "background"] {
+                    layer[of_text] = Value::Null;
+                }
             }
             if !body["notify"].is_null() {
                 body["notify"] = json!({"webhook": "https://a.example/hook?x=1"});

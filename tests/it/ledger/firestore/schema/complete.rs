@@ -57,8 +57,15 @@ pub(super) fn job() -> Job {
                     until_ms: Some(4500),
                     fade_in_ms: Some(200),
                     fade_out_ms: Some(300),
+                    ..WatermarkSpec::default()
                 },
                 WatermarkSpec {
+                    text: Some("@alice".into()),
+                    font: Some("Noto Sans".into()),
+                    size: Some("4%".into()),
+                    color: Some("#ffffff".into()),
+                    stroke: Some("none".into()),
+                    background: Some("#00000080".into()),
                     anchor: Some("top".into()),
                     ..WatermarkSpec::default()
                 },

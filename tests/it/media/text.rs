@@ -1,0 +1,134 @@
+//! Text and drawings as layers, measured on the frames of what was made.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use filmlab::media::{
+    Anchor, BytesInput, Fonts, Length, MediaCode, Placement, TextMark, Watermark,
+};
+
+use super::support::*;
+
+fn black(name: &str, size: &str) -> std::path::PathBuf {
+    fixture(
+        name,
+        &format!(
+            "-f lavfi -i color=black:size={size}:rate=10:duration=3 -c:v libx264 -preset ultrafast \
+             -pix_fmt yuv420p"
+        ),
+    )
+}
+
+/// Rows and columns of a frame that show something bright: the first and behind the last.
+fn bright(path: &Path, at: f64, (width, height): (usize, usize)) -> Option<[usize; 4]> {
+    let gray = fresh("frame.gray");
+    let shown = path.display().to_string();
+    let out = gray.display().to_string();
+    let at = at.to_string();
+    ffmpeg(
+        "-y",
+        &[
+            "-ss",
+            &at,
+            "-i",
+            &shown,
+            "-frames:v",
+            "1",
+            "-f",
+            "rawvideo",
+            "-pix_fmt",
+            "gray",
+            &out,
+        ],
+    );
+    let pixels = std::fs::read(&gray).unwrap();
+    assert_eq!(pixels.len(), width * height);
+    let row = |y: usize| {
+        pixels[y * width..][..width]
+            .iter()
+            .any(|value| *value > 128)
+    };
+    let column = |x: usize| (0..height).any(|y| pixels[y * width + x] > 128);
+    Some([
+        (0..width).find(|x| column(*x))?,
+        (0..height).find(|y| row(*y))?,
+        (0..width).rfind(|x| column(*x))? + 1,
+        (0..height).rfind(|y| row(*y))? + 1,
+    ])
+}
+
+#[test]
+fn text_is_as_high_on_a_portrait_as_on_a_landscape_and_only_in_its_time() {
+    let fonts = Fonts::default();
+    let mark = TextMark {
+        size: Length::Percent(10.0),
+        ..TextMark::new("HH")
+    };
+    let placement = Placement {
+        anchor: Anchor::TopLeft,
+        opacity: 1.0,
+        until_ms: Some(2000),
+        ..Placement::default()
+    };
+    for (name, size) in [("text-w.mp4", (640, 360)), ("text-h.mp4", (360, 640))] {
+        let main = black(name, &format!("{}x{}", size.0, size.1));
+        let drawn = fonts.draw(&mark).unwrap();
+        let mut render = encoding(&main);
+        render.watermarks = vec![Watermark {
+            placement: drawn.placed(&mark, &placement),
+            image: Arc::new(drawn.image),
+        }];
+        let out = fresh("text.mp4");
+        run(&render, &out).unwrap();
+        let [left, top, right, bottom] = bright(&out, 1.0, size).unwrap();
+        // 10 % of 360 pixels, and the line around it, which is dark, lies outside.
+        assert!((bottom - top).abs_diff(36) <= 2, "{name}: {top}–{bottom}");
+        assert!(
+            (10..=16).contains(&left) && (10..=16).contains(&top),
+            "{left} {top}"
+        );
+        assert!(right - left > 50, "{left}–{right}");
+        assert_eq!(bright(&out, 2.5, size), None, "{name}");
+    }
+}
+
+#[test]
+fn a_drawing_is_a_picture_like_others() {
+    let svg = "<?xml version=\"1.0\"?>\n<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"40\" \
+               height=\"20\"><rect width=\"40\" height=\"20\" fill=\"#fff\"/></svg>";
+    let main = black("text-w.mp4", "640x360");
+    let mut render = encoding(&main);
+    let placement = Placement {
+        anchor: Anchor::Center,
+        offset_x: Length::Pixels(0.0),
+        offset_y: Length::Pixels(0.0),
+        size: Length::Percent(50.0),
+        opacity: 1.0,
+        ..Placement::default()
+    };
+    let layer = |bytes: &[u8]| Watermark {
+        image: Arc::new(BytesInput::new("logo.svg", bytes)),
+        placement: placement.clone(),
+    };
+    render.watermarks = vec![layer(svg.as_bytes())];
+    let out = fresh("drawing.mp4");
+    let report = run(&render, &out).unwrap();
+    let at = report.plan.watermarks[0];
+    assert_eq!((at.width, at.height), (180, 90));
+    let found = bright(&out, 1.0, (640, 360)).unwrap();
+    assert_eq!(found, [230, 136, 410, 226].map(|n| n & !1));
+    // What cannot be drawn is the watermark's fault, and nothing is written.
+    for (bytes, told) in [
+        (
+            svg.replace("<rect", "<script/><rect").into_bytes(),
+            "script",
+        ),
+        (vec![0x1f, 0x8b, 8, 0, 0, 0], "gzip"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'".to_vec(), "read"),
+    ] {
+        render.watermarks = vec![layer(&bytes)];
+        let error = run(&render, &fresh("refused.mp4")).unwrap_err();
+        assert_eq!(error.code, MediaCode::InvalidWatermark, "{error}");
+        assert!(error.message.contains(told), "{error}");
+    }
+}
