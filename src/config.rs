@@ -27,7 +27,7 @@ use std::sync::Arc;
 
 use config::{Environment, File, FileFormat};
 
-use crate::job::Provenance;
+use crate::job::{Label, Provenance};
 use crate::ledger::limits::OwnerLimits;
 use crate::media::{Fonts, Limits, Profile};
 
@@ -74,6 +74,8 @@ pub struct Config {
     pub storyboard: bool,
     /// What results say of how they were made.
     pub provenance: Provenance,
+    /// The visible label of a job that asks for one in no words of its own.
+    pub label: Label,
     /// What results are signed with, where the settings say it.
     pub signing: Option<Signing>,
     /// Who tells the time of a signature, if anybody.
@@ -261,7 +263,7 @@ fn read(r: &mut Reader, env: &HashMap<String, String>) -> Option<Config> {
     let profiles = profiles::profiles(r);
     let verify = picture::verify(r);
     let storyboard = r.value(&STORYBOARD);
-    let provenance = provenance::provenance(r);
+    let (provenance, label) = provenance::provenance(r, &fonts);
     let signing = provenance::signing(r);
     let time_stamps = provenance::time_stamps(r);
     let limits = limits::limits(r);
@@ -290,6 +292,7 @@ fn read(r: &mut Reader, env: &HashMap<String, String>) -> Option<Config> {
         verify,
         storyboard,
         provenance,
+        label,
         signing,
         time_stamps,
         limits,

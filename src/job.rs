@@ -17,6 +17,7 @@ mod history;
 pub mod ids;
 mod intent;
 pub mod kinds;
+mod label;
 pub mod lease;
 pub mod native;
 mod new_job;
@@ -53,6 +54,7 @@ pub use intent::{
     SourceFacts, Terms,
 };
 pub use kinds::{CharacterReplace, Extend, Kind, Params, Resolution, Upscale};
+pub use label::{Label, LabelChoice};
 pub use lease::Claim;
 pub use new_job::{Idempotency, NewJob};
 pub use notice::{Event, Notice};

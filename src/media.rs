@@ -66,7 +66,8 @@ pub use render::{
     Damage, Event, PosterInfo, PosterTo, Progress, Render, Report, StoryboardInfo, Timings, render,
 };
 pub use text::{
-    Color, ColorError, DrawnText, FontError, Fonts, MOST_LETTERS, Paint, TextError, TextMark,
+    Color, ColorError, DrawnText, FontError, Fonts, LEAST_LABEL_MS, LabelLanguage, MOST_LABEL,
+    MOST_LETTERS, Paint, TextError, TextMark,
 };
 pub use verify::{is_audible, is_track_audible, verify};
 pub use watermark::{Anchor, Length, LengthError, MAX_LAYERS, Placement, Rectangle, Watermark};

@@ -136,6 +136,7 @@ pub(super) fn http(config: &Config, key: &[u8]) -> Result<HttpSettings, Failure>
         attempts: config.worker.attempts.max(),
         cancel_after_submit: config.credits.cancel_after_submit,
         provenance: config.provenance.clone(),
+        label: config.label.clone(),
         max_upload_bytes: server.max_upload_bytes,
         body_time: BODY_TIME,
         max_uploads: server.max_uploads,

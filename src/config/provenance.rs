@@ -1,12 +1,15 @@
 //! `[provenance]`: what results say of how they were made.
 
+use std::time::Duration;
+
 use url::Url;
 
 use super::hidden::Hidden;
 use super::reader::Reader;
 use super::table::{Keyed as _, Open, Setting, settings};
-use crate::fields::{Flag, Form, Parsed, Text};
-use crate::job::Provenance;
+use crate::fields::{Bounds, Flag, Form, Parsed, Span, Text, Word};
+use crate::job::{Label, LabelChoice, Provenance};
+use crate::media::{Anchor, Fonts, LEAST_LABEL_MS, LabelLanguage, MOST_LABEL};
 use crate::secret::Secret;
 
 /// A key and its certificates; these are PEM, or where a file of it is.
@@ -68,16 +71,71 @@ settings! { PROVENANCE of "provenance" {
     PROVIDER: Open<Line> = "provider", Line, "none", "who answers for the service";
     AIGC_PRODUCER: Open<Line> = "aigc_producer", Line, "none",
         "the producer in the entry `AIGC`; without it there is no entry";
+    LABEL: Open<LabelWords> = "label", LabelWords, "`off`",
+        "the [visible label](provenance.md#the-visible-label)";
+    LABEL_LANGUAGE: Setting<Word<LabelLanguage>> = "label_language", Word::new(),
+        LabelLanguage::En, "the language of its words where they are not your own";
+    LABEL_ANCHOR: Setting<Word<Anchor>> = "label_anchor", Word::new(), Anchor::TopLeft,
+        "where it is";
+    LABEL_TIME: Open<Span> = "label_time", Span(Bounds::AtLeast(Duration::from_millis(LEAST_LABEL_MS))),
+        "to the end", "how long it is shown, from the start";
 }}
 
-pub(super) fn provenance(r: &mut Reader) -> Provenance {
-    Provenance {
+/// What results say, and what a label would be that is switched on.
+pub(super) fn provenance(r: &mut Reader, fonts: &Fonts) -> (Provenance, Label) {
+    let anchor = r.value(&LABEL_ANCHOR);
+    let time = r.given(&LABEL_TIME);
+    let usual = Label {
+        words: r.value(&LABEL_LANGUAGE).words().to_owned(),
+        anchor: Some(anchor.to_string()),
+        until_ms: time.map(|time| time.as_millis() as u64),
+    };
+    let label = r.given(&LABEL).unwrap_or(LabelChoice::Off).label(&usual);
+    if let Some(label) = &label
+        && let Err(error) = fonts.label(&label.words, anchor, label.until_ms)
+    {
+        r.fault(&LABEL.key(), error.to_string());
+    }
+    let said = Provenance {
         metadata: r.value(&METADATA),
         sign: r.value(&SIGN),
         model: r.value(&MODEL),
         upscale_is_composite: r.value(&UPSCALE_IS_COMPOSITE),
         provider: r.given(&PROVIDER),
         aigc_producer: r.given(&AIGC_PRODUCER),
+        label,
+    };
+    (said, usual)
+}
+
+/// `off`, `on`, or words.
+#[derive(Debug)]
+pub(super) struct LabelWords;
+
+impl Form for LabelWords {
+    type Value = LabelChoice;
+
+    fn of_text(&self, text: &str) -> Result<LabelChoice, String> {
+        match text.to_ascii_lowercase().as_str() {
+            // As a flag may be written, too.
+            "false" | "no" => return Ok(LabelChoice::Off),
+            "true" | "yes" => return Ok(LabelChoice::On),
+            _ => {}
+        }
+        if (1..=MOST_LABEL).contains(&text.trim().chars().count()) {
+            return Ok(LabelChoice::of(text.trim()));
+        }
+        Err(format!(
+            "must be off, on, or 1 to {MOST_LABEL} characters of your own"
+        ))
+    }
+
+    fn takes(&self) -> String {
+        format!("`off`, `on`, or one line of your own of at most {MOST_LABEL} characters")
+    }
+
+    fn shown(&self, value: &LabelChoice) -> String {
+        format!("{value:?}")
     }
 }
 
@@ -195,6 +253,37 @@ mod tests {
             (told.metadata, told.provider.as_deref()),
             (false, Some("A & B"))
         );
+    }
+
+    #[test]
+    fn a_label_is_one_word_away() {
+        assert_eq!(load("").unwrap().label, None);
+        let label = |settings: &str| {
+            let settings = format!("[provenance]\n{settings}");
+            load(&settings).map(|said| said.label)
+        };
+        for on in ["'on'", "true"] {
+            let on = label(&format!("label = {on}")).unwrap().unwrap();
+            assert_eq!((on.words.as_str(), on.until_ms), ("AI-generated", None));
+        }
+        assert_eq!(label("label = false").unwrap(), None);
+        let zh =
+            "label = 'on'\nlabel_language = 'zh'\nlabel_time = '3s'\nlabel_anchor = 'top-right'";
+        let zh = label(zh).unwrap().unwrap();
+        assert_eq!((zh.words.as_str(), zh.until_ms), ("AI生成", Some(3000)));
+        assert_eq!(zh.anchor.as_deref(), Some("top-right"));
+        let own = label("label = 'Made with a model'").unwrap().unwrap();
+        assert_eq!(own.words, "Made with a model");
+        for (bad, key) in [
+            ("label = '日'", "label"),
+            ("label = ' '", "label"),
+            ("label = 'WWWWWWWWWWWWWWWWWWWWWWWWWWWWWW'", "label"),
+            ("label = 'on'\nlabel_time = '1s'", "label_time"),
+            ("label_language = 'xx'", "label_language"),
+        ] {
+            let faults = label(bad).unwrap_err();
+            assert_eq!(faults, [format!("provenance.{key}")], "{bad}");
+        }
     }
 
     #[test]

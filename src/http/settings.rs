@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::oidc::OidcCheck;
-use crate::job::{CancelAfterSubmit, Owner, Provenance};
+use crate::job::{CancelAfterSubmit, Label, Owner, Provenance};
 use crate::media::Input;
 
 /// Whose the jobs are on a single machine without tokens, and the operator's own.
@@ -104,6 +104,8 @@ pub struct HttpSettings {
     pub cancel_after_submit: CancelAfterSubmit,
     /// What results of new jobs say of how they were made.
     pub provenance: Provenance,
+    /// The visible label of a job that asks for one in no words of its own.
+    pub label: Label,
     pub max_upload_bytes: u64,
     /// How long a body may take that is read whole.
     pub body_time: Duration,
@@ -139,6 +141,7 @@ impl fmt::Debug for HttpSettings {
             .field("attempts", &self.attempts)
             .field("cancel_after_submit", &self.cancel_after_submit)
             .field("provenance", &self.provenance)
+            .field("label", &self.label)
             .field("max_upload_bytes", &self.max_upload_bytes)
             .field("body_time", &self.body_time)
             .field("max_uploads", &self.max_uploads)

@@ -16,7 +16,9 @@ use crate::storage::{LinkVerifier, Storage};
 
 /// What is wrong with a watermark's layers: who puts the service together knows its fonts.
 #[derive(Clone)]
-pub struct CheckWatermark(Arc<dyn Fn(&[WatermarkSpec]) -> Vec<Fault> + Send + Sync>);
+pub struct CheckWatermark(Arc<CheckLayers>);
+
+type CheckLayers = dyn Fn(&[WatermarkSpec]) -> Vec<Fault> + Send + Sync;
 
 impl CheckWatermark {
     /// Goes by a rule.

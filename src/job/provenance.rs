@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::label::Label;
+
 /// Agreed on when a job is created; each of its rounds keeps it, whatever the settings say by then.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Provenance {
@@ -23,6 +25,9 @@ pub struct Provenance {
     /// The producer that the entry `AIGC` names; absent: there is no such entry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aigc_producer: Option<String>,
+    /// The visible label; absent: there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<Label>,
 }
 
 fn yes() -> bool {
@@ -38,6 +43,7 @@ impl Provenance {
         upscale_is_composite: false,
         provider: None,
         aigc_producer: None,
+        label: None,
     };
 }
 

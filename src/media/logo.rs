@@ -19,7 +19,7 @@ use super::image::Image;
 pub(crate) enum Logo {
     Picture(Image),
     /// Has no pixels of its own.
-    Drawing(Drawing),
+    Drawing(Box<Drawing>),
 }
 
 impl Logo {

@@ -102,7 +102,7 @@ pub(crate) fn load_mark(
 ) -> Result<Logo, MediaError> {
     let bytes = read(input, limits, guard)?;
     if drawing::is_svg(&bytes) {
-        return Drawing::read(&bytes).map(Logo::Drawing);
+        return Drawing::read(&bytes).map(|drawing| Logo::Drawing(Box::new(drawing)));
     }
     upright(&bytes, limits).map(Logo::Picture)
 }

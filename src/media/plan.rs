@@ -8,7 +8,7 @@ use super::error::{MediaCode, MediaError};
 use super::judge::obstacle;
 use super::probe::{Probe, VideoInfo};
 use super::profile::Deinterlace;
-use super::watermark::MAX_LAYERS;
+use super::watermark::{MAX_DRAWN, MAX_LAYERS};
 pub use terms::{AudioFrom, AudioPlan, Force, Plan, PlanRequest, VideoPlan};
 
 /// Decides what to do. No I/O, no clock, same answer every time.
@@ -34,7 +34,7 @@ pub fn plan(request: &PlanRequest<'_>) -> Result<Plan, MediaError> {
             format!("the result would have {width}×{height} pixels"),
         ));
     }
-    if request.watermarks.len() > MAX_LAYERS {
+    if request.watermarks.len() > MAX_DRAWN {
         return Err(MediaError::new(
             MediaCode::InvalidWatermark,
             format!("there are more than {MAX_LAYERS} watermarks"),

@@ -14,6 +14,9 @@ pub use length::{Length, LengthError};
 /// Layers one video may get. Each is blended into every frame it is shown in.
 pub const MAX_LAYERS: usize = 8;
 
+/// The same with the visible label, which stands beside them.
+pub(crate) const MAX_DRAWN: usize = MAX_LAYERS + 1;
+
 /// A picture laid over the frames; several are drawn in order.
 #[derive(Clone, Debug)]
 pub struct Watermark {

@@ -28,7 +28,7 @@ use filmlab::http::{
     ApiToken, CheckWatermark, ConsoleSettings, EventPace, EventStreams, HttpSettings, HttpState,
     Role, Shared, TasksAuth, router,
 };
-use filmlab::job::{CancelAfterSubmit, Fault, Job, JobId, Provenance, WatermarkSpec};
+use filmlab::job::{CancelAfterSubmit, Fault, Job, JobId, Label, Provenance, WatermarkSpec};
 use filmlab::storage::Storage;
 use filmlab::storage::links::HmacLinks;
 use serde_json::{Value, json};
@@ -133,6 +133,11 @@ impl App {
             attempts: 3,
             cancel_after_submit: CancelAfterSubmit::Capture,
             provenance: Provenance::default(),
+            label: Label {
+                words: "AI-generated".into(),
+                anchor: None,
+                until_ms: None,
+            },
             max_upload_bytes: 20 * 1024 * 1024,
             body_time: Duration::from_secs(5),
             max_uploads: 3,

@@ -48,6 +48,10 @@ pub(in crate::cli) struct ProcessArgs {
     /// How the video was made, in IPTC's words, for its metadata; by default what the input says.
     #[arg(long, value_name = "WORD", value_parser = source_type(), help_heading = "Provenance")]
     pub(super) source_type: Option<SourceType>,
+    /// The visible label: on (in the language of the settings), off, or words of your own
+    /// [default: off].
+    #[arg(long, value_name = "on|off|WORDS", help_heading = "Provenance")]
+    pub(super) label: Option<String>,
     /// Sign the result (C2PA), with the key of the settings or of this machine.
     #[arg(long, help_heading = "Provenance")]
     pub(super) sign: bool,

@@ -13,7 +13,7 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
 use crate::job;
 use crate::media::{
-    AudioTrack, Checks, FileInput, Fonts, Limits, Profile, Provenance, Signer, Watermark,
+    Anchor, AudioTrack, Checks, FileInput, Fonts, Limits, Profile, Provenance, Signer, Watermark,
 };
 
 /// Flags and settings, found to be in order.
@@ -62,7 +62,10 @@ impl ProcessArgs {
         let built_in = Fonts::default();
         let fonts = config.as_ref().map_or(&built_in, |config| &config.fonts);
         let left_out = known("--watermark") || known("--text");
-        let watermarks = self.watermarks(left_out, fonts, &mut faults);
+        let mut watermarks = self.watermarks(left_out, fonts, &mut faults);
+        if let Some(config) = &config {
+            watermarks.extend(self.label(config, &mut faults));
+        }
         if !faults.is_empty() {
             return Err(faults);
         }
@@ -91,6 +94,24 @@ impl ProcessArgs {
             signer,
             wants_encode: self.crf.is_some() || self.preset.is_some(),
         })
+    }
+
+    /// Place and time are those of the settings.
+    fn label(&self, config: &Config, faults: &mut Vec<String>) -> Option<Watermark> {
+        let choice = job::LabelChoice::of(self.label.as_deref()?.trim());
+        let label = choice.label(&config.label)?;
+        let anchor = label.anchor.as_deref().and_then(|name| name.parse().ok());
+        let anchor = anchor.unwrap_or(Anchor::TopLeft);
+        match config.fonts.label(&label.words, anchor, label.until_ms) {
+            Ok((drawn, placement)) => Some(Watermark {
+                image: Arc::new(drawn.image),
+                placement,
+            }),
+            Err(error) => {
+                faults.push(format!("--label: “{}” {error}", label.words));
+                None
+            }
+        }
     }
 
     /// As the settings want it. No model of ours made it, so that none is named.

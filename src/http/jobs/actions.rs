@@ -25,6 +25,10 @@ pub(in crate::http) async fn create(
 ) -> Result<Created, Problem> {
     let now = state.clock.now();
     let deadline = wanted.deadline.unwrap_or(state.settings.default_deadline);
+    let mut provenance = state.settings.provenance.clone();
+    if let Some(choice) = wanted.label {
+        provenance.label = choice.label(&state.settings.label);
+    }
     let new = NewJob {
         id: JobId::generate(),
         owner: wanted.owner,
@@ -37,7 +41,7 @@ pub(in crate::http) async fn create(
         max_price: wanted.max_price,
         traceparent: trace.and_then(TraceContext::traceparent),
         cancel_after_submit: Some(state.settings.cancel_after_submit),
-        provenance: Some(state.settings.provenance.clone()),
+        provenance: Some(provenance),
         deadline_at: later(now, deadline),
         created_at: now,
         idempotency,

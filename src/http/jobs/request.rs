@@ -20,12 +20,13 @@ use self::options::deadline;
 use self::output::{Layer, OutputForm};
 use self::rules::{Rules, UNKNOWN};
 use self::source::{Input, SourceForm};
-use super::texts::{Dollars, OwnerName, Tags, owner, reference};
+use super::texts::{Dollars, OwnerName, Tags, Words, owner, reference};
 use crate::fields::{Bounds, Described, Fault, Field, Object, Real, Scalar, object_schema, one_of};
 use crate::http::caller::Caller;
 use crate::http::state::CheckWatermark;
 use crate::http::{HttpSettings, HttpState, LOCAL_OWNER};
-use crate::job::{Kind, Notify, Output, Owner, Params, Source};
+use crate::job::{Kind, LabelChoice, Notify, Output, Owner, Params, Source, WatermarkSpec};
+use crate::media::MOST_LABEL;
 
 /// A job as asked for, checked.
 #[derive(Debug)]
@@ -38,6 +39,8 @@ pub(in crate::http) struct Wanted {
     pub(in crate::http) deadline: Option<Duration>,
     pub(in crate::http) max_price: Option<f64>,
     pub(in crate::http) tags: Vec<String>,
+    /// Absent: as the settings have it.
+    pub(in crate::http) label: Option<LabelChoice>,
 }
 
 /// US dollars: no video costs as much.
@@ -54,6 +57,7 @@ struct NewJob<'a> {
     deadline: Field<options::Seconds>,
     max_price: Field<Dollars>,
     tags: Field<Tags>,
+    label: Field<Words>,
 }
 
 impl<'a> NewJob<'a> {
@@ -79,10 +83,16 @@ impl<'a> NewJob<'a> {
                  more, or has no listed price, is not asked.",
             ),
             tags: Field::optional("tags", Tags, "Words of yours, for lists and notices."),
+            label: Field::optional(
+                "label",
+                Words(MOST_LABEL),
+                "The visible label of the result: `on`, `off`, or words of yours. Left out: as the \
+                 operator has it.",
+            ),
         }
     }
 
-    fn listed(&self) -> [&dyn Described; 9] {
+    fn listed(&self) -> [&dyn Described; 10] {
         [
             &self.kind,
             &self.owner,
@@ -93,6 +103,7 @@ impl<'a> NewJob<'a> {
             &self.deadline,
             &self.max_price,
             &self.tags,
+            &self.label,
         ]
     }
 }
@@ -130,6 +141,11 @@ pub(in crate::http) fn read(
     let deadline = body.field(&fields.deadline, &mut faults);
     let max_price = body.field(&fields.max_price, &mut faults);
     let tags = body.field(&fields.tags, &mut faults).unwrap_or_default();
+    let label = body.field(&fields.label, &mut faults);
+    let label = label.map(|words| LabelChoice::of(words.trim()));
+    if let Some(LabelChoice::Words(words)) = &label {
+        faults.extend(label_faults(words, state));
+    }
     match (owner, params, source) {
         (Some(owner), Some(params), Some(source)) if faults.is_empty() => Ok(Wanted {
             owner,
@@ -140,9 +156,22 @@ pub(in crate::http) fn read(
             deadline: deadline.map(Duration::from_secs),
             max_price,
             tags,
+            label,
         }),
         _ => Err(faults),
     }
+}
+
+/// The fonts that draw a watermark's text draw a label.
+fn label_faults(words: &str, state: &HttpState) -> Vec<Fault> {
+    let layer = WatermarkSpec {
+        text: Some(words.to_owned()),
+        ..WatermarkSpec::default()
+    };
+    let faults = state.check_watermark.faults(&[layer]).into_iter();
+    faults
+        .map(|fault| Fault::new("label", fault.message))
+        .collect()
 }
 
 fn params(

@@ -6,7 +6,6 @@ use super::shape;
 use crate::fields::{Fault, Json, Object, Real, Scalar, text};
 use crate::http::caller::Caller;
 use crate::job::Owner;
-use crate::media::MOST_LETTERS;
 
 /// A schema that has a name of its own.
 pub(super) fn reference(name: &str) -> Value {
@@ -56,22 +55,22 @@ impl Scalar for Pattern {
     }
 }
 
-/// One line of a layer's own words.
-pub(super) struct Words;
+/// One line of a caller's own words, of so many letters.
+pub(super) struct Words(pub(super) usize);
 
 impl Scalar for Words {
     type Value = String;
 
     fn of_json(&self, value: &Value) -> Result<String, String> {
         let text = text(value)?;
-        if (1..=MOST_LETTERS).contains(&text.chars().count()) {
+        if (1..=self.0).contains(&text.chars().count()) {
             return Ok(text.to_owned());
         }
-        Err(format!("must have 1 to {MOST_LETTERS} characters"))
+        Err(format!("must have 1 to {} characters", self.0))
     }
 
     fn schema(&self) -> Value {
-        json!({"type": "string", "minLength": 1, "maxLength": MOST_LETTERS})
+        json!({"type": "string", "minLength": 1, "maxLength": self.0})
     }
 }
 

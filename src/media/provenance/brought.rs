@@ -384,6 +384,7 @@ mod tests {
             ingredients,
             kept,
             copied: true,
+            marked: false,
         };
         let folder = tempfile::tempdir().unwrap();
         let signer = LocalSigner::load_or_make(&folder.path().join("key.pem")).unwrap();

@@ -15,6 +15,8 @@ pub(crate) struct Made {
     pub of: Vec<(String, Option<SharedBrought>)>,
     /// Its packets are copied.
     pub copied: bool,
+    /// Pictures or text are laid over it.
+    pub marked: bool,
 }
 
 impl std::fmt::Debug for Made {
@@ -59,6 +61,7 @@ pub(super) fn claim(said: &Provenance, made: &Made) -> Claim {
         ingredients,
         kept,
         copied: made.copied,
+        marked: made.marked,
     }
 }
 

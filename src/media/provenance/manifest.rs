@@ -32,6 +32,8 @@ pub(crate) struct Claim {
     pub(super) kept: Vec<Kept>,
     /// Packets were copied; else the picture was encoded.
     pub copied: bool,
+    /// Pictures or text are laid over it.
+    pub marked: bool,
 }
 
 /// The digests that bind it to a file.
@@ -218,6 +220,12 @@ fn actions(claim: &Claim, ingredients: &[Cbor]) -> Cbor {
     }
     if !edited.is_empty() {
         done.push(action("c2pa.edited", edited));
+    }
+    if claim.marked {
+        // The standard's own word for watermarks is kept for those that nobody sees.
+        let what = "a visible mark was laid over the picture";
+        let said = vec![(Cbor::text("description"), Cbor::text(what))];
+        done.push(action("c2pa.edited", said));
     }
     let last = if claim.copied {
         "c2pa.repackaged"

@@ -77,6 +77,7 @@ mod tests {
         let made = Made {
             of: vec![("mp4", None)],
             copied: false,
+            marked: false,
         };
         Statement::new(said, brought, made, None)
     }

@@ -17,7 +17,7 @@ use crate::media::picture;
 use crate::media::plan::{AudioFrom, AudioPlan, Force, Plan, PlanRequest, length_ms, plan};
 use crate::media::probe::{Choice, Opened, open_as};
 use crate::media::provenance::{Following, Made, Statement};
-use crate::media::watermark::MAX_LAYERS;
+use crate::media::watermark::MAX_DRAWN;
 
 /// Everything open and decided.
 pub(crate) struct Prepared<'a> {
@@ -79,7 +79,7 @@ impl<'a> Prepared<'a> {
             .watermarks
             .iter()
             // A plan refuses more; there is no need to read them.
-            .take(MAX_LAYERS + 1)
+            .take(MAX_DRAWN + 1)
             .map(|mark| picture::load_mark(mark.image.as_ref(), limits, guard).map_err(as_watermark))
             .collect::<Result<Vec<_>, _>>()?;
         let watermarks = render.watermarks.iter().zip(&logos);
@@ -108,6 +108,7 @@ impl<'a> Prepared<'a> {
                 })
                 .collect(),
             copied: plan.is_remux(),
+            marked: !plan.watermarks.is_empty(),
         };
         let follow = |(opened, input): (&Opened, &Arc<dyn Input>)| {
             let brought = opened.manifest.clone()?;

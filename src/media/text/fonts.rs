@@ -261,6 +261,25 @@ impl Face {
     }
 }
 
+impl Chosen {
+    /// Which face a character is of, behind one of the face `before`. What is no letter stays with the
+    /// letters before it.
+    pub(super) fn face_of(&self, letter: char, before: Option<usize>) -> usize {
+        let has = |face: &usize| {
+            let face = self.faces.get(*face);
+            face.is_some_and(|face| face.covers.has(letter))
+        };
+        if is_unseen(letter) {
+            return before.unwrap_or(0);
+        }
+        if letter.is_alphabetic() && has(&0) {
+            return 0;
+        }
+        let first = || (0..self.faces.len()).find(|face| has(face));
+        before.filter(has).or_else(first).unwrap_or(0)
+    }
+}
+
 impl Loaded {
     /// Height of a capital letter in ems, as the font says it or as its H is.
     fn capital(&self) -> Option<f32> {

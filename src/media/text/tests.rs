@@ -3,7 +3,7 @@ use std::io::Read as _;
 use super::super::drawing::Drawing;
 use super::super::image::Image;
 use super::super::input::Input as _;
-use super::super::watermark::Length;
+use super::super::watermark::{Length, Placement};
 use super::*;
 
 fn svg(drawn: &DrawnText) -> String {
@@ -158,6 +158,24 @@ fn right_to_left_is_from_right_to_left() {
             .count()
     };
     assert!(column(3).abs_diff(80) <= 3, "{}", column(3));
+}
+
+#[test]
+fn a_second_font_draws_what_the_first_lacks_and_no_more() {
+    // The Arabic font has Latin punctuation and digits, too; the letters of the first stay its own.
+    let chosen = Fonts::default().choose("ab 1 مول 2 ab", None).unwrap();
+    assert_eq!(chosen.faces.len(), 2);
+    let mut faces = Vec::new();
+    for letter in "ab 1 مول ab".chars() {
+        faces.push(chosen.face_of(letter, faces.last().copied()));
+    }
+    assert_eq!(faces[..5], [0; 5]);
+    assert_eq!(faces[5..8], [1; 3]);
+    assert_eq!(faces[9..], [0; 2]);
+    let alone = Fonts::default().draw(&plain("HH")).unwrap().width;
+    let beside = Fonts::default().draw(&plain("HH生")).unwrap().width;
+    // An ideograph is as wide as it is high: 1 em, 1.4 capital letters.
+    assert!((beside - alone - 1.4).abs() < 0.2, "{alone} {beside}");
 }
 
 #[test]

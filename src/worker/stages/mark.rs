@@ -9,10 +9,11 @@ use super::super::objects::ObjectInput;
 use super::super::placement::{layer_faults, placement, text};
 use super::super::settings::BrandMark;
 use super::copy::copy;
+use super::provenance;
 use crate::job::{
-    Code, Failure, Fault, Job, MediaRef, OrFailure as _, Party, Phase, WatermarkSpec,
+    Code, Failure, Fault, Job, Label, MediaRef, OrFailure as _, Party, Phase, WatermarkSpec,
 };
-use crate::media::{DrawnText, Input, Placement, TextMark, Watermark};
+use crate::media::{Anchor, DrawnText, Input, Placement, TextMark, Watermark};
 use crate::storage::StorageError;
 
 const MAX_MARK_BYTES: u64 = 16 << 20;
@@ -20,8 +21,18 @@ const MAX_MARK_BYTES: u64 = 16 << 20;
 /// A layer and the size of its picture.
 pub(super) type Layer = (Watermark, (u32, u32));
 
-/// The layers, checked, in the order they are drawn; none where nobody asked for one.
+/// The layers, checked, in the order they are drawn; none where nobody asked for one. The visible
+/// label is drawn over all others.
 pub(super) async fn of(context: &Context<'_>, job: &Job) -> Result<Vec<Layer>, Halt> {
+    let mut layers = wanted(context, job).await?;
+    if let Some(label) = provenance::label(context, job) {
+        let (drawn, placement) = draw_label(context, label.clone()).await?;
+        layers.push(layer_of(context, Picture::Text(drawn), placement).await?);
+    }
+    Ok(layers)
+}
+
+async fn wanted(context: &Context<'_>, job: &Job) -> Result<Vec<Layer>, Halt> {
     let brand = &context.settings().watermark;
     let wanted = &job.output.watermark;
     let mut layers = Vec::new();
@@ -81,6 +92,21 @@ async fn draw(context: &Context<'_>, mark: TextMark) -> Result<DrawnText, Halt> 
     let drawn = tokio::task::spawn_blocking(move || fonts.draw(&mark)).await;
     let drawn = drawn.retry(Code::Internal)?;
     Ok(drawn.map_err(|error| unusable("text", &error.to_string()))?)
+}
+
+/// The same of a label.
+async fn draw_label(context: &Context<'_>, label: Label) -> Result<(DrawnText, Placement), Halt> {
+    let fonts = Arc::clone(&context.settings().fonts);
+    let anchor = match &label.anchor {
+        None => Anchor::TopLeft,
+        Some(name) => name
+            .parse()
+            .map_err(|_| unusable("label", "is at a place that is not known"))?,
+    };
+    let work = move || fonts.label(&label.words, anchor, label.until_ms);
+    let drawn = tokio::task::spawn_blocking(work).await;
+    let drawn = drawn.retry(Code::Internal)?;
+    Ok(drawn.map_err(|error| unusable("label", &error.to_string()))?)
 }
 
 async fn layer_of(

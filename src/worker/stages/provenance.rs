@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::super::context::Context;
 use super::super::origin::of_result;
-use crate::job::{Job, Params, Provenance as Agreed, ResultOrigin};
+use crate::job::{Job, Label, Params, Provenance as Agreed, ResultOrigin};
 use crate::media::{Provenance, Report, Signer, SourceType};
 
 /// Nothing of the owner, the prompt or the inputs is in it.
@@ -32,6 +32,11 @@ pub(super) fn signer(context: &Context<'_>, job: &Job) -> Option<Arc<dyn Signer>
 pub(super) fn told(context: &Context<'_>, job: &Job, report: &Report) -> ResultOrigin {
     let agreed = agreed(context, job);
     of_result(job, report, agreed.metadata && agreed.sign)
+}
+
+/// The visible label that it gets.
+pub(super) fn label<'a>(context: &'a Context<'_>, job: &'a Job) -> Option<&'a Label> {
+    agreed(context, job).label.as_ref()
 }
 
 /// Documents of other programs, and of the release before, say nothing.

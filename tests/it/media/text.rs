@@ -4,7 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use filmlab::media::{
-    Anchor, BytesInput, Fonts, Length, MediaCode, Placement, TextMark, Watermark,
+    Anchor, BytesInput, Fonts, LEAST_LABEL_MS, LabelLanguage, Length, MAX_LAYERS, MediaCode,
+    Placement, TextMark, Watermark,
 };
 
 use super::support::*;
@@ -131,4 +132,49 @@ fn a_drawing_is_a_picture_like_others() {
         assert_eq!(error.code, MediaCode::InvalidWatermark, "{error}");
         assert!(error.message.contains(told), "{error}");
     }
+}
+
+#[test]
+fn the_label_is_a_twentieth_of_the_short_side_high_from_the_start_on() {
+    let fonts = Fonts::default();
+    for (name, size) in [("text-w.mp4", (640, 360)), ("text-h.mp4", (360, 640))] {
+        let main = black(name, &format!("{}x{}", size.0, size.1));
+        // Capital letters alone, so that their height is what is measured; then Chinese.
+        for words in ["AI", LabelLanguage::Zh.words()] {
+            let label = fonts.label(words, Anchor::TopLeft, Some(LEAST_LABEL_MS));
+            let (drawn, placement) = label.unwrap();
+            let mut render = encoding(&main);
+            render.watermarks = vec![Watermark {
+                image: Arc::new(drawn.image),
+                placement,
+            }];
+            let out = fresh("label.mp4");
+            run(&render, &out).unwrap();
+            for at in [0.0, 1.0, 1.9] {
+                let [_, top, _, bottom] = bright(&out, at, size).unwrap();
+                assert!(
+                    (18..=26).contains(&(bottom - top)),
+                    "{words} {name}: {top}–{bottom}"
+                );
+            }
+            assert_eq!(bright(&out, 2.1, size), None, "{words} {name}");
+        }
+    }
+}
+
+#[test]
+fn the_label_stands_beside_eight_layers() {
+    let fonts = Fonts::default();
+    let main = black("text-w.mp4", "640x360");
+    let (drawn, placement) = fonts.label("AI", Anchor::TopLeft, None).unwrap();
+    let layer = Watermark {
+        image: Arc::new(drawn.image),
+        placement,
+    };
+    let mut render = encoding(&main);
+    render.watermarks = vec![layer.clone(); MAX_LAYERS + 1];
+    assert!(run(&render, &fresh("nine.mp4")).is_ok());
+    render.watermarks.push(layer);
+    let error = run(&render, &fresh("ten.mp4")).unwrap_err();
+    assert_eq!(error.code, MediaCode::InvalidWatermark);
 }

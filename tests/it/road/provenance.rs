@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use filmlab::job::{CreditsMode, Job, Kind, Provenance, Unsigned};
+use filmlab::job::{CreditsMode, Job, Kind, Label, Provenance, Unsigned};
 use filmlab::media::{
     self, Cancel, FileInput, Limits, LocalSigner, ProvenanceInfo, Signer, SourceType,
 };
@@ -176,6 +176,11 @@ async fn what_was_agreed_on_at_the_creation_holds_in_every_round() {
         model: false,
         provider: Some("the first".into()),
         aigc_producer: Some("its code".into()),
+        label: Some(Label {
+            words: "AI生成".into(),
+            anchor: None,
+            until_ms: Some(2000),
+        }),
         ..Provenance::default()
     };
     let kind = Kind::CharacterReplace;
@@ -200,6 +205,10 @@ async fn what_was_agreed_on_at_the_creation_holds_in_every_round() {
     // The metadata beside it say the same.
     let metadata = metadata(&bench, &job);
     assert_eq!(metadata["probe"]["provenance"]["provider"], "the first");
+    // The operator's logo, and the label at the upper left.
+    let marks = &metadata["processing"]["plan"]["watermarks"];
+    assert_eq!(marks.as_array().map(Vec::len), Some(2), "{marks}");
+    assert!(marks[1]["y"].as_u64() < marks[0]["y"].as_u64(), "{marks}");
     let why = |job: &Job| {
         job.result
             .as_ref()

@@ -13,7 +13,9 @@ use filmlab::clock::{Clock as _, ManualClock, SystemClock};
 use filmlab::http::{
     self, CheckWatermark, EventPace, EventStreams, HttpSettings, HttpState, TasksAuth,
 };
-use filmlab::job::{CancelAfterSubmit, Code, EntryKind, IntentState, Job, JobId, Kind, Provenance};
+use filmlab::job::{
+    CancelAfterSubmit, Code, EntryKind, IntentState, Job, JobId, Kind, Label, Provenance,
+};
 use filmlab::ledger::Ledger as _;
 use filmlab::media::Cancel;
 use filmlab::provider::wavespeed::{CallbackConfig, Secret, WaveSpeed, WaveSpeedConfig};
@@ -290,6 +292,11 @@ fn only_callbacks() -> HttpSettings {
         attempts: 3,
         cancel_after_submit: CancelAfterSubmit::Capture,
         provenance: Provenance::default(),
+        label: Label {
+            words: "AI-generated".into(),
+            anchor: None,
+            until_ms: None,
+        },
         max_upload_bytes: 1,
         body_time: Duration::from_secs(5),
         max_uploads: 1,

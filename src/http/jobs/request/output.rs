@@ -11,7 +11,7 @@ use crate::fields::{
 use crate::http::jobs::shape;
 use crate::http::jobs::texts::{Pattern, Words, reference};
 use crate::job::{Output, WatermarkSpec};
-use crate::media::{Anchor, MAX_LAYERS};
+use crate::media::{Anchor, MAX_LAYERS, MOST_LETTERS};
 
 /// A day: no video is longer.
 const MOST_MILLIS: u64 = 86_400_000;
@@ -209,10 +209,10 @@ impl<'a> Layer<'a> {
             image: Field::optional("image", Input(self.0), ""),
             text: Field::optional(
                 "text",
-                Words,
+                Words(MOST_LETTERS),
                 "One line of text in place of a picture, such as `@alice`.",
             ),
-            font: Field::optional("font", Words, "Family of the text's font."),
+            font: Field::optional("font", Words(MOST_LETTERS), "Family of the text's font."),
             size: Field::optional(
                 "size",
                 Pattern {

@@ -213,6 +213,11 @@ fn is_about_meaning(field: &str, message: &str) -> bool {
                 || message.contains("has no letters")
                 || message.contains("control character")
         }
+        "label" => {
+            message.contains("which no font here has")
+                || message.contains("has no letters")
+                || message.contains("control character")
+        }
         "owner" => message == "is not the owner of your token",
         "notify" => message.starts_with("names one way"),
         "source.video" | "source.image" | "output.watermark.image" | "notify.webhook" => {
@@ -271,6 +276,7 @@ fn the_parser_takes_what_the_schema_makes() {
             if !body["notify"].is_null() {
                 body["notify"] = json!({"webhook": "https://a.example/hook?x=1"});
             }
+            body["label"] = json!("on");
             body["owner"] = json!("alice");
             prop_assert_eq!(contract.faults(&body), vec![], "{}", body);
             Ok(())

@@ -2,7 +2,7 @@
 
 use filmlab::job::{
     CancelAfterSubmit, CharacterReplace, Code, Counted, CreditState, Credits, DurationMeaning,
-    Extend, Fence, Generated, Intent, IntentState, Job, JobCredits, JobError, Kept, Lease,
+    Extend, Fence, Generated, Intent, IntentState, Job, JobCredits, JobError, Kept, Label, Lease,
     NativeWork, Notify, Output, Params, Party, PassedFor, PassedOver, Phase, Progress, Provenance,
     ProviderInputs, ProviderState, Published, Resolution, SCHEMA_VERSION, Source, SourceFacts,
     Stage, Status, Terms, TimelineEntry, Timings, Upscale, Waiting, WaitsFor, Wake, WatermarkSpec,
@@ -113,6 +113,11 @@ pub(super) fn job() -> Job {
             upscale_is_composite: true,
             provider: Some("x".into()),
             aigc_producer: Some("x".into()),
+            label: Some(Label {
+                words: "AI-generated".into(),
+                anchor: Some("top-left".into()),
+                until_ms: Some(2000),
+            }),
         }),
         traceparent: Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".into()),
         provider: provider(),
