@@ -75,7 +75,7 @@ mod tests {
 
     fn of(said: &Provenance, brought: Option<&ProvenanceInfo>) -> Statement {
         let made = Made {
-            of: vec![("mp4", None)],
+            of: vec![("mp4".to_owned(), None)],
             copied: false,
             marked: false,
         };
