@@ -15,6 +15,7 @@ pub mod credits;
 pub mod failure;
 mod history;
 pub mod ids;
+pub mod inputs;
 mod intent;
 pub mod kinds;
 mod label;
@@ -48,7 +49,8 @@ pub use credits::{
     JobCredits, PriceTable,
 };
 pub use failure::{Code, Disposition, Failure, OrFailure, Party};
-pub use ids::{Fence, JobId, MediaRef, Owner};
+pub use ids::{Fence, JobId, Owner};
+pub use inputs::MediaRef;
 pub use intent::{
     Counted, DurationMeaning, Intent, IntentState, MAX_INTENTS, ProviderInputs, ProviderState,
     SourceFacts, Terms,

@@ -51,7 +51,7 @@ pub use judge::{
 pub use likeness::likeness;
 pub use limits::{Cancel, CancelReason, Limits};
 pub use output::{FileOutput, Output, WriteSeek};
-pub use picture::{PictureProbe, probe_picture};
+pub use picture::{MAX_PICTURE_BYTES, PictureProbe, probe_picture};
 pub use plan::{AudioFrom, AudioPlan, Force, Plan, PlanRequest, VideoPlan, plan};
 pub use probe::{
     AudioInfo, AudioTrack, ColorInfo, ContainerInfo, OtherStreams, Probe, UnusedAudio, VideoInfo,

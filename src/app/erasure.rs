@@ -18,10 +18,10 @@ use tokio::time::Instant;
 
 use super::App;
 use super::adapters;
-use super::owned::{Jobs, PAGE, Records, folder};
+use super::owned::{Jobs, PAGE, Records};
 use crate::clock::SharedClock;
 use crate::config::Config;
-use crate::job::{Failure, Job, JobId, Owner};
+use crate::job::{Failure, Job, JobId, Owner, inputs};
 use crate::ledger::owned::{OwnerRecords, Part};
 use crate::ledger::{CancelRequest, Deleted, LedgerError};
 use crate::worker::folders;
@@ -93,7 +93,7 @@ impl Erasure {
                 found.objects += self.objects(&folder).await?;
             }
         }
-        found.objects += self.objects(&folder(&self.owner)).await?;
+        found.objects += self.objects(&inputs::folder_of(&self.owner)).await?;
         for part in Part::iter() {
             let mut records = Records::of(&self.records, &self.owner, part);
             let count = found.records.entry(part.into()).or_default();
@@ -138,14 +138,22 @@ impl Erasure {
         if jobs_left == 0 {
             jobs_left = self.jobs(until).await?;
         }
-        match self.app.storage.sweep(&folder(&self.owner), |_| true).await {
+        match self
+            .app
+            .storage
+            .sweep(&inputs::folder_of(&self.owner), |_| true)
+            .await
+        {
             Ok(swept) => {
                 self.done.uploads += u64::from(swept.deleted);
                 if swept.failed > 0 {
-                    self.leave(&folder(&self.owner), &format!("{} objects", swept.failed));
+                    self.leave(
+                        &inputs::folder_of(&self.owner),
+                        &format!("{} objects", swept.failed),
+                    );
                 }
             }
-            Err(error) => self.leave(&folder(&self.owner), &error),
+            Err(error) => self.leave(&inputs::folder_of(&self.owner), &error),
         }
         if jobs_left > 0 {
             self.leave(

@@ -15,10 +15,10 @@ use tokio::fs;
 use tokio::io::{AsyncWriteExt as _, BufWriter};
 
 use super::adapters;
-use super::owned::{Jobs, PAGE, Records, folder, said, storage};
+use super::owned::{Jobs, PAGE, Records, said, storage};
 use crate::clock::SharedClock;
 use crate::config::Config;
-use crate::job::{Code, Failure, Owner};
+use crate::job::{Code, Failure, Owner, inputs};
 use crate::ledger::owned::{OwnerRecords, Part};
 use crate::storage::Storage;
 use crate::worker::folders;
@@ -116,7 +116,7 @@ impl Writer {
         for part in Part::iter() {
             self.part(part).await?;
         }
-        self.objects(&folder(&self.owner)).await?;
+        self.objects(&inputs::folder_of(&self.owner)).await?;
         let about = json!({
             "owner": self.owner,
             "made_at": clock.now(),

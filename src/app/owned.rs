@@ -24,11 +24,6 @@ pub(super) async fn storage(config: &Config, clock: &SharedClock) -> Result<Stor
     Ok(opened.0)
 }
 
-/// The folder of an owner's uploads and copies.
-pub(super) fn folder(owner: &Owner) -> String {
-    format!("sources/{owner}")
-}
-
 /// An owner's jobs, one after another; a page of their names is held.
 #[derive(Debug)]
 pub(super) struct Jobs {

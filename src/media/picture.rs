@@ -35,8 +35,9 @@ pub struct PictureProbe {
     pub bytes: u64,
 }
 
-/// Bytes of a picture we are ready to hold in memory.
-const MAX_PICTURE_BYTES: u64 = 64 << 20;
+/// Bytes of a picture that we are ready to hold in memory. Pictures are small: a larger one is a
+/// mistake.
+pub const MAX_PICTURE_BYTES: u64 = 64 << 20;
 
 /// Decodes a PNG, JPEG or WebP picture, or reads an SVG one, and says what it is.
 ///

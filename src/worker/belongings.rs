@@ -11,7 +11,7 @@
 //! Whatever lies there under no name that the job knows is nobody's, whoever wrote it and when.
 
 use super::Services;
-use crate::job::{Job, JobId, Owner, Published};
+use crate::job::{Job, JobId, Owner, Published, inputs};
 use crate::storage::{StorageError, Stored, Swept};
 
 /// Where a job's objects lie, in folders of its name.
@@ -94,7 +94,7 @@ pub(super) async fn delete(services: &Services, job: &Job) -> Result<Swept, Stor
     for folder in folders(&job.id) {
         swept.add(storage.sweep(&folder, |_| true).await?);
     }
-    let copies = format!("sources/{}/{}", job.owner, job.id);
+    let copies = format!("{}/{}", inputs::folder_of(&job.owner), job.id);
     // An upload may be called as the job is: the owner's other files stay.
     let is_copy = |stored: &Stored| Input::of(services, &stored.object).is_some_and(|it| it.copy);
     swept.add(storage.sweep(&copies, is_copy).await?);
@@ -115,14 +115,11 @@ pub(super) struct Input {
 
 impl Input {
     pub(super) fn of(services: &Services, object: &str) -> Option<Self> {
-        let parts: Vec<&str> = object.split('/').collect();
-        let ["sources", owner, folder, name] = parts.as_slice() else {
-            return None;
-        };
+        let (owner, folder, name) = inputs::parts(object)?;
         let unfinished = services.storage.unfinished(object);
         Some(Self {
-            owner: owner.parse().ok()?,
-            folder: (*folder).to_owned(),
+            owner,
+            folder: folder.to_owned(),
             copy: ROLES.contains(&unfinished.unwrap_or(name)),
             unfinished: unfinished.is_some(),
         })

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::belongings::{self, Input};
 use super::walk::Walk;
 use super::{Cleaned, Services};
-use crate::job::{Job, Keeping, MediaRef, Owner, Status, Timestamp};
+use crate::job::{Job, Keeping, MediaRef, Owner, Status, Timestamp, inputs};
 use crate::ledger::{JobQuery, KeptSince, LedgerError, PageToken};
 use crate::storage::{Stored, Swept};
 
@@ -137,7 +137,6 @@ pub(super) async fn sources(
     keep: Option<Duration>,
     cleaned: &mut Cleaned,
 ) {
-    const FOLDER: &str = "sources";
     let inputs = keep.and_then(|keep| earlier(services, keep));
     // Whoever writes longer than that has died.
     let unfinished = earlier(services, services.settings.retention.work);
@@ -146,7 +145,7 @@ pub(super) async fn sources(
     let mut pages = 0;
     while tried < SOURCES
         && pages < PAGES
-        && let Some(after) = walk.begin(FOLDER)
+        && let Some(after) = walk.begin(inputs::FOLDER)
     {
         pages += 1;
         let fits = |stored: &Stored| {
@@ -158,11 +157,13 @@ pub(super) async fn sources(
                 before.is_some_and(|before| stored.modified <= before)
             })
         };
-        let page = services.storage.page(FOLDER, after.as_deref(), PAGE, fits);
+        let page = services
+            .storage
+            .page(inputs::FOLDER, after.as_deref(), PAGE, fits);
         let page = match page.await {
             Ok(page) => page,
             Err(error) => {
-                walk.broke_off(FOLDER, &error);
+                walk.broke_off(inputs::FOLDER, &error);
                 cleaned.failed += 1;
                 return;
             }
@@ -183,7 +184,7 @@ pub(super) async fn sources(
                 cleaned.failed += swept.failed;
             }
         }
-        walk.done_until(FOLDER, page.next);
+        walk.done_until(inputs::FOLDER, page.next);
     }
 }
 

@@ -34,9 +34,9 @@ static TAG: Field<Pattern> = Field::optional(
     },
     "Only jobs with this tag.",
 );
-static OWNER: Field<Named<OwnerName>> = Field::optional(
+static OWNER: Field<OwnerName> = Field::optional(
     "owner",
-    Named("Owner", OwnerName),
+    OwnerName,
     "Only this owner's; with an owner's token none but its own.",
 );
 static CREATED_AFTER: Field<Moment> = Field::optional("created_after", Moment, "Only later ones.");

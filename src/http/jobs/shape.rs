@@ -7,8 +7,10 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use crate::job::inputs;
+
 /// Characters, of an address or an object name.
-pub(super) const MAX_ADDRESS_CHARS: usize = 2048;
+pub(super) const MAX_ADDRESS_CHARS: usize = inputs::MAX_CHARS;
 pub(super) const MAX_FCM_TOKEN_CHARS: usize = 4096;
 /// Of one job.
 pub(super) const MAX_TAGS: usize = 10;

@@ -18,14 +18,14 @@ use utoipa::openapi::path::{Parameter, ParameterIn};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::texts::{Named, OwnerName, owner};
+use super::texts::{OwnerName, owner};
 use super::uploads::{Chunks, LINGER_BYTES, LINGER_BYTES_OF_STRANGERS, Taken, Uploads};
 use crate::fields::{Described, Field, Query, Scalar, query_parameters, text};
 use crate::http::caller::Caller;
 use crate::http::refusals::problems;
 use crate::http::routes::Routes;
 use crate::http::{HttpState, Problem};
-use crate::job::{Code, Owner};
+use crate::job::{Code, Owner, inputs};
 use crate::storage::StorageError;
 
 /// How fast an upload must come.
@@ -191,8 +191,8 @@ fn admit(
 }
 
 fn object(owner: &Owner, name: &str) -> String {
-    let ulid = ulid::Ulid::new().to_string().to_lowercase();
-    format!("sources/{owner}/{ulid}/{name}")
+    let folder = ulid::Ulid::new().to_string().to_lowercase();
+    inputs::object(owner, &folder, name)
 }
 
 fn too_large(max_bytes: u64) -> Problem {
@@ -253,9 +253,9 @@ impl Coming {
 
 static NAME: Field<FileName> =
     Field::needed("name", FileName, "The file's name; its ending is kept.");
-static OWNER: Field<Named<OwnerName>> = Field::optional(
+static OWNER: Field<OwnerName> = Field::optional(
     "owner",
-    Named("Owner", OwnerName),
+    OwnerName,
     "Whose upload it is; with an operator's token anybody's.",
 );
 static UPLOAD: &[&dyn Described] = &[&NAME, &OWNER];

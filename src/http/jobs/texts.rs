@@ -84,12 +84,7 @@ impl Scalar for OwnerName {
     }
 
     fn schema(&self) -> Value {
-        json!({
-            "type": "string",
-            "minLength": 1,
-            "maxLength": 128,
-            "pattern": "^[A-Za-z0-9_-]*$",
-        })
+        reference("Owner")
     }
 }
 

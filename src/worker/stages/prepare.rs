@@ -16,16 +16,16 @@ use super::{credit, mark, recipe};
 use crate::clock::{elapsed, later};
 use crate::job::{
     Change, Code, Failure, Job, MediaRef, Params, Party, Phase, ProviderInputs, SourceFacts,
-    Timestamp,
+    Timestamp, inputs,
 };
-use crate::media::{self, AudioTrack, Input as _, MediaCode, MediaError, PictureProbe, Probe};
+use crate::media::{
+    self, AudioTrack, Input as _, MAX_PICTURE_BYTES, MediaCode, MediaError, PictureProbe, Probe,
+};
 use crate::outgoing;
 use crate::provider::ProviderError;
 
 /// Pixels of a 1080p frame, which the configured time factor speaks of.
 const FULL_HD_PIXELS: f64 = 1920.0 * 1080.0;
-/// Pictures are small: a larger one is a mistake.
-const MAX_PICTURE_BYTES: u64 = 64 << 20;
 
 /// The inputs as recorded, or made anew where they are missing or about to expire.
 pub(super) async fn inputs(context: &Context<'_>, job: &Job) -> Result<ProviderInputs, Halt> {
@@ -167,7 +167,7 @@ async fn obtain(
     let object = match reference {
         MediaRef::Object(object) => object.clone(),
         MediaRef::Web(url) => {
-            let object = format!("sources/{}/{}/{role}", job.owner, job.id);
+            let object = inputs::object(&job.owner, job.id.as_str(), role);
             copy(context, job, url, &object, role, max_bytes).await?;
             object
         }

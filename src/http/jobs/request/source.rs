@@ -6,7 +6,7 @@ use super::rules::{Rules, UNKNOWN};
 use crate::fields::{Described, Fault, Field, Json, Object, Scalar, object_schema, text};
 use crate::http::jobs::shape;
 use crate::http::jobs::texts::{Pattern, reference};
-use crate::job::{Kind, MediaRef, Source};
+use crate::job::{Kind, MediaRef, Source, inputs};
 use crate::outgoing;
 
 /// An input: somewhere we may go, or one of the owner's own objects.
@@ -32,7 +32,7 @@ impl Input<'_> {
                 .err()
                 .map(|refused| refused.to_string()),
             MediaRef::Object(object) => {
-                let own = format!("sources/{}/", self.0.owner?);
+                let own = inputs::folder_of(self.0.owner?) + "/";
                 (!object.starts_with(&own) || object.len() == own.len())
                     .then(|| format!("must be an upload of yours, under {own}"))
             }
