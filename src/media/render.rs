@@ -3,9 +3,11 @@
 
 mod alpha;
 mod audio;
+mod counts;
 mod cuts;
 mod decoding;
 mod duplication;
+mod encoding;
 mod graph;
 mod join;
 mod keys;
@@ -33,13 +35,14 @@ use self::open::Prepared;
 /// The parts that `synth` puts together in its own way.
 #[cfg(feature = "sandbox")]
 pub(crate) mod parts {
+    pub(crate) use super::encoding::EncodeSettings;
     pub(crate) use super::graph::{Overlay, VideoSpec};
     pub(crate) use super::open::reserve_for;
     pub(crate) use super::pass::{AHEAD, Pass, sound_lane};
     pub(crate) use super::setback::Setback;
     pub(crate) use super::sink::Draft;
     pub(crate) use super::transcode::spec_for;
-    pub(crate) use super::video::{EncodeSettings, VideoLane};
+    pub(crate) use super::video::VideoLane;
 }
 
 use self::outcome::Outcome;

@@ -220,7 +220,7 @@ fn run(
     };
     let mut draft = Draft::create(output, limits, guard, &Statement::default())?;
     let mut video = VideoLane::open(&main, spec, &settings, limits, &mut draft)?;
-    video.hold = new_only;
+    video.result.hold = new_only;
     let sound = sound_lane(&plan.audio, &main, None, &mut draft)?;
     let extra = (extra_seconds * 240.0) as u64 * 48;
     let sink = draft.start(reserve_for(&main, None).saturating_add(extra))?;
@@ -285,11 +285,11 @@ fn run(
 
 /// The new seconds: each frame looks a little deeper into the last one.
 fn continue_moving(pass: &mut Pass, seconds: f64) -> Result<(), MediaError> {
-    let held = pass.video.hold;
+    let held = pass.video.result.hold;
     let last = if held {
-        pass.video.release()
+        pass.video.result.release()
     } else {
-        let shared = pass.video.last_frame().map(Frame::share);
+        let shared = pass.video.result.last_frame().map(Frame::share);
         shared.transpose().map_err(memory)?
     };
     let Some(last) = last else {

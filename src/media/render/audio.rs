@@ -1,9 +1,10 @@
 //! Opening what decodes, resamples and encodes sound.
 
-use super::video::Counts;
+use super::counts::Counts;
+use super::sink::Sink;
 use crate::media::av::{
-    AacSettings, AvError, Decoder, DecoderOptions, Demuxer, Entry, Exit, Frame, Graph, NewGraph,
-    StreamInfo, channel, decoder_name,
+    AacSettings, AvError, Decoder, DecoderOptions, Demuxer, Encoder, Entry, Exit, Frame, Graph,
+    NewGraph, Packet, Received, StreamInfo, channel, decoder_name,
 };
 use crate::media::error::{MediaCode, MediaError, memory};
 use crate::media::probe::HIGHEST_SAMPLE_RATE;
@@ -87,6 +88,20 @@ pub(super) fn hush(samples: &mut Frame, counts: &mut Counts) -> Result<(), Media
         let pts = samples.pts();
         *samples = silence;
         samples.set_pts(pts.unwrap_or(0));
+    }
+    Ok(())
+}
+
+/// Writes what the encoder has ready.
+pub(super) fn drain(
+    encoder: &mut Encoder,
+    packet: &mut Packet,
+    stream: usize,
+    sink: &mut Sink,
+) -> Result<(), MediaError> {
+    let base = encoder.time_base();
+    while encoder.receive(packet).map_err(encode_error)? == Received::Item {
+        sink.write(packet, stream, base)?;
     }
     Ok(())
 }

@@ -7,6 +7,8 @@
 
 use std::sync::Arc;
 
+use super::counts::Counts;
+use super::encoding::EncodeSettings;
 use super::graph::VideoSpec;
 use super::open::Prepared;
 use super::outcome::Outcome;
@@ -18,7 +20,7 @@ use super::setback::Setback;
 use super::sink::{Draft, Sink};
 use super::sound::SoundLane;
 use super::transcode::spec_for;
-use super::video::{Counts, EncodeSettings, VideoLane};
+use super::video::VideoLane;
 use crate::media::av::AacSettings;
 use crate::media::error::{MediaCode, MediaError};
 use crate::media::head::reservation;
@@ -79,9 +81,9 @@ pub(super) fn run(
 
     let mut draft = Draft::create(output, limits, guard, &statement)?;
     let mut video = VideoLane::open(&before, spec(&before)?, &settings, limits, &mut draft)?;
-    video.stills = stills;
-    video.marks = marks;
-    video.watch = render.checks.look().then(Watch::default);
+    video.result.stills = stills;
+    video.result.marks = marks;
+    video.result.watch = render.checks.look().then(Watch::default);
     let lane = seam_lane(&audio, &mut draft)?;
     let seconds = length as f64 / 1000.0;
     // One frame more of each than the lengths say: both round up.
@@ -141,8 +143,8 @@ pub(super) fn run(
         length_ms: Some((to_millis(end, base), frame_ms)),
         frames: video.counts.encoded,
         damage: Damage::new(counts.0, sound),
-        poster: video.stills.poster.and_then(PosterPicker::take),
-        storyboard: video.stills.storyboard,
+        poster: video.result.stills.poster.and_then(PosterPicker::take),
+        storyboard: video.result.stills.storyboard,
         finished,
     })
 }
@@ -162,10 +164,6 @@ impl Shape {
         let VideoPlan::Encode {
             width,
             height,
-            crf,
-            preset,
-            max_rate,
-            burst_ms,
             fps: Some(fps),
             deinterlace,
             background,
@@ -180,12 +178,7 @@ impl Shape {
             fps: *fps,
             deinterlace: *deinterlace,
             background: *background,
-            settings: EncodeSettings {
-                crf: *crf,
-                preset: preset.clone(),
-                max_rate: *max_rate,
-                burst_ms: *burst_ms,
-            },
+            settings: EncodeSettings::of(plan).ok_or_else(no_two_parts)?,
         })
     }
 }

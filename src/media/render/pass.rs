@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use super::counts::Counts;
 use super::open::takes_from_source;
 use super::setback::Setback;
 use super::sink::{Draft, Finished, Sink};
 use super::sound::{SoundLane, Timing};
-use super::video::{Counts, VideoLane};
+use super::video::VideoLane;
 use crate::media::av::{AacSettings, Frame, OpenError, Packet};
 use crate::media::error::{MediaCode, MediaError, memory};
 use crate::media::judge::Truncation;

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::counts::Counts;
 use super::graph::{VideoGraph, VideoSpec};
 use super::keys::KeyFrames;
 use super::open::{Prepared, reserve_for};
@@ -15,7 +16,6 @@ use super::setback::Setback;
 use super::sink::Draft;
 use super::sound::SoundLane;
 use super::transcode::spec_for;
-use super::video::Counts;
 use crate::media::av::{Decoder, DecoderOptions, Frame, Packet, Received, decoder_name};
 use crate::media::color::Color;
 use crate::media::error::{MediaCode, MediaError, memory};

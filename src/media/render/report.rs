@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use super::counts::Counts;
 use super::storyboard::StoryboardInfo;
-use super::video::Counts;
 use crate::media::plan::Plan;
 use crate::media::probe::Probe;
 

@@ -1,9 +1,9 @@
 //! Sound across a seam: two sources one after the other, one track, placed by the
 //! sample.
 
-use super::audio::{can_be_resampled, encode_error, hush, open_decoder, resampler};
+use super::audio::{can_be_resampled, drain, encode_error, hush, open_decoder, resampler};
+use super::counts::Counts;
 use super::sink::{Draft, Sink};
-use super::video::Counts;
 use crate::media::av::{
     AacSettings, Decoder, Demuxer, Encoder, Entry, Exit, Frame, Graph, Packet, Received,
     StreamInfo, channel, sound,
@@ -279,15 +279,6 @@ impl SeamLane {
     }
 
     fn drain_encoder(&mut self, sink: &mut Sink) -> Result<(), MediaError> {
-        let base = self.encoder.time_base();
-        while self
-            .encoder
-            .receive(&mut self.packet)
-            .map_err(encode_error)?
-            == Received::Item
-        {
-            sink.write(&mut self.packet, self.stream, base)?;
-        }
-        Ok(())
+        drain(&mut self.encoder, &mut self.packet, self.stream, sink)
     }
 }

@@ -1,9 +1,9 @@
 //! The sound's way: copied, or decoder → resampler → AAC → file.
 
-use super::audio::{can_be_resampled, encode_error, hush, open_decoder, resampler};
+use super::audio::{can_be_resampled, drain, encode_error, hush, open_decoder, resampler};
+use super::counts::Counts;
 use super::seam::SeamLane;
 use super::sink::{Draft, Sink};
-use super::video::Counts;
 use crate::media::av::{
     AacSettings, AvError, Decoder, Demuxer, Encoder, Entry, Exit, Frame, Graph, Packet, Received,
     StreamInfo,
@@ -318,15 +318,6 @@ impl EncodeLane {
     }
 
     fn drain_encoder(&mut self, sink: &mut Sink) -> Result<(), MediaError> {
-        let base = self.encoder.time_base();
-        while self
-            .encoder
-            .receive(&mut self.packet)
-            .map_err(encode_error)?
-            == Received::Item
-        {
-            sink.write(&mut self.packet, self.stream, base)?;
-        }
-        Ok(())
+        drain(&mut self.encoder, &mut self.packet, self.stream, sink)
     }
 }

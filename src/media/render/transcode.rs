@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::encoding::EncodeSettings;
 use super::graph::VideoSpec;
 use super::open::{Prepared, reserve_for};
 use super::outcome::Outcome;
@@ -11,7 +12,7 @@ use super::report::{Damage, Narrator};
 use super::setback::Setback;
 use super::sink::Draft;
 use super::sound::SoundLane;
-use super::video::{EncodeSettings, VideoLane};
+use super::video::VideoLane;
 use crate::media::color::Color;
 use crate::media::error::{MediaCode, MediaError};
 use crate::media::judge::Watch;
@@ -39,13 +40,10 @@ pub(super) fn run(
         size_is_known,
         ..
     } = prepared;
+    let nothing = || MediaError::new(MediaCode::Internal, "nothing to encode");
     let VideoPlan::Encode {
         width,
         height,
-        crf,
-        preset,
-        max_rate,
-        burst_ms,
         fps,
         tone_map,
         deinterlace,
@@ -53,7 +51,7 @@ pub(super) fn run(
         ..
     } = &plan.video
     else {
-        return Err(MediaError::new(MediaCode::Internal, "nothing to encode").into());
+        return Err(nothing().into());
     };
     let spec = VideoSpec {
         fps: fps.map(Ratio::approximate),
@@ -63,17 +61,12 @@ pub(super) fn run(
         threads: render.threads,
         ..spec_for(&main, *width, *height)?
     };
-    let settings = EncodeSettings {
-        crf: *crf,
-        preset: preset.clone(),
-        max_rate: *max_rate,
-        burst_ms: *burst_ms,
-    };
+    let settings = EncodeSettings::of(&plan.video).ok_or_else(nothing)?;
     let mut draft = Draft::create(output, &render.limits, guard, &statement)?;
     let mut video = VideoLane::open(&main, spec, &settings, &render.limits, &mut draft)?;
-    video.stills = stills;
-    video.watch = render.checks.look().then(Watch::default);
-    video.marks = marks;
+    video.result.stills = stills;
+    video.result.watch = render.checks.look().then(Watch::default);
+    video.result.marks = marks;
     let sound = sound_lane(&plan.audio, &main, source.as_ref(), &mut draft)?;
     let room = render.index_room;
     let sink = draft.start(room.unwrap_or_else(|| reserve_for(&main, source.as_ref())))?;
@@ -104,8 +97,8 @@ pub(super) fn run(
         looked,
         frames: lane.counts.encoded,
         damage: Damage::new(lane.counts, sound),
-        poster: lane.stills.poster.and_then(PosterPicker::take),
-        storyboard: lane.stills.storyboard,
+        poster: lane.result.stills.poster.and_then(PosterPicker::take),
+        storyboard: lane.result.stills.storyboard,
         finished,
     })
 }

@@ -1,49 +1,21 @@
-//! The picture's way: decoder → graph → encoder → file.
+//! The picture's way: decoder → graph → [`Encoding`].
 
 use std::collections::BTreeMap;
 
 use super::alpha::AlphaLane;
+use super::counts::Counts;
 use super::cuts::Cuts;
 use super::decoding;
 use super::duplication::Duplication;
+use super::encoding::{EncodeSettings, Encoding};
 use super::graph::{VideoGraph, VideoSpec};
-use super::marks::Marks;
 use super::sink::{Draft, Sink};
-use super::stills::Stills;
-use crate::media::av::{
-    AvError, Decoder, Encoder, Frame, FramePool, Packet, Received, X264Settings,
-};
+use crate::media::av::{AvError, Decoder, Frame, Packet, Received};
 use crate::media::error::{MediaCode, MediaError, memory};
-use crate::media::judge::Watch;
 use crate::media::limits::Limits;
 use crate::media::probe::{Opened, memory_limit, nominal_rate};
 use crate::media::ratio::{Ratio, rescale, to_millis};
 use crate::media::sizes::Sizes;
-
-/// What was wrong with the input, counted.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Counts {
-    pub packets: u64,
-    pub decoded: u64,
-    pub encoded: u64,
-    pub bad_packets: u64,
-    pub bad_frames: u64,
-    /// Where the first of either was, in milliseconds.
-    pub first_bad_ms: Option<u64>,
-    /// Frames whose time did not grow.
-    pub dropped: u64,
-    /// The file claims more than it holds, and that is allowed.
-    pub truncated: bool,
-}
-
-/// Encoder settings beyond the graph's.
-pub(crate) struct EncodeSettings {
-    pub crf: f32,
-    pub preset: String,
-    pub max_rate: Option<u64>,
-    /// See [`X264Settings`].
-    pub burst_ms: u64,
-}
 
 /// Decodes, filters and encodes one video stream.
 pub(crate) struct VideoLane {
@@ -54,7 +26,6 @@ pub(crate) struct VideoLane {
     alpha: Option<AlphaLane>,
     frame: Frame,
     filtered: Frame,
-    packet: Packet,
     spec: VideoSpec,
     preset: String,
     input_base: Ratio,
@@ -64,13 +35,6 @@ pub(crate) struct VideoLane {
     /// Where this input begins in the result, in the encoder's time base.
     shift: i64,
     graph: Option<VideoGraph>,
-    encoder: Encoder,
-    encoder_base: Ratio,
-    stream: usize,
-    /// The frame before the current one: its duration is known only now.
-    pending: Option<Frame>,
-    /// Durations of frames inside the encoder, by presentation time.
-    durations: BTreeMap<i64, i64>,
     /// Durations of packets inside the decoder, by presentation time.
     packet_durations: BTreeMap<i64, i64>,
     cuts: Cuts,
@@ -81,17 +45,10 @@ pub(crate) struct VideoLane {
     duplication: Option<Duplication>,
     limits: Limits,
     pub(crate) counts: Counts,
-    pub(crate) stills: Stills,
-    /// Looks at the frames, where that was asked for.
-    pub(crate) watch: Option<Watch>,
     /// How long each size is shown.
     pub(crate) sizes: Sizes,
-    /// Frames are decoded and not written; only the last one is kept.
-    pub(crate) hold: bool,
-    /// Drawn on every frame of the result.
-    pub(crate) marks: Marks,
-    /// Frames that are drawn on.
-    pool: FramePool,
+    /// What leaves the graph goes here.
+    pub(crate) result: Encoding,
 }
 
 impl VideoLane {
@@ -108,21 +65,7 @@ impl VideoLane {
         let input_rate = nominal_rate(&input.video);
         let rate = spec.fps.unwrap_or(input_rate);
         let time_base = spec.fps.map_or(stream.time_base, Ratio::inverse);
-        let encoder = Encoder::x264(&X264Settings {
-            width: spec.width,
-            height: spec.height,
-            time_base,
-            frame_rate: rate,
-            color: spec.color,
-            crf: settings.crf,
-            preset: &settings.preset,
-            max_rate: settings.max_rate,
-            burst_ms: settings.burst_ms,
-            threads: spec.threads,
-        })
-        .map_err(encode_error)?;
-        let index = draft.add_encoded(&encoder, Some(rate))?;
-        draft.set_picture(index);
+        let result = Encoding::open(&spec, settings, time_base, rate, draft)?;
         let offset = input.begins().ticks(stream.time_base);
         Ok(Self {
             decoder,
@@ -130,17 +73,11 @@ impl VideoLane {
             alpha: None,
             frame: Frame::new().map_err(memory)?,
             filtered: Frame::new().map_err(memory)?,
-            packet: Packet::new().map_err(memory)?,
             input_base: stream.time_base,
             input_rate,
             offset,
             shift: 0,
             graph: None,
-            encoder_base: encoder.time_base(),
-            encoder,
-            stream: index,
-            pending: None,
-            durations: BTreeMap::new(),
             packet_durations: BTreeMap::new(),
             cuts: Cuts::default(),
             last_input: None,
@@ -149,12 +86,8 @@ impl VideoLane {
             duplication: Duplication::of(spec.fps, limits),
             limits: limits.clone(),
             counts: Counts::default(),
-            stills: Stills::default(),
-            watch: None,
             sizes: Sizes::default(),
-            hold: false,
-            marks: Marks::default(),
-            pool: FramePool::new(),
+            result,
             spec,
             preset: settings.preset.clone(),
         })
@@ -190,9 +123,8 @@ impl VideoLane {
 
     /// Where a frame after the last one would be shown, in the encoder's time base.
     pub(crate) fn end(&self) -> i64 {
-        self.pending.as_ref().map_or(self.shift, |last| {
-            last.pts().unwrap_or(0).saturating_add(self.tail_duration())
-        })
+        let last = self.result.last_frame().map(|last| last.pts().unwrap_or(0));
+        last.map_or(self.shift, |last| last.saturating_add(self.tail_duration()))
     }
 
     /// Takes one packet of the stream.
@@ -265,7 +197,7 @@ impl VideoLane {
         };
         // A cap on the rate would leave out an only picture that is shorter than its frames.
         let least = match self.spec.fps {
-            Some(cap) if self.pending.is_none() => cap.frame(self.input_base) + 1,
+            Some(cap) if self.result.last_frame().is_none() => cap.frame(self.input_base) + 1,
             _ => 0,
         };
         let last = last.max(least);
@@ -276,18 +208,14 @@ impl VideoLane {
 
     /// The second half of [`VideoLane::finish`].
     pub(crate) fn finish_encoding(&mut self, sink: &mut Sink) -> Result<(), MediaError> {
-        if let Some(last) = self.pending.take() {
-            let duration = self.tail_duration();
-            self.encode(&last, duration, sink)?;
-        }
-        self.encoder.send(None).map_err(encode_error)?;
-        self.drain_encoder(sink)
+        let last = self.tail_duration();
+        self.result.finish(last, &mut self.counts, sink)
     }
 
     /// The last frame lasts as long as the source said, or one frame.
     pub(crate) fn tail_duration(&self) -> i64 {
         let source = if self.spec.fps.is_none() {
-            rescale(self.last_duration, self.input_base, self.encoder_base)
+            rescale(self.last_duration, self.input_base, self.encoder_base())
         } else {
             0
         };
@@ -301,24 +229,11 @@ impl VideoLane {
     /// One frame at the nominal rate, in the encoder's time base.
     pub(crate) fn frame_duration(&self) -> i64 {
         let rate = self.spec.fps.unwrap_or(self.input_rate);
-        rate.frame(self.encoder_base)
+        rate.frame(self.encoder_base())
     }
 
     pub(crate) fn encoder_base(&self) -> Ratio {
-        self.encoder_base
-    }
-
-    /// Ends holding frames back; gives the last one, which is not written.
-    #[cfg(feature = "sandbox")]
-    pub(crate) fn release(&mut self) -> Option<Frame> {
-        self.hold = false;
-        self.pending.take()
-    }
-
-    /// The last frame that left the graph and its time, for continuing after it.
-    #[cfg(feature = "sandbox")]
-    pub(crate) fn last_frame(&self) -> Option<&Frame> {
-        self.pending.as_ref()
+        self.result.base()
     }
 
     /// End of what has been decoded, in milliseconds from the start.
@@ -339,8 +254,8 @@ impl VideoLane {
 
     /// Longest black and longest still stretch in milliseconds, if looked for.
     pub(crate) fn looked(&self) -> Option<(u64, u64)> {
-        let watch = self.watch.as_ref()?;
-        Some(watch.longest_ms(self.encoder_base, self.tail_duration()))
+        let watch = self.result.watch.as_ref()?;
+        Some(watch.longest_ms(self.encoder_base(), self.tail_duration()))
     }
 
     fn drain_decoder(&mut self, sink: &mut Sink) -> Result<(), MediaError> {
@@ -456,7 +371,7 @@ impl VideoLane {
             }
             let next = Frame::new().map_err(memory)?;
             let mut frame = std::mem::replace(&mut self.filtered, next);
-            let pts = rescale(frame.pts().unwrap_or(0), base, self.encoder_base);
+            let pts = rescale(frame.pts().unwrap_or(0), base, self.encoder_base());
             let pts = self.shift.saturating_add(pts);
             frame.set_pts(pts);
             self.emit(frame, sink)?;
@@ -467,72 +382,18 @@ impl VideoLane {
         Ok(())
     }
 
+    /// Takes a frame of the result, `pts` in the encoder's time base.
+    pub(crate) fn emit(&mut self, mut frame: Frame, sink: &mut Sink) -> Result<(), MediaError> {
+        frame.set_color(self.spec.color);
+        self.result.emit(frame, &mut self.counts, sink)
+    }
+
     /// A decoded frame's time is over.
     fn shown(&mut self, time: i64) {
         self.sizes.shown(time);
         if let Some(duplication) = &mut self.duplication {
             duplication.shown(time, self.input_base);
         }
-    }
-
-    /// Takes a frame of the result, `pts` in the encoder's time base.
-    pub(crate) fn emit(&mut self, mut frame: Frame, sink: &mut Sink) -> Result<(), MediaError> {
-        frame.set_color(self.spec.color);
-        frame.set_sample_aspect(Ratio::new(1, 1));
-        frame.forget_origin();
-        if self.hold {
-            self.pending = Some(frame);
-            return Ok(());
-        }
-        let pts = frame.pts().unwrap_or(0);
-        let base = self.encoder_base;
-        let at_ms = pts as f64 * f64::from(base.num) * 1000.0 / f64::from(base.den.max(1));
-        if let Some(watch) = &mut self.watch {
-            watch.see(&frame, pts);
-        }
-        self.marks
-            .draw(&mut frame, at_ms, &mut self.pool)
-            .map_err(memory)?;
-        self.stills
-            .consider(&frame, to_millis(pts, self.encoder_base))
-            .map_err(memory)?;
-        if let Some(before) = self.pending.take() {
-            let duration = pts.saturating_sub(before.pts().unwrap_or(0));
-            if duration <= 0 {
-                self.counts.dropped += 1;
-                self.pending = Some(before);
-                return Ok(());
-            }
-            self.encode(&before, duration, sink)?;
-        }
-        self.pending = Some(frame);
-        Ok(())
-    }
-
-    fn encode(&mut self, frame: &Frame, duration: i64, sink: &mut Sink) -> Result<(), MediaError> {
-        self.durations.insert(frame.pts().unwrap_or(0), duration);
-        self.counts.encoded += 1;
-        self.encoder.send(Some(frame)).map_err(encode_error)?;
-        self.drain_encoder(sink)
-    }
-
-    fn drain_encoder(&mut self, sink: &mut Sink) -> Result<(), MediaError> {
-        while self
-            .encoder
-            .receive(&mut self.packet)
-            .map_err(encode_error)?
-            == Received::Item
-        {
-            if let Some(duration) = self
-                .packet
-                .pts()
-                .and_then(|pts| self.durations.remove(&pts))
-            {
-                self.packet.set_duration(duration);
-            }
-            sink.write(&mut self.packet, self.stream, self.encoder_base)?;
-        }
-        Ok(())
     }
 }
 
@@ -542,14 +403,5 @@ fn filter_error(error: AvError) -> MediaError {
         format!("a filter failed: {error}"),
     )
     .at("filter")
-    .with_log()
-}
-
-fn encode_error(error: AvError) -> MediaError {
-    MediaError::new(
-        MediaCode::EncoderFailed,
-        format!("the video cannot be encoded: {error}"),
-    )
-    .at("encode")
     .with_log()
 }
