@@ -23,6 +23,7 @@ mod end;
 mod failures;
 mod footprint;
 mod halt;
+mod leave;
 mod limiter;
 mod native;
 mod objects;

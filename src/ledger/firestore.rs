@@ -14,6 +14,7 @@ mod accounts;
 mod callbacks;
 mod commit;
 mod counters;
+mod difference;
 mod documents;
 mod marks;
 mod outbox;

@@ -1,5 +1,6 @@
 //! The parent's side: starts the child, gives it its order, and serves it until it ends.
 
+mod files;
 mod gone;
 mod serve;
 
@@ -10,8 +11,9 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use self::files::Files;
 use self::gone::Gone;
-use self::serve::{Files, serve};
+use self::serve::serve;
 use super::bounds::Bounds;
 use super::lifeline::Lifeline;
 use super::protocol::{Found, Kind, Order, Outcome, RenderTask, SignerTask, Task, violation};

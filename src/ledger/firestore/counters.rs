@@ -6,7 +6,7 @@ use jiff::civil::Date;
 use serde_json::Value;
 
 use super::super::{Counts, Result};
-use super::documents::joined;
+use super::difference::joined;
 use super::paths::{COUNTERS, DocumentPath};
 use super::store::{Found, NAME, Scan, Store};
 use super::values;

@@ -10,7 +10,8 @@ use strum::IntoEnumIterator as _;
 
 use super::super::backend::{Damaged, Record};
 use super::super::{LedgerError, Result, reading};
-use super::documents::{self, Difference};
+use super::difference::Difference;
+use super::documents;
 use super::paths::{DocumentPath, JOBS, OUTBOX, UNREADABLE};
 use super::seen::{Note, Seen};
 use super::store::{Found, Store};
