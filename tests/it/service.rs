@@ -17,6 +17,8 @@ mod owners;
 #[cfg(target_os = "linux")]
 mod quarantine;
 mod quotes;
+#[cfg(target_os = "linux")]
+mod remote;
 mod segments;
 mod signatures;
 mod stops;

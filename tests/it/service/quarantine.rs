@@ -11,10 +11,10 @@ use filmlab::ledger::Ledger as _;
 use filmlab::ledger::sqlite::SqliteLedger;
 use filmlab::sandbox::SandboxConfig;
 use rustix::process::Signal;
-use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use super::lab::{GRANT, Lab};
+use super::remote::Remote;
 use crate::support::quarantine::{broken, caught, children, kill, until_gone};
 use crate::support::require;
 
@@ -48,10 +48,6 @@ impl<'a> Kept<'a> {
         kept
     }
 
-    pub(super) fn base(&self) -> String {
-        format!("http://{}", self.address)
-    }
-
     /// Starts it again if it has died, as whoever runs services does.
     async fn keep(&mut self) {
         if self.child.try_wait().unwrap().is_some() {
@@ -63,45 +59,16 @@ impl<'a> Kept<'a> {
 
     async fn until_up(&mut self) {
         let began = Instant::now();
-        let livez = format!("{}/livez", self.base());
+        let livez = format!("{}/livez", self.remote().base());
         while self.lab.http.get(&livez).send().await.is_err() {
             assert!(began.elapsed() < Duration::from_secs(60), "not up");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 
-    pub(super) async fn upload(&self, file: &Path) -> String {
-        let name = file.file_name().unwrap().to_string_lossy();
-        let address = format!("{}/v1/sources?name={name}", self.base());
-        let bytes = std::fs::read(file).unwrap();
-        let answer = self
-            .lab
-            .http
-            .post(address)
-            .body(bytes)
-            .send()
-            .await
-            .unwrap();
-        let source: Value = answer.json().await.unwrap();
-        source["source"].as_str().unwrap().to_owned()
-    }
-
-    pub(super) async fn create(&self, video: &str, image: &str) -> String {
-        let body = json!({"kind": "character_replace", "source": {"video": video, "image": image}});
-        let address = format!("{}/v1/jobs", self.base());
-        let answer = self
-            .lab
-            .http
-            .post(address)
-            .json(&body)
-            .send()
-            .await
-            .unwrap();
-        let job: Value = answer.json().await.unwrap();
-        job["id"]
-            .as_str()
-            .unwrap_or_else(|| panic!("{job}"))
-            .to_owned()
+    /// What is asked of it over HTTP.
+    pub(super) fn remote(&self) -> Remote<'a> {
+        Remote::new(self.lab, &self.address)
     }
 
     /// Its ledger, beside the service.
@@ -172,11 +139,14 @@ async fn a_clip_that_ends_the_process_fails_alone_among_eight_good_ones() {
     let bad = broken(&lab.clip, "abort@source", &dir.path().join("bad.mp4"));
     let mut service = Kept::start(&lab).await;
     service.grant().await;
-    let (good, bad) = (service.upload(&lab.clip).await, service.upload(&bad).await);
-    let image = service.upload(&character).await;
+    let (good, bad) = (
+        service.remote().upload(&lab.clip).await,
+        service.remote().upload(&bad).await,
+    );
+    let image = service.remote().upload(&character).await;
     let mut ids = Vec::new();
     for video in [&good; 8].into_iter().chain([&bad]) {
-        ids.push(service.create(video, &image).await);
+        ids.push(service.remote().create(video, &image).await);
     }
     // It takes the service with it, and with that the jobs that are under way.
     let began = Instant::now();
@@ -221,12 +191,12 @@ async fn killed(whom: Whom) {
     lab.set("WORKER__QUARANTINE", "always");
     lab.set("CREDITS__MODE", "off");
     let mut service = Kept::start(&lab).await;
-    let image = service.upload(&character).await;
-    let video = service.upload(&lab.clip).await;
+    let image = service.remote().upload(&character).await;
+    let video = service.remote().upload(&lab.clip).await;
     let mut made = 0;
     for phase in ["source", "check", "render"] {
         let (id, pid) = loop {
-            let id = service.create(&video, &image).await;
+            let id = service.remote().create(&video, &image).await;
             made += 1;
             let parent = service.child.id();
             let (data, name) = (lab.data(), id.clone());

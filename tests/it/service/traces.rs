@@ -287,15 +287,15 @@ async fn a_job_is_one_trace_over_a_killed_process() {
         .add_fault(FaultRule::once(Fault::AnswerLate { ms: 30_000 }));
     let mut service = Kept::start(&lab).await;
     service.grant().await;
-    let video = service.upload(&lab.clip).await;
-    let image = service.upload(&character).await;
+    let video = service.remote().upload(&lab.clip).await;
+    let image = service.remote().upload(&character).await;
     let body = json!({
         "kind": "character_replace", "source": {"video": video, "image": image},
         "params": {"prompt": PROMPT}, "notify": {"webhook": format!("{collector}/hook")},
     });
     let created: Value = lab
         .http
-        .post(format!("{}/v1/jobs", service.base()))
+        .post(format!("{}/v1/jobs", service.remote().base()))
         .header("traceparent", format!("00-{TRACE}-{CALLER}-01"))
         .json(&body)
         .send()
@@ -359,9 +359,9 @@ async fn a_receiver_that_hangs_holds_up_nothing() {
     };
     let mut service = Kept::start(&lab).await;
     service.grant().await;
-    let video = service.upload(&lab.clip).await;
-    let image = service.upload(&character).await;
-    let id = service.create(&video, &image).await;
+    let video = service.remote().upload(&lab.clip).await;
+    let image = service.remote().upload(&character).await;
+    let id = service.remote().create(&video, &image).await;
     let jobs = service.ended(std::slice::from_ref(&id)).await;
     assert_eq!(jobs[0].status, Status::Completed, "{jobs:#?}");
     let stopped = Instant::now();

@@ -6,10 +6,11 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use filmlab::sandbox::{Fault, FaultRule, Faults, SandboxConfig};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::net::TcpListener;
 
 use super::lab::Lab;
+use super::remote::Remote;
 use crate::support::require;
 
 const PAGE: &str = include_str!("../../../docs/upgrade.md");
@@ -52,6 +53,7 @@ struct Machine<'a> {
     lab: &'a Lab,
     root: PathBuf,
     listen: String,
+    remote: Remote<'a>,
 }
 
 impl Drop for Machine<'_> {
@@ -83,7 +85,12 @@ impl<'a> Machine<'a> {
         program(&root.join("bin/filmlab"), &starts("before", before));
         let now = starts("now", env!("CARGO_BIN_EXE_filmlab"));
         program(&root.join("target/vendor/release/filmlab"), &now);
-        let machine = Self { lab, root, listen };
+        let machine = Self {
+            lab,
+            root,
+            remote: Remote::new(lab, &listen),
+            listen,
+        };
         machine.run("systemctl start filmlab");
         machine
     }
@@ -124,64 +131,17 @@ impl<'a> Machine<'a> {
         std::fs::read_to_string(self.root.join("bin/filmlab")).unwrap()
     }
 
-    async fn upload(&self, file: &Path) -> String {
-        let name = file.file_name().unwrap().to_string_lossy();
-        let address = format!("http://{}/v1/sources?name={name}", self.listen);
-        let bytes = std::fs::read(file).unwrap();
-        let answer = self
-            .lab
-            .http
-            .post(address)
-            .body(bytes)
-            .send()
-            .await
-            .unwrap();
-        let answer: Value = answer.json().await.unwrap();
-        answer["source"].as_str().unwrap().to_owned()
-    }
-
     async fn create(&self, character: &Path) -> String {
+        let remote = &self.remote;
         let (video, image) = (
-            self.upload(&self.lab.clip).await,
-            self.upload(character).await,
+            remote.upload(&self.lab.clip).await,
+            remote.upload(character).await,
         );
-        let body = json!({"kind": "character_replace", "source": {"video": video, "image": image}});
-        let address = format!("http://{}/v1/jobs", self.listen);
-        let answer = self
-            .lab
-            .http
-            .post(address)
-            .json(&body)
-            .send()
-            .await
-            .unwrap();
-        let job: Value = answer.json().await.unwrap();
-        job["id"]
-            .as_str()
-            .unwrap_or_else(|| panic!("{job}"))
-            .to_owned()
-    }
-
-    async fn job(&self, id: &str) -> Value {
-        let address = format!("http://{}/v1/jobs/{id}", self.listen);
-        let answer = self.lab.http.get(address).send().await.unwrap();
-        answer.json().await.unwrap()
-    }
-
-    async fn until(&self, id: &str, fits: impl Fn(&Value) -> bool) {
-        let began = Instant::now();
-        loop {
-            let job = self.job(id).await;
-            if fits(&job) {
-                return;
-            }
-            assert!(began.elapsed() < Duration::from_secs(60), "{job:#}");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        remote.create(&video, &image).await
     }
 
     async fn assert_opens(&self, id: &str) {
-        let job = self.job(id).await;
+        let job = self.remote.job(id).await;
         assert_eq!(job["status"], "completed", "{job:#}");
         let mut link: url::Url = job["result"]["video"].as_str().unwrap().parse().unwrap();
         let port = self.listen.rsplit(':').next().unwrap().parse().unwrap();
@@ -218,6 +178,7 @@ async fn a_machine_is_upgraded_and_goes_back_as_the_page_says() {
 
     let first = machine.create(&character).await;
     machine
+        .remote
         .until(&first, |job| job["status"] == "completed")
         .await;
     let busy = || Fault::TooManyRequests {
@@ -226,7 +187,7 @@ async fn a_machine_is_upgraded_and_goes_back_as_the_page_says() {
     let waits = |job: &Value| job["status"] == "processing" && job["stage"] == "submit";
     lab.sandbox.add_fault(FaultRule::always(busy()));
     let second = machine.create(&character).await;
-    machine.until(&second, waits).await;
+    machine.remote.until(&second, waits).await;
 
     machine.run(&upgrade);
     assert!(machine.installed().contains("# now"));
@@ -236,6 +197,7 @@ async fn a_machine_is_upgraded_and_goes_back_as_the_page_says() {
     machine.assert_opens(&first).await;
     lab.sandbox.set_faults(Faults::default());
     machine
+        .remote
         .until(&second, |job| job["status"] == "completed")
         .await;
     // The provider's answer to what is paid for is under way when the service is stopped.
@@ -247,7 +209,7 @@ async fn a_machine_is_upgraded_and_goes_back_as_the_page_says() {
         assert!(began.elapsed() < Duration::from_secs(60));
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    assert!(waits(&machine.job(&third).await));
+    assert!(waits(&machine.remote.job(&third).await));
 
     machine.run(&back);
     assert!(machine.installed().contains("# before"));
@@ -255,6 +217,7 @@ async fn a_machine_is_upgraded_and_goes_back_as_the_page_says() {
         machine.assert_opens(id).await;
     }
     machine
+        .remote
         .until(&third, |job| job["status"] == "completed")
         .await;
     machine.assert_opens(&third).await;
