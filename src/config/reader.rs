@@ -156,8 +156,7 @@ impl Reader {
             .into_iter()
             .map(|(word, at)| Some((word, self.read(&at, form)?)))
             .collect();
-        let entries = entries.into_iter().collect();
-        entries
+        entries.into_iter().collect()
     }
 
     /// The same where it has to be there.
