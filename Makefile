@@ -10,7 +10,7 @@ FILMLAB = cargo run --locked --quiet --profile $(PROFILE) --
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test-api test-console bench bench-guard bench-load chaos strangers chaos-upgrade fixtures upgrade-fixtures build vendor run demo test test-cloud test-vendor soak sanitize corpus fuzz lint clean
+.PHONY: help setup test-api test-console bench bench-guard bench-image bench-load chaos strangers chaos-upgrade fixtures upgrade-fixtures build vendor run demo test test-cloud test-vendor soak sanitize corpus fuzz lint clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -66,9 +66,14 @@ bench: ## measure the deployed build beside what people would use instead; write
 
 bench-guard: ## instructions that a fixed set of work takes, held against scripts/bench/instructions.json (RECORD=1)
 	@scripts/setup.sh sanitize
-	@scripts/setup.sh fixtures
+	@scripts/fixtures.sh
 	@scripts/vendor.sh cargo build --locked --release
 	@python3 scripts/bench/guard.py "$${CARGO_TARGET_DIR:-target}/vendor/release/filmlab" $(if $(RECORD),--record)
+
+bench-image: ## start, stop, memory and every stage of a job in an unpacked image (ROOT=folder)
+	@scripts/setup.sh test
+	@cargo build --locked
+	@python3 scripts/bench/image.py "$(ROOT)" "$${CARGO_TARGET_DIR:-target}/debug/filmlab" fixtures/bigbuckbunny.mp4
 
 bench-load: ## jobs that wait for the provider, a burst of wake-ups, CPU of a job (JOBS=1000 PLANTED=0)
 	@scripts/setup.sh test

@@ -84,15 +84,19 @@ def main():
     binary, clip, character = sys.argv[1:4]
     jobs = int(sys.argv[4] or 1000) if len(sys.argv) > 4 else 1000
     planted = int(sys.argv[5] or 0) if len(sys.argv) > 5 else 0
-    for part in [lambda lab: waiting(lab, jobs, planted), road]:
-        with tempfile.TemporaryDirectory() as folder:
-            lab = Lab(binary, clip, character, folder)
-            try:
-                part(lab)
-            finally:
-                for process in lab.running:
-                    process.terminate()
-                    process.wait()
+    with_lab(binary, clip, character, lambda lab: waiting(lab, jobs, planted))
+    with_lab(binary, clip, character, road)
+
+
+def with_lab(binary, clip, character, part):
+    with tempfile.TemporaryDirectory() as folder:
+        lab = Lab(binary, clip, character, folder)
+        try:
+            return part(lab)
+        finally:
+            for process in lab.running:
+                process.terminate()
+                process.wait()
 
 
 class Lab:
@@ -261,8 +265,9 @@ def road(lab, jobs=200):
     lab.create(jobs)
     lab.until(ended, jobs + 20)
     cpu, native = cpu_s(lab.pid) - cpu, lab.metric(media) - native
-    print(f"{jobs} whole jobs: {cpu / jobs * 1000:.1f} ms CPU each, "
-          f"{(cpu - native) / jobs * 1000:.1f} ms without media")
+    without = (cpu - native) / jobs * 1000
+    print(f"{jobs} whole jobs: {cpu / jobs * 1000:.1f} ms CPU each, {without:.1f} ms without media")
+    return without
 
 
 def listed(address):
@@ -278,4 +283,5 @@ def listed(address):
             return counts
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -127,9 +127,7 @@ impl Database {
         };
         connection.pragma_update(None, "synchronous", synchronous)?;
         connection.pragma_update(None, "foreign_keys", true)?;
-        for part in parts {
-            migrate(&mut connection, *part)?;
-        }
+        migrate(&mut connection, parts)?;
         Ok(Self {
             connection: Arc::new(Mutex::new(connection)),
             readers: None,

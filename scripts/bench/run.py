@@ -18,6 +18,8 @@ import sys
 import tempfile
 import time
 
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import load
 import page
 import services
 from measure import at_once, in_turn, once
@@ -44,6 +46,7 @@ class Stand:
         self.short = f"{ROOT}/fixtures/bigbuckbunny.mp4"
         self.slow, self.long = f"{folder}/slow.mp4", f"{folder}/long.mp4"
         self.raw, self.small = f"{folder}/raw.y4m", f"{folder}/small.mp4"
+        self.small_long = f"{folder}/small-long.mp4"
 
     def make_clips(self, times):
         self.times, self.seconds = times, round(times * 5.28)
@@ -57,6 +60,8 @@ class Stand:
         # Nothing of it has to change, so that it may be copied.
         self.call(quiet + ["-i", self.short, "-c:v", "libx264", "-preset", "veryfast", "-crf", "23",
                            "-c:a", "aac", "-movflags", "+faststart", self.small])
+        self.call(quiet + ["-stream_loop", str(times - 1), "-i", self.small, "-c", "copy",
+                           "-movflags", "+faststart", self.small_long])
 
     def call(self, command):
         subprocess.run(command, check=True)
@@ -126,6 +131,9 @@ def media(stand, runs, eight):
         say(f"the whole deliverable: {name}")
         some = runs if clip != stand.long else max(1, runs // 2)
         row = in_turn(lambda c=clip: once(stand.ours(c)), lambda c=clip: once(stand.chain(c)), some)
+        # A pass as fast as the chain's own, and nothing beside it.
+        row["limit"] = in_turn(lambda c=clip: once([stand.encode(c)]),
+                               lambda c=clip: once(stand.chain(c)), max(1, some // 2))
         row["bytes"] = [os.path.getsize(f"{stand.folder}/{n}.mp4") for n in ("ours", "theirs")]
         found["deliverable"].append({"clip": name, **row})
     say("one pass against one call")
@@ -142,9 +150,11 @@ def media(stand, runs, eight):
         lambda: once([stand.encode(stand.short, mark=False)]),
         lambda: once([stand.encode(stand.short, mark=False, rate=[])]), runs)
     say("copying against encoding")
-    copy = [[stand.binary, "process", stand.small, "-y", "-o", f"{stand.folder}/copy.mp4"]]
-    found["copy"] = in_turn(lambda: once(copy),
-                            lambda: once(stand.ours(stand.small, poster=False, mark=False)), runs)
+    for name, clip in (("copy", stand.small), ("copy_long", stand.small_long)):
+        copy = [[stand.binary, "process", clip, "-y", "-o", f"{stand.folder}/copy.mp4"]]
+        found[name] = in_turn(lambda c=copy: once(c),
+                              lambda c=clip: once(stand.ours(c, poster=False, mark=False)),
+                              runs if clip == stand.small else max(1, runs // 2))
     say("memory and length")
     found["times"] = stand.times
     found["length"] = in_turn(lambda: once(stand.ours(stand.long)),
@@ -186,7 +196,8 @@ def jobs(stand, quick):
                 for _ in range(1 if quick else 3):
                     if side == "filmlab":
                         shutil.rmtree(f"{own}/data", ignore_errors=True)
-                        made = services.Filmlab(stand.binary, own, base, stand.short, image)
+                        made = services.Filmlab(stand.binary, own, base, stand.short, image,
+                                                stand.logo)
                     else:
                         shutil.rmtree(f"{own}/results", ignore_errors=True)
                         made = services.Peer(python, HERE, own, base, stand.short, image, stand.logo)
@@ -198,11 +209,19 @@ def jobs(stand, quick):
                     found[side]["start_s"] = sorted(starts)[len(starts) // 2]
                 finally:
                     made.service.stop()
+                if side == "filmlab":
+                    # With the database and the folders there.
+                    made = services.Filmlab(stand.binary, own, base, stand.short, image, stand.logo)
+                    found[side]["again_s"] = made.service.start
+                    made.service.stop()
+            say("a job's road, without its media")
+            found["road_ms"] = load.with_lab(stand.binary, f"{ROOT}/fixtures/generated/tiny.mp4", image,
+                                             load.road)
             say("memory over many jobs")
             own = f"{folder}/many"
             os.makedirs(own)
             many = services.Filmlab(stand.binary, own, base, f"{ROOT}/fixtures/generated/tiny.mp4",
-                                    image)
+                                    image, stand.logo)
             try:
                 found["many"] = services.measured(many, 40 if quick else 200)
             finally:

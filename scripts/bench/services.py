@@ -26,6 +26,8 @@ usual_base_s = 0.0
 usual_per_second_s = 0.0
 [credits]
 mode = "off"
+[watermark]
+image = "{logo}"
 [log]
 filter = "filmlab=warn,filmlab::cli=info"
 """
@@ -108,11 +110,12 @@ class Service:
         self.log.close()
 
 
-def sandbox(binary, folder):
+def sandbox(binary, folder, *more):
     log = f"{folder}/sandbox.log"
     with open(log, "w", encoding="utf-8") as file:
         process = subprocess.Popen(
-            [binary, "sandbox", "--listen", "127.0.0.1:0", "--copy", "--max-running", "100000"],
+            [binary, "sandbox", "--listen", "127.0.0.1:0", "--copy", "--max-running", "100000",
+             *more],
             stdout=file, stderr=subprocess.STDOUT, cwd=folder,
         )
     for _ in range(600):
@@ -129,11 +132,12 @@ class Filmlab:
 
     name = "filmlab"
 
-    def __init__(self, binary, folder, base, clip, image):
+    def __init__(self, binary, folder, base, clip, image, logo, under=()):
         port = free_port()
         with open(f"{folder}/filmlab.toml", "w", encoding="utf-8") as file:
-            file.write(SETTINGS.format(port=port, token=TOKEN, folder=folder, base=base))
-        command = [binary, "--config", f"{folder}/filmlab.toml", "serve"]
+            file.write(SETTINGS.format(port=port, token=TOKEN, folder=folder, base=base,
+                                       logo=logo))
+        command = [*under, binary, "--config", f"{folder}/filmlab.toml", "serve"]
         self.service = Service(command, folder, port)
         self.clip, self.image = clip, image
 

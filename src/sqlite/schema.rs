@@ -1,6 +1,6 @@
 //! Bringing the tables of a file up to date.
 
-use rusqlite::{Connection, ErrorCode, OptionalExtension as _};
+use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Transaction};
 
 use super::error::DatabaseError;
 use super::transaction::{begin, commit};
@@ -40,14 +40,28 @@ pub(super) fn write_ahead(connection: &mut Connection) -> Result<(), DatabaseErr
     }
 }
 
-pub(super) fn migrate(connection: &mut Connection, schema: Schema) -> Result<(), DatabaseError> {
-    let Schema { part, steps } = schema;
+/// All parts in one transaction: a start waits for the disk once, and a file is never left between
+/// two versions.
+pub(super) fn migrate(connection: &mut Connection, parts: &[Schema]) -> Result<(), DatabaseError> {
     let transaction = begin(connection)?;
     transaction.execute_batch(
         "CREATE TABLE IF NOT EXISTS schema_versions (
              part TEXT PRIMARY KEY, version INTEGER NOT NULL
          ) STRICT, WITHOUT ROWID",
     )?;
+    let mut is_changed = false;
+    for part in parts {
+        is_changed |= migrate_part(&transaction, *part)?;
+    }
+    if is_changed {
+        return commit(transaction);
+    }
+    Ok(())
+}
+
+/// Whether something was missing.
+fn migrate_part(transaction: &Transaction<'_>, schema: Schema) -> Result<bool, DatabaseError> {
+    let Schema { part, steps } = schema;
     let found = transaction
         .query_row(
             "SELECT version FROM schema_versions WHERE part = ?1",
@@ -63,15 +77,15 @@ pub(super) fn migrate(connection: &mut Connection, schema: Schema) -> Result<(),
             known: steps.len(),
         });
     };
-    if missing.is_empty() {
-        return Ok(());
-    }
     for step in missing {
         transaction.execute_batch(step)?;
+    }
+    if missing.is_empty() {
+        return Ok(false);
     }
     transaction.execute(
         "INSERT OR REPLACE INTO schema_versions (part, version) VALUES (?1, ?2)",
         (part, i64::try_from(steps.len()).unwrap_or(i64::MAX)),
     )?;
-    commit(transaction)
+    Ok(true)
 }
