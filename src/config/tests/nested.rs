@@ -2,7 +2,7 @@
 
 use super::load;
 use crate::config::{Role, Secret};
-use crate::job::{DurationMeaning, Kind, Resolution};
+use crate::job::{DurationMeaning, Kind, Owner, Resolution};
 use crate::provider::wavespeed::Returns;
 
 fn faults(file: &str) -> Vec<String> {
@@ -65,7 +65,7 @@ fn nested_settings_are_read_as_they_always_were() {
         .api_tokens
         .iter()
         .map(|known| {
-            let owner = known.owner.as_ref().map(|owner| owner.as_str());
+            let owner = known.owner.as_ref().map(Owner::as_str);
             (known.token.clone(), owner, known.role)
         })
         .collect();

@@ -53,6 +53,29 @@ fn signer(bench: &Bench) -> Arc<dyn Signer> {
     Arc::new(LocalSigner::load_or_make(&file).unwrap())
 }
 
+/// What a result tells of the clip it was made from, and of what the provider gave.
+fn says_of_its_inputs(told: &Value, kind: Kind, generated: bool) {
+    let source = &told["inputs"][0];
+    assert_eq!(source["input"], "source", "{kind:?}: {told}");
+    assert_eq!(source["source_type"], "digitalCapture", "{kind:?}: {told}");
+    let is_joined = kind == Kind::Extend;
+    // All of it is read where it goes into the result.
+    let state = if is_joined { "trusted" } else { "unchecked" };
+    assert_eq!(source["state"], state, "{kind:?}: {told}");
+    let relations = match is_joined {
+        true => json!(["parentOf", "componentOf"]),
+        false => json!(["parentOf"]),
+    };
+    let ingredients = told["ingredients"].as_array().unwrap();
+    let found: Vec<_> = ingredients.iter().map(|one| &one["relationship"]).collect();
+    assert_eq!(json!(found), relations, "{kind:?}: {told}");
+    if generated {
+        assert_eq!(told["inputs"][1]["input"], "generated", "{kind:?}: {told}");
+        assert_eq!(told["inputs"][1]["state"], "valid", "{kind:?}: {told}");
+        assert_eq!(ingredients[0]["state"], "valid", "{kind:?}: {told}");
+    }
+}
+
 #[tokio::test]
 async fn results_of_each_kind_say_what_they_are_and_nothing_of_their_owner() {
     let prompt = "a-prompt-that-nobody-may-read";
@@ -124,25 +147,7 @@ async fn results_of_each_kind_say_what_they_are_and_nothing_of_their_owner() {
         assert_eq!(told["state"], "unchecked", "{kind:?}: {told}");
         assert_eq!(told["id"], json!(info.id), "{kind:?}");
         assert_eq!(told["source_type"], source_type, "{kind:?}");
-        let source = &told["inputs"][0];
-        assert_eq!(source["input"], "source", "{kind:?}: {told}");
-        assert_eq!(source["source_type"], "digitalCapture", "{kind:?}: {told}");
-        let is_joined = kind == Kind::Extend;
-        // All of it is read where it goes into the result.
-        let state = if is_joined { "trusted" } else { "unchecked" };
-        assert_eq!(source["state"], state, "{kind:?}: {told}");
-        let relations = match is_joined {
-            true => json!(["parentOf", "componentOf"]),
-            false => json!(["parentOf"]),
-        };
-        let ingredients = told["ingredients"].as_array().unwrap();
-        let found: Vec<_> = ingredients.iter().map(|one| &one["relationship"]).collect();
-        assert_eq!(json!(found), relations, "{kind:?}: {told}");
-        if generated {
-            assert_eq!(told["inputs"][1]["input"], "generated", "{kind:?}: {told}");
-            assert_eq!(told["inputs"][1]["state"], "valid", "{kind:?}: {told}");
-            assert_eq!(ingredients[0]["state"], "valid", "{kind:?}: {told}");
-        }
+        says_of_its_inputs(&told, kind, generated);
         let notice = bench.letters.got.lock().unwrap()[0].payload.clone();
         assert_eq!(notice["data"]["result"]["provenance"], told, "{kind:?}");
         assert_eq!(metadata(&bench, &job)["provenance"], told, "{kind:?}");
