@@ -23,7 +23,6 @@ RUN mkdir -p src tests/it \
     && scripts/vendor.sh cargo build --locked --release --no-default-features \
     && rm -rf src tests
 COPY src src
-COPY assets assets
 COPY templates templates
 # Cargo.toml names the tests; the image needs none of them.
 RUN mkdir -p tests/it && : > tests/it/main.rs
@@ -62,7 +61,8 @@ COPY --from=system /system /
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /src/target/vendor/release/filmlab /usr/local/bin/filmlab
 # The binary is linked with libx264: it falls under the GPL as a whole, see NOTICE.
-COPY LICENSE-MIT LICENSE-APACHE NOTICE vendor/ffmpeg/sources /usr/share/doc/filmlab/
+COPY LICENSE-MIT LICENSE-APACHE NOTICE vendor/ffmpeg/sources src/media/text/noto/OFL.txt \
+    /usr/share/doc/filmlab/
 ENV FILMLAB_DATA__DIR=/var/lib/filmlab
 # A number, not a name: what runs containers can check that it is not root.
 USER 10001:10001

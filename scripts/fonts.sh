@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # usage: scripts/fonts.sh
-# Makes assets/fonts anew from Debian's fonts-noto-core and fonts-noto-cjk, with pyftsubset of
+# Makes src/media/text/noto anew from Debian's fonts-noto-core and fonts-noto-cjk, with pyftsubset of
 # fonttools. Latin, Greek and Cyrillic are whole; of other scripts there is what the label's own words
 # need (src/media/text/label.rs), with digits and signs from the first font.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-out=assets/fonts
+out=src/media/text/noto
 noto=${FONTS_NOTO:-/usr/share/fonts/truetype/noto}
 cjk=${FONTS_NOTO_CJK:-/usr/share/fonts/opentype/noto}
 mkdir -p "$out"

@@ -15,12 +15,12 @@ use super::style::{TextError, TextMark};
 
 /// Latin, Greek and Cyrillic, then what the label's own words need. `scripts/fonts.sh` makes them.
 const BUILT_IN: [&[u8]; 6] = [
-    include_bytes!("../../../assets/fonts/NotoSans.ttf"),
-    include_bytes!("../../../assets/fonts/NotoSansArabic.ttf"),
-    include_bytes!("../../../assets/fonts/NotoSansDevanagari.ttf"),
-    include_bytes!("../../../assets/fonts/NotoSansSC.otf"),
-    include_bytes!("../../../assets/fonts/NotoSansJP.otf"),
-    include_bytes!("../../../assets/fonts/NotoSansKR.otf"),
+    include_bytes!("noto/NotoSans.ttf"),
+    include_bytes!("noto/NotoSansArabic.ttf"),
+    include_bytes!("noto/NotoSansDevanagari.ttf"),
+    include_bytes!("noto/NotoSansSC.otf"),
+    include_bytes!("noto/NotoSansJP.otf"),
+    include_bytes!("noto/NotoSansKR.otf"),
 ];
 
 /// Files of `fonts.paths`, and of the system.

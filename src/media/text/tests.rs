@@ -157,7 +157,13 @@ fn right_to_left_is_from_right_to_left() {
             .filter(|y| image.rgba[((y * image.width + x) * 4 + 3) as usize] > 128)
             .count()
     };
-    assert!(column(3).abs_diff(80) <= 3, "{}", column(3));
+    // Its stem stands between serifs.
+    let stem = (0..30).find(|x| column(*x).abs_diff(80) <= 3);
+    assert!(
+        stem.is_some(),
+        "{:?}",
+        (0..30).map(column).collect::<Vec<_>>()
+    );
 }
 
 #[test]
@@ -186,7 +192,7 @@ fn fonts_of_a_folder_count_too() {
     let inner = folder.path().join("inner");
     std::fs::create_dir(&inner).unwrap();
     let file = inner.join("Other.TTF");
-    let bytes = include_bytes!("../../../assets/fonts/NotoSansDevanagari.ttf");
+    let bytes = include_bytes!("noto/NotoSansDevanagari.ttf");
     std::fs::write(&file, bytes).unwrap();
     let mut fonts = Fonts::default();
     fonts.add(folder.path()).unwrap();

@@ -105,7 +105,7 @@ async fn a_watermark_is_one_layer_or_a_list_of_them() {
 
     body["output"] = json!({"watermark": [
         {"opacity": "thick", "offset_y": 3},
-        {"fade_in_ms": -1, "image": "sources/bob/1/logo.png", "size": "3%"},
+        {"fade_in_ms": -1, "image": "sources/bob/1/logo.png", "width": "3%"},
         "logo.png",
     ]});
     let problem = app
@@ -122,7 +122,7 @@ async fn a_watermark_is_one_layer_or_a_list_of_them() {
         "output.watermark[0].opacity",
         "output.watermark[1].fade_in_ms",
         "output.watermark[1].image",
-        "output.watermark[1].size",
+        "output.watermark[1].width",
         "output.watermark[2]",
     ];
     assert_eq!(got, expected);

@@ -263,7 +263,8 @@ fn too_many_layers_and_times_that_do_not_fit_are_refused() {
         assert_alone(&out, &[]);
     };
     let red = patch("red", "png");
-    refused(vec![layer(&red, Placement::default()); MAX_LAYERS + 1]);
+    // A label is laid on beside them.
+    refused(vec![layer(&red, Placement::default()); MAX_LAYERS + 2]);
     refused(vec![
         layer(&red, Placement::default()),
         layer(
