@@ -80,6 +80,7 @@ pub fn probe_picture(
 }
 
 /// Reads and decodes a picture into RGBA, upright.
+#[cfg(any(feature = "sandbox", fuzzing))]
 pub(crate) fn load(
     input: &dyn Input,
     limits: &Limits,

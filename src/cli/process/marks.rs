@@ -25,11 +25,20 @@ struct Flags {
     /// Height of the text's capital letters: 4% of the frame's short side, or 24px [default: 4%].
     #[arg(long, value_name = "LENGTH", value_parser = scale, help_heading = "Watermark")]
     size: Vec<Length>,
-    /// Of the text: #rrggbb, or #rrggbbaa [default: #ffffff].
-    #[arg(long, value_name = "COLOR", help_heading = "Watermark")]
+    // As help: in a comment the default would be taken for a link.
+    #[arg(
+        long,
+        value_name = "COLOR",
+        help = "Of the text: #rrggbb, or #rrggbbaa [default: #ffffff]",
+        help_heading = "Watermark"
+    )]
     color: Vec<Color>,
-    /// Of a line around each letter, or none [default: #000000].
-    #[arg(long, value_name = "COLOR", help_heading = "Watermark")]
+    #[arg(
+        long,
+        value_name = "COLOR",
+        help = "Of a line around each letter, or none [default: #000000]",
+        help_heading = "Watermark"
+    )]
     stroke: Vec<Paint>,
     /// Of a box behind the text, or none [default: none].
     #[arg(long, value_name = "COLOR", help_heading = "Watermark")]

@@ -102,10 +102,10 @@ pub enum FontError {
     /// Something else than a font.
     #[error("is not a font (TrueType or OpenType)")]
     NotAFont,
-    /// Larger than [`MOST_BYTES`].
+    /// Larger than any font should be.
     #[error("is larger than {} MiB", MOST_BYTES >> 20)]
     TooLarge,
-    /// More than [`MOST_FILES`].
+    /// A folder of more than any machine has.
     #[error("brings more than {MOST_FILES} files")]
     TooMany,
 }
