@@ -15,64 +15,22 @@ import re
 import subprocess
 import sys
 import tempfile
-import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, HERE)
-import services  # noqa: E402  (beside this file)
-
 ROOT = os.path.dirname(os.path.dirname(HERE))
 KEPT = f"{HERE}/instructions.json"
 MORE = 1.05
 
 
-# Jobs whose road is counted together: what ticks while they run is little beside them.
-JOBS = 20
-
-
-def under(out):
-    """The children, which do the media work, are counted apart."""
-    return ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", "--trace-children=no"]
-
-
-def counted(out):
-    with open(out, encoding="utf-8", errors="replace") as file:
-        return int(re.findall(r"^(?:summary|totals): (\d+)", file.read(), re.MULTILINE)[-1])
-
-
 def count(command, folder):
     """Instructions of a whole process."""
     out = f"{folder}/callgrind.out"
-    ran = subprocess.run(under(out) + command, capture_output=True, text=True, check=False, cwd=folder)
+    valgrind = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", "--trace-children=no"]
+    ran = subprocess.run(valgrind + command, capture_output=True, text=True, check=False, cwd=folder)
     if ran.returncode != 0:
         sys.exit(f"guard: {command} failed:\n{ran.stderr[-2000:]}")
-    return counted(out)
-
-
-def served(binary, jobs):
-    """Instructions of a service from its start to its stop, with so many jobs between."""
-    with tempfile.TemporaryDirectory() as folder:
-        provider, base = services.sandbox(binary, folder)
-        out = f"{folder}/callgrind.out"
-        image, clip = f"{ROOT}/fixtures/character.png", f"{ROOT}/fixtures/generated/tiny.mp4"
-        try:
-            logo = f"{ROOT}/fixtures/logo.png"
-            side = services.Filmlab(binary, folder, base, clip, image, logo, under(out))
-            side.prepare()
-            left = {side.create() for _ in range(jobs)}
-            while left:
-                time.sleep(2)
-                left -= {job for job in left if side.status(job)[0] == "completed"}
-            side.service.stop()
-        finally:
-            provider.terminate()
-            provider.wait()
-        return counted(out)
-
-
-def road(binary):
-    """A job's own part of a service's work, without its media: that is done by children."""
-    return (served(binary, JOBS) - served(binary, 0)) // JOBS
+    with open(out, encoding="utf-8", errors="replace") as file:
+        return int(re.findall(r"^(?:summary|totals): (\d+)", file.read(), re.MULTILINE)[-1])
 
 
 def work(binary, folder):
@@ -99,7 +57,6 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         binary = os.path.abspath(given.binary)
         found = {name: count(command, folder) for name, command in work(binary, folder).items()}
-    found["road"] = road(binary)
     if not os.path.exists(KEPT):
         print(f"guard: nothing is kept yet; these are: {KEPT}")
         given.record = True
