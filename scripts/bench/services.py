@@ -28,6 +28,9 @@ usual_per_second_s = 0.0
 mode = "off"
 [watermark]
 image = "{logo}"
+# As the other side encodes.
+[profiles.web]
+video = {{ preset = "veryfast", crf = 23 }}
 [log]
 filter = "filmlab=warn,filmlab::cli=info"
 """
