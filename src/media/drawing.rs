@@ -32,8 +32,8 @@ pub(crate) fn is_svg(head: &[u8]) -> bool {
     let head = &head[..head.len().min(8 << 10)];
     let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
     let begin = text.iter().position(|byte| !byte.is_ascii_whitespace());
-    begin.is_some_and(|begin| text[begin] == b'<') && has(text, b"<svg")
-        || has(text, b":svg") && has(text, b"http://www.w3.org/2000/svg")
+    let named = || has(text, b":svg") && has(text, b"http://www.w3.org/2000/svg");
+    begin.is_some_and(|begin| text[begin] == b'<') && (has(text, b"<svg") || named())
 }
 
 fn has(text: &[u8], part: &[u8]) -> bool {

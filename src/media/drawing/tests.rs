@@ -66,6 +66,8 @@ fn what_is_markup_is_told_from_what_is_not() {
         b"<html><body>",
         b"\x89PNG\r\n",
         b"\x1f\x8b\x08",
+        // What an editor notes in a picture of pixels.
+        b"\x89PNG\r\n <x:xmpmeta xmlns:svg=\"http://www.w3.org/2000/svg\">",
     ] {
         assert!(!is_svg(head), "{head:?}");
     }
