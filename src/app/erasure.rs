@@ -138,22 +138,15 @@ impl Erasure {
         if jobs_left == 0 {
             jobs_left = self.jobs(until).await?;
         }
-        match self
-            .app
-            .storage
-            .sweep(&inputs::folder_of(&self.owner), |_| true)
-            .await
-        {
+        let folder = inputs::folder_of(&self.owner);
+        match self.app.storage.sweep(&folder, |_| true).await {
             Ok(swept) => {
                 self.done.uploads += u64::from(swept.deleted);
                 if swept.failed > 0 {
-                    self.leave(
-                        &inputs::folder_of(&self.owner),
-                        &format!("{} objects", swept.failed),
-                    );
+                    self.leave(&folder, &format!("{} objects", swept.failed));
                 }
             }
-            Err(error) => self.leave(&inputs::folder_of(&self.owner), &error),
+            Err(error) => self.leave(&folder, &error),
         }
         if jobs_left > 0 {
             self.leave(

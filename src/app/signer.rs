@@ -210,14 +210,15 @@ fn pem(setting: &str, text: &str) -> Result<Vec<u8>, String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(in crate::app) mod tests {
     use rcgen::{CertificateParams, KeyPair};
 
     use super::*;
     use crate::clock::{Clock as _, SystemClock};
     use crate::config::Sources;
 
-    fn load(settings: &str) -> (tempfile::TempDir, Config) {
+    /// Settings with a data folder of their own.
+    pub(in crate::app) fn load(settings: &str) -> (tempfile::TempDir, Config) {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("filmlab.toml");
         let data = dir.path().display();

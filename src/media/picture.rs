@@ -39,6 +39,28 @@ pub struct PictureProbe {
 /// mistake.
 pub const MAX_PICTURE_BYTES: u64 = 64 << 20;
 
+impl PictureProbe {
+    /// A picture of pixels: nobody but who lays marks on takes a drawing.
+    ///
+    /// # Errors
+    /// `not_a_picture`.
+    pub fn require_pixels(self) -> Result<Self, MediaError> {
+        match self.format.as_str() {
+            SVG => Err(mark_only()),
+            _ => Ok(self),
+        }
+    }
+}
+
+const SVG: &str = "svg";
+
+fn mark_only() -> MediaError {
+    MediaError::new(
+        MediaCode::NotAPicture,
+        "an SVG picture is taken as a watermark only",
+    )
+}
+
 /// Decodes a PNG, JPEG or WebP picture, or reads an SVG one, and says what it is.
 ///
 /// # Errors
@@ -55,7 +77,7 @@ pub fn probe_picture(
         if drawing::is_svg(&bytes) {
             let drawing = Drawing::read(&bytes)?;
             return Ok(PictureProbe {
-                format: "svg".to_owned(),
+                format: SVG.to_owned(),
                 width: drawing.width,
                 height: drawing.height,
                 alpha: true,
@@ -88,10 +110,7 @@ pub(crate) fn load(
 ) -> Result<Image, MediaError> {
     let bytes = read(input, limits, guard)?;
     if drawing::is_svg(&bytes) {
-        return Err(MediaError::new(
-            MediaCode::NotAPicture,
-            "an SVG picture is taken as a watermark only",
-        ));
+        return Err(mark_only());
     }
     upright(&bytes, limits)
 }

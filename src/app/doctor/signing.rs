@@ -73,20 +73,9 @@ mod tests {
 
     use super::super::Standing;
     use super::*;
+    use crate::app::signer::tests::load;
     use crate::clock::ManualClock;
-    use crate::config::{self, Sources};
-
-    fn load(settings: &str) -> (tempfile::TempDir, Config) {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("filmlab.toml");
-        let data = dir.path().display();
-        std::fs::write(&file, format!("[data]\ndir = '{data}'\n{settings}")).unwrap();
-        let config = Config::load(&Sources {
-            file: Some(file),
-            ..Sources::default()
-        });
-        (dir, config.unwrap())
-    }
+    use crate::config;
 
     async fn found(config: &Config, at: &str) -> (Standing, String) {
         let clock: SharedClock = Arc::new(ManualClock::at(at.parse().unwrap()));

@@ -56,7 +56,7 @@ filters! {
 }
 
 static FROM: Field<Day> = Field::optional("from", Day, "");
-static TO: Field<Day> = Field::optional("to", Day, "");
+pub(super) static TO: Field<Day> = Field::optional("to", Day, "");
 static CODE: Field<Word<Code>> = Field::optional("code", Word::new(), "");
 static PAGE_TOKEN: Field<PageName> = Field::optional("page", PageName, "");
 
@@ -151,7 +151,7 @@ impl Filters {
     }
 }
 
-struct Day;
+pub(super) struct Day;
 
 impl Scalar for Day {
     type Value = Timestamp;

@@ -11,9 +11,12 @@ use jiff::Span;
 use jiff::civil::Date;
 
 use super::address;
+use super::filters::TO;
 use super::shell::{Head, show};
 use super::visitor::{Form, Visitor};
 use super::words;
+use crate::fields::{Described as _, Query};
+use crate::http::jobs::query::whose;
 use crate::http::{HttpState, Problem};
 use crate::job::counts::{CAPTURED, NO_MODEL, RELEASED, USD_MICROS, WASTED, day_of};
 use crate::job::{CreditState, Fault, Job, Owner, Status, Sums};
@@ -24,6 +27,7 @@ use crate::ledger::{Counts, JobQuery};
 pub(super) const DAYS: i32 = 14;
 /// Jobs at work whose held credits are added up.
 const LOOKED_AT: u32 = 25;
+const OWNER: &str = "owner";
 /// Colours of the chart; further models share the last.
 const COLOURS: usize = 5;
 
@@ -117,30 +121,12 @@ struct Asked {
 impl Asked {
     fn read(query: &str, visitor: &Visitor, today: Date) -> Result<Self, Vec<Fault>> {
         let form = Form::read(query.as_bytes());
+        let given = [OWNER, TO.name()].map(|name| (name, form.get(name)));
+        let given = Query::of_texts(given.into_iter().filter(|(_, text)| !text.is_empty()));
+        let given = given.object();
         let mut faults = Vec::new();
-        let owner = match form.get("owner") {
-            "" => visitor.caller.narrows_to(),
-            named => match named.parse::<Owner>() {
-                Ok(owner) => match visitor.caller.owner_for(Some(owner)) {
-                    Ok(owner) => Some(owner),
-                    Err(message) => {
-                        faults.push(Fault::new("owner", message));
-                        None
-                    }
-                },
-                Err(error) => {
-                    faults.push(Fault::new("owner", error.to_string()));
-                    None
-                }
-            },
-        };
-        let to = match form.get("to") {
-            "" => today,
-            day => day.parse().unwrap_or_else(|_| {
-                faults.push(Fault::new("to", "must be a day such as 2026-01-31"));
-                today
-            }),
-        };
+        let owner = whose(given, &visitor.caller, &mut faults);
+        let to = given.field(&TO, &mut faults).map_or(today, day_of);
         let to = to.min(today);
         let asked = Self {
             owner,

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use utoipa::openapi::path::{Parameter, ParameterIn};
 
 use super::shape;
-use super::texts::{Named, OwnerName, Pattern};
+use super::texts::{Named, OwnerName, Pattern, allowed};
 use crate::fields::{
     Bounds, Described, Field, Object, Query, Scalar, Usual, Whole, Word, query_parameters, text,
 };
@@ -103,17 +103,20 @@ pub(in crate::http) fn narrowed(
     JobQuery {
         status: given.field(&STATUS, faults),
         kind: given.field(&KIND, faults),
-        owner: owner(given, caller, faults).or_else(|| caller.narrows_to()),
+        owner: whose(given, caller, faults),
         ..JobQuery::default()
     }
 }
 
-fn owner(given: Object<'_>, caller: &Caller, faults: &mut Vec<Fault>) -> Option<Owner> {
-    let named = given.field(&OWNER, faults)?;
-    let owner = caller.owner_for(Some(named));
-    owner
-        .map_err(|message| faults.push(Fault::new(OWNER.name(), message)))
-        .ok()
+/// The owner that is named, or the one whose things alone the caller sees.
+pub(in crate::http) fn whose(
+    given: Object<'_>,
+    caller: &Caller,
+    faults: &mut Vec<Fault>,
+) -> Option<Owner> {
+    let named = given.field(&OWNER, faults);
+    let owner = named.and_then(|named| allowed(caller, Some(named), faults));
+    owner.or_else(|| caller.narrows_to())
 }
 
 /// The query, unless something is wrong with it. `span`: the fields that say from when to when.

@@ -94,13 +94,19 @@ pub(super) fn owner(given: Object<'_>, caller: &Caller, faults: &mut Vec<Fault>)
         Some(named) => Some(OwnerName.read(named, "owner", faults)?),
         None => None,
     };
-    match caller.owner_for(named) {
-        Ok(owner) => Some(owner),
-        Err(message) => {
-            faults.push(Fault::new("owner", message));
-            None
-        }
-    }
+    allowed(caller, named, faults)
+}
+
+/// For whom the caller acts, if it may.
+pub(super) fn allowed(
+    caller: &Caller,
+    named: Option<Owner>,
+    faults: &mut Vec<Fault>,
+) -> Option<Owner> {
+    caller
+        .owner_for(named)
+        .map_err(|message| faults.push(Fault::new("owner", message)))
+        .ok()
 }
 
 /// A number of US dollars.

@@ -35,6 +35,13 @@ fn too_much(what: &str) -> MediaError {
     MediaError::new(MediaCode::TooManyPixels, message).at("picture")
 }
 
+fn within(depth: usize) -> Result<(), MediaError> {
+    if depth > DEEPEST {
+        return Err(too_much("has too many layers within layers"));
+    }
+    Ok(())
+}
+
 impl Sum {
     fn add(&mut self, cost: f32) -> Result<(), MediaError> {
         self.cost += cost;
@@ -59,9 +66,7 @@ impl Sum {
         } else {
             depth
         };
-        if depth > DEEPEST {
-            return Err(too_much("has too many layers within layers"));
-        }
+        within(depth)?;
         if let Some(mask) = group.mask() {
             self.mask(mask, depth)?;
         }
@@ -81,9 +86,7 @@ impl Sum {
 
     fn mask(&mut self, mask: &Mask, depth: usize) -> Result<(), MediaError> {
         self.add(1.0)?;
-        if depth > DEEPEST {
-            return Err(too_much("has too many layers within layers"));
-        }
+        within(depth)?;
         if let Some(mask) = mask.mask() {
             self.mask(mask, depth + 1)?;
         }
@@ -92,9 +95,7 @@ impl Sum {
 
     fn clip(&mut self, clip: &ClipPath, depth: usize) -> Result<(), MediaError> {
         self.add(1.0)?;
-        if depth > DEEPEST {
-            return Err(too_much("has too many layers within layers"));
-        }
+        within(depth)?;
         if let Some(clip) = clip.clip_path() {
             self.clip(clip, depth + 1)?;
         }

@@ -1,7 +1,8 @@
 //! The manifest that a file brings: read, checked, and kept for what is made of the file.
 //!
-//! Everything in it is held against what was signed: each assertion, and the claim. Nothing is fetched. Who signs is told, and not judged: that a certificate is
-//! on anybody's list is not looked up.
+//! Everything in it is held against what was signed: each assertion, and the claim. Nothing is
+//! fetched. Who signs is told, and not judged: that a certificate is on anybody's list is not looked
+//! up.
 
 use aws_lc_rs::digest::{Algorithm, SHA256, digest};
 

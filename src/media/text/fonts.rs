@@ -132,18 +132,20 @@ impl Fonts {
     /// # Errors
     /// The path and what is wrong with it. In a folder, what is no font is passed over.
     pub fn add(&mut self, path: &Path) -> Result<(), FontError> {
+        let files = self.0.iter().filter_map(Face::file);
+        let mut known: BTreeSet<_> = files.map(Arc::clone).collect();
         if fs::metadata(path)?.is_dir() {
             let mut files = BTreeSet::new();
             collect(path, 0, &mut files)?;
             for file in files {
-                match self.file(&file) {
+                match self.file(&file, &mut known) {
                     Ok(()) | Err(FontError::NotAFont | FontError::TooLarge) => {}
                     Err(error) => return Err(error),
                 }
             }
             return Ok(());
         }
-        self.file(path)
+        self.file(path, &mut known)
     }
 
     /// Those of the system, as far as they can be read.
@@ -154,17 +156,19 @@ impl Fonts {
         }
     }
 
-    fn file(&mut self, path: &Path) -> Result<(), FontError> {
-        let files: BTreeSet<_> = self.0.iter().filter_map(Face::file).collect();
-        if files.len() >= MOST_FILES {
+    /// `known`: the files that brought something.
+    fn file(&mut self, path: &Path, known: &mut BTreeSet<Arc<Path>>) -> Result<(), FontError> {
+        if known.len() >= MOST_FILES {
             return Err(FontError::TooMany);
         }
         let bytes = bytes_of(path)?;
-        let faces = faces_of(&bytes, &Place::File(Arc::from(path)));
+        let path: Arc<Path> = Arc::from(path);
+        let faces = faces_of(&bytes, &Place::File(Arc::clone(&path)));
         if faces.is_empty() {
             return Err(FontError::NotAFont);
         }
         self.0.extend(faces);
+        known.insert(path);
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use super::fonts::Fonts;
 use super::layout::DrawnText;
-use super::style::{Color, TextError, TextMark};
+use super::style::{TextError, TextMark};
 use crate::media::watermark::{Anchor, Length, Placement};
 
 /// Letters of a label.
@@ -84,8 +84,6 @@ impl Fonts {
     ) -> Result<(DrawnText, Placement), TextError> {
         let mark = TextMark {
             size: Length::Percent(SIZE),
-            color: Color::WHITE,
-            stroke: Some(Color::BLACK),
             ..TextMark::new(words)
         };
         let drawn = self.draw(&mark)?;

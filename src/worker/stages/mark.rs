@@ -122,19 +122,16 @@ async fn layer_of(
     let about = About::new(Phase::Mark, party);
     let probed = context.picture(about, Arc::clone(&image)).await?;
     let found = probed.map_err(|error| {
-        let whose = match &picture {
-            Picture::Own(input) => match input.failure() {
-                Some(failure) => return failure,
-                None => Party::Caller,
-            },
-            Picture::Text(_) => Party::Caller,
-            Picture::Brand(_) => Party::Service,
-        };
+        if let Picture::Own(input) = &picture
+            && let Some(failure) = input.failure()
+        {
+            return failure;
+        }
         let message = format!("The watermark's picture is not usable: {}", error.message);
         Failure {
             code: Code::InvalidWatermark,
             message,
-            ..media_failure(error, whose)
+            ..media_failure(error, party)
         }
     })?;
     let watermark = Watermark { image, placement };

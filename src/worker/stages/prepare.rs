@@ -18,9 +18,7 @@ use crate::job::{
     Change, Code, Failure, Job, MediaRef, Params, Party, Phase, ProviderInputs, SourceFacts,
     Timestamp, inputs,
 };
-use crate::media::{
-    self, AudioTrack, Input as _, MAX_PICTURE_BYTES, MediaCode, MediaError, PictureProbe, Probe,
-};
+use crate::media::{self, AudioTrack, Input as _, MAX_PICTURE_BYTES, PictureProbe, Probe};
 use crate::outgoing;
 use crate::provider::ProviderError;
 
@@ -206,13 +204,7 @@ async fn picture(context: &Context<'_>, input: &ObjectInput) -> Result<PicturePr
     let about = About::new(Phase::Picture, Party::Caller);
     let probed = context.picture(about, Arc::new(input.clone())).await?;
     // No model takes a drawing.
-    let probed = probed.and_then(|found| match found.format.as_str() {
-        "svg" => Err(MediaError::new(
-            MediaCode::NotAPicture,
-            "an SVG picture is taken as a watermark only",
-        )),
-        _ => Ok(found),
-    });
+    let probed = probed.and_then(PictureProbe::require_pixels);
     Ok(probed.map_err(|error| {
         if let Some(failure) = input.failure() {
             return failure;

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use filmlab::job::{
-    CancelAfterSubmit, Change, Channel, Claim, CreditEntry, CreditState, Credits, DurationMeaning,
-    Ending, EntryKind, Ingredient, InputOrigin, Intent, IntentState, Job, Kind, NewJob, Notify,
-    Origin, OriginInput, Output, Params, Published, ResultOrigin, Source, Stage, Status, Terms,
-    Timestamp, Unsigned,
+    CancelAfterSubmit, Change, Channel, Claim, Code, CreditEntry, CreditState, Credits,
+    DurationMeaning, Ending, EntryKind, Ingredient, InputOrigin, Intent, IntentState, Job,
+    JobError, Kind, NewJob, Notify, Origin, OriginInput, Output, Params, Party, Published,
+    ResultOrigin, Source, Stage, Status, Terms, Timestamp, Unsigned,
 };
 use filmlab::ledger::{Claimed, Commit, Ledger, Settled, Settlement};
 use serde_json::{Value, json};
@@ -122,6 +122,18 @@ pub(crate) fn settlement(job: &Job, kind: Option<EntryKind>, amount: u64) -> Set
         entry: kind
             .map(|kind| CreditEntry::for_job(&job.id, job.round, kind, Credits(amount), at(9))),
         channel: Channel::Log,
+    }
+}
+
+/// What the provider is to blame for.
+pub(crate) fn provider_failed() -> JobError {
+    JobError {
+        code: Code::ProviderFailed,
+        message: "x".into(),
+        party: Party::Provider,
+        stage: None,
+        attempt: 1,
+        at: at(9),
     }
 }
 

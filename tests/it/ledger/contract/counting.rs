@@ -2,15 +2,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use filmlab::job::counts::day_of;
-use filmlab::job::{
-    Change, Code, CreditEntry, CreditState, Credits, EntryKind, JobError, Owner, Party, Status,
-};
+use filmlab::job::{Change, CreditEntry, CreditState, Credits, EntryKind, Owner, Status};
 use filmlab::ledger::{Burial, Counts, Settlement};
 use jiff::Span;
 use jiff::civil::Date;
 use serde_json::json;
 
-use super::super::bench::{Bench, OWNER, TTL, World, at, intent, new_job, road, settlement};
+use super::super::bench::{
+    Bench, OWNER, TTL, World, at, intent, new_job, provider_failed, road, settlement,
+};
 
 const MODEL: &str = "acme/video `up`.2";
 
@@ -53,14 +53,7 @@ pub(crate) async fn each_end_is_counted_once_by_day_model_and_owner(bench: &dyn 
         }
     }
     let mut end = settlement(&job, Some(EntryKind::Release), 4);
-    end.ending.error = Some(JobError {
-        code: Code::ProviderFailed,
-        message: "x".into(),
-        party: Party::Provider,
-        stage: None,
-        attempt: 1,
-        at: at(9),
-    });
+    end.ending.error = Some(provider_failed());
     let tries = (0..8).map(|_| {
         let (ledger, id) = (Arc::clone(&world.ledger), job.id.clone());
         let (claim, end) = (claim.clone(), end.clone());

@@ -2,15 +2,17 @@ use std::sync::Arc;
 
 use filmlab::job::notice::DeliveryState;
 use filmlab::job::{
-    Change, Code, CreditState, Credits, EntryKind, JobError, JobId, Kind, Params, Party,
-    SCHEMA_VERSION, Status, WaitsFor,
+    Change, Code, CreditState, Credits, EntryKind, JobId, Kind, Params, SCHEMA_VERSION, Status,
+    WaitsFor,
 };
 use filmlab::ledger::{
     Burial, Commit, Created, DuePlace, HoldOutcome, JobQuery, LedgerError, PageToken, Tally,
 };
 use serde_json::{Value, json};
 
-use super::super::bench::{Bench, OWNER, TTL, World, at, new_job, road, settlement};
+use super::super::bench::{
+    Bench, OWNER, TTL, World, at, new_job, provider_failed, road, settlement,
+};
 
 async fn due(world: &World, before: i64, limit: u32) -> Vec<(String, u64)> {
     let due = world.ledger.due(at(before), None, limit).await.unwrap();
@@ -235,14 +237,7 @@ pub(crate) async fn filters_hold(bench: &dyn Bench) {
         world.record(&job, &claim, &change).await;
     }
     let mut end = settlement(&job, None, 0);
-    end.ending.error = Some(JobError {
-        code: Code::ProviderFailed,
-        message: "x".into(),
-        party: Party::Provider,
-        stage: None,
-        attempt: 1,
-        at: at(9),
-    });
+    end.ending.error = Some(provider_failed());
     world.settle(&job, &claim, &end).await;
     assert_eq!(list(|query| query.model = Some("m".into())).await, "b");
     assert_eq!(list(|query| query.model = Some("m2".into())).await, "");
