@@ -61,6 +61,7 @@ fn work(task: &Task, cancel: &Cancel) -> Result<Report, Failure> {
         main: Arc::new(media::FileInput::new(&task.input)),
         before: None,
         audio_source: None,
+        strict: false,
         main_is_silent: false,
         audio_track: task.audio_track.clone(),
         source_track: None,

@@ -178,6 +178,7 @@ pub fn pass(bytes: &[u8]) {
         source_track: None,
         audio_source: (how & 8 != 0).then_some(input),
         profile,
+        strict: false,
         main_is_silent: how & 8 != 0,
         watermarks,
         force: Force {

@@ -168,6 +168,8 @@ pub(crate) struct Opened {
     pub awaited: Vec<usize>,
     /// The manifest that it brings.
     pub manifest: Option<SharedBrought>,
+    /// Whether no damage of its picture is mended.
+    pub strict: bool,
 }
 
 impl Opened {
@@ -376,6 +378,7 @@ fn open_inner(
         ending: layout.ending,
         awaited: sound.awaited,
         manifest: manifest.map(|brought| Arc::new(Mutex::new(brought))),
+        strict: false,
     })
 }
 

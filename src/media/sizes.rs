@@ -19,9 +19,10 @@ pub(crate) struct Sizes {
 }
 
 impl Sizes {
-    /// A picture of this size comes next.
-    pub(crate) fn begin(&mut self, size: Size) {
-        self.current = Some(size);
+    /// A picture of this size comes next; whether the one before has another.
+    pub(crate) fn begin(&mut self, size: Size) -> bool {
+        let before = self.current.replace(size);
+        before.is_some_and(|before| before != size)
     }
 
     /// The picture that came last was shown so long.

@@ -123,6 +123,7 @@ fn assemble(
                 before,
                 audio_source,
                 profile: task.profile,
+                strict: task.strict,
                 main_is_silent: task.main_is_silent,
                 audio_track: task.audio_track,
                 source_track: task.source_track,

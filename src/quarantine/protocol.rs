@@ -169,6 +169,7 @@ pub(super) struct RenderTask {
     pub(super) before: bool,
     pub(super) audio_source: bool,
     pub(super) profile: Profile,
+    pub(super) strict: bool,
     pub(super) main_is_silent: bool,
     pub(super) audio_track: Option<AudioTrack>,
     pub(super) source_track: Option<AudioTrack>,

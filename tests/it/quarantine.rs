@@ -55,6 +55,7 @@ fn render(clip: &Path, logo: &Path) -> Render {
         before: Some(input(clip)),
         audio_source: Some(input(clip)),
         profile: Profile::builtin("web").unwrap(),
+        strict: false,
         main_is_silent: false,
         audio_track: None,
         source_track: None,

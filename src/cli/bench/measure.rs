@@ -302,6 +302,7 @@ fn pass(task: &Task, row: &Row, target: &Path, cancel: &Cancel) -> Result<Passed
         main: Arc::new(FileInput::new(&row.clip)),
         before: None,
         audio_source: None,
+        strict: false,
         main_is_silent: false,
         audio_track: None,
         source_track: None,

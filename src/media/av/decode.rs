@@ -23,6 +23,21 @@ pub(crate) struct DecoderOptions {
     pub strict: bool,
 }
 
+impl DecoderOptions {
+    /// Before libavcodec 61 a frame that comes out later than it was decoded was copied before its
+    /// damage was known, where frames have threads: H.264 with B-frames seemed whole.
+    fn threads(self) -> usize {
+        const TELLS: u32 = 61 << 16;
+        // SAFETY: it takes nothing and answers a constant.
+        let told = unsafe { ffi::avcodec_version() } >= TELLS;
+        if self.strict && !told {
+            1
+        } else {
+            self.threads
+        }
+    }
+}
+
 /// What came out of a decoder, a graph or an encoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Received {
@@ -87,7 +102,7 @@ impl Decoder {
                 )?;
             }
             (*context).pkt_timebase = rational(time_base);
-            (*context).thread_count = c_int::try_from(options.threads).unwrap_or(0);
+            (*context).thread_count = c_int::try_from(options.threads()).unwrap_or(0);
             (*context).thread_type = (ffi::FF_THREAD_FRAME | ffi::FF_THREAD_SLICE) as c_int;
             (*context).max_pixels = i64::try_from(options.max_pixels).unwrap_or(i64::MAX);
             if options.strict {

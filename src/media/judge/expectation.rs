@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DecodeDepth {
+    /// Nothing: packets and times only, of a picture that a strict pass decodes.
+    Packets,
     /// The first and the last group of pictures.
     #[default]
     Ends,

@@ -60,7 +60,7 @@ pub(super) fn open(input: &Opened, threads: usize, limits: &Limits) -> Result<De
     let options = DecoderOptions {
         threads,
         max_pixels: limits.max_pixels,
-        strict: false,
+        strict: input.strict,
     };
     input
         .demuxer

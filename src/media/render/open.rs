@@ -56,13 +56,14 @@ impl<'a> Prepared<'a> {
             follow: true,
             ..choice.clone()
         };
-        let main = open_as(
+        let mut main = open_as(
             "open",
             render.main.as_ref(),
             &followed(choice),
             limits,
             guard,
         )?;
+        main.strict = render.strict;
         let before = render.before.as_deref();
         let before = before
             .map(|input| open_as("open", input, &followed(&of_source), limits, guard))

@@ -27,6 +27,10 @@ pub struct Render {
     pub source_track: Option<AudioTrack>,
     /// The user's source: its sound is put back when `main` has none.
     pub audio_source: Option<Arc<dyn Input>>,
+    /// Whether damage or another size in mid-stream ends the pass at once, with
+    /// `not_decodable`, where they are mended otherwise. A picture that is encoded has been
+    /// decoded whole then, and without a fault: who asks for it need not decode it before.
+    pub strict: bool,
     /// Encoding settings.
     pub profile: Profile,
     /// `main` has a sound track with nothing to hear on it: the source's sound

@@ -44,6 +44,8 @@ pub(crate) struct VideoLane {
     /// Where the frame rate is made constant.
     duplication: Option<Duplication>,
     limits: Limits,
+    /// Whether no damage is mended, and no other size taken in.
+    strict: bool,
     pub(crate) counts: Counts,
     /// How long each size is shown.
     pub(crate) sizes: Sizes,
@@ -85,6 +87,7 @@ impl VideoLane {
             longest: 0,
             duplication: Duplication::of(spec.fps, limits),
             limits: limits.clone(),
+            strict: input.strict,
             counts: Counts::default(),
             sizes: Sizes::default(),
             result,
@@ -100,12 +103,14 @@ impl VideoLane {
         self.decoder = decoding::beside_encoder(input, &spec, &self.preset, &self.limits)?;
         self.alpha_decoder = decoding::of_transparency(input);
         self.alpha = None;
+        self.strict = input.strict;
         self.input_base = input.video.time_base;
         self.input_rate = nominal_rate(&input.video);
         self.offset = input.video_begins().ticks(self.input_base);
         self.spec = spec;
         self.graph = None;
         self.packet_durations.clear();
+        self.sizes = Sizes::default();
         self.cuts = Cuts::default();
         self.last_input = None;
         self.last_duration = 0;
@@ -131,7 +136,7 @@ impl VideoLane {
     pub(crate) fn packet(&mut self, packet: &Packet, sink: &mut Sink) -> Result<(), MediaError> {
         self.counts.packets += 1;
         if packet.is_corrupt() {
-            self.bad_packet(packet);
+            self.bad_packet(packet)?;
         }
         if let Some(pts) = packet.pts()
             && packet.duration() > 0
@@ -147,7 +152,7 @@ impl VideoLane {
         match self.decoder.send(Some(packet)) {
             Ok(()) => {}
             Err(error) if error.is_memory() => return Err(memory_limit().at("decode")),
-            Err(_) => self.bad_packet(packet),
+            Err(_) => self.bad_packet(packet)?,
         }
         self.drain_decoder(sink)
     }
@@ -160,22 +165,32 @@ impl VideoLane {
         if let Some(alpha) = &mut self.alpha
             && !alpha.take(packet)?
         {
-            self.bad_packet(packet);
+            self.bad_packet(packet)?;
         }
         Ok(())
     }
 
-    fn bad_packet(&mut self, packet: &Packet) {
+    fn bad_packet(&mut self, packet: &Packet) -> Result<(), MediaError> {
         self.counts.bad_packets += 1;
         let at = packet.pts().or(packet.dts()).unwrap_or(0);
         let at = to_millis(at.saturating_sub(self.offset), self.input_base);
-        self.counts.first_bad_ms.get_or_insert(at);
+        self.bad(at)
     }
 
-    fn bad_frame(&mut self) {
+    fn bad_frame(&mut self) -> Result<(), MediaError> {
         self.counts.bad_frames += 1;
-        let at = self.reached_ms();
-        self.counts.first_bad_ms.get_or_insert(at);
+        self.bad(self.reached_ms())
+    }
+
+    fn bad(&mut self, at_ms: u64) -> Result<(), MediaError> {
+        self.counts.first_bad_ms.get_or_insert(at_ms);
+        if !self.strict {
+            return Ok(());
+        }
+        let message = format!("the picture is damaged at {:.2} s", at_ms as f64 / 1000.0);
+        Err(MediaError::new(MediaCode::NotDecodable, message)
+            .at("decode")
+            .with_log())
     }
 
     /// Drains decoder, graph and encoder, in that order.
@@ -188,6 +203,7 @@ impl VideoLane {
     pub(crate) fn finish_decoding(&mut self, sink: &mut Sink) -> Result<(), MediaError> {
         if self.decoder.send(None).is_err() {
             self.counts.bad_packets += 1;
+            self.bad(self.reached_ms())?;
         }
         self.drain_decoder(sink)?;
         let nominal = self.input_rate.frame(self.input_base);
@@ -266,7 +282,7 @@ impl VideoLane {
                 Err(error) if error.is_memory() => return Err(memory_limit().at("decode")),
                 // The decoder goes on with the next packet.
                 Err(_) => {
-                    self.bad_frame();
+                    self.bad_frame()?;
                     return Ok(());
                 }
             }
@@ -276,7 +292,7 @@ impl VideoLane {
     fn decoded(&mut self, sink: &mut Sink) -> Result<(), MediaError> {
         self.counts.decoded += 1;
         if self.frame.is_damaged() {
-            self.bad_frame();
+            self.bad_frame()?;
         }
         if self.counts.decoded > self.limits.max_frames {
             return Err(MediaError::new(
@@ -324,7 +340,11 @@ impl VideoLane {
         }
         self.last_input = Some(pts);
         self.last_duration = duration;
-        self.sizes.begin((self.frame.width(), self.frame.height()));
+        let changes = self.sizes.begin((self.frame.width(), self.frame.height()));
+        if changes && self.strict {
+            let message = "the size of the picture changes in mid-stream";
+            return Err(MediaError::new(MediaCode::NotDecodable, message).at("decode"));
+        }
         if let Some(alpha) = &mut self.alpha {
             alpha.apply(&mut self.frame).map_err(memory)?;
         }

@@ -15,7 +15,7 @@ const MOST_FRAMES: u64 = 1200;
 const MOST_SEALED: u64 = 24;
 
 /// Decodes the first group of pictures, the last, and those that begin with
-/// other parameters; all of them at full depth.
+/// other parameters; all of them at full depth, and nothing where packets will do.
 pub(super) struct Ends {
     decoder: Decoder,
     frame: Frame,
@@ -79,6 +79,9 @@ impl Ends {
 
     /// Takes a packet of the forward pass, decoding it if its group is wanted.
     pub(super) fn take(&mut self, packet: &Packet) {
+        if self.depth == DecodeDepth::Packets {
+            return;
+        }
         if packet.is_key() {
             self.keys += 1;
             let changes = packet.new_configuration().is_some()

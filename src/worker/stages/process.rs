@@ -18,7 +18,8 @@ use crate::job::{
     Published, SourceFacts, Stage,
 };
 use crate::media::{
-    self, Event, Input, MediaCode, MediaError, PosterTo, Preset, Render, Report, Verified,
+    self, DecodeDepth, Event, Input, MediaCode, MediaError, PosterTo, Preset, Render, Report,
+    Verified, Watermark,
 };
 use crate::storage::UPLOAD_NOTE;
 
@@ -45,50 +46,56 @@ pub(super) async fn run(context: &Context<'_>, job: Job) -> Result<Step, Halt> {
         super::prepare::generated_pixels(&job.params, &facts) as u64,
     );
     let mut pass = context.pass(expected).await?;
-    let (found, recipe) = match check(context, &job, &facts, &generated).await? {
-        Ok(checked) => checked,
-        Err(error) => {
-            if let Some(failure) = generated.failure() {
-                return Err(failure.into());
-            }
-            // It is whole: a fresh copy is no better, and what the provider made of these inputs
-            // it would most likely make again. The file stays for whoever looks into it.
-            if matches!(error.code, MediaCode::WrongDuration | MediaCode::WrongSize) {
-                let found = error.message.clone();
-                let failure = media_failure(error, Party::Provider);
-                let message = format!("{} It is {found}.", failure.code.about());
-                return Err(Failure { message, ..failure }
-                    .with(Disposition::Abort)
-                    .into());
-            }
-            // A fresh copy may be whole; a second submission would be paid for.
-            context.writer.record(&Change::GeneratedUnusable).await?;
-            return Err(media_failure(error, Party::Provider).into());
-        }
-    };
-    if let Some(video) = &found.probe.video {
-        let pixels = u64::from(video.display_width) * u64::from(video.display_height);
-        let real = cost(context, &job, &facts, pixels);
-        // Larger than was asked for. What it has is given back first: two that wait for more
-        // would wait for each other.
-        if !pass.covers(real) {
-            drop(pass);
-            pass = context.pass(real).await?;
-        }
+    let marks: Vec<_> = mark::of(context, &job).await?;
+    let marks: Vec<_> = marks.into_iter().map(|(mark, _)| mark).collect();
+    let mut depth = context.settings().checks.depth();
+    // What gets a mark is encoded, and decoded whole for it. To look at its ends before would
+    // decode these twice, and of a short clip they are all there is.
+    if depth == DecodeDepth::Ends && !marks.is_empty() {
+        depth = DecodeDepth::Packets;
     }
-    let source = if recipe.needs_source {
-        let max_bytes = context.settings().limits.max_bytes;
-        let opened = ObjectInput::open(context, &facts.video_object, max_bytes).await;
-        Some(opened.map_err(|halt| without_source(halt, recipe))?)
-    } else {
-        None
+    let made = loop {
+        let (found, recipe) = checked(context, &job, &facts, &generated, depth).await?;
+        if let Some(video) = &found.probe.video {
+            let pixels = u64::from(video.display_width) * u64::from(video.display_height);
+            let real = cost(context, &job, &facts, pixels);
+            // Larger than was asked for. What it has is given back first: two that wait for more
+            // would wait for each other.
+            if !pass.covers(real) {
+                drop(pass);
+                pass = context.pass(real).await?;
+            }
+        }
+        let source = source(context, &facts, recipe).await?;
+        let recipe = recipe.heard(context, &job, source.as_ref()).await?;
+        let strict = depth == DecodeDepth::Packets;
+        let made = make(context, &job, &generated, source, recipe, &marks, strict).await?;
+        if let Some(made) = made {
+            require_length(&made, recipe.length(&facts, found.duration_ms))?;
+            break made;
+        }
+        // Damaged somewhere: how much of that is too much is for the look at its ends to say, and
+        // for a pass that mends.
+        depth = DecodeDepth::Ends;
     };
-    let recipe = recipe.heard(context, &job, source.as_ref()).await?;
-    let made = make(context, &job, &generated, source, recipe).await?;
     drop(pass);
-    require_length(&made, recipe.length(&facts, found.duration_ms))?;
     let published = publish(context, &job, &made).await?;
     Ok(Step::done(Change::Processed(Box::new(published))))
+}
+
+/// The source, where something of it goes into the result.
+async fn source(
+    context: &Context<'_>,
+    facts: &SourceFacts,
+    recipe: Recipe,
+) -> Result<Option<ObjectInput>, Halt> {
+    if !recipe.needs_source {
+        return Ok(None);
+    }
+    let max_bytes = context.settings().limits.max_bytes;
+    let opened = ObjectInput::open(context, &facts.video_object, max_bytes).await;
+    let opened = opened.map_err(|halt| without_source(halt, recipe))?;
+    Ok(Some(opened))
 }
 
 /// What the provider made, in our store; `None` where it is gone.
@@ -138,21 +145,43 @@ fn cost(context: &Context<'_>, job: &Job, facts: &SourceFacts, generated: u64) -
 }
 
 /// Looks at what the provider made: is it whole, and is it what was asked for?
-async fn check(
+async fn checked(
     context: &Context<'_>,
     job: &Job,
     facts: &SourceFacts,
     generated: &ObjectInput,
-) -> Result<Result<(Verified, Recipe), MediaError>, Halt> {
-    let expected = recipe::expected(context, job, facts);
+    depth: DecodeDepth,
+) -> Result<(Verified, Recipe), Halt> {
+    let expected = recipe::expected(context, job, facts, depth);
     let about = About::new(Phase::Check, Party::Provider);
-    let checked = context
+    let found = context
         .verify(about, Arc::new(generated.clone()), expected)
         .await?;
-    Ok(checked.and_then(|found| {
+    let found = found.and_then(|found| {
         let recipe = recipe::of(context, job, facts, &found)?;
         Ok((found, recipe))
-    }))
+    });
+
+    let error = match found {
+        Ok(found) => return Ok(found),
+        Err(error) => error,
+    };
+    if let Some(failure) = generated.failure() {
+        return Err(failure.into());
+    }
+    // It is whole: a fresh copy is no better, and what the provider made of these inputs it would
+    // most likely make again. The file stays for whoever looks into it.
+    if matches!(error.code, MediaCode::WrongDuration | MediaCode::WrongSize) {
+        let found = error.message.clone();
+        let failure = media_failure(error, Party::Provider);
+        let message = format!("{} It is {found}.", failure.code.about());
+        return Err(Failure { message, ..failure }
+            .with(Disposition::Abort)
+            .into());
+    }
+    // A fresh copy may be whole; a second submission would be paid for.
+    context.writer.record(&Change::GeneratedUnusable).await?;
+    Err(media_failure(error, Party::Provider).into())
 }
 
 /// What this visit made.
@@ -162,13 +191,16 @@ struct Made {
     report: Report,
 }
 
+/// `None` where a strict pass met damage: all that it wrote is taken back.
 async fn make(
     context: &Context<'_>,
     job: &Job,
     generated: &ObjectInput,
     source: Option<ObjectInput>,
     recipe: Recipe,
-) -> Result<Made, Halt> {
+    marks: &[Watermark],
+    strict: bool,
+) -> Result<Option<Made>, Halt> {
     let settings = context.settings();
     let profile = settings
         .profiles
@@ -194,17 +226,14 @@ async fn make(
         audio_source: source
             .clone()
             .map(|source| Arc::new(source) as Arc<dyn Input>),
+        strict,
         main_is_silent: recipe.silent,
         audio_track: None,
         source_track: recipe::track(&job.source)?,
         checks: recipe::checks(context, &profile),
         audible: recipe.audible,
         profile: recipe::profile(job, profile),
-        watermarks: mark::of(context, job)
-            .await?
-            .into_iter()
-            .map(|(mark, _)| mark)
-            .collect(),
+        watermarks: marks.to_vec(),
         poster: Some(PosterTo::Report),
         storyboard: settings.storyboard,
         force: media::Force::default(),
@@ -233,20 +262,25 @@ async fn make(
         made = work => made?,
         () = follow => return Err(Halt::Lost),
     };
-    let report = made.map_err(|error| {
-        let read = [Some(generated), source.as_ref()];
-        let unread = read.into_iter().flatten().find_map(ObjectInput::failure);
-        let unread = unread.or_else(|| read_back.failure());
-        match unread {
-            Some(failure) => failure,
-            // The only place it writes to is the store.
-            None if error.code == MediaCode::OutputUnwritable => unavailable(error),
-            // What is published is what a player will see: what is read back has to be right.
-            None if error.context.stage.as_deref() == Some("verify") => unfit(error),
-            None => media_failure(error, Party::Provider),
-        }
-    })?;
-    Ok(Made { object, report })
+    let error = match made {
+        Ok(report) => return Ok(Some(Made { object, report })),
+        Err(error) => error,
+    };
+    let read = [Some(generated), source.as_ref()];
+    let unread = read.into_iter().flatten().find_map(ObjectInput::failure);
+    if let Some(failure) = unread.or_else(|| read_back.failure()) {
+        return Err(failure.into());
+    }
+    let stage = error.context.stage.as_deref();
+    Err(match (error.code, stage) {
+        (MediaCode::NotDecodable, Some("decode")) if strict => return Ok(None),
+        // The only place it writes to is the store.
+        (MediaCode::OutputUnwritable, _) => unavailable(error),
+        // What is published is what a player will see: what is read back has to be right.
+        (_, Some("verify")) => unfit(error),
+        _ => media_failure(error, Party::Provider),
+    }
+    .into())
 }
 
 /// Holds the result, which was read back where it was written, against what the job wants. What

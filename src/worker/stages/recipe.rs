@@ -7,13 +7,18 @@ use super::super::halt::Halt;
 use super::super::objects::ObjectInput;
 use crate::job::{Code, Failure, Job, Params, Party, Source, SourceFacts};
 use crate::media::{
-    Asked, AudioTrack, Checks, Expectation, MediaError, Profile, Shown, Verified, result_length,
-    stands_alone,
+    Asked, AudioTrack, Checks, DecodeDepth, Expectation, MediaError, Profile, Shown, Verified,
+    result_length, stands_alone,
 };
 use crate::provider::Returns;
 
 /// What the generated video is held against.
-pub(super) fn expected(context: &Context<'_>, job: &Job, facts: &SourceFacts) -> Expectation {
+pub(super) fn expected(
+    context: &Context<'_>,
+    job: &Job,
+    facts: &SourceFacts,
+    depth: DecodeDepth,
+) -> Expectation {
     let settings = context.settings();
     let asked = match &job.params {
         Params::CharacterReplace(_) => Asked::Same,
@@ -31,7 +36,7 @@ pub(super) fn expected(context: &Context<'_>, job: &Job, facts: &SourceFacts) ->
     };
     Expectation {
         listen: settings.audible,
-        depth: settings.checks.depth(),
+        depth,
         ..Expectation::of_generated(asked, source)
     }
 }

@@ -1,8 +1,8 @@
 //! What really happens to results, as files that are really broken that way.
 
 use filmlab::media::{
-    Cancel, Checks, DecodeDepth, Expectation, FileInput, Limits, MediaCode, Verified, VideoPlan,
-    Watermark, is_audible, verify,
+    AudioExpectation, Cancel, Checks, DecodeDepth, Expectation, FileInput, Limits, MediaCode,
+    Verified, VideoPlan, Watermark, is_audible, verify,
 };
 
 use super::support::*;
@@ -173,9 +173,9 @@ fn black_and_frozen_pictures_are_found_while_they_are_made() {
     }
 }
 
-#[test]
-fn damage_in_the_middle_is_found_by_decoding_everything() {
-    // Four groups; the third is overwritten.
+/// Four groups of 25 frames; of the one that begins at this share of the media, some bytes are
+/// overwritten.
+fn overwritten(share: f64) -> std::path::PathBuf {
     let whole = fixture(
         "four-groups.mp4",
         "-f lavfi -i testsrc2=size=320x180:rate=25:duration=4 -c:v libx264 -preset veryfast \
@@ -185,10 +185,16 @@ fn damage_in_the_middle_is_found_by_decoding_everything() {
     let media = bytes.windows(4).position(|part| part == b"mdat").unwrap();
     let index = bytes.windows(4).position(|part| part == b"moov").unwrap();
     let end = if index > media { index } else { bytes.len() };
-    let at = media + (end - media) * 60 / 100;
+    let at = media + ((end - media) as f64 * share) as usize;
     bytes[at..at + (end - media) / 20].fill(0xa5);
     let damaged = fresh("damaged.mp4");
     std::fs::write(&damaged, bytes).unwrap();
+    damaged
+}
+
+#[test]
+fn damage_in_the_middle_is_found_by_decoding_everything() {
+    let damaged = overwritten(0.6);
     let depth = |depth| Expectation {
         depth,
         ..Expectation::default()
@@ -207,4 +213,53 @@ fn damage_in_the_middle_is_found_by_decoding_everything() {
     let report = run(&render, &out).unwrap();
     assert!(!report.plan.is_remux(), "{:?}", report.plan);
     check(&out, &depth(DecodeDepth::Full)).unwrap();
+}
+
+#[test]
+fn a_strict_pass_ends_at_damage_and_is_the_same_without_any() {
+    let strict = |mut render: filmlab::media::Render, out: &std::path::Path| {
+        render.strict = true;
+        render.limits.max_damage = 0.5;
+        run(&render, out).map_err(|error| (error.code, error.context.stage))
+    };
+    let bad = Err((MediaCode::NotDecodable, Some("decode".to_owned())));
+    for share in [0.1, 0.6, 0.9] {
+        let damaged = overwritten(share);
+        let out = fresh("out.mp4");
+        assert_eq!(strict(encoding(&damaged), &out).map(|_| ()), bad, "{share}");
+        assert_alone(&out, &[]);
+        let mut mending = encoding(&damaged);
+        mending.limits.max_damage = 0.5;
+        let report = run(&mending, &out).unwrap();
+        assert!(report.damage.bad_packets + report.damage.bad_frames > 0);
+        // What it continues is not what is strictly looked at.
+        let mut after = encoding(&plain());
+        after.before = Some(input(&damaged));
+        assert!(strict(after, &fresh("joined.mp4")).is_ok());
+        let mut after = encoding(&damaged);
+        after.before = Some(input(&plain()));
+        assert_eq!(strict(after, &fresh("joined.mp4")).map(|_| ()), bad);
+    }
+    let [one, other] = [fresh("one.mp4"), fresh("other.mp4")];
+    strict(encoding(&plain()), &one).unwrap();
+    run(&encoding(&plain()), &other).unwrap();
+    assert!(std::fs::read(one).unwrap() == std::fs::read(other).unwrap());
+}
+
+#[test]
+fn packets_alone_tell_a_whole_file_and_one_that_is_cut() {
+    let packets = Expectation {
+        depth: DecodeDepth::Packets,
+        frames: Some((100, 0)),
+        audio: AudioExpectation::Required,
+        audible: true,
+        ..Expectation::default()
+    };
+    let found = check(&plain(), &packets).unwrap();
+    assert_eq!((found.frames, found.decoded_frames), (100, 0));
+    assert_eq!(found.duration_ms, 4000);
+    let bytes = std::fs::read(plain()).unwrap();
+    let cut = fresh("cut.mp4");
+    std::fs::write(&cut, &bytes[..bytes.len() * 6 / 10]).unwrap();
+    assert_eq!(check(&cut, &packets), Err(MediaCode::Truncated));
 }

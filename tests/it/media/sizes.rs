@@ -160,3 +160,19 @@ fn another_shape_gets_bars_within_the_size_shown_longest() {
     let [r, g, b] = mean_rgb(&out, 0.2, (80, 0, 160, 180));
     assert!(r + g + b > 100.0, "{r} {g} {b}");
 }
+
+#[test]
+fn a_strict_pass_takes_one_size_only() {
+    let main = grown(
+        "ts",
+        "-c:v libx264 -preset veryfast",
+        &[(SMALL, 10), (LARGE, 40)],
+    );
+    let mut render = job(&main);
+    render.strict = true;
+    let out = fresh("out.mp4");
+    let error = run(&render, &out).unwrap_err();
+    assert_eq!(error.code, media::MediaCode::NotDecodable);
+    assert!(error.message.contains("size"), "{error:?}");
+    assert!(!out.exists());
+}

@@ -158,6 +158,7 @@ pub(crate) fn job(main: &Path) -> Render {
         main: input(main),
         before: None,
         audio_source: None,
+        strict: false,
         main_is_silent: false,
         audio_track: None,
         source_track: None,

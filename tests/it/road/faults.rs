@@ -10,6 +10,7 @@ use filmlab::provider::{Prediction, ProviderError, SubmitError};
 
 use super::bench::Bench;
 use super::studio::Script;
+use crate::media::support::ffprobe;
 use crate::support::require;
 
 /// Runs a job against a script; checks that it fails with `code` and leaves nothing.
@@ -407,6 +408,47 @@ async fn a_fresh_copy_heals_a_damaged_one() {
     let job = bench.drive(&bench.worker(), &id).await;
     assert_eq!(job.attempt, 2);
     bench.assert_completed_once(&job).await;
+}
+
+/// Three groups of pictures, the key frame of one of them overwritten from its middle on.
+fn overwritten(bench: &Bench, group: usize) -> Option<PathBuf> {
+    let arguments = "-c:v libx264 -preset veryfast -x264-params keyint=18:scenecut=0 -c:a copy";
+    let file = super::outputs::made(bench, arguments, &format!("group-{group}.mp4"))?;
+    let packets = ffprobe(&file, "v", "packet=pos,size,flags");
+    let keys: Vec<_> = packets
+        .chunks(3)
+        .filter(|packet| packet.iter().any(|said| said.starts_with('K')))
+        .collect();
+    assert_eq!(keys.len(), 3, "{packets:?}");
+    // Sizes come before places.
+    let [size, pos] = [0, 1].map(|at| keys[group][at].parse::<usize>().unwrap());
+    let mut bytes = std::fs::read(&file).unwrap();
+    bytes[pos + size / 2..pos + size].fill(0xa5);
+    std::fs::write(&file, bytes).unwrap();
+    Some(file)
+}
+
+#[tokio::test]
+async fn damage_in_the_middle_is_mended_and_that_at_an_end_fetched_anew() {
+    for (group, fetched) in [(0, 2), (1, 1), (2, 2)] {
+        let Some(bench) = Bench::new().await else {
+            return;
+        };
+        let Some(file) = overwritten(&bench, group) else {
+            return;
+        };
+        bench.studio.script().downloads.push_back(Ok(file));
+        let id = bench.create("j").await;
+        let job = bench.drive(&bench.worker(), &id).await;
+        bench.assert_completed_once(&job).await;
+        assert_eq!(job.attempt, fetched, "{group}");
+        let metadata = job.result.as_ref().unwrap().metadata.clone();
+        let metadata = std::fs::read(bench.dir.path().join("objects").join(metadata)).unwrap();
+        let metadata: serde_json::Value = serde_json::from_slice(&metadata).unwrap();
+        let damage = &metadata["processing"]["damage"];
+        let bad = damage["bad_packets"].as_u64().unwrap() + damage["bad_frames"].as_u64().unwrap();
+        assert_eq!(bad > 0, fetched == 1, "{group}: {damage}");
+    }
 }
 
 #[tokio::test]
