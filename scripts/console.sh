@@ -44,7 +44,11 @@ token=console-operator-token
 start_service <<END
 [server]
 listen = "127.0.0.1:0"
-api_tokens = [{ token = "$token" }]
+api_tokens = [
+    { token = "$token" },
+    { token = "console-viewer-token", role = "viewer" },
+    { token = "console-alice-token-1", owner = "alice" },
+]
 [watermark]
 image = "$PWD/fixtures/logo.png"
 anchor = "bottom-right"

@@ -50,6 +50,14 @@ pub trait Ledger: Debug + Send + Sync {
     /// be read are left out; a page is shorter than its limit only if it is the last one.
     async fn list(&self, query: &JobQuery) -> Result<Vec<Job>>;
 
+    /// Jobs whose id begins so, of one owner or of all, by id: `limit` at most, each read once.
+    async fn beginning(
+        &self,
+        owner: Option<&Owner>,
+        beginning: &str,
+        limit: u32,
+    ) -> Result<Vec<Job>>;
+
     /// How many there are, counted no further than `most`.
     async fn count(&self, what: Tally, most: u32) -> Result<u32>;
 

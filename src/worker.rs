@@ -53,7 +53,7 @@ mod writer;
 pub use belongings::folders;
 pub use cleaned::Cleaned;
 pub use cleaning::CLEAN_EVERY;
-pub use limiter::ProviderLimits;
+pub use limiter::{ProviderLimits, ProviderUse};
 pub use outbox::OutboxVisit;
 pub use outcome::Visit;
 pub use patience::Pauses;

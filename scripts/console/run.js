@@ -18,6 +18,8 @@ const found = [];
 function expect(fits, what) {
   if (!fits) found.push(what);
 }
+const guards = require("./guards.js")(address, token, expect);
+const follows = require("./follows.js")(address, token, sandbox, { expect, signedIn, judge });
 
 async function signedIn(browser, options) {
   // axe-core is put into the page, which the console's own policy forbids.
@@ -212,13 +214,52 @@ async function leads(browser, id) {
   await page.context().close();
 }
 
+// Drops the clip where a person would.
+async function drops(page) {
+  const file = await page.evaluateHandle(([name, content]) => {
+    const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
+    const transfer = new DataTransfer();
+    transfer.items.add(new File([bytes], name, { type: "video/mp4" }));
+    return transfer;
+  }, [path.basename(clip), fs.readFileSync(clip, "base64")]);
+  await page.dispatchEvent(".dropzone", "drop", { dataTransfer: file });
+  expect(await page.evaluate(() => document.querySelector("#video").files.length) === 1, "a file that was dropped is not taken");
+}
+
+// Before and after play in step, the line between them moves, and sound is of one of them.
+async function compares(page) {
+  await page.waitForSelector(".compare.slide .split");
+  const seen = await page.evaluate(async () => {
+    const [before, after] = document.querySelectorAll(".compare video");
+    const split = document.querySelector(".split");
+    split.value = 20;
+    split.dispatchEvent(new Event("input"));
+    const sound = document.querySelector(".player select");
+    sound.value = "before";
+    sound.dispatchEvent(new Event("change"));
+    const heard = [before.muted, after.muted];
+    sound.value = "";
+    sound.dispatchEvent(new Event("change"));
+    after.currentTime = 0.2;
+    document.querySelector(".player button").click();
+    await new Promise((done) => setTimeout(done, 900));
+    const at = [before.currentTime, after.currentTime];
+    after.pause();
+    return { split: document.querySelector(".compare").style.getPropertyValue("--split"), heard, at };
+  });
+  expect(seen.split === "20%", `the line stands at ${seen.split}`);
+  expect(!seen.heard[0] && seen.heard[1], "the sound is not taken from before");
+  expect(seen.at[1] > 0.3 && Math.abs(seen.at[0] - seen.at[1]) < 0.25, `before and after are out of step: ${seen.at}`);
+  expect((await page.locator("#done ~ .columns tbody tr").count()) > 9, "the figures of the videos are not told");
+}
+
 // A person drops a clip, sees the price and the mark, makes a job of it, sees it refused and why,
 // retries, looks at the result, deletes it.
 async function makes(browser) {
   for (const [width, colorScheme] of [[390, "dark"], [1440, "light"]]) {
     const page = await signedIn(browser, { viewport: { width, height: 900 }, colorScheme });
     await page.goto(`${address}/console/new`);
-    await page.setInputFiles("#video", clip);
+    await drops(page);
     await page.click("button.primary");
     await page.waitForURL(/video=sources/);
     await page.click("button[value=upscale]");
@@ -255,11 +296,13 @@ async function makes(browser) {
       await page.waitForSelector(".pill.completed", { timeout: 90000 });
       expect((await page.locator(".waterfall tbody tr").count()) > 3, "it does not say what happened when");
       expect((await page.locator(".strip a").count()) > 1, "the result has no strip");
+      await compares(page);
       const id = page.url().split("/").pop();
       await page.click("details.delete summary");
       await page.fill("#confirm", id);
       await page.click("button.danger");
       await page.waitForURL(/console$/);
+      expect((await page.goto(`${address}/console/jobs/${id}`)).status() === 404, "a job of a person was not deleted");
     }
     await page.context().close();
   }
@@ -281,7 +324,11 @@ async function makes(browser) {
   await lives(browser);
   await makes(browser);
   await many(browser);
-  if (done) await leads(browser, done.id);
+  if (done) {
+    await leads(browser, done.id);
+    await guards(browser, done.id);
+    await follows(browser, done.id);
+  }
   await looks(browser, pages);
   await plain(browser, pages.filter(([name]) => name !== "missing"));
   await browser.close();

@@ -6,7 +6,9 @@ use async_trait::async_trait;
 
 use crate::job::{Failure, JobId};
 use crate::ledger::{Deleted, LedgerError};
-use crate::worker::{Cleaned, OutboxVisit, Quote, QuoteError, QuoteRequest, Swept, Visit, Worker};
+use crate::worker::{
+    Cleaned, OutboxVisit, ProviderUse, Quote, QuoteError, QuoteRequest, Swept, Visit, Worker,
+};
 
 /// The worker, as far as tasks need it. Visits go on to their end when the caller stops waiting.
 #[async_trait]
@@ -20,6 +22,10 @@ pub trait Visits: std::fmt::Debug + Send + Sync {
     /// What a job would cost; may be dropped at any time.
     async fn quote(&self, asked: QuoteRequest) -> Result<Quote, QuoteError>;
     fn is_draining(&self) -> bool;
+    /// Names its process in leases, before a `-` and the number of a visit.
+    fn name(&self) -> &str;
+    /// How far it uses what the account at the provider may do; nothing where no limits are set.
+    fn provider_use(&self) -> Option<ProviderUse>;
 }
 
 #[async_trait]
@@ -50,5 +56,13 @@ impl Visits for Worker {
 
     fn is_draining(&self) -> bool {
         Worker::is_draining(self)
+    }
+
+    fn name(&self) -> &str {
+        Worker::name(self)
+    }
+
+    fn provider_use(&self) -> Option<ProviderUse> {
+        Worker::provider_use(self)
     }
 }

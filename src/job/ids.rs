@@ -77,6 +77,10 @@ id!(
 );
 
 impl JobId {
+    /// Sorts behind every character of an id: ids that begin with a text lie before the text with
+    /// this at its end.
+    pub const BEHIND: char = '~';
+
     /// A fresh, time-ordered name.
     #[must_use]
     pub fn generate() -> Self {

@@ -186,6 +186,12 @@ pub trait Backend: Debug + Send + Sync {
 
     // What is listed, each in the order and within the bounds that the ledger names.
     async fn jobs(&self, query: &JobQuery) -> Result<Vec<Job>>;
+    async fn jobs_beginning(
+        &self,
+        owner: Option<&Owner>,
+        beginning: &str,
+        limit: u32,
+    ) -> Result<Vec<Job>>;
     async fn tally(&self, what: Tally, most: u32) -> Result<u32>;
     async fn counts_of(&self, owner: Option<&Owner>, from: Date, to: Date) -> Result<Counts>;
     async fn jobs_due(

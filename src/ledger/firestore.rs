@@ -262,6 +262,15 @@ impl Backend for FirestoreLedger {
         planning::list(&self.store, query).await
     }
 
+    async fn jobs_beginning(
+        &self,
+        owner: Option<&Owner>,
+        beginning: &str,
+        limit: u32,
+    ) -> Result<Vec<Job>> {
+        planning::beginning(&self.store, owner, beginning, limit).await
+    }
+
     async fn tally(&self, what: Tally, most: u32) -> Result<u32> {
         planning::count(&self.store, what, most).await
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::civil::Date;
 
-use crate::job::{Code, JobId, Kind, Owner, Status, Sums, Timestamp};
+use crate::job::{Code, Job, JobId, Kind, Owner, Status, Sums, Timestamp};
 
 /// A job that somebody has to look at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,6 +88,22 @@ pub struct JobQuery {
     pub limit: u32,
     /// Where the page before ended.
     pub after: Option<PageToken>,
+}
+
+impl JobQuery {
+    /// Whether a list of these may show the job, at whatever place.
+    #[must_use]
+    pub fn admits(&self, job: &Job) -> bool {
+        let code = job.error.as_ref().map(|error| error.code);
+        self.owner.as_ref().is_none_or(|owner| job.owner == *owner)
+            && self.status.is_none_or(|status| job.status == status)
+            && self.kind.is_none_or(|kind| job.params.kind() == kind)
+            && self.tag.as_ref().is_none_or(|tag| job.tags.contains(tag))
+            && (self.model.is_none() || job.provider.model == self.model)
+            && (self.code.is_none() || code == self.code)
+            && self.created_after.is_none_or(|from| job.created_at >= from)
+            && self.created_before.is_none_or(|to| job.created_at < to)
+    }
 }
 
 /// What can be counted.

@@ -42,6 +42,15 @@ impl<B: Backend> Ledger for B {
         Ok(self.job(id).await?.map(|loaded| *loaded.record))
     }
 
+    async fn beginning(
+        &self,
+        owner: Option<&Owner>,
+        beginning: &str,
+        limit: u32,
+    ) -> Result<Vec<Job>> {
+        self.jobs_beginning(owner, beginning, limit).await
+    }
+
     async fn list(&self, query: &JobQuery) -> Result<Vec<Job>> {
         self.jobs(query).await
     }

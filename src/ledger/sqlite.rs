@@ -221,6 +221,17 @@ impl Backend for SqliteLedger {
         self.reads(move |db| planning::list(db, &query)).await
     }
 
+    async fn jobs_beginning(
+        &self,
+        owner: Option<&Owner>,
+        beginning: &str,
+        limit: u32,
+    ) -> Result<Vec<Job>> {
+        let (owner, beginning) = (owner.cloned(), beginning.to_owned());
+        self.reads(move |db| planning::beginning(db, owner.as_ref(), &beginning, limit))
+            .await
+    }
+
     async fn tally(&self, what: Tally, most: u32) -> Result<u32> {
         self.reads(move |db| planning::count(db, what, most)).await
     }

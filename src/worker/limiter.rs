@@ -15,7 +15,7 @@ use governor::middleware::NoOpMiddleware;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 
-use crate::clock::{SharedClock, elapsed};
+use crate::clock::{SharedClock, elapsed, later};
 use crate::job::Timestamp;
 use crate::ledger::{Ledger, LedgerError, Tally};
 
@@ -28,8 +28,20 @@ pub struct ProviderLimits {
     pub max_per_minute: NonZeroU32,
 }
 
+/// How far this process uses what the account may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProviderUse {
+    pub limits: ProviderLimits,
+    /// Submissions of this process that the ledger may not know yet.
+    pub submitting: usize,
+    /// When the rate lets the next one go; absent where it may go at once.
+    pub next_at: Option<Timestamp>,
+}
+
 /// A full account is believed to be full for this long; before paying it is always counted anew.
 const FULL_FOR: Duration = Duration::from_secs(3);
+
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// Our injected clock as the library wants one: the time since the limiter was made.
 #[derive(Debug)]
@@ -65,7 +77,7 @@ pub(super) struct Limiter {
 
 #[derive(Debug)]
 struct Limits {
-    most: u32,
+    allowed: ProviderLimits,
     rate: Rate,
     slots: Mutex<Slots>,
     /// One count at a time, and none is used after a later one began.
@@ -78,6 +90,8 @@ struct Slots {
     next: u64,
     /// By number; whether the ledger has the prediction.
     taken: BTreeMap<u64, bool>,
+    /// When the last one was let go.
+    last: Option<Timestamp>,
 }
 
 /// A place that is taken until it is dropped; once [`Slot::recorded`], until the next count.
@@ -90,7 +104,7 @@ impl Limiter {
     pub(super) fn new(limits: Option<ProviderLimits>, clock: &SharedClock) -> Self {
         Self {
             limits: limits.map(|limits| Limits {
-                most: limits.max_concurrent.get(),
+                allowed: limits,
                 // Evenly spread: a burst beside the steady flow would be more than a minute takes.
                 rate: RateLimiter::direct_with_clock(
                     Quota::per_minute(limits.max_per_minute).allow_burst(NonZeroU32::MIN),
@@ -105,6 +119,19 @@ impl Limiter {
         }
     }
 
+    /// What the account may do and how far that is used; nothing where no limits are set.
+    pub(super) fn in_use(&self, now: Timestamp) -> Option<ProviderUse> {
+        let limits = self.limits.as_ref()?;
+        let slots = limits.slots();
+        let pause = MINUTE / limits.allowed.max_per_minute.get();
+        let next_at = slots.last.map(|last| later(last, pause));
+        Some(ProviderUse {
+            limits: limits.allowed,
+            submitting: slots.taken.len(),
+            next_at: next_at.filter(|at| *at > now),
+        })
+    }
+
     /// Takes a place for a submission, if there is one.
     pub(super) async fn admit(
         &self,
@@ -114,16 +141,17 @@ impl Limiter {
         let Some(limits) = &self.limits else {
             return Ok(Turn::Now(Slot { held: None }));
         };
+        let most = limits.allowed.max_concurrent.get();
         let mut full_at = limits.counting.lock().await;
         if full_at.is_some_and(|at| elapsed(at, now) < FULL_FOR) {
             return Ok(Turn::Full);
         }
         // What is recorded from here on may be missed by the count.
         limits.slots().taken.retain(|_, recorded| !*recorded);
-        let counted = ledger.count(Tally::Generating, limits.most).await?;
+        let counted = ledger.count(Tally::Generating, most).await?;
         let mut slots = limits.slots();
         let ours = u32::try_from(slots.taken.len()).unwrap_or(u32::MAX);
-        if counted.saturating_add(ours) >= limits.most {
+        if counted.saturating_add(ours) >= most {
             *full_at = Some(now);
             return Ok(Turn::Full);
         }
@@ -135,6 +163,7 @@ impl Limiter {
         let number = slots.next;
         slots.next += 1;
         slots.taken.insert(number, false);
+        slots.last = Some(now);
         Ok(Turn::Now(Slot {
             held: Some((limits, number)),
         }))

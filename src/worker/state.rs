@@ -83,6 +83,18 @@ impl Worker {
         self.draining.is_cancelled()
     }
 
+    /// Names this process in leases, before the number of a visit.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.holder
+    }
+
+    /// How far this process uses what the account at the provider may do.
+    #[must_use]
+    pub fn provider_use(&self) -> Option<limiter::ProviderUse> {
+        self.limiter.in_use(self.now())
+    }
+
     /// Stops taking visits, cancels what runs, gives leases back; `false` where something was
     /// still running after `patience`.
     pub async fn drain(&self, patience: Duration) -> bool {

@@ -45,7 +45,7 @@ macro_rules! ledger_contract {
                     a_deleted_job_leaves_its_entries_alone, only_an_ended_job_is_deleted,
                     kept_files_are_named_and_forgotten, marks_are_made_and_removed;
                 planning: due_jobs_come_oldest_first, a_rewake_needs_the_number_seen,
-                    an_early_visit_is_replanned_once, lists_span_times, ended_jobs_are_due_nowhere, pages_are_stable, filters_hold, counts_are_bounded,
+                    an_early_visit_is_replanned_once, lists_span_times, ended_jobs_are_due_nowhere, pages_are_stable, filters_hold, ids_are_found_by_how_they_begin, counts_are_bounded,
                     a_malformed_job_is_named_and_buried, a_buried_job_gives_back_what_it_held,
                     what_a_newer_release_wrote_is_left_alone, what_is_due_is_listed_in_parts;
                 outbox: a_notice_is_due_until_delivered, delivered_is_final,

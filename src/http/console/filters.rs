@@ -1,7 +1,10 @@
 //! Which jobs a list shows, as its address says.
 //!
-//! What the ledger has an index for is asked of it. A text is looked for among a page of what it
-//! gives: at most [`LOOKED_AT`] jobs, and the page says how far it looked.
+//! What the ledger has an index for is asked of it. A text is the beginning of an id, for which
+//! there is one, or stands in a job: it is looked for among the next [`LOOKED_AT`] jobs, and the
+//! page says how far it looked.
+
+use std::cmp::Reverse;
 
 use serde_json::{Value, json};
 
@@ -10,13 +13,15 @@ use super::visitor::{Form, Visitor};
 use super::words;
 use crate::fields::{Field, Query, Scalar, Word, text};
 use crate::http::jobs::query::{PageName, checked, narrowed, write_token};
-use crate::job::{Code, Fault, Job, Timestamp};
-use crate::ledger::{JobQuery, PageToken};
+use crate::job::{Code, Fault, Job, JobId, Timestamp};
+use crate::ledger::{JobQuery, Ledger, LedgerError, PageToken};
 
 /// Jobs on a page.
 pub(super) const PAGE: u32 = 25;
 /// Jobs that are read for a page, where what is wanted has no index.
-pub(super) const LOOKED_AT: u32 = 75;
+const LOOKED_AT: u32 = 50;
+/// Jobs that are shown because their ids begin with the text, however old they are.
+const BY_ID: u32 = 10;
 const LONGEST: usize = 200;
 
 macro_rules! filters {
@@ -39,6 +44,16 @@ macro_rules! filters {
             }
         }
     };
+}
+
+/// What a list shows.
+#[derive(Default)]
+pub(super) struct Found {
+    pub(super) jobs: Vec<Job>,
+    /// Jobs that were looked through for the text.
+    pub(super) looked_at: usize,
+    /// Where the next page begins.
+    pub(super) next: Option<PageToken>,
 }
 
 filters! {
@@ -100,7 +115,46 @@ impl Filters {
         self.page.is_empty()
     }
 
-    pub(super) fn wants(&self, job: &Job) -> bool {
+    /// The jobs of this page, the newest first.
+    pub(super) async fn find(
+        &self,
+        ledger: &dyn Ledger,
+        asked: &JobQuery,
+    ) -> Result<Found, LedgerError> {
+        let mut jobs = ledger.list(asked).await?;
+        let is_whole = jobs.len() < asked.limit as usize;
+        let next = jobs.last().filter(|_| !is_whole).map(|last| PageToken {
+            created_at: last.created_at,
+            id: last.id.clone(),
+        });
+        if !self.has_no_index() {
+            return Ok(Found {
+                jobs,
+                looked_at: 0,
+                next,
+            });
+        }
+        let looked_at = jobs.len();
+        jobs.retain(|job| self.wants(job));
+        // A list that was looked through whole has them already.
+        if self.is_first() && !is_whole && self.text.parse::<JobId>().is_ok() {
+            let owner = asked.owner.as_ref();
+            let named = ledger.beginning(owner, &self.text, BY_ID).await?;
+            for job in named {
+                if asked.admits(&job) && jobs.iter().all(|known| known.id != job.id) {
+                    jobs.push(job);
+                }
+            }
+            jobs.sort_by_key(|job| Reverse((job.created_at, job.id.clone())));
+        }
+        Ok(Found {
+            jobs,
+            looked_at,
+            next,
+        })
+    }
+
+    fn wants(&self, job: &Job) -> bool {
         let holds = |text: &str, part: &str| text.to_lowercase().contains(&part.to_lowercase());
         let text = || {
             holds(job.id.as_str(), &self.text)
@@ -108,7 +162,7 @@ impl Filters {
                 || holds(&words::asked(&job.params), &self.text)
                 || holds(&words::file(&job.source.video), &self.text)
         };
-        self.text.is_empty() || text()
+        text()
     }
 
     /// The address that shows the same with another value of one filter, from the first page on.
@@ -139,15 +193,9 @@ impl Filters {
         parts.join("&")
     }
 
-    /// The next page, behind the last job that was read.
-    pub(super) fn next(&self, last: &Job) -> String {
-        self.with(
-            "page",
-            &write_token(&PageToken {
-                created_at: last.created_at,
-                id: last.id.clone(),
-            }),
-        )
+    /// The page that begins there.
+    pub(super) fn next(&self, place: &PageToken) -> String {
+        self.with("page", &write_token(place))
     }
 }
 

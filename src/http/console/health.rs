@@ -1,10 +1,13 @@
 //! How the service is: what `/readyz` knows, what waits, and its own figures.
 
+use std::time::Duration;
+
 use askama::Template;
 use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
 
+use super::leases::{self, Leases};
 use super::shell::{Head, show};
 use super::visitor::Visitor;
 use super::words;
@@ -17,6 +20,7 @@ use crate::telemetry::metrics;
 /// Counted no further: more needs somebody's attention, however many there are. The ledger in the
 /// cloud takes one read for a thousand.
 const COUNTED: u32 = 1_000;
+const MINUTE: Duration = Duration::from_secs(60);
 
 struct Part {
     name: &'static str,
@@ -29,11 +33,7 @@ struct Page {
     head: Head,
     parts: Vec<Part>,
     draining: bool,
-    /// Absent for whoever sees one owner's jobs only.
-    counts: Option<Vec<(&'static str, String)>>,
-    /// How long the job that waits longest for a worker is due.
-    oldest: Option<String>,
-    figures: Vec<(String, String)>,
+    seen: Seen,
     build: Vec<(&'static str, String)>,
 }
 
@@ -48,13 +48,9 @@ pub(super) async fn page(
     } = state.shared.readiness.look(health::looked_at(&state)).await;
     let is_operator = visitor.caller.is_operator();
     let head = Head::new("Health", "health", &visitor);
-    let (counts, oldest, figures) = match (is_operator, ledger) {
-        (true, true) => (
-            Some(counts(&state).await?),
-            oldest(&state).await?,
-            figures(),
-        ),
-        _ => (None, None, Vec::new()),
+    let seen = match (is_operator, ledger) {
+        (true, true) => Seen::now(&state).await?,
+        _ => Seen::default(),
     };
     let settings = &state.settings;
     show(&Page {
@@ -73,9 +69,7 @@ pub(super) async fn page(
             },
         ],
         draining: state.worker.is_draining(),
-        counts,
-        oldest,
-        figures,
+        seen,
         build: vec![
             ("Version", env!("FILMLAB_VERSION").to_owned()),
             ("Attempts of a job", settings.attempts.to_string()),
@@ -88,20 +82,77 @@ pub(super) async fn page(
     })
 }
 
-async fn counts(state: &HttpState) -> Result<Vec<(&'static str, String)>, Problem> {
-    let mut counts = Vec::new();
-    for (name, what) in [
-        ("Queued", Tally::Queued),
-        ("Processing", Tally::Processing),
-        ("At the provider", Tally::Generating),
-        ("Notices to deliver", Tally::NoticesPending),
-        ("Notices given up", Tally::NoticesUndeliverable),
-    ] {
-        let number = state.ledger.count(what, COUNTED).await?;
-        let more = if number >= COUNTED { " or more" } else { "" };
-        counts.push((name, format!("{number}{more}")));
+/// What the operator sees alone: empty for whoever sees one owner's jobs.
+#[derive(Default)]
+struct Seen {
+    counts: Vec<(&'static str, String)>,
+    /// How long the job that waits longest for a worker is due.
+    oldest: Option<String>,
+    leases: Option<Leases>,
+    provider: Vec<(&'static str, String)>,
+    figures: Vec<(String, String)>,
+}
+
+impl Seen {
+    async fn now(state: &HttpState) -> Result<Self, Problem> {
+        let mut counts = Vec::new();
+        let mut at_provider = String::new();
+        for (name, what) in [
+            ("Queued", Tally::Queued),
+            ("Processing", Tally::Processing),
+            ("At the provider", Tally::Generating),
+            ("Notices to deliver", Tally::NoticesPending),
+            ("Notices given up", Tally::NoticesUndeliverable),
+        ] {
+            let number = state.ledger.count(what, COUNTED).await?;
+            let more = if number >= COUNTED { " or more" } else { "" };
+            let told = format!("{number}{more}");
+            if what == Tally::Generating {
+                at_provider.clone_from(&told);
+            }
+            counts.push((name, told));
+        }
+        Ok(Self {
+            counts,
+            oldest: oldest(state).await?,
+            leases: Some(leases::now(state).await?),
+            provider: provider(state, &at_provider),
+            figures: figures(),
+        })
     }
-    Ok(counts)
+}
+
+/// What the account at the provider allows, and how much of it is used.
+fn provider(state: &HttpState, at_provider: &str) -> Vec<(&'static str, String)> {
+    let Some(used) = state.worker.provider_use() else {
+        return Vec::new();
+    };
+    let a_minute = used.limits.max_per_minute;
+    let now = state.clock.now();
+    let mut told = vec![
+        (
+            "Predictions at once",
+            format!("{at_provider} of {}", used.limits.max_concurrent),
+        ),
+        (
+            "Submissions a minute",
+            format!(
+                "{a_minute} by each process, one each {}",
+                words::span(MINUTE / a_minute.get())
+            ),
+        ),
+        (
+            "The next may go",
+            match used.next_at {
+                Some(at) => format!("in {}", words::span(elapsed(now, at))),
+                None => "now".to_owned(),
+            },
+        ),
+    ];
+    if used.submitting > 0 {
+        told.push(("Being submitted here", used.submitting.to_string()));
+    }
+    told
 }
 
 async fn oldest(state: &HttpState) -> Result<Option<String>, Problem> {

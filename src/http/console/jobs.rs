@@ -7,7 +7,7 @@ use axum::response::Response;
 use http::StatusCode;
 use strum::IntoEnumIterator as _;
 
-use super::filters::{Filters, LOOKED_AT, PAGE};
+use super::filters::{Filters, Found};
 use super::row::Row;
 use super::shell::{Head, show};
 use super::visitor::Visitor;
@@ -53,20 +53,14 @@ pub(super) async fn page(
         Err(faults) => (None, faults.iter().map(ToString::to_string).collect()),
     };
     let now = state.clock.now();
-    let jobs = match &asked {
-        Some(asked) => state.ledger.list(asked).await?,
-        None => Vec::new(),
+    let found = match &asked {
+        Some(asked) => filters.find(&*state.ledger, asked).await?,
+        None => Found::default(),
     };
-    let most = if filters.has_no_index() {
-        LOOKED_AT
-    } else {
-        PAGE
-    } as usize;
-    let next = jobs.last().filter(|_| jobs.len() >= most);
     let shows_owner = head.is_operator();
-    let rows: Vec<Row> = jobs
+    let rows: Vec<Row> = found
+        .jobs
         .iter()
-        .filter(|job| filters.wants(job))
         .map(|job| Row::new(job, &state, shows_owner).for_change(head.may_change()))
         .collect();
     let tab = |word, name: &str| Tab {
@@ -88,12 +82,8 @@ pub(super) async fn page(
             .collect(),
         rows,
         faults,
-        looked_at: if filters.has_no_index() {
-            jobs.len()
-        } else {
-            0
-        },
-        next: next.map(|last| filters.next(last)),
+        looked_at: found.looked_at,
+        next: found.next.map(|place| filters.next(&place)),
         first: filters.with("", ""),
         live: (!is_bad && filters.is_first()).then_some(live),
         head,

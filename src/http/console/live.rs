@@ -129,15 +129,11 @@ impl Follow {
 
     async fn look(&mut self) -> Result<String, Problem> {
         let now = self.state.clock.now();
-        let jobs = self.state.ledger.list(&self.asked).await?;
-        let jobs: Vec<Job> = jobs
-            .into_iter()
-            .filter(|job| self.filters.wants(job))
-            .collect();
+        let found = self.filters.find(&*self.state.ledger, &self.asked).await?;
         let mut rows = String::new();
         let before = self.known.take();
         let mut known = HashMap::new();
-        for job in &jobs {
+        for job in &found.jobs {
             let mark = format!("{}.{}", job.updated_at.as_microsecond(), mark_of(job, now));
             let is_new = match &before {
                 // The page may have been made before or after.

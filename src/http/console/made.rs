@@ -9,7 +9,7 @@ use futures::StreamExt as _;
 use serde::Deserialize as _;
 use serde_json::Value;
 
-use super::words;
+use super::{figures, words};
 use crate::http::HttpState;
 use crate::job::{Job, Status};
 use crate::media::StoryboardInfo;
@@ -20,8 +20,7 @@ const MOST_BYTES: u64 = 256 * 1024;
 pub(super) struct Made {
     /// What was done, a sentence each.
     pub(super) sentences: Vec<String>,
-    /// Name, of the source, as generated, of the result.
-    pub(super) figures: Vec<[String; 4]>,
+    pub(super) figures: Vec<figures::Row>,
     /// How the storyboard is put together, where there is one.
     pub(super) storyboard: Option<StoryboardInfo>,
 }
@@ -44,7 +43,7 @@ pub(super) async fn read(state: &HttpState, job: &Job) -> Option<Made> {
             .into_iter()
             .chain(provenance(&told["processing"]["output"]["provenance"]))
             .collect(),
-        figures: figures(&told),
+        figures: figures::of(&told),
         storyboard: StoryboardInfo::deserialize(&told["processing"]["storyboard"]).ok(),
     })
 }
@@ -82,6 +81,15 @@ fn sentences(made: &Value) -> Vec<String> {
         )),
         _ => {}
     }
+    if let Some(peak) = video["max_rate"].as_f64() {
+        said.push(format!("At most {} were spent.", words::bit_rate(peak)));
+    }
+    if let Some(fps) = video["fps"].as_f64() {
+        said.push(format!(
+            "They were thinned to {} a second.",
+            words::two(fps)
+        ));
+    }
     if video["tone_map"] == true {
         said.push("HDR was brought to the range of usual screens.".to_owned());
     }
@@ -96,6 +104,16 @@ fn sentences(made: &Value) -> Vec<String> {
         said.push(format!(
             "A watermark of {}×{} pixels was laid on at {}, {}.",
             mark["width"], mark["height"], mark["x"], mark["y"]
+        ));
+    }
+    if let (Some(width), Some(height), Some(at)) = (
+        made["poster"]["width"].as_u64(),
+        made["poster"]["height"].as_u64(),
+        made["poster"]["time_ms"].as_u64(),
+    ) {
+        let at = words::span(Duration::from_millis(at));
+        said.push(format!(
+            "The poster shows the picture at {at}, {width}×{height}."
         ));
     }
     if made["faststart"] == true {
@@ -156,93 +174,6 @@ fn provenance(says: &Value) -> Vec<String> {
     said
 }
 
-fn figures(told: &Value) -> Vec<[String; 4]> {
-    let source = &told["source"];
-    let generated = &told["processing"]["source"];
-    let result = &told["processing"]["output"];
-    let number = |value: &Value| value.as_f64();
-    let size = |width: &Value, height: &Value| match (width.as_u64(), height.as_u64()) {
-        (Some(width), Some(height)) => format!("{width}×{height}"),
-        _ => String::new(),
-    };
-    let length = |ms: &Value| ms.as_u64().map(Duration::from_millis).map(words::span);
-    let rate = |fps: &Value| number(fps).map(|fps| format!("{}", (fps * 100.0).round() / 100.0));
-    let bits = |bits: &Value| number(bits).map(|bits| format!("{:.0} kbit/s", bits / 1_000.0));
-    let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let sound = |audio: &Value| match audio["codec"].as_str() {
-        Some(codec) => format!("{codec}, {}", word(&audio["channel_layout"])),
-        None => "none".to_owned(),
-    };
-    let codec = |video: &Value| {
-        let profile = word(&video["profile"]);
-        format!("{} {profile}", word(&video["codec"]))
-            .trim()
-            .to_owned()
-    };
-    let shown = |probe: &Value| {
-        let video = &probe["video"];
-        size(&video["display_width"], &video["display_height"])
-    };
-    let of_source = match source["has_audio"].as_bool() {
-        Some(true) => "yes",
-        Some(false) => "none",
-        None => "",
-    };
-    let rows = [
-        (
-            "Size",
-            size(&source["width"], &source["height"]),
-            shown(generated),
-            shown(result),
-        ),
-        (
-            "Length",
-            length(&source["duration_ms"]).unwrap_or_default(),
-            length(&generated["container"]["duration_ms"]).unwrap_or_default(),
-            length(&result["container"]["duration_ms"]).unwrap_or_default(),
-        ),
-        (
-            "Pictures a second",
-            rate(&source["fps"]).unwrap_or_default(),
-            rate(&generated["video"]["fps"]).unwrap_or_default(),
-            rate(&result["video"]["fps"]).unwrap_or_default(),
-        ),
-        (
-            "Codec",
-            String::new(),
-            codec(&generated["video"]),
-            codec(&result["video"]),
-        ),
-        (
-            "Sound",
-            of_source.to_owned(),
-            sound(&generated["audio"]),
-            sound(&result["audio"]),
-        ),
-        (
-            "Bit rate",
-            String::new(),
-            bits(&generated["container"]["bit_rate"]).unwrap_or_default(),
-            bits(&result["container"]["bit_rate"]).unwrap_or_default(),
-        ),
-        (
-            "File",
-            String::new(),
-            generated["container"]["bytes"]
-                .as_u64()
-                .map(words::bytes)
-                .unwrap_or_default(),
-            result["container"]["bytes"]
-                .as_u64()
-                .map(words::bytes)
-                .unwrap_or_default(),
-        ),
-    ];
-    rows.into_iter()
-        .map(|(name, source, generated, result)| [name.to_owned(), source, generated, result])
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -251,7 +182,6 @@ mod tests {
     #[test]
     fn what_is_not_said_is_not_told() {
         assert_eq!(sentences(&Value::Null), Vec::<String>::new());
-        assert_eq!(figures(&Value::Null)[0][1], "");
         assert_eq!(provenance(&Value::Null), Vec::<String>::new());
         let copied = json!({"plan": {"video": {"action": "copy", "reason": "it fits"}}});
         assert_eq!(

@@ -8,13 +8,25 @@ use axum::response::Response;
 use super::filters::PAGE;
 use super::shell::{Head, show};
 use super::visitor::{Form, Visitor};
+use super::words;
 use crate::http::jobs::actions;
+use crate::http::jobs::job::find;
 use crate::http::{HttpState, Problem};
-use crate::job::Code;
+use crate::job::{Code, Job};
+
+/// Characters of a file's name that are shown.
+const MOST_CHARS: usize = 60;
+
+/// One that is meant, by what a person knows it by.
+struct Meant {
+    id: String,
+    /// Empty where there is no such job.
+    name: String,
+}
 
 /// What became of one job.
 struct Done {
-    id: String,
+    job: Meant,
     /// Why it was not done.
     refused: Option<String>,
     is_gone: bool,
@@ -30,7 +42,7 @@ struct Page {
     done: Vec<Done>,
     /// Deleting is asked about once more: what is to be written for it.
     asks: Option<String>,
-    ids: Vec<String>,
+    ids: Vec<Meant>,
 }
 
 /// Does it, one after the other, and says what became of each. Deleting asks first.
@@ -58,19 +70,26 @@ pub(super) async fn act(
     }
     let wanted = format!("delete {}", ids.len());
     let asks = (what == "delete" && form.get("confirm") != wanted).then_some(wanted);
+    let caller = &visitor.caller;
+    let mut meant = Vec::new();
+    for id in ids {
+        let job = find(&state, caller, &id).await.ok();
+        let name = job.map_or_else(String::new, |job| named(&job));
+        meant.push(Meant { id, name });
+    }
     let mut done = Vec::new();
     if asks.is_none() {
-        for id in &ids {
-            let caller = &visitor.caller;
+        for job in meant.drain(..) {
+            let id = &job.id;
             let ended = match what {
                 "cancel" => actions::cancel(&state, caller, id).await.map(drop),
                 "retry" => actions::retry(&state, caller, id, None).await.map(drop),
                 _ => actions::delete(&state, caller, id).await,
             };
             done.push(Done {
-                id: id.clone(),
                 is_gone: what == "delete" && ended.is_ok(),
                 refused: ended.err().map(|problem| problem.detail),
+                job,
             });
         }
     }
@@ -80,6 +99,14 @@ pub(super) async fn act(
         word,
         done,
         asks,
-        ids,
+        ids: meant,
     })
+}
+
+fn named(job: &Job) -> String {
+    let file: String = words::file(&job.source.video)
+        .chars()
+        .take(MOST_CHARS)
+        .collect();
+    format!("{} {file}", words::kind(job.params.kind()))
 }

@@ -38,8 +38,8 @@ impl Money {
         });
         Self {
             cost: match job.credits.cost {
-                Some(cost) => format!("{cost} credits"),
-                None => "no credits".to_owned(),
+                Some(cost) => words::amount(cost),
+                None => "No credits".to_owned(),
             },
             state: words::credits(job.credits.state),
             paid: words::paid(job).map(words::usd).unwrap_or_default(),

@@ -136,8 +136,8 @@ fn about(kind: Kind) -> &'static str {
 
 fn priced(quote: Quote) -> Priced {
     Priced {
-        credits: quote.credits.to_string(),
-        price: format!("{:.3} {}", quote.provider.price, quote.provider.currency),
+        credits: words::amount(quote.credits),
+        price: words::usd(quote.provider.price),
         is_floor: quote.provider.is_floor,
         model: quote.model,
         frame: quote.preview.as_ref().map(Frame::from),

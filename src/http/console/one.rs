@@ -27,7 +27,7 @@ use crate::job::{Code, Job, MediaRef, Party, Status};
 /// Tells htmx to load the page anew.
 const REFRESH: HeaderName = HeaderName::from_static("hx-refresh");
 
-/// How a job stands; sent again every other second while it runs.
+/// How a job stands.
 #[derive(Template)]
 #[template(path = "console/state.html")]
 struct Standing {
@@ -35,6 +35,23 @@ struct Standing {
     /// For a person: why it waits, or why it failed.
     reason: String,
     until: Option<Moment>,
+}
+
+/// What happens to the job, and what it costs.
+struct Going {
+    facts: Vec<(&'static str, String)>,
+    time: Option<Time>,
+    waterfall: Vec<Bar>,
+    money: Money,
+}
+
+/// What is sent again while the job runs, each in place of what the page has.
+#[derive(Template)]
+#[template(path = "console/now.html")]
+struct Now {
+    standing: Standing,
+    going: Going,
+    replaces: bool,
 }
 
 /// Why a job failed.
@@ -73,14 +90,12 @@ struct Page {
     head: Head,
     id: String,
     standing: Standing,
-    facts: Vec<(&'static str, String)>,
+    going: Going,
+    replaces: bool,
     failed: Option<Failed>,
     media: Media,
     made: Option<Made>,
     strip: Option<Strip>,
-    time: Option<Time>,
-    waterfall: Vec<Bar>,
-    money: Money,
     notices: Vec<NoticeRow>,
     can: Can,
     raw: String,
@@ -128,13 +143,11 @@ pub(super) async fn page(
         strip: strip.map(|(info, sprite)| Strip::of(info, sprite)),
         id: job.id.to_string(),
         standing: standing(&job, &state, head.is_operator()),
-        facts: facts(&job, &state),
+        going: going(&job, &state),
+        replaces: false,
         failed: failed(&job),
         media,
         made,
-        time: Time::of(&job, now),
-        waterfall: waterfall::of(&job, state.settings.attempts, now),
-        money: Money::of(&job, now),
         notices: notices.collect(),
         can: can(&job, &head),
         raw: raw(&view),
@@ -142,7 +155,7 @@ pub(super) async fn page(
     })
 }
 
-/// The part of the page that changes while the job runs. Once it has ended the page is loaded
+/// The parts of the page that change while the job runs. Once it has ended the page is loaded
 /// anew.
 pub(super) async fn state(
     State(state): State<HttpState>,
@@ -154,11 +167,22 @@ pub(super) async fn state(
         let now = HeaderValue::from_static("true");
         return Ok(([(REFRESH, now)], "").into_response());
     }
-    show(&standing(
-        &job,
-        &state,
-        visitor.caller.narrows_to().is_none(),
-    ))
+    let shows_owner = visitor.caller.narrows_to().is_none();
+    show(&Now {
+        standing: standing(&job, &state, shows_owner),
+        going: going(&job, &state),
+        replaces: true,
+    })
+}
+
+fn going(job: &Job, state: &HttpState) -> Going {
+    let now = state.clock.now();
+    Going {
+        facts: facts(job, state),
+        time: Time::of(job, now),
+        waterfall: waterfall::of(job, state.settings.attempts, now),
+        money: Money::of(job, now),
+    }
 }
 
 fn standing(job: &Job, state: &HttpState, shows_owner: bool) -> Standing {

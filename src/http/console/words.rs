@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use crate::clock::elapsed;
-use crate::job::{CreditState, Job, Kind, MediaRef, Params, Stage, Status, Timestamp, WaitsFor};
+use crate::job::{
+    CreditState, Credits, Job, Kind, MediaRef, Params, Stage, Status, Timestamp, WaitsFor,
+};
 
 /// A moment: exact for machines, to the second for people.
 #[derive(Debug, Clone)]
@@ -65,11 +67,29 @@ pub(super) fn bytes(bytes: u64) -> String {
     bytesize::ByteSize(bytes).display().iec().to_string()
 }
 
+pub(super) fn bit_rate(bits: f64) -> String {
+    format!("{:.0} kbit/s", bits / 1_000.0)
+}
+
+/// With two digits behind the point at most.
+pub(super) fn two(number: f64) -> String {
+    format!("{}", (number * 100.0).round() / 100.0)
+}
+
+/// Credits as an amount.
+pub(super) fn amount(credits: Credits) -> String {
+    match credits.0 {
+        1 => "1 credit".to_owned(),
+        credits => format!("{credits} credits"),
+    }
+}
+
+/// In cents; in tenths of them where that is more.
 pub(super) fn usd(usd: f64) -> String {
-    if usd < 0.1 {
-        format!("${usd:.3}")
-    } else {
-        format!("${usd:.2}")
+    let told = format!("${usd:.3}");
+    match told.strip_suffix('0') {
+        Some(cents) => cents.to_owned(),
+        None => told,
     }
 }
 
@@ -169,6 +189,22 @@ mod tests {
         assert_eq!(told(8_240), "8.2 s");
         assert_eq!(told(125_000), "2 min 5 s");
         assert_eq!(told(7_380_000), "2 h 3 min");
+    }
+
+    #[test]
+    fn dollars_are_told_as_exactly_as_prices_are() {
+        let told = [0.0, 0.025, 0.05, 0.125, 17.5, 3.0].map(usd);
+        assert_eq!(
+            told,
+            ["$0.00", "$0.025", "$0.05", "$0.125", "$17.50", "$3.00"]
+        );
+    }
+
+    #[test]
+    fn amounts_are_told_in_the_number_they_have() {
+        assert_eq!(amount(Credits(0)), "0 credits");
+        assert_eq!(amount(Credits(1)), "1 credit");
+        assert_eq!(amount(Credits(2)), "2 credits");
     }
 
     #[test]

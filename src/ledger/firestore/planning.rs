@@ -1,12 +1,14 @@
 //! Who has to be looked at, and what there is.
 
+use gcloud_sdk::google::firestore::v1::value::ValueType;
+
 use super::super::{Due, DuePlace, JobQuery, KeptSince, Result, Tally};
 use super::documents;
 use super::paths::{DocumentPath, JOBS, OUTBOX};
-use super::store::{Scan, Store};
+use super::store::{Found, NAME, Scan, Store};
 use super::values;
 use crate::job::notice::DeliveryState;
-use crate::job::{Code, Job, Keeping, Kind, Owner, Stage, Status, Timestamp};
+use crate::job::{Code, Job, JobId, Keeping, Kind, Owner, Stage, Status, Timestamp};
 
 pub(super) async fn list(store: &Store, query: &JobQuery) -> Result<Vec<Job>> {
     let after = query.after.as_ref().map(|token| {
@@ -33,15 +35,38 @@ pub(super) async fn list(store: &Store, query: &JobQuery) -> Result<Vec<Job>> {
         ..Scan::over(JOBS, "created_at")
     };
     let limit = query.limit.clamp(1, 100) as usize;
-    store
-        .scan(scan, limit, |found| match documents::job(&found) {
-            Ok(job) => Some(job),
-            Err(error) => {
-                tracing::warn!(job = found.id, %error, "a job that cannot be read is not listed");
-                None
-            }
+    store.scan(scan, limit, |found| listed(&found)).await
+}
+
+/// Nothing where the job cannot be read: a list does without it.
+fn listed(found: &Found) -> Option<Job> {
+    documents::job(found)
+        .inspect_err(|error| {
+            tracing::warn!(job = found.id, %error, "a job that cannot be read is not listed");
         })
-        .await
+        .ok()
+}
+
+pub(super) async fn beginning(
+    store: &Store,
+    owner: Option<&Owner>,
+    beginning: &str,
+    limit: u32,
+) -> Result<Vec<Job>> {
+    let named = |id: &str| {
+        let name = DocumentPath::document(store.root(), JOBS, id).name();
+        values::of(ValueType::ReferenceValue(name))
+    };
+    let owner = owner.map(|owner| ("owner", values::text(owner.as_str())));
+    let scan = Scan {
+        equal: owner.into_iter().collect(),
+        at_least: Some(named(beginning)),
+        below: Some(named(&format!("{beginning}{}", JobId::BEHIND))),
+        ..Scan::over(JOBS, NAME)
+    };
+    // Those that cannot be read count: no more are read for them.
+    let found = store.scan(scan, limit as usize, |found| Some(listed(&found)));
+    Ok(found.await?.into_iter().flatten().collect())
 }
 
 pub(super) async fn count(store: &Store, what: Tally, most: u32) -> Result<u32> {

@@ -1,11 +1,11 @@
 //! Who has to be looked at, and what there is.
 
-use rusqlite::{Connection, ToSql, params};
+use rusqlite::{Connection, Row, ToSql, params};
 use serde_json::Value;
 
 use super::super::{Due, DuePlace, JobQuery, KeptSince, LedgerError, Result, Tally};
 use super::rows::{COLUMNS, bounds, job_in, micros, moment};
-use crate::job::{Code, Job, Keeping, Kind, Owner, Status, Timestamp};
+use crate::job::{Code, Job, JobId, Keeping, Kind, Owner, Status, Timestamp};
 
 /// Jobs made before this are not looked at for what a process died of, once they have ended.
 const REMEMBERED_US: i64 = 24 * 3600 * 1_000_000;
@@ -86,15 +86,45 @@ pub(super) fn list(db: &Connection, query: &JobQuery) -> Result<Vec<Job>> {
     let mut page = Vec::with_capacity(limit);
     while page.len() < limit {
         let Some(row) = rows.next()? else { break };
-        match job_in(row) {
-            Ok(job) => page.push(job),
-            Err(LedgerError::Malformed { id, reason } | LedgerError::Newer { id, reason }) => {
-                tracing::warn!(job = id, reason, "a job that cannot be read is not listed");
-            }
-            Err(error) => return Err(error),
-        }
+        page.extend(listed(row)?);
     }
     Ok(page)
+}
+
+/// Nothing where the job cannot be read: a list does without it.
+fn listed(row: &Row<'_>) -> Result<Option<Job>> {
+    match job_in(row) {
+        Ok(job) => Ok(Some(job)),
+        Err(LedgerError::Malformed { id, reason } | LedgerError::Newer { id, reason }) => {
+            tracing::warn!(job = id, reason, "a job that cannot be read is not listed");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+pub(super) fn beginning(
+    db: &Connection,
+    owner: Option<&Owner>,
+    beginning: &str,
+    limit: u32,
+) -> Result<Vec<Job>> {
+    let of_owner = if owner.is_some() {
+        "owner = ?1 AND"
+    } else {
+        "?1 IS NULL AND"
+    };
+    let mut statement = db.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM jobs WHERE {of_owner} id >= ?2 AND id < ?3 ORDER BY id LIMIT ?4",
+    ))?;
+    let end = format!("{beginning}{}", JobId::BEHIND);
+    let owner = owner.map(Owner::as_str);
+    let mut rows = statement.query(params![owner, beginning, end, limit])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.extend(listed(row)?);
+    }
+    Ok(found)
 }
 
 pub(super) fn count(db: &Connection, what: Tally, most: u32) -> Result<u32> {

@@ -31,6 +31,11 @@ pub(super) const PARTS: &[Schema] = &[
         part: "ledger_filters",
         steps: &[FILTERS],
     },
+    // Likewise.
+    Schema {
+        part: "ledger_search",
+        steps: &[SEARCH],
+    },
 ];
 
 const FIRST: &str = "
@@ -142,6 +147,11 @@ CREATE INDEX jobs_by_model ON jobs
     (CASE WHEN json_valid(doc) THEN doc ->> '$.provider.model' END, created_at, id);
 CREATE INDEX jobs_by_code ON jobs
     (CASE WHEN json_valid(doc) THEN doc ->> '$.error.code' END, created_at, id);
+";
+
+/// Beginnings of ids among one owner's; among all they are the primary key's.
+const SEARCH: &str = "
+CREATE INDEX jobs_by_owner_and_id ON jobs (owner, id);
 ";
 
 const UNREADABLE: &str = "

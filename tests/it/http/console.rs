@@ -11,10 +11,11 @@ use axum::http::{Method, Request};
 use filmlab::http::{ApiToken, Role};
 use filmlab::job::{
     Code, CreditState, Credits, DurationMeaning, Intent, IntentState, JobError, JobId, Kind,
-    NewJob, Notify, Output, Params, Party, Published, Source, Status, Terms,
+    NewJob, Notify, Output, Params, Party, Published, Source, Stage, Status, Terms, TimelineEntry,
+    WaitsFor,
 };
 use filmlab::media::Rectangle;
-use filmlab::worker::{MarkPreview, Preview, ProviderQuote, Quote};
+use filmlab::worker::{MarkPreview, Preview, ProviderLimits, ProviderQuote, ProviderUse, Quote};
 use serde_json::json;
 use tower::ServiceExt as _;
 
@@ -663,8 +664,34 @@ async fn a_page_of_a_thousand_jobs_is_small_and_reads_few() {
     app.ledger.reads.store(0, Ordering::SeqCst);
     let page = operator.page("/console?text=take+990").await;
     assert!(page.contains("take 990") && page.matches("<tr id=\"job-").count() == 1);
-    assert!(page.contains("Looked at 75 jobs") && page.contains("Look further"));
-    assert!(app.ledger.reads.load(Ordering::SeqCst) <= 100);
+    assert!(page.contains("Looked through 50 jobs") && page.contains("Look further"));
+    assert!(app.ledger.reads.load(Ordering::SeqCst) <= 60);
+    // The beginning of an id finds the oldest of all, for whoever may see it.
+    let oldest = app
+        .ledger
+        .all()
+        .into_iter()
+        .min_by_key(|job| job.created_at);
+    let oldest = oldest.unwrap();
+    assert_eq!(oldest.owner.as_str(), "alice");
+    let beginning = &oldest.id.as_str()[..24];
+    for (token, path, is_found) in [
+        ("operator-token", format!("/console?text={beginning}"), true),
+        ("alice-token", format!("/console?text={}", oldest.id), true),
+        (
+            "operator-token",
+            format!("/console?text={beginning}&status=failed"),
+            false,
+        ),
+        ("bob-token", format!("/console?text={}", oldest.id), false),
+    ] {
+        let browser = Browser::signed_in(&app, token).await;
+        app.ledger.reads.store(0, Ordering::SeqCst);
+        let page = browser.page(&path).await;
+        let shown = page.contains(&format!("<tr id=\"job-{}\"", oldest.id));
+        assert_eq!(shown, is_found, "{token} {path}");
+        assert!(app.ledger.reads.load(Ordering::SeqCst) <= 60, "{path}");
+    }
     // Everybody's own.
     let page = operator
         .page("/console?owner=bob&status=queued&kind=extend")
@@ -830,6 +857,114 @@ async fn health_shows_what_answers_and_counts_for_the_operator_alone() {
     );
 }
 
+#[tokio::test]
+async fn health_shows_who_holds_what_and_what_the_provider_lets_through() {
+    let app = App::new();
+    let operator = Browser::signed_in(&app, "operator-token").await;
+    let page = operator.page("/console/health").await;
+    assert!(page.contains("No worker holds a job.") && page.contains("No limits are set"));
+
+    let now = app.now();
+    let ids = [app.create().await, app.create().await, app.create().await];
+    for (id, holder, until) in [
+        (&ids[0], "w-other-7", now - Duration::from_secs(125)),
+        (&ids[1], "w-this-12", now + Duration::from_secs(30)),
+    ] {
+        app.change(id, |job| {
+            job.status = Status::Processing;
+            job.stage = Some(Stage::Process);
+            job.lease.holder = Some(holder.to_owned());
+            job.lease.expires_at = Some(until);
+            job.next_visit_at = Some(until);
+        });
+    }
+    *app.worker.provider_use.lock().unwrap() = Some(ProviderUse {
+        limits: ProviderLimits {
+            max_concurrent: 100.try_into().unwrap(),
+            max_per_minute: 30.try_into().unwrap(),
+        },
+        submitting: 1,
+        next_at: Some(now + Duration::from_millis(1_500)),
+    });
+    app.ledger.reads.store(0, Ordering::SeqCst);
+    let page = operator.page("/console/health").await;
+    for part in [
+        "2 leases, 1 overdue",
+        "<code>w-other</code>",
+        "overdue for 2 min 5 s",
+        "<code>w-this</code><span class=\"sub\">this process",
+        "Working on the video",
+        " of 100</dd>",
+        "30 by each process, one each 2.0 s",
+        "in 1.5 s",
+        "Being submitted here",
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    assert_eq!(page.matches("overdue for").count(), 1);
+    assert!(!page.contains(ids[2].as_str()), "nobody holds it");
+    // However many there are, no more are looked at; those that are overdue come first.
+    for number in 0..60 {
+        let id = app.create().await;
+        let due = now + Duration::from_secs(number);
+        app.change(&id, |job| job.next_visit_at = Some(due));
+    }
+    app.ledger.reads.store(0, Ordering::SeqCst);
+    let page = operator.page("/console/health").await;
+    assert!(page.contains("1 overdue") && page.contains("Of the 40 jobs that are due first"));
+    assert!(app.ledger.reads.load(Ordering::SeqCst) <= 41);
+    let alice = Browser::signed_in(&app, "alice-token").await;
+    let page = alice.page("/console/health").await;
+    assert!(!page.contains("w-other") && !page.contains("of 100"));
+}
+
+#[tokio::test]
+async fn what_goes_on_in_a_job_is_told_again_with_how_it_stands() {
+    let app = App::new();
+    let id = app.create().await;
+    let alice = Browser::signed_in(&app, "alice-token").await;
+    let path = format!("/console/jobs/{id}");
+    let page = alice.page(&path).await;
+    assert!(page.contains("<div id=\"going\"") && !page.contains("hx-swap-oob"));
+    assert!(page.contains("The provider was not asked."));
+
+    let at = app.now();
+    app.change(&id, |job| {
+        job.status = Status::Processing;
+        job.stage = Some(Stage::Generate);
+        job.timings.timeline.push(TimelineEntry {
+            at,
+            stage: Some(Stage::Generate),
+            waits_for: Some(WaitsFor::Provider),
+            attempt: 1,
+            code: None,
+            shortened: false,
+        });
+        job.intents.push(Intent {
+            id: "1-1".into(),
+            model: "acme/up".into(),
+            at,
+            state: IntentState::Accepted,
+            prediction_id: Some("prediction-7".into()),
+            unknown_until: None,
+            terms: None,
+            counted: None,
+        });
+    });
+    app.clock.advance(Duration::from_secs(3));
+    let part = alice.page(&format!("{path}/state")).await;
+    for told in [
+        "<section id=\"standing\"",
+        "<div id=\"going\" class=\"going\" hx-swap-oob=\"true\"",
+        "Waits for the provider <span class=\"pill busy\">now",
+        "3.0 s",
+        "prediction-7",
+    ] {
+        assert!(part.contains(told), "{told}: {part}");
+    }
+    assert!(!part.contains("<html"), "no page of its own");
+}
+
 /// A form with a file in it, as a browser sends it.
 fn with_file(name: &str, content: &[u8], ends: bool) -> Vec<u8> {
     let mut body = format!(
@@ -945,7 +1080,7 @@ async fn a_person_gives_a_video_sees_the_price_and_makes_a_job() {
     *app.worker.quote.lock().unwrap() = Some(Ok(quoted()));
     let page = alice.submit("/console/new/quote", &fields).await;
     assert_eq!(page.status, 200, "{}", page.text());
-    assert!(page.text().contains("6 credits") && page.text().contains("0.125 USD"));
+    assert!(page.text().contains("6 credits") && page.text().contains("$0.125"));
     let mark = "<svg viewBox=\"0 0 1920 1080\"";
     let laid = "x=\"1600\" y=\"960\" width=\"216\" height=\"64\" opacity=\"0.85\"";
     assert!(

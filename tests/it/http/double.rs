@@ -24,7 +24,9 @@ use filmlab::ledger::{
 };
 use filmlab::provider::{CallbackError, CallbackGate, Called, Signature};
 use filmlab::queue::{Queue, QueueError, Scheduled, Task};
-use filmlab::worker::{Cleaned, OutboxVisit, Quote, QuoteError, QuoteRequest, Swept, Visit};
+use filmlab::worker::{
+    Cleaned, OutboxVisit, ProviderUse, Quote, QuoteError, QuoteRequest, Swept, Visit,
+};
 use jiff::civil::Date;
 use url::Url;
 
@@ -66,6 +68,10 @@ impl MemoryLedger {
     /// The only job there is, once there is one.
     pub(crate) fn only(&self) -> Option<Job> {
         self.jobs.lock().unwrap().values().next().cloned()
+    }
+
+    pub(crate) fn all(&self) -> Vec<Job> {
+        self.jobs.lock().unwrap().values().cloned().collect()
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -124,21 +130,7 @@ impl Ledger for MemoryLedger {
         let mut jobs: Vec<Job> = self.jobs.lock().unwrap().values().cloned().collect();
         jobs.sort_by_key(|job| std::cmp::Reverse((job.created_at, job.id.clone())));
         jobs.retain(|job| {
-            query.owner.as_ref().is_none_or(|owner| job.owner == *owner)
-                && query.status.is_none_or(|status| job.status == status)
-                && query
-                    .model
-                    .as_ref()
-                    .is_none_or(|model| job.provider.model.as_ref() == Some(model))
-                && query
-                    .code
-                    .is_none_or(|code| job.error.as_ref().is_some_and(|it| it.code == code))
-                && query.tag.as_ref().is_none_or(|tag| job.tags.contains(tag))
-                && query.kind.is_none_or(|kind| job.params.kind() == kind)
-                && query
-                    .created_after
-                    .is_none_or(|from| job.created_at >= from)
-                && query.created_before.is_none_or(|to| job.created_at < to)
+            query.admits(job)
                 && query
                     .after
                     .as_ref()
@@ -147,6 +139,24 @@ impl Ledger for MemoryLedger {
         jobs.truncate(query.limit as usize);
         self.reads.fetch_add(jobs.len() as u32, Ordering::SeqCst);
         Ok(jobs)
+    }
+
+    async fn beginning(
+        &self,
+        owner: Option<&Owner>,
+        beginning: &str,
+        limit: u32,
+    ) -> Result<Vec<Job>> {
+        self.up()?;
+        let jobs = self.jobs.lock().unwrap();
+        let fits = |job: &&Job| {
+            job.id.as_str().starts_with(beginning) && owner.is_none_or(|owner| job.owner == *owner)
+        };
+        let mut found: Vec<Job> = jobs.values().filter(fits).cloned().collect();
+        found.sort_by_key(|job| job.id.clone());
+        found.truncate(limit as usize);
+        self.reads.fetch_add(found.len() as u32, Ordering::SeqCst);
+        Ok(found)
     }
 
     async fn request_cancel(&self, id: &JobId, _now: Timestamp) -> Result<CancelRequest> {
@@ -447,6 +457,7 @@ pub(crate) struct FakeWorker {
     pub(crate) draining: AtomicBool,
     pub(crate) sweep_fails: AtomicBool,
     pub(crate) cleaned: AtomicBool,
+    pub(crate) provider_use: Mutex<Option<ProviderUse>>,
     /// What was to be deleted.
     pub(crate) deleted: Mutex<Vec<String>>,
     /// What deletions give; else they are done.
@@ -509,6 +520,14 @@ impl Visits for FakeWorker {
 
     fn is_draining(&self) -> bool {
         self.draining.load(Ordering::SeqCst)
+    }
+
+    fn name(&self) -> &str {
+        "w-this"
+    }
+
+    fn provider_use(&self) -> Option<ProviderUse> {
+        *self.provider_use.lock().unwrap()
     }
 }
 

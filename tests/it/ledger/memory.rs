@@ -300,18 +300,17 @@ impl Backend for Memory {
     async fn jobs(&self, query: &JobQuery) -> Result<Vec<Job>> {
         let mut jobs: Vec<Job> = self.look(|state| state.jobs.iter().filter_map(|(id, row)| row.read(id).ok()).collect());
         jobs.retain(|job| {
-            query.owner.as_ref().is_none_or(|owner| job.owner == *owner)
-                && query.status.is_none_or(|status| job.status == status)
-                && query.kind.is_none_or(|kind| job.params.kind() == kind)
-                && query.model.as_ref().is_none_or(|model| job.provider.model.as_ref() == Some(model))
-                && query.code.is_none_or(|code| job.error.as_ref().is_some_and(|error| error.code == code))
-                && query.tag.as_ref().is_none_or(|tag| job.tags.contains(tag))
-                && query.created_after.is_none_or(|from| job.created_at >= from)
-                && query.created_before.is_none_or(|to| job.created_at < to)
+            query.admits(job)
                 && query.after.as_ref().is_none_or(|after| (job.created_at, &job.id) < (after.created_at, &after.id))
         });
         jobs.sort_by_key(|job| Reverse((job.created_at, job.id.clone())));
         Ok(jobs.into_iter().take(query.limit.clamp(1, 100) as usize).collect())
+    }
+    async fn jobs_beginning(&self, owner: Option<&Owner>, beginning: &str, limit: u32) -> Result<Vec<Job>> {
+        let mut jobs: Vec<Job> = self.look(|state| state.jobs.iter().filter_map(|(id, row)| row.read(id).ok()).collect());
+        jobs.retain(|job| job.id.as_str().starts_with(beginning) && owner.is_none_or(|owner| job.owner == *owner));
+        jobs.sort_by_key(|job| job.id.clone());
+        Ok(jobs.into_iter().take(limit as usize).collect())
     }
     async fn tally(&self, what: Tally, most: u32) -> Result<u32> {
         let (of_jobs, field, word) = match what {

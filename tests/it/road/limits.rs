@@ -9,7 +9,7 @@ use filmlab::job::{Code, Stage, Status};
 use filmlab::ledger::Ledger as _;
 use filmlab::provider::Prediction;
 use filmlab::sandbox::SandboxConfig;
-use filmlab::worker::ProviderLimits;
+use filmlab::worker::{ProviderLimits, Worker};
 
 use super::bench::Bench;
 use crate::provider::client;
@@ -77,11 +77,18 @@ async fn submissions_are_spread_over_the_minute() {
     for name in ["j1", "j2", "j3"] {
         ids.push(bench.create(name).await);
     }
+    let told = |worker: &Worker| worker.provider_use().unwrap();
+    assert_eq!((told(&worker).next_at, told(&worker).submitting), (None, 0));
+    worker.visit(ids[0].clone(), 1).await;
+    let first = bench.job(&ids[0]).await.intents[0].at;
+    let pause = elapsed(first, told(&worker).next_at.unwrap());
+    assert!((29..=30).contains(&pause.as_secs()), "{pause:?}");
     for id in &ids {
         let job = bench.drive(&worker, id).await;
         assert_eq!((job.status, job.attempt), (Status::Completed, 1));
         paid_at.push(job.intents[0].at);
     }
+    assert_eq!(Some(told(&worker).limits), bench.settings.provider_limits);
     paid_at.sort_unstable();
     for pair in paid_at.windows(2) {
         let pause = elapsed(pair[0], pair[1]);

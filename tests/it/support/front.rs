@@ -90,6 +90,9 @@ impl<F: Front> Ledger for Fronted<F> {
     async fn create(&self, new: NewJob) -> Result<Created> { self.go(Call::Write, self.inner.create(new)).await }
     async fn read(&self, id: &JobId) -> Result<Option<Job>> { self.go(Call::Read, self.inner.read(id)).await }
     async fn list(&self, query: &JobQuery) -> Result<Vec<Job>> { self.go(Call::Read, self.inner.list(query)).await }
+    async fn beginning(&self, owner: Option<&Owner>, beginning: &str, limit: u32) -> Result<Vec<Job>> {
+        self.go(Call::Read, self.inner.beginning(owner, beginning, limit)).await
+    }
     async fn count(&self, what: Tally, most: u32) -> Result<u32> { self.go(Call::Read, self.inner.count(what, most)).await }
     async fn counts(&self, owner: Option<&Owner>, from: Date, to: Date) -> Result<Counts> { self.go(Call::Read, self.inner.counts(owner, from, to)).await }
     async fn claim(&self, id: &JobId, holder: &str, now: Timestamp, ttl: Duration) -> Result<Claimed> {

@@ -59,6 +59,21 @@
   document.addEventListener("htmx:oobAfterSwap", () => {
     for (const box of $$(".pick input")) if (picked.has(box.value)) box.checked = true;
   });
+  // What goes on in a job is drawn anew, but not under somebody who reads or stands in it; what was
+  // moved sideways stays there.
+  const moved = new Map();
+  document.addEventListener("htmx:oobBeforeSwap", (event) => {
+    const { target } = event.detail;
+    if (!target.matches(".going")) return;
+    const read = getSelection();
+    if (target.contains(document.activeElement) || (!read.isCollapsed && target.contains(read.anchorNode))) {
+      event.detail.shouldSwap = false;
+    }
+    for (const box of $$(".scrolls", target)) moved.set(box.getAttribute("aria-label"), box.scrollLeft);
+  });
+  document.addEventListener("htmx:oobAfterSwap", () => {
+    for (const box of $$(".going .scrolls")) box.scrollLeft = moved.get(box.getAttribute("aria-label")) || 0;
+  });
   // A page that nobody sees asks nothing.
   document.addEventListener("htmx:beforeRequest", (event) => {
     if (document.hidden) event.preventDefault();
@@ -73,7 +88,7 @@
       : `${Math.floor(seconds / 86400)} d ago`;
   setInterval(() => {
     if (document.hidden) return;
-    for (const time of $$("td > time")) {
+    for (const time of $$("td > time:not([data-exact])")) {
       const past = (Date.now() - Date.parse(time.dateTime)) / 1000;
       if (past >= 0) time.textContent = age(past);
     }

@@ -105,6 +105,42 @@ pub(crate) async fn an_early_visit_is_replanned_once(bench: &dyn Bench) {
     assert_eq!(nobody.unwrap(), None);
 }
 
+pub(crate) async fn ids_are_found_by_how_they_begin(bench: &dyn Bench) {
+    let world = bench.fresh().await;
+    for (id, owner) in [
+        ("film-10", "u1"),
+        ("film-2", "u2"),
+        ("film-1", "u1"),
+        ("film_1", "u1"),
+        ("Film-1", "u1"),
+        ("fil", "u1"),
+        ("filz", "u2"),
+    ] {
+        let mut new = new_job(id);
+        new.owner = owner.parse().unwrap();
+        world.ledger.create(new).await.unwrap();
+    }
+    let find = async |owner: Option<&str>, beginning: &str, limit| {
+        let owner = owner.map(|owner| owner.parse().unwrap());
+        let found = world.ledger.beginning(owner.as_ref(), beginning, limit);
+        let found = found.await.unwrap();
+        found
+            .iter()
+            .map(|job| job.id.to_string())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        find(None, "film-", 9).await,
+        ["film-1", "film-10", "film-2"]
+    );
+    assert_eq!(find(None, "film-", 2).await, ["film-1", "film-10"]);
+    assert_eq!(find(Some("u1"), "film-", 1).await, ["film-1"]);
+    assert_eq!(find(Some("u2"), "fil", 9).await, ["film-2", "filz"]);
+    assert_eq!(find(None, "film-10", 9).await, ["film-10"]);
+    assert_eq!(find(None, "film-11", 9).await, [""; 0]);
+    assert_eq!(find(Some("u3"), "film-", 9).await, [""; 0]);
+}
+
 pub(crate) async fn lists_span_times(bench: &dyn Bench) {
     let world = bench.fresh().await;
     for n in 0..6 {
