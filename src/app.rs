@@ -183,10 +183,7 @@ impl App {
             callbacks,
             links,
             clock: Arc::clone(&clock),
-            check_watermark: {
-                let fonts = Arc::clone(&config.fonts);
-                http::CheckWatermark::new(move |layers| crate::worker::layer_faults(layers, &fonts))
-            },
+            check_marks: settings::check_marks(config),
             events: events.clone(),
             shared: http::Shared::new(&settings),
             settings,

@@ -48,5 +48,5 @@ pub use router::router;
 pub use serve::{Accept, serve};
 pub use settings::{ApiToken, ConsoleSettings, HttpSettings, LOCAL_OWNER, Role, TasksAuth};
 pub use shared::Shared;
-pub use state::{CheckWatermark, HttpState};
+pub use state::{CheckMarks, HttpState};
 pub use visits::Visits;

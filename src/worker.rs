@@ -57,7 +57,7 @@ pub use limiter::{ProviderLimits, ProviderUse};
 pub use outbox::OutboxVisit;
 pub use outcome::Visit;
 pub use patience::Pauses;
-pub use placement::layer_faults;
+pub use placement::mark_faults;
 pub use places::PlaceLimits;
 pub use preview::{MarkPreview, Preview};
 pub use quote::{ProviderQuote, Quote, QuoteError, QuoteRequest};

@@ -127,6 +127,9 @@ def text(found):
     service = [[name, f"{e['start_s'] * 1000:.0f} ms", f"{e['idle_bytes'] / MIB:.0f} MiB",
                 f"{e['peak_bytes'] / MIB:.0f} MiB", f"{e['jobs_per_minute']:.1f}"]
                for name, e in (("filmlab", jobs["filmlab"]), ("Python and ffmpeg", jobs["peer"]))]
+    signing = [[e["clip"], *(f"{e['ratio'][name]:.3f}" for name in ("wall", "cpu", "peak")),
+                *(f"{e[side]['wall'] * 1000:.0f} ms" for side in ("ours", "theirs"))]
+               for e in media["signing"]]
     many = jobs["many"]
     sizes = [size for _, size in many["memory"]]
     half = len(sizes) // 2
@@ -158,6 +161,13 @@ same rate cap. The chain is `ffprobe`, `ffmpeg`, `ffprobe`, and `ffmpeg` for a p
 {table(["clip", "", "wall", "CPU", "peak memory", "page faults", "bytes"], absolute)}
 
 x264's rate cap: with it ÷ without it, CPU {media['cap']['ratio']['cpu']:.3f}.
+
+## What signing costs
+
+The same command with `--sign` ÷ without it (A B A B …), from start to end: a process of its own for
+each run, which reads its key anew. The rows above are without a signature.
+
+{table(["", "wall", "CPU", "peak memory", "wall signed", "wall unsigned"], signing)}
 
 ## Presets
 

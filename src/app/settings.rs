@@ -6,18 +6,34 @@ use std::time::Duration;
 use super::descriptors;
 use crate::config::{self, Config};
 use crate::http::{
-    ApiToken, ConnectionLimits, ConsoleSettings, HttpSettings, OidcCheck, Role, TasksAuth,
+    ApiToken, CheckMarks, ConnectionLimits, ConsoleSettings, HttpSettings, OidcCheck, Role,
+    TasksAuth,
 };
 use crate::job::{Channel, Code, Failure};
 use crate::quarantine::{Quarantine, this_program};
 use crate::queue::embedded::Widths;
-use crate::worker::{BrandWatermark, Pauses, PlaceLimits, Retention, Settings};
+use crate::worker::{BrandWatermark, Pauses, PlaceLimits, Retention, Settings, mark_faults};
 
 /// How long a visit waits for a media slot before it leaves and comes back.
 const SLOT_PATIENCE: Duration = Duration::from_secs(5 * 60);
 
 /// A callback of 1 MiB needs 100 KiB a second for it, JSON of 128 KiB needs 13.
 const BODY_TIME: Duration = Duration::from_secs(10);
+
+fn brand(config: &Config) -> Vec<BrandWatermark> {
+    let layers = config.watermark.iter();
+    let layers = layers.map(|layer| BrandWatermark {
+        mark: layer.mark.clone(),
+        placement: layer.placement.clone(),
+    });
+    layers.collect()
+}
+
+/// A creation is held to what the worker will hold its job to.
+pub(super) fn check_marks(config: &Config) -> CheckMarks {
+    let (fonts, brand) = (Arc::clone(&config.fonts), brand(config));
+    CheckMarks::new(move |layers, words| mark_faults(&fonts, brand.first(), layers, words))
+}
 
 pub(super) fn worker(config: &Config) -> Settings {
     let worker = &config.worker;
@@ -54,14 +70,7 @@ pub(super) fn worker(config: &Config) -> Settings {
         audible: config.verify.audible,
         profiles: config.profiles.clone(),
         storyboard: config.storyboard,
-        watermark: config
-            .watermark
-            .iter()
-            .map(|layer| BrandWatermark {
-                mark: layer.mark.clone(),
-                placement: layer.placement.clone(),
-            })
-            .collect(),
+        watermark: brand(config),
         fonts: Arc::clone(&config.fonts),
         credits: config.credits.mode,
         cancel_unsaid: config.credits.cancel_unsaid,

@@ -116,7 +116,7 @@ async fn create(
     let key = idempotency::idempotency_key(request.headers());
     let trace = TraceContext::read(request.headers());
     let api::Json(body) = api::Json::from_request(request, &state).await?;
-    let wanted = request::read(&body, &caller, &state);
+    let wanted = request::read(&body, &caller, &state).await;
     let (key, wanted) = match (key, wanted) {
         (Ok(key), Ok(wanted)) => (key, wanted),
         (key, wanted) => {

@@ -65,7 +65,8 @@ async fn quote(
 ) -> Result<Json<Quote>, Problem> {
     let body = tokio::time::timeout(api::API_TIMEOUT, api::Json::from_request(request, &state));
     let api::Json(body) = body.await.map_err(|_| slow("the body did not come"))??;
-    let wanted = request::read(&body, &caller, &state).map_err(Problem::faults)?;
+    let wanted = request::read(&body, &caller, &state).await;
+    let wanted = wanted.map_err(Problem::faults)?;
     ask(&state, wanted).await.map(Json)
 }
 

@@ -3,37 +3,70 @@
 use std::fmt;
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
+use tokio::task::JoinError;
+
 use super::jobs::streams::EventStreams;
 use super::settings::HttpSettings;
 use super::shared::Shared;
 use super::visits::Visits;
 use crate::clock::SharedClock;
-use crate::job::{Fault, WatermarkSpec};
+use crate::job::{Fault, Label, WatermarkSpec};
 use crate::ledger::Ledger;
 use crate::provider::CallbackGate;
 use crate::queue::Queue;
 use crate::storage::{LinkVerifier, Storage};
 
-/// What is wrong with a watermark's layers: who puts the service together knows its fonts.
+/// What is wrong with what a job wants drawn: the layers of its watermark, and a label in words of
+/// its own. Who puts the service together knows its fonts.
 #[derive(Clone)]
-pub struct CheckWatermark(Arc<CheckLayers>);
+pub struct CheckMarks {
+    rule: Arc<MarkRule>,
+    places: Arc<Semaphore>,
+}
 
-type CheckLayers = dyn Fn(&[WatermarkSpec]) -> Vec<Fault> + Send + Sync;
+type MarkRule = dyn Fn(&[WatermarkSpec], Option<&Label>) -> Vec<Fault> + Send + Sync;
 
-impl CheckWatermark {
-    /// Goes by a rule.
-    pub fn new(rule: impl Fn(&[WatermarkSpec]) -> Vec<Fault> + Send + Sync + 'static) -> Self {
-        Self(Arc::new(rule))
+/// Bodies that are judged at once. Each may read fonts of tens of megabytes.
+const JUDGED: usize = 2;
+
+impl CheckMarks {
+    /// Goes by a rule, which may take its time.
+    pub fn new(
+        rule: impl Fn(&[WatermarkSpec], Option<&Label>) -> Vec<Fault> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            rule: Arc::new(rule),
+            places: Arc::new(Semaphore::new(JUDGED)),
+        }
     }
 
-    pub(super) fn faults(&self, layers: &[WatermarkSpec]) -> Vec<Fault> {
-        (self.0)(layers)
+    pub(super) async fn faults(
+        &self,
+        layers: &[WatermarkSpec],
+        words: Option<&Label>,
+    ) -> Vec<Fault> {
+        if layers.is_empty() && words.is_none() {
+            return Vec::new();
+        }
+        let (rule, layers, words) = (Arc::clone(&self.rule), layers.to_vec(), words.cloned());
+        let place = Arc::clone(&self.places).acquire_owned().await;
+        let judged = tokio::task::spawn_blocking(move || {
+            let _place = place;
+            rule(&layers, words.as_ref())
+        });
+        match judged.await.map_err(JoinError::try_into_panic) {
+            Ok(faults) => faults,
+            Err(Ok(panic)) => std::panic::resume_unwind(panic),
+            // The service ends. Whoever prepares the job looks again.
+            Err(Err(_)) => Vec::new(),
+        }
     }
 }
 
-impl fmt::Debug for CheckWatermark {
+impl fmt::Debug for CheckMarks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("CheckWatermark(..)")
+        f.write_str("CheckMarks(..)")
     }
 }
 
@@ -48,9 +81,8 @@ pub struct HttpState {
     /// Absent: `/files` is not served, since links lead to a cloud's own signer.
     pub links: Option<Arc<dyn LinkVerifier>>,
     pub clock: SharedClock,
-    /// What is wrong with a watermark's layers; fields are what follows `output.watermark`:
-    /// `.anchor` of the only one, `[1].anchor` of several.
-    pub check_watermark: CheckWatermark,
+    /// Fields are those of a creation: `output.watermark[1].anchor`, `label`.
+    pub check_marks: CheckMarks,
     pub events: EventStreams,
     pub shared: Shared,
     pub settings: Arc<HttpSettings>,

@@ -3,8 +3,9 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
-use crate::job::{Fault, WatermarkSpec};
-use crate::media::{Fonts, MAX_LAYERS, Paint, Placement, TextError, TextMark};
+use super::settings::{BrandMark, BrandWatermark};
+use crate::job::{Fault, Label, WatermarkSpec};
+use crate::media::{Anchor, DrawnText, Fonts, MAX_LAYERS, Paint, Placement, TextError, TextMark};
 
 /// The words of a layer where it has any, else what `base` says. Whether the mark fits a frame is
 /// the plan's to say.
@@ -120,34 +121,118 @@ pub(super) fn text(
     }
 }
 
-/// What is wrong with the layers a job asks for; fields as `[1].anchor`, or `.anchor` of the only
-/// one, or empty for all of them.
+/// What a layer of a job means.
+pub(super) enum Meant {
+    Text(TextMark, Placement),
+    /// Its own picture, or the operator's.
+    Picture(Placement),
+}
+
+/// A layer of a job, with what it leaves out from the operator's first.
+///
+/// # Errors
+/// Every fault; fields as `anchor`, or empty for all of it.
+pub(super) fn meant(
+    wanted: &WatermarkSpec,
+    brand: Option<&BrandWatermark>,
+) -> Result<Meant, Vec<Fault>> {
+    let styled = brand.and_then(|layer| match &layer.mark {
+        BrandMark::Text(text) => Some(&text.0),
+        BrandMark::Picture(_) => None,
+    });
+    let base = brand.map_or(&Placement::USUAL, |layer| &layer.placement);
+    let placement = match (placement(wanted, base), text(wanted, styled)) {
+        (Ok(placement), Ok(Some(mark))) => return Ok(Meant::Text(mark, placement)),
+        (Ok(placement), Ok(None)) => placement,
+        (placed, written) => {
+            let faults = placed.err().into_iter().chain(written.err());
+            return Err(faults.flatten().collect());
+        }
+    };
+    let fault = match wanted.image {
+        Some(_) => None,
+        None if brand.is_none() => {
+            let why = "has no picture and no text, and the service has none for it";
+            Some(Fault::new("", why))
+        }
+        None if styled.is_some() && wanted.scale.is_some() => {
+            let why = "is for pictures, and the service's own layer is text";
+            Some(Fault::new("scale", why))
+        }
+        None => None,
+    };
+    match fault {
+        Some(fault) => Err(vec![fault]),
+        None => Ok(Meant::Picture(placement)),
+    }
+}
+
+/// Lays a label out, and says where it goes.
+///
+/// # Errors
+/// What is wrong, as the end of a sentence about it.
+pub(super) fn label(fonts: &Fonts, label: &Label) -> Result<(DrawnText, Placement), String> {
+    let anchor = match &label.anchor {
+        None => Anchor::TopLeft,
+        Some(name) => name
+            .parse()
+            .map_err(|_| "is at a place that is not known".to_owned())?,
+    };
+    let drawn = fonts.label(&label.words, anchor, label.until_ms);
+    drawn.map_err(|error| error.to_string())
+}
+
+/// Which of so many layers, as a field goes on.
+pub(super) fn place_of(index: usize, layers: usize) -> String {
+    match layers {
+        1 => String::new(),
+        _ => format!("[{index}]"),
+    }
+}
+
+/// What is wrong with what a job wants drawn: its layers, and a label in words of its own. Text is
+/// laid out for it, as it is for the job itself: fonts are read, and it takes some milliseconds.
+/// Fields as `output.watermark[1].anchor`.
 #[must_use]
-pub fn layer_faults(layers: &[WatermarkSpec], fonts: &Fonts) -> Vec<Fault> {
+pub fn mark_faults(
+    fonts: &Fonts,
+    brand: Option<&BrandWatermark>,
+    layers: &[WatermarkSpec],
+    words: Option<&Label>,
+) -> Vec<Fault> {
     let mut faults = Vec::new();
     if layers.len() > MAX_LAYERS {
-        faults.push(Fault::new("", format!("has more than {MAX_LAYERS} layers")));
+        faults.push(Fault::new("output.watermark", too_many_layers()));
     }
     for (index, layer) in layers.iter().enumerate().take(MAX_LAYERS) {
-        let placed = placement(layer, &Placement::default()).err();
-        let written = match text(layer, None) {
-            Ok(Some(mark)) => fonts.faults(&mark).map(|error| {
-                let field = match error {
-                    TextError::NoFont(_) => "font",
-                    _ => "text",
-                };
-                vec![Fault::new(field, error.to_string())]
-            }),
-            Ok(None) => None,
-            Err(faults) => Some(faults),
+        let found = match meant(layer, brand) {
+            Err(faults) => faults,
+            Ok(Meant::Picture(_)) => Vec::new(),
+            Ok(Meant::Text(mark, _)) => {
+                let undrawn = fonts.draw(&mark).err();
+                undrawn.as_ref().map(text_fault).into_iter().collect()
+            }
         };
-        for fault in placed.into_iter().chain(written).flatten() {
-            let field = match layers {
-                [_] => format!(".{}", fault.field),
-                _ => format!("[{index}].{}", fault.field),
-            };
-            faults.push(Fault::new(field, fault.message));
-        }
+        let at = format!("output.watermark{}", place_of(index, layers.len()));
+        faults.extend(found.into_iter().map(|fault| {
+            let dot = if fault.field.is_empty() { "" } else { "." };
+            Fault::new(format!("{at}{dot}{}", fault.field), fault.message)
+        }));
     }
+    let undrawn = words.and_then(|words| label(fonts, words).err());
+    faults.extend(undrawn.map(|why| Fault::new("label", why)));
     faults
+}
+
+pub(super) fn too_many_layers() -> String {
+    format!("has more than {MAX_LAYERS} layers")
+}
+
+/// Text that cannot be drawn.
+pub(super) fn text_fault(error: &TextError) -> Fault {
+    let field = match error {
+        TextError::NoFont(_) => "font",
+        _ => "text",
+    };
+    Fault::new(field, error.to_string())
 }

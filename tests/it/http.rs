@@ -25,8 +25,8 @@ use axum::body::{Body, Bytes, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use filmlab::clock::{Clock as _, ManualClock, Timestamp};
 use filmlab::http::{
-    ApiToken, CheckWatermark, ConsoleSettings, EventPace, EventStreams, HttpSettings, HttpState,
-    Role, Shared, TasksAuth, router,
+    ApiToken, CheckMarks, ConsoleSettings, EventPace, EventStreams, HttpSettings, HttpState, Role,
+    Shared, TasksAuth, router,
 };
 use filmlab::job::{CancelAfterSubmit, Fault, Job, JobId, Label, Provenance, WatermarkSpec};
 use filmlab::storage::Storage;
@@ -84,7 +84,7 @@ impl Answer {
     }
 }
 
-fn check_watermark(layers: &[WatermarkSpec]) -> Vec<Fault> {
+fn check_marks(layers: &[WatermarkSpec], _: Option<&Label>) -> Vec<Fault> {
     let known = ["top-left", "bottom-right"];
     let wrong = |spec: &&WatermarkSpec| {
         let mut anchor = spec.anchor.iter();
@@ -93,7 +93,7 @@ fn check_watermark(layers: &[WatermarkSpec]) -> Vec<Fault> {
     layers
         .iter()
         .filter(wrong)
-        .map(|_| Fault::new(".anchor", "is not a known place"))
+        .map(|_| Fault::new("output.watermark.anchor", "is not a known place"))
         .collect()
 }
 
@@ -170,7 +170,7 @@ impl App {
             callbacks: Arc::new(Callbacks),
             links: Some(links),
             clock: shared,
-            check_watermark: CheckWatermark::new(check_watermark),
+            check_marks: CheckMarks::new(check_marks),
             events: EventStreams::new(
                 2,
                 2,

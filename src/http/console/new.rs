@@ -30,6 +30,7 @@ use crate::job::kinds::{
 };
 use crate::job::{Code, Kind, Owner};
 use crate::ledger::Created;
+use crate::media::MOST_LABEL;
 use crate::worker::Quote;
 
 /// A piece of a file must come within this, and the whole within that.
@@ -67,6 +68,9 @@ struct Page {
     resolutions: Vec<&'static str>,
     seconds: (u32, u32),
     profiles: Vec<String>,
+    /// What the label says that the settings have, and the one that is switched on.
+    label: Option<String>,
+    label_on: String,
     /// Where the video can be looked at.
     video: Option<String>,
     image: Option<String>,
@@ -112,6 +116,8 @@ async fn draw(
         resolutions: resolutions.iter().map(|one| one.as_str()).collect(),
         seconds: (*EXTEND_SECONDS.start(), *EXTEND_SECONDS.end()),
         profiles: state.settings.profiles.clone(),
+        label: (state.settings.provenance.label.as_ref()).map(|label| label.words.clone()),
+        label_on: state.settings.label.words.clone(),
         video: look(state, visitor, form.get("video")).await,
         image: look(state, visitor, form.get("image")).await,
         faults,
@@ -270,7 +276,7 @@ pub(super) async fn quote(
     Extension(visitor): Extension<Visitor>,
     Extension(form): Extension<Form>,
 ) -> Result<Response, Problem> {
-    let asked = request::read(&body(&form), &visitor.caller, &state);
+    let asked = request::read(&body(&form), &visitor.caller, &state).await;
     let wanted = match asked {
         Ok(wanted) => wanted,
         Err(faults) => {
@@ -294,7 +300,7 @@ pub(super) async fn make(
     Extension(visitor): Extension<Visitor>,
     Extension(form): Extension<Form>,
 ) -> Result<Response, Problem> {
-    let wanted = match request::read(&body(&form), &visitor.caller, &state) {
+    let wanted = match request::read(&body(&form), &visitor.caller, &state).await {
         Ok(wanted) => wanted,
         Err(faults) => {
             let faults = faults.iter().map(ToString::to_string).collect();
@@ -342,6 +348,11 @@ fn body(form: &Form) -> Value {
     });
     if let Some(image) = text("image").filter(|_| kind == "character_replace") {
         body["source"]["image"] = image.into();
+    }
+    match form.get("label") {
+        "" => {}
+        "own" => body["label"] = form.get("label_words").into(),
+        choice => body["label"] = choice.into(),
     }
     body
 }

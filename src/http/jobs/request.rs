@@ -23,9 +23,8 @@ use self::source::{Input, SourceForm};
 use super::texts::{Dollars, OwnerName, Tags, Words, owner, reference};
 use crate::fields::{Bounds, Described, Fault, Field, Object, Real, Scalar, object_schema, one_of};
 use crate::http::caller::Caller;
-use crate::http::state::CheckWatermark;
 use crate::http::{HttpSettings, HttpState, LOCAL_OWNER};
-use crate::job::{Kind, LabelChoice, Notify, Output, Owner, Params, Source, WatermarkSpec};
+use crate::job::{Kind, Label, LabelChoice, Notify, Output, Owner, Params, Source};
 use crate::media::MOST_LABEL;
 
 /// A job as asked for, checked.
@@ -108,15 +107,59 @@ impl<'a> NewJob<'a> {
     }
 }
 
-/// Reads a creation's body.
-pub(in crate::http) fn read(
+/// Reads a creation's body. Text is laid out to see that it can be drawn.
+pub(in crate::http) async fn read(
     body: &Value,
     caller: &Caller,
     state: &HttpState,
 ) -> Result<Wanted, Vec<Fault>> {
     let mut faults = Vec::new();
-    let Some(body) = Object::read(body, "", &mut faults) else {
-        return Err(faults);
+    let found = fields_of(body, caller, state, &mut faults);
+    let words = found.words(&state.settings.label);
+    let layers = &found.output.watermark;
+    faults.extend(state.check_marks.faults(layers, words.as_ref()).await);
+    match (found.owner, found.params, found.source) {
+        (Some(owner), Some(params), Some(source)) if faults.is_empty() => Ok(Wanted {
+            owner,
+            params,
+            source,
+            output: found.output,
+            notify: found.notify,
+            deadline: found.deadline.map(Duration::from_secs),
+            max_price: found.max_price,
+            tags: found.tags,
+            label: found.label,
+        }),
+        _ => Err(faults),
+    }
+}
+
+/// What of a body could be read.
+#[derive(Default)]
+struct Found {
+    owner: Option<Owner>,
+    params: Option<Params>,
+    source: Option<Source>,
+    output: Output,
+    notify: Notify,
+    deadline: Option<u64>,
+    max_price: Option<f64>,
+    tags: Vec<String>,
+    label: Option<LabelChoice>,
+}
+
+impl Found {
+    /// A label in words of the job's own.
+    fn words(&self, usual: &Label) -> Option<Label> {
+        let choice = self.label.clone();
+        let own = choice.filter(|choice| matches!(choice, LabelChoice::Words(_)));
+        own.and_then(|own| own.label(usual))
+    }
+}
+
+fn fields_of(body: &Value, caller: &Caller, state: &HttpState, faults: &mut Vec<Fault>) -> Found {
+    let Some(body) = Object::read(body, "", faults) else {
+        return Found::default();
     };
     let named = body.get("kind").map(|kind| KindName(None).of_json(kind));
     let kind = named.clone().and_then(Result::ok);
@@ -129,49 +172,23 @@ pub(in crate::http) fn read(
         Rules {
             settings: &state.settings,
             owner: assumed.as_ref(),
-            check_watermark: &state.check_watermark,
         },
     );
-    body.only(&fields.listed(), UNKNOWN, &mut faults);
+    body.only(&fields.listed(), UNKNOWN, faults);
     faults.append(&mut owners);
-    let params = params(body, named, &mut faults);
-    let source = body.field(&fields.source, &mut faults);
-    let output = body.field(&fields.output, &mut faults).unwrap_or_default();
-    let notify = body.field(&fields.notify, &mut faults).unwrap_or_default();
-    let deadline = body.field(&fields.deadline, &mut faults);
-    let max_price = body.field(&fields.max_price, &mut faults);
-    let tags = body.field(&fields.tags, &mut faults).unwrap_or_default();
-    let label = body.field(&fields.label, &mut faults);
-    let label = label.map(|words| LabelChoice::of(words.trim()));
-    if let Some(LabelChoice::Words(words)) = &label {
-        faults.extend(label_faults(words, state));
+    Found {
+        params: params(body, named, faults),
+        source: body.field(&fields.source, faults),
+        output: body.field(&fields.output, faults).unwrap_or_default(),
+        notify: body.field(&fields.notify, faults).unwrap_or_default(),
+        deadline: body.field(&fields.deadline, faults),
+        max_price: body.field(&fields.max_price, faults),
+        tags: body.field(&fields.tags, faults).unwrap_or_default(),
+        label: body
+            .field(&fields.label, faults)
+            .map(|words| LabelChoice::of(words.trim())),
+        owner,
     }
-    match (owner, params, source) {
-        (Some(owner), Some(params), Some(source)) if faults.is_empty() => Ok(Wanted {
-            owner,
-            params,
-            source,
-            output,
-            notify,
-            deadline: deadline.map(Duration::from_secs),
-            max_price,
-            tags,
-            label,
-        }),
-        _ => Err(faults),
-    }
-}
-
-/// The fonts that draw a watermark's text draw a label.
-fn label_faults(words: &str, state: &HttpState) -> Vec<Fault> {
-    let layer = WatermarkSpec {
-        text: Some(words.to_owned()),
-        ..WatermarkSpec::default()
-    };
-    let faults = state.check_watermark.faults(&[layer]).into_iter();
-    faults
-        .map(|fault| Fault::new("label", fault.message))
-        .collect()
 }
 
 fn params(
@@ -247,11 +264,9 @@ impl Described for ParamsField {
 
 /// Schemas that are no type of ours, by name.
 pub(in crate::http) fn schemas(settings: &HttpSettings) -> Vec<(&'static str, Value)> {
-    let check_watermark = CheckWatermark::new(|_| Vec::new());
     let rules = Rules {
         settings,
         owner: None,
-        check_watermark: &check_watermark,
     };
     let mut schemas = vec![
         ("NewJob", new_job()),

@@ -7,11 +7,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use skrifa::attribute::Style;
+use skrifa::bitmap::BitmapData;
 use skrifa::instance::{LocationRef, Size};
+use skrifa::raw::TableProvider as _;
 use skrifa::string::StringId;
-use skrifa::{FontRef, MetadataProvider as _};
+use skrifa::{FontRef, GlyphId, MetadataProvider as _};
 
-use super::style::{TextError, TextMark};
+use super::style::TextError;
 
 /// Latin, Greek and Cyrillic, then what the label's own words need. `scripts/fonts.sh` makes them.
 const BUILT_IN: [&[u8]; 6] = [
@@ -99,8 +101,8 @@ pub enum FontError {
     /// It is not there, or may not be read.
     #[error("cannot be read: {0}")]
     Unreadable(#[from] std::io::Error),
-    /// Something else than a font.
-    #[error("is not a font (TrueType or OpenType)")]
+    /// Something else than a font, or one of pixels only.
+    #[error("is not a font of outlines (TrueType or OpenType)")]
     NotAFont,
     /// Larger than any font should be.
     #[error("is larger than {} MiB", MOST_BYTES >> 20)]
@@ -170,25 +172,6 @@ impl Fonts {
         self.0.extend(faces);
         known.insert(path);
         Ok(())
-    }
-
-    /// What stands against writing it, as far as that is known without drawing.
-    #[must_use]
-    pub fn faults(&self, mark: &TextMark) -> Option<TextError> {
-        let words = match mark.words() {
-            Ok(words) => words,
-            Err(error) => return Some(error),
-        };
-        let unknown = mark
-            .font
-            .as_deref()
-            .filter(|name| self.named(name).is_none());
-        if let Some(name) = unknown {
-            return Some(TextError::NoFont(name.to_owned()));
-        }
-        let mut letters = words.chars().filter(|letter| !is_unseen(*letter));
-        let missing = letters.find(|letter| !self.0.iter().any(|face| face.covers.has(*letter)));
-        missing.map(TextError::NoGlyph)
     }
 
     /// The upright face of a family.
@@ -312,7 +295,10 @@ fn faces_of(bytes: &[u8], place: &Place) -> Vec<Face> {
         let names = names.into_iter().flat_map(|id| font.localized_strings(id));
         let mut families: Vec<String> = names.map(|name| name.to_string()).collect();
         families.dedup();
-        let letters = font.charmap().mappings().map(|(letter, _)| letter);
+        let outlined = outlined(&font);
+        let letters = font.charmap().mappings();
+        let letters = letters.filter(|(_, glyph)| outlined(*glyph));
+        let letters = letters.map(|(letter, _)| letter);
         let attributes = font.attributes();
         let slanted = u32::from(attributes.style != Style::Normal) * 1000;
         Some(Face {
@@ -323,8 +309,33 @@ fn faces_of(bytes: &[u8], place: &Place) -> Vec<Face> {
             odd: slanted + (attributes.weight.value() - 400.0).abs() as u32,
         })
     });
-    // Without any character it is no font to write with.
+    // Without any character that can be drawn it is no font to write with.
     faces.filter(|face| !face.covers.0.is_empty()).collect()
+}
+
+/// Which of its characters a font has as outlines. What it has as pixels only, as many fonts of
+/// emoji do, would be a picture within a drawing, or nothing at all.
+fn outlined<'a>(font: &FontRef<'a>) -> impl Fn(GlyphId) -> bool + use<'a> {
+    let (strikes, colored) = (font.bitmap_strikes(), font.color_glyphs());
+    let (outlines, drawings) = (font.outline_glyphs(), font.svg().ok());
+    move |glyph| {
+        if strikes.is_empty() && drawings.is_none() && outlines.format().is_some() {
+            return true;
+        }
+        // The order is that of the library that lays text out.
+        if colored.get(glyph).is_some() {
+            return true;
+        }
+        let drawing = drawings
+            .as_ref()
+            .and_then(|table| table.glyph_data(glyph).ok());
+        if drawing.flatten().is_some() {
+            return true;
+        }
+        let pixels = strikes.glyph_for_size(Size::unscaled(), glyph);
+        let picture = pixels.is_some_and(|pixels| matches!(pixels.data, BitmapData::Png(_)));
+        !picture && outlines.get(glyph).is_some()
+    }
 }
 
 fn bytes_of(path: &Path) -> Result<Vec<u8>, FontError> {

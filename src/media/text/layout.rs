@@ -8,7 +8,8 @@ use resvg::usvg::{FontFamily, FontResolver, Options, Rect, Tree, WriteOptions};
 
 use super::fonts::{Chosen, Fonts};
 use super::style::{Color, TextError, TextMark};
-use crate::media::drawing::MOST_BYTES;
+use crate::media::drawing::{Drawing, MOST_BYTES};
+use crate::media::error::MediaError;
 use crate::media::input::BytesInput;
 use crate::media::watermark::Placement;
 
@@ -74,6 +75,9 @@ impl Fonts {
             let why = "its letters are too many, and too rich in detail";
             return Err(TextError::Unusable(why.to_owned()));
         }
+        // It goes the way of a drawing from now on. Emoji in colours may be more than one may hold.
+        let unfit = |error: MediaError| TextError::Unusable(error.message);
+        Drawing::read(image.as_bytes()).map_err(unfit)?;
         Ok(DrawnText {
             image: BytesInput::new(format!("“{words}”"), image.into_bytes()),
             width: bounds.width() / capital,

@@ -6,14 +6,14 @@ use super::super::context::Context;
 use super::super::failures::{media_failure, unavailable};
 use super::super::halt::{About, Halt};
 use super::super::objects::ObjectInput;
-use super::super::placement::{layer_faults, placement, text};
+use super::super::placement::{self, Meant, meant, place_of, text_fault, too_many_layers};
 use super::super::settings::BrandMark;
 use super::copy::copy;
 use super::provenance;
 use crate::job::{
-    Code, Failure, Fault, Job, Label, MediaRef, OrFailure as _, Party, Phase, WatermarkSpec,
+    Code, Disposition, Failure, Fault, Job, Label, MediaRef, OrFailure as _, Party, Phase,
 };
-use crate::media::{Anchor, DrawnText, Input, Placement, TextMark, Watermark};
+use crate::media::{DrawnText, Input, MAX_LAYERS, Placement, TextMark, Watermark};
 use crate::storage::StorageError;
 
 const MAX_MARK_BYTES: u64 = 16 << 20;
@@ -26,8 +26,9 @@ pub(super) type Layer = (Watermark, (u32, u32));
 pub(super) async fn of(context: &Context<'_>, job: &Job) -> Result<Vec<Layer>, Halt> {
     let mut layers = wanted(context, job).await?;
     if let Some(label) = provenance::label(context, job) {
-        let (drawn, placement) = draw_label(context, label.clone()).await?;
-        layers.push(layer_of(context, Picture::Text(drawn), placement).await?);
+        let party = provenance::label_party(context, job);
+        let (drawn, placement) = draw_label(context, label.clone(), party).await?;
+        layers.push(layer_of(context, Picture::Text(drawn, party), placement).await?);
     }
     Ok(layers)
 }
@@ -44,42 +45,28 @@ async fn wanted(context: &Context<'_>, job: &Job) -> Result<Vec<Layer>, Halt> {
         return Ok(layers);
     }
     // Documents of other programs have not been through the API's checks.
-    if let Some(fault) = layer_faults(wanted, &context.settings().fonts).first() {
-        return Err(unusable(&fault.field, &fault.message).into());
+    if wanted.len() > MAX_LAYERS {
+        return Err(unusable("", &too_many_layers()).into());
     }
     // Words a job leaves out are those of the operator's first layer, and so is the logo.
     let base = brand.first();
-    let base_placement = base
-        .map(|layer| layer.placement.clone())
-        .unwrap_or_default();
-    for (index, wanted) in wanted.iter().enumerate() {
-        let placement = placed(wanted, &base_placement)?;
-        let styled = base.and_then(|layer| match &layer.mark {
-            BrandMark::Text(text) => Some(&text.0),
-            BrandMark::Picture(_) => None,
-        });
-        if let Some(mark) = text(wanted, styled).map_err(|faults| first(&faults))? {
-            let drawn = draw(context, mark.clone()).await?;
-            let placement = drawn.placed(&mark, &placement);
-            layers.push(layer_of(context, Picture::Text(drawn), placement).await?);
-            continue;
-        }
-        let (picture, placement) = match (&wanted.image, base) {
-            (Some(reference), _) => {
-                let picture = own(context, job, reference, index).await?;
-                (Picture::Own(picture), placement)
+    for (index, layer) in wanted.iter().enumerate() {
+        let at = place_of(index, wanted.len());
+        let (picture, placement) = match meant(layer, base).map_err(|faults| first(&at, &faults))? {
+            Meant::Text(mark, placement) => {
+                let drawn = draw(context, mark.clone(), &at).await?;
+                let placement = drawn.placed(&mark, &placement);
+                (Picture::Text(drawn, Party::Caller), placement)
             }
-            (None, Some(layer)) => {
-                if styled.is_some() && wanted.scale.is_some() {
-                    let why = "is for pictures, and the service's own layer is text";
-                    return Err(unusable("scale", why).into());
+            Meant::Picture(placement) => match (&layer.image, base) {
+                (Some(reference), _) => {
+                    let picture = own(context, job, reference, index).await?;
+                    (Picture::Own(picture), placement)
                 }
-                (Picture::brand(&layer.mark), layer.mark.placed(&placement))
-            }
-            (None, None) => {
-                let message = "The job asks for a watermark, and neither it nor the service has a picture or a text for it.";
-                return Err(Failure::new(Code::InvalidWatermark, message).into());
-            }
+                (None, Some(brand)) => (Picture::brand(&brand.mark), brand.mark.placed(&placement)),
+                // `meant` refuses it.
+                (None, None) => continue,
+            },
         };
         layers.push(layer_of(context, picture, placement).await?);
     }
@@ -87,26 +74,35 @@ async fn wanted(context: &Context<'_>, job: &Job) -> Result<Vec<Layer>, Halt> {
 }
 
 /// Lays the text of a job out. Fonts are read for it, and it takes some milliseconds.
-async fn draw(context: &Context<'_>, mark: TextMark) -> Result<DrawnText, Halt> {
+async fn draw(context: &Context<'_>, mark: TextMark, at: &str) -> Result<DrawnText, Halt> {
     let fonts = Arc::clone(&context.settings().fonts);
     let drawn = tokio::task::spawn_blocking(move || fonts.draw(&mark)).await;
     let drawn = drawn.retry(Code::Internal)?;
-    Ok(drawn.map_err(|error| unusable("text", &error.to_string()))?)
+    Ok(drawn.map_err(|error| first(at, &[text_fault(&error)]))?)
 }
 
 /// The same of a label.
-async fn draw_label(context: &Context<'_>, label: Label) -> Result<(DrawnText, Placement), Halt> {
+async fn draw_label(
+    context: &Context<'_>,
+    label: Label,
+    party: Party,
+) -> Result<(DrawnText, Placement), Halt> {
     let fonts = Arc::clone(&context.settings().fonts);
-    let anchor = match &label.anchor {
-        None => Anchor::TopLeft,
-        Some(name) => name
-            .parse()
-            .map_err(|_| unusable("label", "is at a place that is not known"))?,
-    };
-    let work = move || fonts.label(&label.words, anchor, label.until_ms);
+    let work = move || placement::label(&fonts, &label);
     let drawn = tokio::task::spawn_blocking(work).await;
     let drawn = drawn.retry(Code::Internal)?;
-    Ok(drawn.map_err(|error| unusable("label", &error.to_string()))?)
+    Ok(drawn.map_err(|why| {
+        let message = format!("The visible label is not usable: it {why}.");
+        of_party(Failure::new(Code::InvalidWatermark, message), party)
+    })?)
+}
+
+/// What the operator set may be mended while the job waits.
+fn of_party(failure: Failure, party: Party) -> Failure {
+    match party {
+        Party::Service => failure.by(party).with(Disposition::Retry),
+        Party::Caller | Party::Provider => failure.by(party),
+    }
 }
 
 async fn layer_of(
@@ -116,7 +112,8 @@ async fn layer_of(
 ) -> Result<Layer, Halt> {
     let image = picture.input();
     let party = match &picture {
-        Picture::Own(_) | Picture::Text(_) => Party::Caller,
+        Picture::Own(_) => Party::Caller,
+        Picture::Text(_, party) => *party,
         Picture::Brand(_) => Party::Service,
     };
     let about = About::new(Phase::Mark, party);
@@ -142,8 +139,8 @@ async fn layer_of(
 enum Picture {
     /// The job's, in our store.
     Own(ObjectInput),
-    /// The job's, laid out.
-    Text(DrawnText),
+    /// Laid out for the job, and whose words they are.
+    Text(DrawnText, Party),
     /// The operator's.
     Brand(Arc<dyn Input>),
 }
@@ -156,7 +153,7 @@ impl Picture {
     fn input(&self) -> Arc<dyn Input> {
         match self {
             Self::Own(input) => Arc::new(input.clone()),
-            Self::Text(drawn) => Arc::new(drawn.image.clone()),
+            Self::Text(drawn, _) => Arc::new(drawn.image.clone()),
             Self::Brand(input) => Arc::clone(input),
         }
     }
@@ -200,19 +197,18 @@ fn as_mark(halt: Halt) -> Halt {
     }
 }
 
-fn placed(wanted: &WatermarkSpec, base: &Placement) -> Result<Placement, Failure> {
-    placement(wanted, base).map_err(|faults| first(&faults))
-}
-
-fn first(faults: &[Fault]) -> Failure {
+fn first(at: &str, faults: &[Fault]) -> Failure {
     match faults.first() {
-        Some(fault) => unusable(&fault.field, &fault.message),
+        Some(fault) if at.is_empty() || fault.field.is_empty() => {
+            unusable(&format!("{at}{}", fault.field), &fault.message)
+        }
+        Some(fault) => unusable(&format!("{at}.{}", fault.field), &fault.message),
         None => Failure::new(Code::InvalidWatermark, Code::InvalidWatermark.about()),
     }
 }
 
 fn unusable(what: &str, why: &str) -> Failure {
-    let what = what.trim_start_matches('.');
+    let what = if what.is_empty() { "it" } else { what };
     let message = format!("The watermark is not usable: {what} {why}");
     Failure::new(Code::InvalidWatermark, message)
 }

@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::super::context::Context;
 use super::super::origin::of_result;
-use crate::job::{Job, Label, Params, Provenance as Agreed, ResultOrigin};
+use crate::job::{Job, Label, Params, Party, Provenance as Agreed, ResultOrigin};
 use crate::media::{Provenance, Report, Signer, SourceType};
 
 /// Nothing of the owner, the prompt or the inputs is in it.
@@ -37,6 +37,17 @@ pub(super) fn told(context: &Context<'_>, job: &Job, report: &Report) -> ResultO
 /// The visible label that it gets.
 pub(super) fn label<'a>(context: &'a Context<'_>, job: &'a Job) -> Option<&'a Label> {
     agreed(context, job).label.as_ref()
+}
+
+/// Whose words it has: a job that says nothing, or the same as the settings, has the operator's.
+pub(super) fn label_party(context: &Context<'_>, job: &Job) -> Party {
+    let usual = context.settings().provenance.label.as_ref();
+    let words = |label: Option<&Label>| label.map(|label| label.words.clone());
+    if job.provenance.is_none() || words(label(context, job)) == words(usual) {
+        Party::Service
+    } else {
+        Party::Caller
+    }
 }
 
 /// Documents of other programs, and of the release before, say nothing.

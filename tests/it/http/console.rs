@@ -1095,12 +1095,51 @@ async fn a_person_gives_a_video_sees_the_price_and_makes_a_job() {
     let made = alice.submit("/console/new", &fields).await;
     let to = made.leads_to();
     let job = app.ledger.only().unwrap();
+    // Nothing said of a label: as the settings have it.
+    assert_eq!(job.provenance.as_ref().unwrap().label, None);
     assert_eq!(to, format!("/console/jobs/{}", job.id));
     assert_eq!(
         (job.owner.as_str(), job.source.video.to_string()),
         ("alice", video)
     );
     alice.page(to).await;
+}
+
+#[tokio::test]
+async fn a_label_is_chosen_in_the_form() {
+    for (label, words, says) in [
+        ("", "left", None),
+        ("off", "left", None),
+        ("on", "left", Some("AI-generated")),
+        ("own", "Made+with+a+model", Some("Made with a model")),
+    ] {
+        let app = App::new();
+        let alice = Browser::signed_in(&app, "alice-token").await;
+        *app.worker.quote.lock().unwrap() = Some(Ok(quoted()));
+        let fields = format!(
+            "kind=upscale&video=sources/alice/1/a.mp4&resolution=1080p&label={label}&label_words={words}"
+        );
+        let answer = alice.submit("/console/new/quote", &fields).await;
+        let page = answer.text();
+        // What was chosen stays chosen, and goes along.
+        assert!(
+            page.contains(&format!("name=\"label\" value=\"{label}\"")),
+            "{page}"
+        );
+        let chosen = format!("<option value=\"{label}\" selected>");
+        assert_eq!(page.contains(&chosen), !label.is_empty(), "{page}");
+        assert!(page.contains("As usual: none") && page.contains("“AI-generated”"));
+        alice.submit("/console/new", &fields).await.leads_to();
+        let job = app.ledger.only().unwrap();
+        let label = job.provenance.as_ref().unwrap().label.as_ref();
+        assert_eq!(label.map(|label| label.words.as_str()), says);
+    }
+    let app = App::new();
+    let alice = Browser::signed_in(&app, "alice-token").await;
+    let fields = "kind=upscale&video=sources/alice/1/a.mp4&resolution=1080p&label=own&label_words=";
+    let page = alice.submit("/console/new/quote", fields).await;
+    assert_eq!(page.status, 400);
+    assert!(page.text().contains("<li>label: "), "{}", page.text());
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::http::request::Builder;
 use axum::http::{Method, Request};
-use filmlab::http::CheckWatermark;
+use filmlab::http::CheckMarks;
 use filmlab::job::{Published, Status};
 use filmlab::storage::{self, LinkSigner, Storage, StorageError};
 use std::sync::Arc;
@@ -61,7 +61,7 @@ async fn the_framework_s_own_refusals_have_our_form() {
 #[tokio::test]
 async fn a_panic_is_a_problem_and_the_service_goes_on() {
     let mut app = App::new();
-    app.state.check_watermark = CheckWatermark::new(|_| panic!("inside words"));
+    app.state.check_marks = CheckMarks::new(|_, _| panic!("inside words"));
     let mut body = upscale();
     body["output"] = serde_json::json!({"watermark": {}});
     let problem = app.post("/v1/jobs", body).await.problem(500, "internal");

@@ -1,10 +1,12 @@
 use axum::body::Body;
 use axum::http::{Method, Request};
-use filmlab::http::JobView;
+use filmlab::http::{CheckMarks, JobView};
 use filmlab::job::{
     CancelAfterSubmit, Code, Credits, IntentState, JobError, Origin, Party, Provenance, Published,
     ResultOrigin, Stage, Status, Unsigned,
 };
+use filmlab::media::{Fonts, Placement, TextMark};
+use filmlab::worker::{BrandMark, BrandWatermark};
 use serde_json::{Value, json};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -80,6 +82,76 @@ fn fields(problem: &Value) -> Vec<(String, String)> {
         .iter()
         .map(|fault| (text(fault, "field"), text(fault, "message")))
         .collect()
+}
+
+/// What preparing would find is found before anything is paid.
+#[tokio::test]
+async fn text_that_cannot_be_drawn_is_refused_at_the_creation() {
+    let mut app = App::new();
+    let fonts = Fonts::default();
+    let mark = TextMark::new("the service");
+    let drawn = fonts.draw(&mark).unwrap();
+    let brand = BrandWatermark {
+        mark: BrandMark::Text(Box::new((mark, drawn))),
+        placement: Placement {
+            from_ms: 2000,
+            ..Placement::default()
+        },
+    };
+    app.state.check_marks = CheckMarks::new(move |layers, words| {
+        filmlab::worker::mark_faults(&fonts, Some(&brand), layers, words)
+    });
+    let layer = |layer: Value| json!({"output": {"watermark": layer}});
+    for (change, field, message) in [
+        (
+            json!({"label": "W".repeat(40)}),
+            "label",
+            "too long for a label",
+        ),
+        (json!({"label": "日本"}), "label", "“日” (U+65E5)"),
+        (
+            layer(json!({"text": "a日"})),
+            "output.watermark.text",
+            "U+65E5",
+        ),
+        (
+            layer(json!([{"text": "a"}, {"text": "a", "font": "Comic"}])),
+            "output.watermark[1].font",
+            "not there",
+        ),
+        // As the layer is with what it leaves out, which the service has.
+        (
+            layer(json!({"scale": "9%"})),
+            "output.watermark.scale",
+            "is for pictures",
+        ),
+        (
+            layer(json!({"until_ms": 900})),
+            "output.watermark.until_ms",
+            "behind from_ms",
+        ),
+    ] {
+        let mut body = upscale();
+        for (name, value) in change.as_object().unwrap() {
+            body[name] = value.clone();
+        }
+        for at in ["/v1/jobs", "/v1/quotes"] {
+            let problem = app
+                .post(at, body.clone())
+                .await
+                .problem(400, "invalid_request");
+            let faults = fields(&problem);
+            assert_eq!(faults.len(), 1, "{problem}");
+            assert_eq!(faults[0].0, field, "{problem}");
+            assert!(faults[0].1.contains(message), "{problem}");
+        }
+    }
+    assert_eq!(app.ledger.count(), 0);
+    assert!(app.worker.quoted.lock().unwrap().is_empty());
+    let mut body = upscale();
+    body["label"] = "Made with a model".into();
+    body["output"] = json!({"watermark": {"text": "@alice"}});
+    assert_eq!(app.post("/v1/jobs", body).await.status, 201);
 }
 
 #[tokio::test]

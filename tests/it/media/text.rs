@@ -178,3 +178,28 @@ fn the_label_stands_beside_eight_layers() {
     let error = run(&render, &fresh("ten.mp4")).unwrap_err();
     assert_eq!(error.code, MediaCode::InvalidWatermark);
 }
+
+/// As fonts of emoji in pixels are: characters, and no outlines.
+#[test]
+fn what_a_font_has_no_outlines_for_it_does_not_have() {
+    let whole = include_bytes!("../../../src/media/text/noto/NotoSansDevanagari.ttf");
+    let mut bytes = whole.to_vec();
+    let tables = usize::from(u16::from_be_bytes([bytes[4], bytes[5]]));
+    let directory = &mut bytes[12..12 + 16 * tables];
+    let mut directory = directory.chunks_exact_mut(16);
+    let glyphs = directory.find(|table| table.starts_with(b"glyf"));
+    glyphs.unwrap()[..4].copy_from_slice(b"glyx");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pixels.ttf");
+    std::fs::write(&file, bytes).unwrap();
+    let mut fonts = Fonts::default();
+    let error = fonts.add(&file).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "is not a font of outlines (TrueType or OpenType)"
+    );
+    // In a folder it is passed over, and the next one has them.
+    std::fs::write(folder.path().join("whole.ttf"), whole).unwrap();
+    fonts.add(folder.path()).unwrap();
+    assert!(fonts.draw(&TextMark::new("एआई")).is_ok());
+}

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use filmlab::job::{CreditsMode, Job, Kind, Label, Provenance, Unsigned};
+use filmlab::job::{CreditsMode, Job, Kind, Label, Party, Provenance, Unsigned};
 use filmlab::media::{
     self, Cancel, FileInput, Limits, LocalSigner, ProvenanceInfo, Signer, SourceType,
 };
@@ -241,6 +241,47 @@ async fn what_was_agreed_on_at_the_creation_holds_in_every_round() {
     let id = bench.create_as("l", kind, params, |_| {}).await;
     let job = bench.drive(&bench.worker(), &id).await;
     assert_eq!(told(&bench, &job), None);
+}
+
+/// A job of another program has not been through the API's checks, and a font may be gone since.
+#[tokio::test]
+async fn a_label_that_cannot_be_drawn_is_laid_at_the_door_of_whose_words_it_has() {
+    let label = |words: &str| {
+        Some(Label {
+            words: words.into(),
+            anchor: None,
+            until_ms: None,
+        })
+    };
+    let with = |label| Provenance {
+        label,
+        ..Provenance::default()
+    };
+    for (agreed, party) in [
+        (None, Party::Service),
+        (Some(with(label("日本"))), Party::Service),
+        (Some(with(label("本日"))), Party::Caller),
+    ] {
+        let Some(mut bench) = Bench::new().await else {
+            return;
+        };
+        bench.settings.provenance = with(label("日本"));
+        let id = bench
+            .create_as("j", Kind::CharacterReplace, json!({}), |new| {
+                new.provenance = agreed;
+            })
+            .await;
+        let job = bench.drive(&bench.worker(), &id).await;
+        bench
+            .assert_ended_without_trace(&job, "invalid_watermark")
+            .await;
+        let error = job.error.as_ref().unwrap();
+        assert_eq!(error.party, party, "{error:?}");
+        assert!(
+            error.message.contains("label") && error.message.contains("which no font here has")
+        );
+        assert_eq!(bench.studio.submitted(), 0);
+    }
 }
 
 /// Digests are taken while the parts go up, and the head, which holds the manifest, goes up last.

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use filmlab::clock::{Clock as _, ManualClock, SystemClock};
 use filmlab::http::{
-    self, CheckWatermark, EventPace, EventStreams, HttpSettings, HttpState, TasksAuth,
+    self, CheckMarks, EventPace, EventStreams, HttpSettings, HttpState, TasksAuth,
 };
 use filmlab::job::{
     CancelAfterSubmit, Code, EntryKind, IntentState, Job, JobId, Kind, Label, Provenance,
@@ -259,7 +259,7 @@ async fn run(case: &[Fault], kind: Kind, once: bool, shelf: Arc<Shelf>) -> Row {
         callbacks,
         links: None,
         clock: Arc::new(bench.clock.clone()),
-        check_watermark: CheckWatermark::new(|_| Vec::new()),
+        check_marks: CheckMarks::new(|_, _| Vec::new()),
         events: EventStreams::new(1, 1, EventPace::default()),
         shared: http::Shared::new(&only_callbacks()),
         settings: Arc::new(only_callbacks()),

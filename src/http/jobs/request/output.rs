@@ -86,7 +86,7 @@ impl Json for Layers<'_> {
             Value::Array(given) if given.is_empty() => {
                 faults.push(Fault::new(at, "must have at least one layer"));
             }
-            // How many there may be is said below; no more is read than would be told.
+            // How many there may be is said where they are judged; no more is read than would be told.
             Value::Array(given) => {
                 let several = given.len() > 1;
                 for (index, one) in given.iter().enumerate().take(MOST_LAYERS_READ) {
@@ -99,9 +99,6 @@ impl Json for Layers<'_> {
                 }
             }
             one => layers.extend(layer.read(one, at, faults)),
-        }
-        for fault in self.0.check_watermark.faults(&layers) {
-            faults.push(Fault::new(format!("{at}{}", fault.field), fault.message));
         }
         Some(layers)
     }

@@ -1,7 +1,6 @@
 //! What a body is held to.
 
 use crate::http::HttpSettings;
-use crate::http::state::CheckWatermark;
 use crate::job::Owner;
 
 #[derive(Clone, Copy)]
@@ -9,7 +8,6 @@ pub(super) struct Rules<'a> {
     pub(super) settings: &'a HttpSettings,
     /// Whose job it is to be; absent where nobody asks yet.
     pub(super) owner: Option<&'a Owner>,
-    pub(super) check_watermark: &'a CheckWatermark,
 }
 
 pub(super) const UNKNOWN: &str = "is not a known field";

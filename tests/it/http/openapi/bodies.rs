@@ -3,7 +3,9 @@
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::Request;
-use filmlab::http::CheckWatermark;
+use filmlab::http::CheckMarks;
+use filmlab::media::Placement;
+use filmlab::worker::{BrandMark, BrandWatermark};
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::{Config, TestRunner};
@@ -29,8 +31,13 @@ impl Contract {
         let mut app = App::new();
         // As `app` puts it together.
         let fonts = filmlab::media::Fonts::default();
-        app.state.check_watermark =
-            CheckWatermark::new(move |layers| filmlab::worker::layer_faults(layers, &fonts));
+        let brand = BrandWatermark {
+            mark: BrandMark::Picture("logo.png".into()),
+            placement: Placement::default(),
+        };
+        app.state.check_marks = CheckMarks::new(move |layers, label| {
+            filmlab::worker::mark_faults(&fonts, Some(&brand), layers, label)
+        });
         let document = runtime.block_on(served(&app));
         let validator = jsonschema::options()
             .with_draft(jsonschema::Draft::Draft202012)
@@ -214,7 +221,8 @@ fn is_about_meaning(field: &str, message: &str) -> bool {
                 || message.contains("control character")
         }
         "label" => {
-            message.contains("which no font here has")
+            message.contains("too long for a label")
+                || message.contains("which no font here has")
                 || message.contains("has no letters")
                 || message.contains("control character")
         }
