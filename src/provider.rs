@@ -260,9 +260,6 @@ pub trait Provider: Debug + Send + Sync {
     async fn price(&self, submission: &Submission) -> Result<Price, ProviderError>;
     /// US dollars that our account has. Repeatable.
     async fn balance(&self) -> Result<f64, ProviderError>;
-
-    /// Whether it answers and takes our key; for `doctor` and readiness, never on a job's road.
-    async fn ping(&self) -> Result<(), ProviderError>;
 }
 
 /// How the provider's signature on a callback stands: by which form of the secret it was made, or

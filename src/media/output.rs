@@ -67,12 +67,6 @@ impl FileOutput {
             hidden: None,
         }
     }
-
-    /// The final name.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.target
-    }
 }
 
 impl Output for FileOutput {

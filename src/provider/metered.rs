@@ -121,8 +121,4 @@ impl<P: Provider> Provider for Metered<P> {
     async fn balance(&self) -> Result<f64, ProviderError> {
         asked("balance", self.0.balance()).await
     }
-
-    async fn ping(&self) -> Result<(), ProviderError> {
-        asked("ping", self.0.ping()).await
-    }
 }

@@ -15,11 +15,6 @@ impl Storage {
         self.put_bytes(mark, &format!("{MARKS}/{name}")).await
     }
 
-    /// Removes a mark; one that is not there is no error.
-    pub async fn unmark(&self, name: &str) -> Result<()> {
-        self.delete(&format!("{MARKS}/{name}")).await
-    }
-
     /// Removes marks made at `before` or earlier: whoever made them died.
     pub async fn unmark_old(&self, before: Timestamp) -> Result<()> {
         let old = |stored: &Stored| stored.modified <= before;

@@ -1,86 +1,16 @@
 //! Watermarks of a command line: each `--watermark` begins a layer, and the flags behind it are
 //! that layer's. Those before the first one are the first one's too.
 
+mod flags;
+
 use std::fmt;
 use std::path::PathBuf;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 
-use crate::media::{Anchor, Color, Length, LengthError, MAX_LAYERS, Paint, Placement, TextMark};
-
-/// The flags as the parser sees them.
-#[derive(Debug, Args)]
-struct Flags {
-    /// Picture to lay over the frames: PNG, JPEG, WebP or SVG. Again for a further layer; the flags
-    /// below belong to the watermark named before them.
-    #[arg(long, value_name = "LOGO", help_heading = "Watermark")]
-    watermark: Vec<PathBuf>,
-    /// A line of text to lay over the frames. It begins a layer, as a picture does.
-    #[arg(long, value_name = "WORDS", help_heading = "Watermark")]
-    text: Vec<String>,
-    /// Family of the text's font [default: the built-in one].
-    #[arg(long, value_name = "FAMILY", help_heading = "Watermark")]
-    font: Vec<String>,
-    /// Height of the text's capital letters: 4% of the frame's short side, or 24px [default: 4%].
-    #[arg(long, value_name = "LENGTH", value_parser = scale, help_heading = "Watermark")]
-    size: Vec<Length>,
-    // As help: in a comment the default would be taken for a link.
-    #[arg(
-        long,
-        value_name = "COLOR",
-        help = "Of the text: #rrggbb, or #rrggbbaa [default: #ffffff]",
-        help_heading = "Watermark"
-    )]
-    color: Vec<Color>,
-    #[arg(
-        long,
-        value_name = "COLOR",
-        help = "Of a line around each letter, or none [default: #000000]",
-        help_heading = "Watermark"
-    )]
-    stroke: Vec<Paint>,
-    /// Of a box behind the text, or none [default: none].
-    #[arg(long, value_name = "COLOR", help_heading = "Watermark")]
-    background: Vec<Paint>,
-    /// Corner, edge or centre the mark is tied to [default: bottom-right].
-    #[arg(long, value_name = "PLACE", value_parser = anchor(), help_heading = "Watermark")]
-    anchor: Vec<Anchor>,
-    /// 0 (invisible) to 1 [default: 0.85].
-    #[arg(long, value_name = "0-1", value_parser = opacity, help_heading = "Watermark")]
-    opacity: Vec<f32>,
-    /// Width of the mark: 15% of the frame's short side, or 240px [default: 20%].
-    #[arg(long, value_name = "LENGTH", value_parser = scale, help_heading = "Watermark")]
-    scale: Vec<Length>,
-    /// Distance from the anchored left or right edge [default: 3%].
-    #[arg(
-        long,
-        value_name = "LENGTH",
-        allow_hyphen_values = true,
-        help_heading = "Watermark"
-    )]
-    offset_x: Vec<Length>,
-    /// Distance from the anchored top or bottom edge [default: 3%].
-    #[arg(
-        long,
-        value_name = "LENGTH",
-        allow_hyphen_values = true,
-        help_heading = "Watermark"
-    )]
-    offset_y: Vec<Length>,
-    /// Shown from here on, in milliseconds of the result.
-    #[arg(long, value_name = "MS", help_heading = "Watermark")]
-    from_ms: Vec<u64>,
-    /// Shown until before this [default: to the end].
-    #[arg(long, value_name = "MS", help_heading = "Watermark")]
-    until_ms: Vec<u64>,
-    /// Fades in over this time.
-    #[arg(long, value_name = "MS", help_heading = "Watermark")]
-    fade_in_ms: Vec<u64>,
-    /// Fades out over this time.
-    #[arg(long, value_name = "MS", help_heading = "Watermark")]
-    fade_out_ms: Vec<u64>,
-}
+use crate::media::{MAX_LAYERS, Paint, Placement, TextMark};
+use flags::Flags;
+pub(super) use flags::within;
 
 /// What a layer shows.
 #[derive(Debug, Clone, PartialEq)]
@@ -274,49 +204,10 @@ fn flag(id: &str) -> String {
     format!("--{}", id.replace('_', "-"))
 }
 
-/// The names of `Anchor`, in help and in faults.
-fn anchor() -> impl clap::builder::TypedValueParser<Value = Anchor> {
-    PossibleValuesParser::new([
-        "top-left",
-        "top",
-        "top-right",
-        "left",
-        "center",
-        "right",
-        "bottom-left",
-        "bottom",
-        "bottom-right",
-    ])
-    .try_map(|name| name.parse::<Anchor>())
-}
-
-/// A number in a range; "nan" is none.
-pub(super) fn within(text: &str, least: f32, most: f32) -> Result<f32, String> {
-    text.parse()
-        .ok()
-        .filter(|number| (least..=most).contains(number))
-        .ok_or_else(|| format!("write a number from {least} to {most}"))
-}
-
-fn opacity(text: &str) -> Result<f32, String> {
-    within(text, 0.0, 1.0)
-}
-
-fn scale(text: &str) -> Result<Length, String> {
-    let length: Length = text
-        .parse()
-        .map_err(|error: LengthError| error.to_string())?;
-    let (Length::Percent(value) | Length::Pixels(value)) = length;
-    if value > 0.0 {
-        Ok(length)
-    } else {
-        Err("it must be more than 0".to_owned())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::media::{Anchor, Length};
 
     fn marks(args: &str) -> Marks {
         let command = Marks::augment_args(Command::new("x").no_binary_name(true));
@@ -384,26 +275,5 @@ mod tests {
         let mixed = marks("--text a --scale 9% --watermark b.png --color #fff");
         assert_eq!(mixed.faults.len(), 2, "{mixed:?}");
         assert_eq!(marks("--color #fff").loose, ["--color"]);
-    }
-
-    #[test]
-    fn every_anchor_that_help_offers_is_one_and_none_is_missing() {
-        use strum::IntoEnumIterator as _;
-        let anchors: Vec<String> = Anchor::iter().map(|anchor| anchor.to_string()).collect();
-        let values = anchor();
-        let offered = clap::builder::TypedValueParser::possible_values(&values);
-        let offered: Vec<String> = offered
-            .into_iter()
-            .flatten()
-            .map(|value| value.get_name().to_owned())
-            .collect();
-        assert_eq!(offered, anchors);
-    }
-
-    #[test]
-    fn numbers_have_bounds() {
-        assert_eq!(opacity("0"), Ok(0.0));
-        assert!(scale("0%").is_err() && scale("-3px").is_err());
-        assert_eq!(scale("15%"), Ok(Length::Percent(15.0)));
     }
 }

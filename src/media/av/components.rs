@@ -8,7 +8,7 @@ use std::ffi::{CStr, CString};
 use ffmpeg_next::ffi;
 
 use super::codec::decoders;
-use super::demux::{FORMATS, RECOGNISERS};
+use super::recognise::{FORMATS, RECOGNISERS};
 use super::{has_encoder, has_filter};
 
 /// Encoders: the result, its sound, the poster.

@@ -1,13 +1,12 @@
 //! Reading containers from untrusted bytes.
 //!
 //! Custom I/O removes FFmpeg's default protocol whitelist: playlist bytes fed
-//! through a stream made real HTTP requests. So the format is chosen here from
-//! a fixed list, the name of the file is never shown to libav, and every
+//! through a stream made real HTTP requests. So the format is chosen from a fixed
+//! list (see `recognise`), the name of the file is never shown to libav, and every
 //! attempt to open something nested is refused.
 
 use std::collections::VecDeque;
 use std::ffi::CString;
-use std::io::{self, Read};
 use std::os::raw::{c_char, c_int, c_void};
 use std::sync::Arc;
 
@@ -15,22 +14,14 @@ use ffmpeg_next::ffi;
 
 use super::codec::{CodecParams, whitelist};
 use super::dictionary::{Dictionary, dictionary_text};
-use super::error::{AvError, check};
+use super::error::{AvError, OpenError, check};
 use super::io::Io;
 use super::packet::Packet;
-use super::{int_field, log, text, timestamp};
+use super::recognise::{FORMATS, guess, identify};
+use super::{int_field, log, timestamp};
 use crate::media::input::ReadSeek;
 use crate::media::limits::Guard;
 use crate::media::ratio::{Ratio, Time};
-
-/// Demuxers we let near untrusted bytes, by libav's names.
-pub(super) const FORMATS: &str = "mov,matroska,avi,mpegts,gif,flv,mpeg";
-/// Demuxers that recognise what a transport stream does not name. They are never
-/// opened; what they recognise is decoded or refused by [`whitelist`].
-pub(super) const RECOGNISERS: &str = "aac,ac3,eac3,dts,truehd,h264,hevc,loas,m4v,mp3,mpegvideo";
-/// Bytes looked at to recognise the container. Long enough for an ID3 tag or
-/// a transport stream with junk in front.
-const SNIFFED: u64 = 256 << 10;
 
 /// Time base of a GIF.
 pub(crate) const GIF_BASE: Ratio = Ratio::new(1, 100);
@@ -52,71 +43,6 @@ pub(crate) struct OpenOptions {
     pub analyze_ms: u64,
     pub max_streams: u32,
     pub max_pixels: u64,
-}
-
-/// Why a container did not open.
-#[derive(Debug)]
-pub(crate) enum OpenError {
-    Io(io::Error),
-    /// Nothing libav knows.
-    Unknown,
-    /// Known, but not one we read.
-    Refused(String),
-    TooManyStreams,
-    Libav(AvError),
-}
-
-impl From<AvError> for OpenError {
-    fn from(error: AvError) -> Self {
-        Self::Libav(error)
-    }
-}
-
-/// Recognises the container from its first bytes.
-///
-/// Returns libav's name for it; the reader is back at 0 afterwards.
-fn identify(reader: &mut dyn ReadSeek) -> Result<(String, Vec<u8>), OpenError> {
-    let mut head = Vec::new();
-    reader
-        .take(SNIFFED)
-        .read_to_end(&mut head)
-        .map_err(OpenError::Io)?;
-    reader.rewind().map_err(OpenError::Io)?;
-    let (format, score) = guess(&head);
-    if format.is_null() {
-        return Err(OpenError::Unknown);
-    }
-    // SAFETY: a demuxer of libav's static table.
-    let name = unsafe { text((*format).name) };
-    let allowed = FORMATS
-        .split(',')
-        .any(|known| name.split(',').any(|part| part == known));
-    // libav itself calls a quarter of the maximum "try again with more bytes":
-    // noise reaches that, our containers score above.
-    if !allowed {
-        return Err(if score > 25 {
-            OpenError::Refused(name)
-        } else {
-            OpenError::Unknown
-        });
-    }
-    Ok((name, head))
-}
-
-fn guess(head: &[u8]) -> (*const ffi::AVInputFormat, c_int) {
-    let mut padded = head.to_vec();
-    padded.resize(head.len() + ffi::AVPROBE_PADDING_SIZE as usize, 0);
-    let data = ffi::AVProbeData {
-        // An empty name, so that no extension has a say.
-        filename: c"".as_ptr(),
-        buf: padded.as_mut_ptr(),
-        buf_size: head.len() as c_int,
-        mime_type: std::ptr::null(),
-    };
-    let mut score: c_int = 0;
-    // SAFETY: the buffer is padded with zeros as asked and outlives the call.
-    let format = unsafe { ffi::av_probe_input_format3(&data, 1, &mut score) };
-    (format, score)
 }
 
 /// An open container, owning its `AVFormatContext`. It closes first (`Drop`), then

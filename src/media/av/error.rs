@@ -1,6 +1,7 @@
-//! A libav return code and the call it came from.
+//! A libav return code and the call it came from, and why a container did not open.
 
 use std::fmt;
+use std::io;
 use std::os::raw::{c_char, c_int};
 
 use ffmpeg_next::ffi;
@@ -66,5 +67,23 @@ pub(super) fn check(value: c_int, call: &'static str) -> Result<c_int, AvError> 
         Err(AvError::new(value, call))
     } else {
         Ok(value)
+    }
+}
+
+/// Why a container did not open.
+#[derive(Debug)]
+pub(crate) enum OpenError {
+    Io(io::Error),
+    /// Nothing libav knows.
+    Unknown,
+    /// Known, but not one we read.
+    Refused(String),
+    TooManyStreams,
+    Libav(AvError),
+}
+
+impl From<AvError> for OpenError {
+    fn from(error: AvError) -> Self {
+        Self::Libav(error)
     }
 }

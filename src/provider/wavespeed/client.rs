@@ -198,8 +198,4 @@ impl Provider for WaveSpeed {
             message: "the answer holds no balance".into(),
         })
     }
-
-    async fn ping(&self) -> Result<(), ProviderError> {
-        self.ask(self.endpoint("balance")).await.map(|_| ())
-    }
 }

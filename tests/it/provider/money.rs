@@ -129,7 +129,7 @@ async fn a_redirect_is_not_followed_and_the_key_stays_here() {
         };
         assert_eq!(kind(&result), expected, "{status}");
         assert!(wavespeed.prediction(ID).await.is_err());
-        assert!(wavespeed.ping().await.is_err());
+        assert!(wavespeed.balance().await.is_err());
         assert_eq!(stub.seen().len(), 3);
     }
     assert_eq!(other.seen(), Vec::<String>::new());

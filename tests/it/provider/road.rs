@@ -38,7 +38,7 @@ async fn uploaded(wavespeed: &WaveSpeed) -> Url {
 async fn each_kind_goes_through() {
     let sandbox = start(SandboxConfig::default()).await;
     let wavespeed = client(&sandbox.base_url());
-    wavespeed.ping().await.expect("it answers");
+    wavespeed.balance().await.expect("it answers");
     let video = uploaded(&wavespeed).await;
     let image = wavespeed
         .upload(&fixture("character.png"), "image/png")

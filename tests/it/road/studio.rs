@@ -290,10 +290,6 @@ impl Provider for Studio {
     async fn balance(&self) -> Result<f64, ProviderError> {
         Ok(*self.balance.lock().unwrap())
     }
-
-    async fn ping(&self) -> Result<(), ProviderError> {
-        Ok(())
-    }
 }
 
 impl CallbackGate for Studio {
