@@ -33,6 +33,7 @@ def read(path, context):
         "successes": [success["code"] for success in results.get("success", [])],
         "generator": active["claim_generator_info"][0]["name"],
         "actions": [action["action"] for action in actions],
+        "descriptions": [action.get("description") for action in actions],
         "agents": [action.get("softwareAgent") for action in actions],
         "source_types": [action.get("digitalSourceType") for action in actions],
         "ingredients": [ingredient["relationship"] for ingredient in active.get("ingredients", [])],

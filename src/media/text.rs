@@ -6,6 +6,7 @@
 mod fonts;
 mod label;
 mod layout;
+mod runs;
 mod style;
 
 pub use self::fonts::{FontError, Fonts};

@@ -8,8 +8,10 @@ use std::sync::Arc;
 
 use skrifa::attribute::Style;
 use skrifa::bitmap::BitmapData;
+use skrifa::color::{Brush, ColorPainter, CompositeMode, Transform};
 use skrifa::instance::{LocationRef, Size};
 use skrifa::raw::TableProvider as _;
+use skrifa::raw::types::BoundingBox;
 use skrifa::string::StringId;
 use skrifa::{FontRef, GlyphId, MetadataProvider as _};
 
@@ -249,25 +251,44 @@ impl Face {
 }
 
 impl Chosen {
-    /// Which face a character is of, behind one of the face `before`. What is no letter stays with the
-    /// letters before it.
-    pub(super) fn face_of(&self, letter: char, before: Option<usize>) -> usize {
+    /// Which face has all of some characters that belong together, behind some of the face `before`.
+    /// What is no letter stays with what is before it.
+    pub(super) fn face_of(&self, cluster: &str, before: Option<usize>) -> Option<usize> {
+        let seen = cluster.chars().filter(|letter| !is_unseen(*letter));
         let has = |face: &usize| {
             let face = self.faces.get(*face);
-            face.is_some_and(|face| face.covers.has(letter))
+            face.is_some_and(|face| seen.clone().all(|letter| face.covers.has(letter)))
         };
-        if is_unseen(letter) {
-            return before.unwrap_or(0);
+        let Some(first) = seen.clone().next() else {
+            return before.or(Some(0));
+        };
+        if first.is_alphabetic() && has(&0) {
+            return Some(0);
         }
-        if letter.is_alphabetic() && has(&0) {
-            return 0;
-        }
-        let first = || (0..self.faces.len()).find(|face| has(face));
-        before.filter(has).or_else(first).unwrap_or(0)
+        let any = || (0..self.faces.len()).find(has);
+        before.filter(has).or_else(any)
+    }
+
+    /// Width of what shows nothing, in ems.
+    pub(super) fn width_of_space(&self, face: usize, space: &str) -> f32 {
+        let width = self.faces.get(face).and_then(|face| face.width_of(space));
+        width.unwrap_or(0.0)
     }
 }
 
 impl Loaded {
+    /// Of characters one by one, in ems. What steers others has no width.
+    fn width_of(&self, letters: &str) -> Option<f32> {
+        let font = FontRef::from_index((*self.data).as_ref(), self.index).ok()?;
+        let (size, place) = (Size::unscaled(), LocationRef::default());
+        let (map, glyphs) = (font.charmap(), font.glyph_metrics(size, place));
+        let letters = letters.chars().filter(|letter| !is_unseen(*letter));
+        let width: f32 = letters
+            .filter_map(|letter| glyphs.advance_width(map.map(letter)?))
+            .sum();
+        Some(width / f32::from(font.metrics(size, place).units_per_em))
+    }
+
     /// Height of a capital letter in ems, as the font says it or as its H is.
     fn capital(&self) -> Option<f32> {
         let font = FontRef::from_index((*self.data).as_ref(), self.index).ok()?;
@@ -318,13 +339,16 @@ fn faces_of(bytes: &[u8], place: &Place) -> Vec<Face> {
 fn outlined<'a>(font: &FontRef<'a>) -> impl Fn(GlyphId) -> bool + use<'a> {
     let (strikes, colored) = (font.bitmap_strikes(), font.color_glyphs());
     let (outlines, drawings) = (font.outline_glyphs(), font.svg().ok());
+    let other = !strikes.is_empty() || drawings.is_some() || font.colr().is_ok();
     move |glyph| {
-        if strikes.is_empty() && drawings.is_none() && outlines.format().is_some() {
+        if !other && outlines.format().is_some() {
             return true;
         }
         // The order is that of the library that lays text out.
-        if colored.get(glyph).is_some() {
-            return true;
+        if let Some(layers) = colored.get(glyph) {
+            let mut paint = Paint::default();
+            let painted = layers.paint(LocationRef::default(), &mut paint);
+            return painted.is_ok() && !paint.turns;
         }
         let drawing = drawings
             .as_ref()
@@ -336,6 +360,26 @@ fn outlined<'a>(font: &FontRef<'a>) -> impl Fn(GlyphId) -> bool + use<'a> {
         let picture = pixels.is_some_and(|pixels| matches!(pixels.data, BitmapData::Png(_)));
         !picture && outlines.get(glyph).is_some()
     }
+}
+
+/// What layers in colours are painted with. The library that lays text out leaves colours that turn
+/// around a point (sweep gradients) out, and would show nothing, or a part.
+#[derive(Default)]
+struct Paint {
+    turns: bool,
+}
+
+impl ColorPainter for Paint {
+    fn fill(&mut self, brush: Brush<'_>) {
+        self.turns |= matches!(brush, Brush::SweepGradient { .. });
+    }
+
+    fn push_transform(&mut self, _: Transform) {}
+    fn pop_transform(&mut self) {}
+    fn push_clip_glyph(&mut self, _: GlyphId) {}
+    fn push_clip_box(&mut self, _: BoundingBox<f32>) {}
+    fn pop_clip(&mut self) {}
+    fn push_layer(&mut self, _: CompositeMode) {}
 }
 
 fn bytes_of(path: &Path) -> Result<Vec<u8>, FontError> {
@@ -375,7 +419,7 @@ fn collect(folder: &Path, depth: usize, files: &mut BTreeSet<PathBuf>) -> Result
 }
 
 /// Characters that steer how others look and have no look of their own.
-fn is_unseen(letter: char) -> bool {
+pub(super) fn is_unseen(letter: char) -> bool {
     matches!(letter,
         '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}'
         | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}'

@@ -1,12 +1,12 @@
 //! Laying text out.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use resvg::usvg::fontdb::{Database, ID, Source};
 use resvg::usvg::{FontFamily, FontResolver, Options, Rect, Tree, WriteOptions};
 
 use super::fonts::{Chosen, Fonts};
+use super::runs::{Run, runs};
 use super::style::{Color, TextError, TextMark};
 use crate::media::drawing::{Drawing, MOST_BYTES};
 use crate::media::error::MediaError;
@@ -50,10 +50,25 @@ impl Fonts {
         let words = mark.words()?;
         let chosen = self.choose(words, mark.font.as_deref())?;
         let capital = chosen.capital * EM;
-        let letters = letters(words, mark, &chosen, capital * STROKE);
-        // Once to see how large it is, and once within that.
-        let around = format!("<svg xmlns=\"{SVG}\" width=\"1\" height=\"1\">{letters}</svg>");
-        let bounds = read(&around, &chosen)?.root().abs_stroke_bounding_box();
+        let runs = runs(words, &chosen);
+        let look = look(mark, capital * STROKE);
+        // Once to see how wide each run is, once to see how large the line is, and once within that.
+        let mut places = vec![0.0; runs.len()];
+        let apart = read(&bare(&letters(&runs, &places, &look)), &chosen)?;
+        let mut next = 0.0;
+        for (index, (run, place)) in runs.iter().zip(&mut places).enumerate() {
+            *place = next;
+            // From the origin to where the next letter would begin.
+            let laid = apart.node_by_id(&format!("r{index}"));
+            next += match laid {
+                Some(laid) if !run.is_space() => laid.bounding_box().right(),
+                _ => chosen.width_of_space(run.face, &run.words) * EM,
+            };
+        }
+        let letters = letters(&runs, &places, &look);
+        let bounds = read(&bare(&letters), &chosen)?
+            .root()
+            .abs_stroke_bounding_box();
         let padding = if mark.background.is_some() {
             capital * PADDING
         } else {
@@ -87,58 +102,45 @@ impl Fonts {
 
 const SVG: &str = "http://www.w3.org/2000/svg";
 
-/// Letters from the origin on.
-fn letters(words: &str, mark: &TextMark, chosen: &Chosen, stroke: f32) -> String {
-    let mut text = format!(
-        "<text xml:space=\"preserve\" font-size=\"{EM}\" {}",
-        mark.color.as_attributes("fill")
-    );
-    if let Some(color) = mark.stroke {
-        // Writing to a string cannot fail.
-        let _ = write!(
-            text,
-            " {} stroke-width=\"{stroke}\" stroke-linejoin=\"round\" paint-order=\"stroke\"",
-            color.as_attributes("stroke")
-        );
-    }
-    text.push('>');
-    // The library takes every line for one from left to right. Embedding steers it, and has no look.
-    let turned = runs_from_right(words);
-    text.extend(turned.then_some('\u{202b}'));
-    // Each part says which font it is of: left to itself, the library takes a font that has what the
-    // first one lacks for all of the line, if it can.
-    let mut face = None;
-    for letter in words.chars() {
-        let next = chosen.face_of(letter, face);
-        if face != Some(next) {
-            if face.is_some() {
-                text.push_str("</tspan>");
+/// Attributes of all letters.
+fn look(mark: &TextMark, stroke: f32) -> String {
+    let fill = mark.color.as_attributes("fill");
+    let stroke = mark.stroke.map(|color| {
+        let color = color.as_attributes("stroke");
+        format!(
+            " {color} stroke-width=\"{stroke}\" stroke-linejoin=\"round\" paint-order=\"stroke\""
+        )
+    });
+    format!("{fill}{}", stroke.unwrap_or_default())
+}
+
+/// Each run at its place, as a text of its own: of several fonts in one text, the library lays all of
+/// it out in each, and loses letters where one of them joins what another does not.
+fn letters(runs: &[Run], places: &[f32], look: &str) -> String {
+    let mut text = String::new();
+    for (index, (run, place)) in runs.iter().zip(places).enumerate() {
+        let face = run.face;
+        text.push_str(&format!(
+            "<text id=\"r{index}\" x=\"{place}\" xml:space=\"preserve\" font-size=\"{EM}\" \
+             font-family=\"f{face}\" {look}>"
+        ));
+        // The library takes every line for one from left to right. This steers it, and has no look.
+        text.extend(run.from_right.then_some('\u{202e}'));
+        for letter in run.words.chars() {
+            match letter {
+                '&' => text.push_str("&amp;"),
+                '<' => text.push_str("&lt;"),
+                '>' => text.push_str("&gt;"),
+                other => text.push(other),
             }
-            let _ = write!(text, "<tspan font-family=\"f{next}\">");
-            face = Some(next);
         }
-        match letter {
-            '&' => text.push_str("&amp;"),
-            '<' => text.push_str("&lt;"),
-            '>' => text.push_str("&gt;"),
-            other => text.push(other),
-        }
+        text.push_str("</text>");
     }
-    if face.is_some() {
-        text.push_str("</tspan>");
-    }
-    text.extend(turned.then_some('\u{202c}'));
-    text.push_str("</text>");
     text
 }
 
-/// Whether the first letter is of a script that is written from right to left.
-fn runs_from_right(words: &str) -> bool {
-    let first = words.chars().find(|letter| letter.is_alphabetic());
-    first.is_some_and(|letter| {
-        matches!(u32::from(letter),
-            0x590..=0x8ff | 0xfb1d..=0xfdff | 0xfe70..=0xfeff | 0x10800..=0x10fff | 0x1e800..=0x1efff)
-    })
+fn bare(letters: &str) -> String {
+    format!("<svg xmlns=\"{SVG}\" width=\"1\" height=\"1\">{letters}</svg>")
 }
 
 fn framed(bounds: &Rect, background: Option<Color>, letters: &str) -> String {
@@ -156,7 +158,7 @@ fn framed(bounds: &Rect, background: Option<Color>, letters: &str) -> String {
 /// Reads a drawing with text; only the fonts that were chosen for it are there.
 fn read(image: &str, chosen: &Chosen) -> Result<Tree, TextError> {
     let mut fonts = Database::new();
-    let mut ids = Vec::new();
+    let mut named: Vec<Option<ID>> = Vec::new();
     for face in &chosen.faces {
         let found = fonts.load_font_source(Source::Binary(face.data.clone()));
         // A file may hold several; that of the index is the one.
@@ -165,9 +167,8 @@ fn read(image: &str, chosen: &Chosen) -> Result<Tree, TextError> {
                 .face(**id)
                 .is_some_and(|info| info.index == face.index)
         });
-        ids.extend(found.map(|id| (*id, face.covers.clone())));
+        named.push(found.copied());
     }
-    let named: Vec<ID> = ids.iter().map(|(id, _)| *id).collect();
     let options = Options {
         fontdb: Arc::new(fonts),
         font_resolver: FontResolver {
@@ -176,13 +177,10 @@ fn read(image: &str, chosen: &Chosen) -> Result<Tree, TextError> {
                     FontFamily::Named(name) => name.strip_prefix('f')?.parse::<usize>().ok(),
                     _ => None,
                 });
-                named.get(number.unwrap_or(0)).copied()
+                named.get(number.unwrap_or(0)).copied().flatten()
             }),
-            select_fallback: Box::new(move |letter, used: &[ID], _| {
-                let mut left = ids.iter().filter(|(id, _)| !used.contains(id));
-                left.find(|(_, covers)| covers.has(letter))
-                    .map(|(id, _)| *id)
-            }),
+            // Each run has the font that it is of. A second one would be taken for all of the run.
+            select_fallback: Box::new(|_, _, _| None),
         },
         ..Options::default()
     };

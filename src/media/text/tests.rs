@@ -171,7 +171,8 @@ fn a_second_font_draws_what_the_first_lacks_and_no_more() {
     assert_eq!(chosen.faces.len(), 2);
     let mut faces = Vec::new();
     for letter in "ab 1 مول ab".chars() {
-        faces.push(chosen.face_of(letter, faces.last().copied()));
+        let face = chosen.face_of(&letter.to_string(), faces.last().copied());
+        faces.push(face.unwrap());
     }
     assert_eq!(faces[..5], [0; 5]);
     assert_eq!(faces[5..8], [1; 3]);
@@ -209,4 +210,230 @@ fn fonts_of_a_folder_count_too() {
         .set_len(65 << 20)
         .unwrap();
     assert!(matches!(fonts.add(&large), Err(FontError::TooLarge)));
+}
+
+/// The built-in font with characters of another order: each is drawn as the letter beside it. Further
+/// tables come with it.
+fn made(
+    shown: &[(std::ops::RangeInclusive<char>, char)],
+    tables: &[(&[u8; 4], Vec<u8>)],
+) -> Vec<u8> {
+    let whole: &[u8] = include_bytes!("noto/NotoSans.ttf");
+    let font = skrifa::FontRef::new(whole).unwrap();
+    // A table of ranges of glyphs (format 12), each of one.
+    let of = |(range, letter): &(std::ops::RangeInclusive<char>, char)| {
+        let glyph = glyph(*letter);
+        range
+            .clone()
+            .map(move |shown| [u32::from(shown), u32::from(shown), glyph])
+    };
+    let mut groups: Vec<[u32; 3]> = shown.iter().flat_map(of).collect();
+    groups.sort_unstable();
+    let count = groups.len() as u32;
+    let head = [
+        1u32,
+        0x0003_000a,
+        12,
+        0x000c_0000,
+        16 + 12 * count,
+        0,
+        count,
+    ];
+    let words = head.into_iter().chain(groups.into_iter().flatten());
+    let cmap = words.flat_map(u32::to_be_bytes).collect();
+    let mut all = vec![(*b"cmap", cmap)];
+    all.extend(tables.iter().map(|(tag, bytes)| (**tag, bytes.clone())));
+    for record in font.table_directory().table_records() {
+        let tag = record.tag().to_be_bytes();
+        // Its rules know letters by their glyphs, which are others here.
+        if !["cmap", "GSUB", "GPOS", "GDEF"]
+            .iter()
+            .any(|left| left.as_bytes() == tag)
+        {
+            let bytes = font.table_data(record.tag()).unwrap();
+            all.push((tag, bytes.as_bytes().to_vec()));
+        }
+    }
+    all.sort_by_key(|(tag, _)| *tag);
+    let mut file = whole[..4].to_vec();
+    file.extend(
+        [all.len() as u16, 0, 0, 0]
+            .into_iter()
+            .flat_map(u16::to_be_bytes),
+    );
+    let mut at = 12 + 16 * all.len();
+    let mut body = Vec::new();
+    for (tag, mut bytes) in all {
+        file.extend(tag);
+        file.extend(
+            [0, at as u32, bytes.len() as u32]
+                .into_iter()
+                .flat_map(u32::to_be_bytes),
+        );
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        at += bytes.len();
+        body.extend(bytes);
+    }
+    file.extend(body);
+    file
+}
+
+/// A letter's glyph in the built-in font.
+fn glyph(letter: char) -> u32 {
+    use skrifa::MetadataProvider as _;
+    let font = skrifa::FontRef::new(include_bytes!("noto/NotoSans.ttf")).unwrap();
+    font.charmap().map(letter).unwrap().to_u32()
+}
+
+/// The built-in fonts and another one. It is read again when it is needed: its folder has to stay.
+fn with(font: &[u8]) -> (tempfile::TempDir, Fonts) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("other.ttf");
+    std::fs::write(&file, font).unwrap();
+    let mut fonts = Fonts::default();
+    fonts.add(&file).unwrap();
+    (folder, fonts)
+}
+
+/// The outlines of what is drawn, one after the other.
+fn outlines(fonts: &Fonts, text: &str) -> Vec<String> {
+    let drawn = svg(&fonts.draw(&plain(text)).unwrap());
+    let parts = drawn.split(" d=\"").skip(1);
+    parts
+        .map(|part| part.split('"').next().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn letters_beside_an_emoji_are_those_of_the_first_font() {
+    // It has all of the line, as fonts of symbols often do, and no letter looks like the first font's.
+    let (_folder, fonts) = with(&made(
+        &[
+            (' '..='~', 'W'),
+            ('\u{300}'..='\u{36f}', 'W'),
+            ('\u{20e3}'..='\u{20e3}', 'W'),
+            ('\u{5d0}'..='\u{5ea}', 'I'),
+            ('\u{1f300}'..='\u{1faff}', 'O'),
+        ],
+        &[],
+    ));
+    let alone = outlines(&fonts, "Hi");
+    assert_eq!(alone.len(), 1);
+    for text in ["Hi 😀", "Hi 👩\u{200d}🚀", "Hi\u{200f} 😀"] {
+        let drawn = outlines(&fonts, text);
+        assert_eq!(drawn.len(), 2, "{text}");
+        assert_eq!(drawn[0], alone[0], "{text}");
+    }
+    // Behind it as well, and with an accent that both have.
+    let accent = outlines(&Fonts::default(), "e\u{301}");
+    let of = |text: &str| fonts.draw(&plain(text)).unwrap().width;
+    let both = outlines(&fonts, "e\u{301}😀");
+    assert_eq!(both[0], accent[0]);
+    assert!((of("😀iii") - of("iii😀")).abs() < 0.1);
+    // A sign behind it is of the first font, and spaces keep their width.
+    let wide = of("😀 @i") - of("😀") - Fonts::default().draw(&plain("@i")).unwrap().width;
+    assert!((0.2..0.8).contains(&wide), "{wide}");
+    assert!(of("😀 א") > of("😀א") + 0.2);
+    // An emoji of several parts stays with its parts, and so does what is laid over a letter.
+    assert_eq!(outlines(&fonts, "👩\u{200d}🚀").len(), 1);
+    assert_eq!(outlines(&fonts, "1\u{20e3}").len(), 1);
+    // From right to left, the letters behind are the ones at the left.
+    let turned = outlines(&fonts, "אב HH");
+    assert_eq!(turned.len(), 2);
+    assert_eq!(turned[0], outlines(&fonts, "HH")[0]);
+}
+
+#[test]
+fn letters_that_join_stand_beside_those_of_another_font() {
+    let fonts = Fonts::default();
+    let of = |text: &str| fonts.draw(&plain(text)).unwrap().width;
+    // Lam and alef are one glyph of the Arabic font, and two letters that the first one lacks.
+    for text in ["H لا", "لا H", "H لا H"] {
+        let drawn = of(text);
+        let latin = text.replace("لا", "").trim().to_owned();
+        assert!(drawn > of("لا") + of(&latin) - 0.4, "{text}: {drawn}");
+        assert!(drawn < of("لا") + of(&latin) + 0.8, "{text}: {drawn}");
+    }
+}
+
+/// One glyph of two layers, the first red and the second blue.
+fn layered(letter: char, layers: [char; 2]) -> Vec<(&'static [u8; 4], Vec<u8>)> {
+    let id = |letter: char| glyph(letter) as u16;
+    let words = |words: &[u16]| {
+        words
+            .iter()
+            .copied()
+            .flat_map(u16::to_be_bytes)
+            .collect::<Vec<u8>>()
+    };
+    // Version 0: one glyph with layers, from byte 14; two layers, from byte 20.
+    let colr = words(&[
+        0,
+        1,
+        0,
+        14,
+        0,
+        20,
+        2,
+        id(letter),
+        0,
+        2,
+        id(layers[0]),
+        0,
+        id(layers[1]),
+        1,
+    ]);
+    // One palette of two colours, from byte 14: blue, green, red, opacity.
+    let mut cpal = words(&[0, 2, 1, 2, 0, 14, 0]);
+    cpal.extend([0, 0, 255, 255, 255, 0, 0, 255]);
+    vec![(b"COLR", colr), (b"CPAL", cpal)]
+}
+
+#[test]
+fn layers_in_colours_are_drawn_in_their_colours() {
+    let font = made(
+        &[('😀'..='😀', 'O'), ('😁'..='😁', 'I')],
+        &layered('O', ['W', 'I']),
+    );
+    let (_folder, fonts) = with(&font);
+    let image = seen(&fonts, &plain("H😀"), 60.0);
+    let has = |wanted: [u8; 4]| image.rgba.chunks_exact(4).any(|pixel| pixel == wanted);
+    assert!(has([255; 4]) && has([255, 0, 0, 255]) && has([0, 0, 255, 255]));
+    // Without layers it is an outline in the colour of the text.
+    let image = seen(&fonts, &plain("😁"), 60.0);
+    assert!(
+        image
+            .rgba
+            .chunks_exact(4)
+            .all(|pixel| pixel[3] < 255 || pixel == [255; 4])
+    );
+}
+
+#[test]
+fn colours_that_turn_are_not_drawn_and_told() {
+    let id = |letter: char| (glyph(letter) as u16).to_be_bytes();
+    // Version 1: no glyph of version 0; one glyph, from byte 34.
+    let mut colr: Vec<u8> = [1u16, 0, 0, 0, 0, 0, 0, 0, 34]
+        .into_iter()
+        .flat_map(u16::to_be_bytes)
+        .collect();
+    colr.resize(34, 0);
+    // Its record, then an outline (10) that is filled with colours around a point (8), of two stops.
+    colr.extend([0, 0, 0, 1]);
+    colr.extend(id('O'));
+    colr.extend([0, 0, 0, 10, 10, 0, 0, 6]);
+    colr.extend(id('W'));
+    colr.extend([8, 0, 0, 12, 0, 0, 0, 0, 0, 0, 0x40, 0]);
+    colr.extend([0, 0, 2, 0, 0, 0, 0, 0x40, 0, 0x40, 0, 0, 1, 0x40, 0]);
+    let cpal = layered('O', ['W', 'I']).pop().unwrap();
+    let font = made(
+        &[('😀'..='😀', 'O'), ('😁'..='😁', 'I')],
+        &[(b"COLR", colr), cpal],
+    );
+    let (_folder, fonts) = with(&font);
+    assert!(fonts.draw(&plain("😁")).is_ok());
+    assert_eq!(
+        fonts.draw(&plain("😀")).unwrap_err(),
+        TextError::NoGlyph('😀')
+    );
 }

@@ -1088,6 +1088,10 @@ async fn a_person_gives_a_video_sees_the_price_and_makes_a_job() {
         "{}",
         page.text()
     );
+    assert!(
+        page.text()
+            .contains("A visible label is not shown in this preview.")
+    );
     let picture = alice.get("/console/new/mark/0").await;
     assert_eq!(picture.header("content-type"), Some("image/png"));
     assert_eq!(alice.get("/console/new/mark/1").await.status, 404);

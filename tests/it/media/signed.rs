@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use filmlab::media::{
-    Cancel, FileInput, Input, Limits, LocalSigner, ManifestInfo, ManifestState, Provenance,
-    ReadSeek, Render, Signer, SourceType, probe_whole,
+    Anchor, Cancel, FileInput, Fonts, Input, Limits, LocalSigner, ManifestInfo, ManifestState,
+    Provenance, ReadSeek, Render, Signer, SourceType, Watermark, probe_whole,
 };
 use serde_json::Value;
 
@@ -100,9 +100,16 @@ fn results(stand: &Stand) -> Vec<(String, PathBuf)> {
     let (brief, lengthy) = (clip("brief.mp4", 25, "0.2"), clip("lengthy.mp4", 2, "600"));
     let mut join = encoding(&short);
     join.before = Some(input(&short));
+    let (drawn, placement) = Fonts::default().label("AI", Anchor::TopLeft, None).unwrap();
+    let mut marked = encoding(&short);
+    marked.watermarks = vec![Watermark {
+        image: Arc::new(drawn.image),
+        placement,
+    }];
     let mut found = Vec::new();
     for (name, render) in [
         ("encoded", encoding(&short)),
+        ("marked", marked),
         ("copied", job(&short)),
         ("joined", join),
         ("long", job(&long)),
@@ -111,7 +118,7 @@ fn results(stand: &Stand) -> Vec<(String, PathBuf)> {
     ] {
         // A join reckons its room by itself, and so short an index fits anywhere.
         let rooms: &[Option<u64>] = match name {
-            "joined" | "0.2 s" => &[None],
+            "joined" | "marked" | "0.2 s" => &[None],
             _ => &[None, Some(16)],
         };
         for room in rooms.iter().copied() {
@@ -202,6 +209,13 @@ fn every_result_is_signed_and_one_flipped_byte_is_found() {
         if name.starts_with("joined") {
             actions.insert(1, "c2pa.placed");
             ingredients.push("componentOf");
+        }
+        if name.starts_with("marked") {
+            // Not `c2pa.watermarked`: that is for marks that nobody sees.
+            actions.insert(2, "c2pa.edited");
+            let said = &theirs["descriptions"];
+            let mark = "a visible mark was laid over the picture";
+            assert_eq!(*said, serde_json::json!([null, null, mark, null]), "{name}");
         }
         assert_eq!(theirs["actions"], serde_json::json!(actions), "{name}");
         assert_eq!(own.actions, actions, "{name}");
