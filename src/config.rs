@@ -44,7 +44,7 @@ pub use table::Row;
 pub use telling::{Links, Log, Notify, Telemetry};
 pub use worker::{Credits, Worker};
 
-use crate::fields::{Flag, Place};
+use crate::fields::{DiskPath, Flag};
 use platform::Platform;
 use reader::Reader;
 use table::{Listed, Open, Setting, settings};
@@ -117,7 +117,7 @@ impl Sources {
 }
 
 settings! { DATA of "data" {
-    DIR: Open<Place> = "dir", Place("a folder"), "`var/filmlab`; on Cloud Run `/tmp/filmlab`",
+    DIR: Open<DiskPath> = "dir", DiskPath("a folder"), "`var/filmlab`; on Cloud Run `/tmp/filmlab`",
         "database, objects and key of a single machine";
 }}
 

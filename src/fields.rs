@@ -15,7 +15,7 @@ mod query;
 pub use bounds::Bounds;
 pub use fault::Fault;
 pub use form::Form;
-pub use forms::{Flag, OneOf, Parsed, Place, Real, Size, Span, Text, Whole, Word};
+pub use forms::{DiskPath, Flag, OneOf, Parsed, Real, Size, Span, Text, Whole, Word};
 pub use json::{Choice, Json, Names, Scalar, one_of, text, whole};
 pub use object::{Described, Field, Object, Usual, object_schema};
 pub use query::{Query, query_parameters};

@@ -22,7 +22,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::civil::Date;
 
-use crate::job::breaker::{Admission, Breaker, BreakerRules, Turned, Verdict};
+use crate::job::breaker::{Breaker, BreakerRules, Clearance, Turned, Verdict};
 use crate::job::{
     Account, Change, Claim, CreditEntry, Credits, Job, JobId, Keeping, NewJob, Notice, Owner,
     Progress, Timestamp, notice::DeliveryState,
@@ -30,7 +30,7 @@ use crate::job::{
 
 pub use error::{LedgerError, Result};
 pub use lists::{
-    Callback, Counts, Due, DueNotice, DuePlace, JobQuery, KeptSince, MOST_CALLBACKS, MOST_NOTICES,
+    Callback, Counts, Due, DueCursor, DueNotice, JobQuery, KeptSince, MOST_CALLBACKS, MOST_NOTICES,
     PageToken, Tally,
 };
 pub use outcomes::{
@@ -118,7 +118,7 @@ pub trait Ledger: Debug + Send + Sync {
     async fn due(
         &self,
         before: Timestamp,
-        after: Option<&DuePlace>,
+        after: Option<&DueCursor>,
         limit: u32,
     ) -> Result<Vec<Due>>;
     /// Raises the wake-up number of a due job to `seen + 1`, for a fresh task name; `None` if it
@@ -171,17 +171,17 @@ pub trait Ledger: Debug + Send + Sync {
     /// The newest [`MOST_CALLBACKS`] of a job, oldest first.
     async fn callbacks(&self, id: &JobId) -> Result<Vec<Callback>>;
 
-    async fn notification(&self, id: &str) -> Result<Option<Notice>>;
+    async fn notice(&self, id: &str) -> Result<Option<Notice>>;
     /// The newest [`MOST_NOTICES`] of a job, first round first.
-    async fn notifications(&self, id: &JobId) -> Result<Vec<Notice>>;
+    async fn notices(&self, id: &JobId) -> Result<Vec<Notice>>;
     /// Sends a notice on its way once more, whatever became of it: see [`Notice::replay`].
     /// The notice as it is then; `None` if there is none.
     async fn replay(&self, id: &str, now: Timestamp) -> Result<Option<Notice>>;
     /// Notices that are due, as [`Ledger::due`] names jobs.
-    async fn due_notifications(
+    async fn due_notices(
         &self,
         before: Timestamp,
-        after: Option<&DuePlace>,
+        after: Option<&DueCursor>,
         limit: u32,
     ) -> Result<Vec<DueNotice>>;
     /// Raises the number of a notice's next task from the one that was `seen`: see
@@ -209,14 +209,14 @@ pub trait Ledger: Debug + Send + Sync {
     async fn entries(&self, owner: &Owner, limit: u32) -> Result<Vec<CreditEntry>>;
 
     /// Whether `job` may ask the model, or is the one that tries it again: see
-    /// [`Breaker::admit`]. Doing it again gives the same answer.
+    /// [`Breaker::ask`]. Doing it again gives the same answer.
     async fn ask_model(
         &self,
         model: &str,
         job: &JobId,
         now: Timestamp,
         rules: &BreakerRules,
-    ) -> Result<Admission>;
+    ) -> Result<Clearance>;
     /// Counts how a submission of `job` ended: see [`Breaker::note`]. Doing it again counts it
     /// again, which is of no harm.
     async fn note_model(

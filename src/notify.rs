@@ -28,7 +28,7 @@ pub enum NotifyError {
 #[async_trait]
 pub trait Notifier: Debug + Send + Sync {
     /// Whether this notifier serves the notice's channel.
-    fn serves(&self, notification: &Notice) -> bool;
+    fn serves(&self, notice: &Notice) -> bool;
     /// Delivers it. The notice's id stays the same over all tries.
-    async fn deliver(&self, notification: &Notice) -> Result<(), NotifyError>;
+    async fn deliver(&self, notice: &Notice) -> Result<(), NotifyError>;
 }

@@ -15,8 +15,9 @@ use crate::job::{JobId, Timestamp};
 pub enum Task {
     /// Visit a job.
     Job { id: JobId, seq: u64, why: Why },
-    /// Deliver a notice.
-    Outbox { id: String, delivery: u32 },
+    /// Deliver a notice. Tasks that are stored call it `outbox`.
+    #[serde(rename = "outbox")]
+    Notice { id: String, delivery: u32 },
 }
 
 /// Why a job is to be visited: tells apart the names of tasks with the same number.
@@ -55,7 +56,7 @@ impl Task {
     pub fn lane(&self) -> Lane {
         match self {
             Self::Job { .. } => Lane::Jobs,
-            Self::Outbox { .. } => Lane::Notices,
+            Self::Notice { .. } => Lane::Notices,
         }
     }
 
@@ -64,8 +65,8 @@ impl Task {
     pub fn name(&self) -> String {
         match self {
             Self::Job { id, seq, why } => format!("{id}-{seq}-{}", <&'static str>::from(*why)),
-            // Outbox ids hold ':' and '.', which task names must not.
-            Self::Outbox { id, delivery } => {
+            // Ids of notices hold ':' and '.', which task names must not.
+            Self::Notice { id, delivery } => {
                 let safe: String = id
                     .chars()
                     .map(|c| {
@@ -89,7 +90,7 @@ impl Task {
         match self {
             Self::Job { id, .. } => id == job,
             // Notices are named `{job}:{round}:{event}`.
-            Self::Outbox { id, .. } => id.split(':').next() == Some(job.as_str()),
+            Self::Notice { id, .. } => id.split(':').next() == Some(job.as_str()),
         }
     }
 }
@@ -151,4 +152,22 @@ pub enum Delivery {
 pub trait Receiver: Debug + Send + Sync {
     /// `deliveries` counts from 1.
     async fn receive(&self, task: Task, deliveries: u32) -> Delivery;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Stored tasks, their order and the names that queues keep reserved outlive a release.
+    #[test]
+    fn a_notice_s_task_is_stored_and_named_as_ever() {
+        let task = Task::Notice {
+            id: "j1:1:job.completed".into(),
+            delivery: 2,
+        };
+        let stored = r#"{"type":"outbox","id":"j1:1:job.completed","delivery":2}"#;
+        assert_eq!(serde_json::to_string(&task).unwrap(), stored);
+        assert_eq!(serde_json::from_str::<Task>(stored).unwrap(), task);
+        assert_eq!(task.name(), "outbox-j1_1_job_completed-2");
+    }
 }

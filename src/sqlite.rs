@@ -145,9 +145,9 @@ impl Database {
         let Some(readers) = &self.readers else {
             return self.run(move |connection| work(connection)).await;
         };
-        let place = readers.place().await;
+        let permit = readers.permit().await;
         self.blocking(move || {
-            let read = place.read(work);
+            let read = permit.read(work);
             read.unwrap_or_else(|error| Err(DatabaseError::Failed(error).into()))
         })
         .await

@@ -54,7 +54,7 @@ pub use belongings::folders;
 pub use cleaned::Cleaned;
 pub use cleaning::CLEAN_EVERY;
 pub use limiter::{ProviderLimits, ProviderUse};
-pub use outbox::OutboxVisit;
+pub use outbox::DeliveryOutcome;
 pub use outcome::Visit;
 pub use patience::Pauses;
 pub use placement::mark_faults;

@@ -8,7 +8,7 @@ use url::Url;
 use super::reader::Reader;
 use super::server::{PUBLIC_URL, Server, TASKS_AUTH, TasksAuth};
 use super::table::{Formed, Keyed as _, Open, Setting, settings};
-use crate::fields::{Form, OneOf, Parsed, Place, Text};
+use crate::fields::{DiskPath, Form, OneOf, Parsed, Text};
 
 /// What is common to all of Google Cloud.
 #[derive(Debug, Clone, Default)]
@@ -76,7 +76,7 @@ const STAND_IN: &str = "another server, for stand-ins";
 settings! { CLOUD of "cloud" {
     PROJECT: Open<Text> = "project", Text("text"), "`GOOGLE_CLOUD_PROJECT`",
         "project in Google Cloud";
-    CREDENTIALS: Open<Place> = "credentials", Place("a file"),
+    CREDENTIALS: Open<DiskPath> = "credentials", DiskPath("a file"),
         "`GOOGLE_APPLICATION_CREDENTIALS`, otherwise the metadata server",
         "key file of a service account";
     SECRETS_URL: Open<Parsed<Url>> = "secrets_url", ANY_SERVER, GOOGLES,

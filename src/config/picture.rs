@@ -3,7 +3,7 @@
 use super::reader::Reader;
 use super::table::{Keyed as _, Listed, Nested, Open, Setting, settings};
 use super::text;
-use crate::fields::{Bounds, Flag, Parsed, Place, Real, Whole, Word};
+use crate::fields::{Bounds, DiskPath, Flag, Parsed, Real, Whole, Word};
 use crate::media::{Anchor, Checks, Fonts, Length, MAX_LAYERS, Placement, Profile};
 use crate::worker::BrandMark;
 
@@ -20,7 +20,7 @@ const LENGTH: Parsed<Length> = Parsed::new("percent of the short side, or pixels
 const PLACED: Placement = Placement::USUAL;
 
 settings! { LAYER of "watermark" {
-    IMAGE: Open<Place> = "image", Place("a file"), "none: no watermark",
+    IMAGE: Open<DiskPath> = "image", DiskPath("a file"), "none: no watermark",
         "PNG, JPEG, WebP or SVG. See [Watermark](media.md#watermark) for this and the next nine";
     ANCHOR: Setting<Word<Anchor>> = "anchor", Word::new(), PLACED.anchor, "where it is";
     SCALE: Setting<Parsed<Length>> = "scale", LENGTH, PLACED.size, "its width; more than 0";

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::provenance::Line;
 use super::reader::Reader;
 use super::table::{Keyed as _, Open, Setting, settings};
-use crate::fields::{Flag, Parsed, Place, Text};
+use crate::fields::{DiskPath, Flag, Parsed, Text};
 use crate::media::{Color, DrawnText, Fonts, Length, Paint, TextMark};
 
 const LENGTH: Parsed<Length> = Parsed::new("percent of the short side, or pixels");
@@ -26,7 +26,7 @@ settings! { TEXT of "watermark" {
 }}
 
 settings! { FONTS of "fonts" {
-    PATH: Open<Place> = "path", Place("a file, or a folder"), "none",
+    PATH: Open<DiskPath> = "path", DiskPath("a file, or a folder"), "none",
         "fonts besides the built-in ones (TrueType or OpenType); see [Text](media.md#text)";
     SYSTEM: Setting<Flag> = "system", Flag, false,
         "whether those under `/usr/share/fonts` and `/usr/local/share/fonts` count too";

@@ -320,11 +320,11 @@ impl Form for Text {
     }
 }
 
-/// A place on this machine's disk.
+/// A path on this machine's disk.
 #[derive(Debug, Clone, Copy)]
-pub struct Place(pub &'static str);
+pub struct DiskPath(pub &'static str);
 
-impl Form for Place {
+impl Form for DiskPath {
     type Value = PathBuf;
 
     fn of_text(&self, text: &str) -> Result<PathBuf, String> {

@@ -1,4 +1,4 @@
-//! What one process keeps between requests: places, memory, and answers that are good for a while.
+//! What one process keeps between requests: slots, memory, and answers that are good for a while.
 
 use super::bodies::Bodies;
 use super::jobs::link_cache::LinkCache;

@@ -23,7 +23,7 @@ use super::{HttpState, Problem, api, auth};
 use crate::fields;
 use crate::job::{Code, JobId};
 use crate::queue::Why;
-use crate::worker::{self, Cleaned, OutboxVisit, Swept, UNKNOWN_JOB_DELIVERIES, Visit};
+use crate::worker::{self, Cleaned, DeliveryOutcome, Swept, UNKNOWN_JOB_DELIVERIES, Visit};
 
 pub(super) fn routes(state: &HttpState) -> Routes {
     OpenApiRouter::new()
@@ -163,7 +163,7 @@ fn answer_visit(visit: Visit, id: &JobId, seq: u64, deliveries: u32) -> Result<R
     }
 }
 
-problems!(OutboxProblems: Unauthorized, Unauthorized as FORBIDDEN, NotFound,
+problems!(DeliveryProblems: Unauthorized, Unauthorized as FORBIDDEN, NotFound,
     ShuttingDown as CONFLICT, Overloaded as CONFLICT,
     LedgerUnavailable as INTERNAL_SERVER_ERROR);
 
@@ -179,7 +179,7 @@ problems!(OutboxProblems: Unauthorized, Unauthorized as FORBIDDEN, NotFound,
         ("X-CloudTasks-TaskRetryCount" = Option<String>, Header,
             description = "How often the task was brought before; 0 where it is no number."),
     ),
-    responses((status = 200, description = "What came of it.", body = Done), OutboxProblems),
+    responses((status = 200, description = "What came of it.", body = Done), DeliveryProblems),
 )]
 async fn outbox(
     State(state): State<HttpState>,
@@ -187,23 +187,23 @@ async fn outbox(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let visit = state.worker.deliver(id.clone()).await;
-    answer_outbox(visit, &id, deliveries(&headers))
+    answer_delivery(visit, &id, deliveries(&headers))
 }
 
-fn answer_outbox(visit: OutboxVisit, id: &str, deliveries: u32) -> Result<Response, Problem> {
+fn answer_delivery(visit: DeliveryOutcome, id: &str, deliveries: u32) -> Result<Response, Problem> {
     match visit {
-        OutboxVisit::Delivered => Ok(done(Outcome::Delivered)),
-        OutboxVisit::NothingToDo => Ok(done(Outcome::NothingToDo)),
-        OutboxVisit::Planned { .. } => Ok(done(Outcome::Planned)),
-        OutboxVisit::NotFound => {
+        DeliveryOutcome::Delivered => Ok(done(Outcome::Delivered)),
+        DeliveryOutcome::NothingToDo => Ok(done(Outcome::NothingToDo)),
+        DeliveryOutcome::Planned { .. } => Ok(done(Outcome::Planned)),
+        DeliveryOutcome::NotFound => {
             unknown(deliveries)?;
             worker::unknown_notice(id);
             Ok(done(Outcome::Unknown))
         }
-        OutboxVisit::LeftAlone => Err(left_alone()),
-        OutboxVisit::Busy => Err(busy()),
-        OutboxVisit::Draining => Err(draining()),
-        OutboxVisit::Unavailable { message } => Err(unavailable(&message)),
+        DeliveryOutcome::LeftAlone => Err(left_alone()),
+        DeliveryOutcome::Busy => Err(busy()),
+        DeliveryOutcome::Draining => Err(draining()),
+        DeliveryOutcome::Unavailable { message } => Err(unavailable(&message)),
     }
 }
 
@@ -311,15 +311,15 @@ mod tests {
             assert_eq!(got.as_u16(), status, "{text}");
         }
         for (visit, deliveries, status) in [
-            (OutboxVisit::Delivered, 1, 200),
-            (OutboxVisit::NothingToDo, 1, 200),
-            (OutboxVisit::Planned { at }, 1, 200),
-            (OutboxVisit::NotFound, 5, 404),
-            (OutboxVisit::NotFound, 6, 200),
-            (OutboxVisit::Busy, 9, 409),
-            (OutboxVisit::Draining, 1, 409),
+            (DeliveryOutcome::Delivered, 1, 200),
+            (DeliveryOutcome::NothingToDo, 1, 200),
+            (DeliveryOutcome::Planned { at }, 1, 200),
+            (DeliveryOutcome::NotFound, 5, 404),
+            (DeliveryOutcome::NotFound, 6, 200),
+            (DeliveryOutcome::Busy, 9, 409),
+            (DeliveryOutcome::Draining, 1, 409),
             (
-                OutboxVisit::Unavailable {
+                DeliveryOutcome::Unavailable {
                     message: "x".into(),
                 },
                 1,
@@ -327,7 +327,7 @@ mod tests {
             ),
         ] {
             let text = format!("{visit:?} {deliveries}");
-            let got = answer_outbox(visit, "n", deliveries)
+            let got = answer_delivery(visit, "n", deliveries)
                 .map_or_else(|problem| problem.status, |response| response.status());
             assert_eq!(got.as_u16(), status, "{text}");
         }

@@ -7,14 +7,14 @@ use async_trait::async_trait;
 use crate::job::{Failure, JobId};
 use crate::ledger::{Deleted, LedgerError};
 use crate::worker::{
-    Cleaned, OutboxVisit, ProviderUse, Quote, QuoteError, QuoteRequest, Swept, Visit, Worker,
+    Cleaned, DeliveryOutcome, ProviderUse, Quote, QuoteError, QuoteRequest, Swept, Visit, Worker,
 };
 
 /// The worker, as far as tasks need it. Visits go on to their end when the caller stops waiting.
 #[async_trait]
 pub trait Visits: std::fmt::Debug + Send + Sync {
     async fn visit(self: Arc<Self>, id: JobId, seq: u64) -> Visit;
-    async fn deliver(self: Arc<Self>, id: String) -> OutboxVisit;
+    async fn deliver(self: Arc<Self>, id: String) -> DeliveryOutcome;
     async fn sweep(self: Arc<Self>) -> Result<Swept, LedgerError>;
     async fn delete(self: Arc<Self>, id: JobId) -> Result<Deleted, Failure>;
     /// Deletes files that nobody needs any more, if that is due.
@@ -34,7 +34,7 @@ impl Visits for Worker {
         Worker::visit(&self, id, seq).await
     }
 
-    async fn deliver(self: Arc<Self>, id: String) -> OutboxVisit {
+    async fn deliver(self: Arc<Self>, id: String) -> DeliveryOutcome {
         Worker::deliver(&self, id).await
     }
 

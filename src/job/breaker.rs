@@ -51,7 +51,7 @@ pub struct Probe {
 
 /// Whether a model may be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Admission {
+pub enum Clearance {
     Works,
     /// This job is the one that tries it.
     Probes,
@@ -92,20 +92,20 @@ impl Breaker {
     }
 
     /// Whether `job` may ask the model; where that makes it the probe, the record changes.
-    pub fn admit(&mut self, job: &str, now: Timestamp, rules: &BreakerRules) -> Admission {
+    pub fn ask(&mut self, job: &str, now: Timestamp, rules: &BreakerRules) -> Clearance {
         let Some(rests_until) = self.rests_until else {
-            return Admission::Works;
+            return Clearance::Works;
         };
         match &self.probe {
             Some(probe) if now >= probe.until => {}
-            Some(probe) if probe.job == job => return Admission::Probes,
+            Some(probe) if probe.job == job => return Clearance::Probes,
             Some(probe) => {
                 let until = probe.until;
-                return Admission::Rests { until, tried: true };
+                return Clearance::Rests { until, tried: true };
             }
             None if now < rests_until => {
                 let (until, tried) = (rests_until, false);
-                return Admission::Rests { until, tried };
+                return Clearance::Rests { until, tried };
             }
             None => {}
         }
@@ -113,7 +113,7 @@ impl Breaker {
             job: job.to_owned(),
             until: later(now, rules.probe),
         });
-        Admission::Probes
+        Clearance::Probes
     }
 
     /// Counts how a submission of `job` ended. While nothing fails, nothing is counted, so that
@@ -204,9 +204,9 @@ mod tests {
         Timestamp::from_second(1_790_000_000 + second).unwrap()
     }
 
-    fn rests(until: i64, tried: bool) -> Admission {
+    fn rests(until: i64, tried: bool) -> Clearance {
         let until = at(until);
-        Admission::Rests { until, tried }
+        Clearance::Rests { until, tried }
     }
 
     fn opened() -> Breaker {
@@ -222,7 +222,7 @@ mod tests {
     #[test]
     fn it_opens_at_a_share_of_failures_and_not_by_a_few() {
         let mut breaker = opened();
-        assert_eq!(breaker.admit("j", at(100), &RULES), rests(123, false));
+        assert_eq!(breaker.ask("j", at(100), &RULES), rests(123, false));
         let mut good = Breaker::new("m", at(0));
         for second in 0..40 {
             // A quarter, and what says nothing of the model does not count.
@@ -238,7 +238,7 @@ mod tests {
             );
         }
         assert_eq!((good.ends, good.failures), (32, 8));
-        assert_eq!(good.admit("j", at(50), &RULES), Admission::Works);
+        assert_eq!(good.ask("j", at(50), &RULES), Clearance::Works);
     }
 
     #[test]
@@ -266,27 +266,27 @@ mod tests {
     #[test]
     fn one_job_probes_and_its_end_decides() {
         let mut breaker = opened();
-        assert_eq!(breaker.admit("a", at(123), &RULES), Admission::Probes);
+        assert_eq!(breaker.ask("a", at(123), &RULES), Clearance::Probes);
         // Asking again is the same probe.
-        assert_eq!(breaker.admit("a", at(124), &RULES), Admission::Probes);
-        assert_eq!(breaker.admit("b", at(125), &RULES), rests(1023, true));
+        assert_eq!(breaker.ask("a", at(124), &RULES), Clearance::Probes);
+        assert_eq!(breaker.ask("b", at(125), &RULES), rests(1023, true));
         // What others of before say changes nothing.
         assert_eq!(breaker.note("old", Verdict::Works, at(126), &RULES), None);
         assert_eq!(breaker.note("a", Verdict::Fails, at(200), &RULES), None);
-        assert_eq!(breaker.admit("b", at(201), &RULES), rests(320, false));
-        assert_eq!(breaker.admit("b", at(320), &RULES), Admission::Probes);
+        assert_eq!(breaker.ask("b", at(201), &RULES), rests(320, false));
+        assert_eq!(breaker.ask("b", at(320), &RULES), Clearance::Probes);
         let turned = breaker.note("b", Verdict::Works, at(400), &RULES);
         assert_eq!(turned, Some(Turned::Closed));
-        assert_eq!(breaker.admit("c", at(401), &RULES), Admission::Works);
+        assert_eq!(breaker.ask("c", at(401), &RULES), Clearance::Works);
     }
 
     #[test]
     fn a_probe_that_says_nothing_is_followed_by_another() {
         let mut breaker = opened();
-        assert_eq!(breaker.admit("a", at(123), &RULES), Admission::Probes);
-        assert_eq!(breaker.admit("b", at(1023), &RULES), Admission::Probes);
+        assert_eq!(breaker.ask("a", at(123), &RULES), Clearance::Probes);
+        assert_eq!(breaker.ask("b", at(1023), &RULES), Clearance::Probes);
         assert_eq!(breaker.note("b", Verdict::Nothing, at(1030), &RULES), None);
-        assert_eq!(breaker.admit("c", at(1030), &RULES), Admission::Probes);
+        assert_eq!(breaker.ask("c", at(1030), &RULES), Clearance::Probes);
     }
 
     /// The model fails by chance, a third of the time, and rests at a half. However its ends fall,

@@ -12,7 +12,7 @@ use jiff::civil::Date;
 use serde_json::Value;
 
 use super::limits::OwnerLimit;
-use super::{Callback, Counts, Due, DueNotice, DuePlace, JobQuery, KeptSince, Result, Tally};
+use super::{Callback, Counts, Due, DueCursor, DueNotice, JobQuery, KeptSince, Result, Tally};
 use crate::job::{
     Account, Count, CreditEntry, Idempotency, Job, JobError, JobId, Keeping, Notice, Owner, Status,
     Timestamp,
@@ -197,13 +197,13 @@ pub trait Backend: Debug + Send + Sync {
     async fn jobs_due(
         &self,
         before: Timestamp,
-        after: Option<&DuePlace>,
+        after: Option<&DueCursor>,
         limit: u32,
     ) -> Result<Vec<Due>>;
     async fn notices_due(
         &self,
         before: Timestamp,
-        after: Option<&DuePlace>,
+        after: Option<&DueCursor>,
         limit: u32,
     ) -> Result<Vec<DueNotice>>;
     async fn jobs_kept(

@@ -46,7 +46,7 @@ use super::limits::{OwnerLimit, OwnerLimits};
 use super::owned::{Books, OwnerRecords, Part, RawRecord, Removed};
 use super::recent::Recent;
 use super::{
-    Callback, Counts, Due, DueNotice, DuePlace, JobQuery, KeptSince, LedgerError, Result, Tally,
+    Callback, Counts, Due, DueCursor, DueNotice, JobQuery, KeptSince, LedgerError, Result, Tally,
 };
 use crate::job::{Account, CreditEntry, Job, JobId, Keeping, Notice, Owner, Status, Timestamp};
 use paths::DocumentPath;
@@ -282,7 +282,7 @@ impl Backend for FirestoreLedger {
     async fn jobs_due(
         &self,
         before: Timestamp,
-        after: Option<&DuePlace>,
+        after: Option<&DueCursor>,
         limit: u32,
     ) -> Result<Vec<Due>> {
         planning::due(&self.store, before, after, limit).await
@@ -291,7 +291,7 @@ impl Backend for FirestoreLedger {
     async fn notices_due(
         &self,
         before: Timestamp,
-        after: Option<&DuePlace>,
+        after: Option<&DueCursor>,
         limit: u32,
     ) -> Result<Vec<DueNotice>> {
         outbox::due(&self.store, before, after, limit).await

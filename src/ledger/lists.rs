@@ -23,14 +23,14 @@ pub struct DueNotice {
     pub at: Timestamp,
 }
 
-/// A place in the list of what is due: a listing goes on behind it.
+/// A cursor in the list of what is due: a listing goes on behind it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct DuePlace {
+pub struct DueCursor {
     pub at: Timestamp,
     pub id: String,
 }
 
-impl From<&Due> for DuePlace {
+impl From<&Due> for DueCursor {
     fn from(due: &Due) -> Self {
         Self {
             at: due.at,
@@ -39,7 +39,7 @@ impl From<&Due> for DuePlace {
     }
 }
 
-impl From<&DueNotice> for DuePlace {
+impl From<&DueNotice> for DueCursor {
     fn from(due: &DueNotice) -> Self {
         Self {
             at: due.at,
@@ -48,7 +48,7 @@ impl From<&DueNotice> for DuePlace {
     }
 }
 
-/// A job whose files are kept, and since when: a place in the list of them.
+/// A job whose files are kept, and since when: a cursor in the list of them.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct KeptSince {
     pub since: Timestamp,
@@ -122,7 +122,7 @@ pub enum Tally {
     NoticesUndeliverable,
 }
 
-/// A place in the list: creation time and id of the last job seen.
+/// A cursor in the list: creation time and id of the last job seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PageToken {
     pub created_at: Timestamp,

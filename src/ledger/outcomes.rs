@@ -64,7 +64,7 @@ pub enum Settled {
     /// Written; the terminal notice is in the outbox.
     Done {
         job: Box<Job>,
-        notification: Box<Notice>,
+        notice: Box<Notice>,
     },
     Lost,
     /// The account to move credits on does not exist: nothing was written.

@@ -22,11 +22,11 @@ use jiff::civil::Date;
 
 use super::backend::{Backend, Record};
 use super::{
-    Burial, Callback, CancelRequest, Claimed, Commit, Counts, Created, Deleted, Due, DueNotice,
-    DuePlace, HoldOutcome, JobQuery, KeptSince, Ledger, Result, Retried, Settled, Settlement,
+    Burial, Callback, CancelRequest, Claimed, Commit, Counts, Created, Deleted, Due, DueCursor,
+    DueNotice, HoldOutcome, JobQuery, KeptSince, Ledger, Result, Retried, Settled, Settlement,
     Tally,
 };
-use crate::job::breaker::{Admission, Breaker, BreakerRules, Turned, Verdict};
+use crate::job::breaker::{Breaker, BreakerRules, Clearance, Turned, Verdict};
 use crate::job::{
     Account, Change, Claim, CreditEntry, Credits, Job, JobId, Keeping, NewJob, Notice, Owner,
     Progress, Timestamp, notice::DeliveryState,
@@ -117,7 +117,7 @@ impl<B: Backend> Ledger for B {
     async fn due(
         &self,
         before: Timestamp,
-        after: Option<&DuePlace>,
+        after: Option<&DueCursor>,
         limit: u32,
     ) -> Result<Vec<Due>> {
         self.jobs_due(before, after, limit).await
@@ -179,11 +179,11 @@ impl<B: Backend> Ledger for B {
         self.callbacks_of(id).await
     }
 
-    async fn notification(&self, id: &str) -> Result<Option<Notice>> {
+    async fn notice(&self, id: &str) -> Result<Option<Notice>> {
         Ok(self.notice(id).await?.map(|loaded| *loaded.record))
     }
 
-    async fn notifications(&self, id: &JobId) -> Result<Vec<Notice>> {
+    async fn notices(&self, id: &JobId) -> Result<Vec<Notice>> {
         outbox::of_job(self, id).await
     }
 
@@ -191,10 +191,10 @@ impl<B: Backend> Ledger for B {
         outbox::replay(self, id, now).await
     }
 
-    async fn due_notifications(
+    async fn due_notices(
         &self,
         before: Timestamp,
-        after: Option<&DuePlace>,
+        after: Option<&DueCursor>,
         limit: u32,
     ) -> Result<Vec<DueNotice>> {
         self.notices_due(before, after, limit).await
@@ -237,7 +237,7 @@ impl<B: Backend> Ledger for B {
         job: &JobId,
         now: Timestamp,
         rules: &BreakerRules,
-    ) -> Result<Admission> {
+    ) -> Result<Clearance> {
         breakers::ask(self, model, job, now, rules).await
     }
 

@@ -33,7 +33,7 @@ use super::limits::{OwnerLimit, OwnerLimits};
 use super::owned::{Books, OwnerRecords, Part, RawRecord, Removed};
 use super::recent::Recent;
 use super::{
-    Callback, Counts, Due, DueNotice, DuePlace, JobQuery, KeptSince, LedgerError, Result, Tally,
+    Callback, Counts, Due, DueCursor, DueNotice, JobQuery, KeptSince, LedgerError, Result, Tally,
 };
 use crate::job::{Account, CreditEntry, Job, JobId, Keeping, Notice, Owner, Status, Timestamp};
 use crate::sqlite::{Database, DatabaseError, Durability, Room};
@@ -245,7 +245,7 @@ impl Backend for SqliteLedger {
     async fn jobs_due(
         &self,
         before: Timestamp,
-        after: Option<&DuePlace>,
+        after: Option<&DueCursor>,
         limit: u32,
     ) -> Result<Vec<Due>> {
         let after = after.cloned();
@@ -256,7 +256,7 @@ impl Backend for SqliteLedger {
     async fn notices_due(
         &self,
         before: Timestamp,
-        after: Option<&DuePlace>,
+        after: Option<&DueCursor>,
         limit: u32,
     ) -> Result<Vec<DueNotice>> {
         let after = after.cloned();

@@ -64,18 +64,18 @@ impl FcmNotifier {
 
 #[async_trait]
 impl Notifier for FcmNotifier {
-    fn serves(&self, notification: &Notice) -> bool {
-        matches!(notification.channel, Channel::Fcm { .. })
+    fn serves(&self, notice: &Notice) -> bool {
+        matches!(notice.channel, Channel::Fcm { .. })
     }
 
-    async fn deliver(&self, notification: &Notice) -> Result<(), NotifyError> {
-        let Channel::Fcm { token } = &notification.channel else {
+    async fn deliver(&self, notice: &Notice) -> Result<(), NotifyError> {
+        let Channel::Fcm { token } = &notice.channel else {
             return Err(NotifyError::Refused("not a device".into()));
         };
         let answer = self
             .client
             .post(self.address.clone())
-            .json(&message(notification, token))
+            .json(&message(notice, token))
             .send()
             .await
             .map_err(|error| failed(&error))?;
@@ -88,21 +88,21 @@ impl Notifier for FcmNotifier {
     }
 }
 
-fn message(notification: &Notice, token: &str) -> Value {
-    let (title, body) = words(notification.event);
+fn message(notice: &Notice, token: &str) -> Value {
+    let (title, body) = words(notice.event);
     let mut data = json!({
-        "id": notification.id,
-        "type": notification.event.as_str(),
-        "job_id": notification.job,
+        "id": notice.id,
+        "type": notice.event.as_str(),
+        "job_id": notice.job,
     });
     for name in ["kind", "status"] {
-        if let Some(text) = notification.payload.pointer(&format!("/data/{name}"))
+        if let Some(text) = notice.payload.pointer(&format!("/data/{name}"))
             && let Some(text) = text.as_str()
         {
             data[name] = text.into();
         }
     }
-    if let Some(code) = notification.payload.pointer("/data/error/code")
+    if let Some(code) = notice.payload.pointer("/data/error/code")
         && let Some(code) = code.as_str()
     {
         data["error_code"] = code.into();
@@ -110,15 +110,10 @@ fn message(notification: &Notice, token: &str) -> Value {
     let shown = json!({"title": title, "body": body});
     if shown.to_string().len() + data.to_string().len() > MOST_BYTES {
         // Ids are short; should one ever not be, the app still learns of the end.
-        data = json!({"type": notification.event.as_str()});
+        data = json!({"type": notice.event.as_str()});
     }
     // Apple takes 64 bytes for the id that replaces a message.
-    let collapse: String = notification
-        .id
-        .chars()
-        .filter(char::is_ascii)
-        .take(64)
-        .collect();
+    let collapse: String = notice.id.chars().filter(char::is_ascii).take(64).collect();
     json!({"message": {
         "token": token,
         "notification": shown,

@@ -11,15 +11,15 @@ pub struct LogNotifier;
 
 #[async_trait]
 impl Notifier for LogNotifier {
-    fn serves(&self, notification: &Notice) -> bool {
-        notification.channel == Channel::Log
+    fn serves(&self, notice: &Notice) -> bool {
+        notice.channel == Channel::Log
     }
 
-    async fn deliver(&self, notification: &Notice) -> Result<(), NotifyError> {
+    async fn deliver(&self, notice: &Notice) -> Result<(), NotifyError> {
         tracing::info!(
-            notification = %notification.id,
-            job = %notification.job,
-            event = notification.event.as_str(),
+            notification = %notice.id,
+            job = %notice.job,
+            event = notice.event.as_str(),
             "the user's job has ended"
         );
         Ok(())

@@ -109,32 +109,32 @@ fn signer(secret: &str) -> Result<Webhook, InvalidWebhookSettings> {
 
 #[async_trait]
 impl Notifier for WebhookNotifier {
-    fn serves(&self, notification: &Notice) -> bool {
-        matches!(notification.channel, Channel::Webhook { .. })
+    fn serves(&self, notice: &Notice) -> bool {
+        matches!(notice.channel, Channel::Webhook { .. })
     }
 
-    async fn deliver(&self, notification: &Notice) -> Result<(), NotifyError> {
-        let Channel::Webhook { url } = &notification.channel else {
+    async fn deliver(&self, notice: &Notice) -> Result<(), NotifyError> {
+        let Channel::Webhook { url } = &notice.channel else {
             return Err(NotifyError::Refused("not a webhook".into()));
         };
         outgoing::check_url(url, self.allow_loopback)
             .map_err(|refused| NotifyError::Refused(refused.to_string()))?;
-        let body = notification.payload.to_string();
+        let body = notice.payload.to_string();
         let timestamp = self.clock.now().as_second();
         let signed = [Some(&self.secret), self.old.as_ref()]
             .into_iter()
             .flatten()
-            .map(|secret| secret.sign(&notification.id, timestamp, body.as_bytes()))
+            .map(|secret| secret.sign(&notice.id, timestamp, body.as_bytes()))
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| NotifyError::Refused(error.to_string()))?;
         let signature = signed.join(" ");
         let mut request = self.client.post(url.clone());
-        if let Some(traceparent) = &notification.traceparent {
+        if let Some(traceparent) = &notice.traceparent {
             request = request.header("traceparent", traceparent);
         }
         let answer = request
             .header(CONTENT_TYPE, "application/json")
-            .header(HEADER_WEBHOOK_ID, &notification.id)
+            .header(HEADER_WEBHOOK_ID, &notice.id)
             .header(HEADER_WEBHOOK_TIMESTAMP, timestamp)
             .header(HEADER_WEBHOOK_SIGNATURE, signature)
             .body(body)

@@ -151,7 +151,7 @@ impl CloudTasksQueue {
                 ["jobs", id.as_str()],
                 json!({"seq": seq, "why": why}).to_string(),
             ),
-            Task::Outbox { id, .. } => (["outbox", id.as_str()], "{}".to_owned()),
+            Task::Notice { id, .. } => (["outbox", id.as_str()], "{}".to_owned()),
         };
         let target = self.target.as_str().trim_end_matches('/');
         let [kind, id] = segments;
@@ -280,7 +280,7 @@ mod tests {
             seq,
             why: Why::Wake,
         };
-        let outbox = |id: &str| Task::Outbox {
+        let outbox = |id: &str| Task::Notice {
             id: id.into(),
             delivery: 1,
         };

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// At once: a page of a list that is slow to read, and short ones beside it.
-const PLACES: usize = 4;
+const READERS: usize = 4;
 /// A reader of a write-ahead log waits only while another process brings the log in order after a
 /// crash.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -19,13 +19,13 @@ const CACHED_STATEMENTS: usize = 32;
 #[derive(Debug, Clone)]
 pub(super) struct Readers {
     path: PathBuf,
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     idle: Arc<Mutex<Vec<Connection>>>,
 }
 
 /// The right to read on a connection.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct ReadPermit {
     readers: Readers,
     _permit: Option<OwnedSemaphorePermit>,
 }
@@ -34,17 +34,17 @@ impl Readers {
     pub(super) fn of(path: &Path) -> Self {
         Self {
             path: path.to_owned(),
-            places: Arc::new(Semaphore::new(PLACES)),
+            permits: Arc::new(Semaphore::new(READERS)),
             idle: Arc::default(),
         }
     }
 
     /// Waits for one of the connections, first come, first served.
-    pub(super) async fn place(&self) -> Place {
-        Place {
+    pub(super) async fn permit(&self) -> ReadPermit {
+        ReadPermit {
             readers: self.clone(),
             // Never closed.
-            _permit: Arc::clone(&self.places).acquire_owned().await.ok(),
+            _permit: Arc::clone(&self.permits).acquire_owned().await.ok(),
         }
     }
 
@@ -68,7 +68,7 @@ impl Readers {
     }
 }
 
-impl Place {
+impl ReadPermit {
     /// Runs `work` in one transaction, so that all its statements see one moment. Blocks.
     pub(super) fn read<T>(self, work: impl FnOnce(&Connection) -> T) -> Result<T, rusqlite::Error> {
         let mut connection = self.readers.take()?;

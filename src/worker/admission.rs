@@ -74,14 +74,14 @@ impl Admission {
             Some([slot, memory])
         };
         let places = tokio::time::timeout(patience, places).await.ok()??;
-        Some(Permit(Arc::new(Place {
+        Some(Permit(Arc::new(Inner {
             _pass: Some(MediaPass::begun(u64::from(mib) * MIB)),
             asks: Some(asks),
             cores: self.cores,
             asked: bytes,
             bytes: u64::from(mib) * MIB,
             is_whole: mib == self.whole,
-            _places: places.into(),
+            _permits: places.into(),
         })))
     }
 
@@ -89,14 +89,14 @@ impl Admission {
     pub(super) async fn probe(&self, patience: Duration) -> Option<Permit> {
         let place = Arc::clone(&self.probes).acquire_owned();
         let place = tokio::time::timeout(patience, place).await.ok()?.ok()?;
-        Some(Permit(Arc::new(Place {
+        Some(Permit(Arc::new(Inner {
             _pass: None,
             asks: None,
             cores: 1,
             asked: u64::from(PROBE_MIB) * MIB,
             bytes: u64::from(PROBE_MIB) * MIB,
             is_whole: false,
-            _places: vec![place],
+            _permits: vec![place],
         })))
     }
 }
@@ -120,10 +120,10 @@ impl Drop for Asks {
 
 /// A place to work in, given back with its last clone.
 #[derive(Debug, Clone)]
-pub(super) struct Permit(Arc<Place>);
+pub(super) struct Permit(Arc<Inner>);
 
 #[derive(Debug)]
-struct Place {
+struct Inner {
     _pass: Option<MediaPass>,
     asks: Option<Asks>,
     cores: usize,
@@ -131,7 +131,7 @@ struct Place {
     asked: u64,
     bytes: u64,
     is_whole: bool,
-    _places: Vec<OwnedSemaphorePermit>,
+    _permits: Vec<OwnedSemaphorePermit>,
 }
 
 impl Permit {

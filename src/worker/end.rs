@@ -78,7 +78,7 @@ async fn settle(
         settlement.entry = None;
         settled = context.writer.settle(&settlement).await?;
     }
-    let Settled::Done { job, notification } = settled else {
+    let Settled::Done { job, notice } = settled else {
         return Err(Halt::Lost);
     };
     tracing::info!(
@@ -93,7 +93,7 @@ async fn settle(
         .map_or("none", |error| error.code.as_str());
     spans::job_ended(&job, now);
     metrics::job_ended(job.params.kind().as_str(), job.status.as_str(), code);
-    after_end(context, &job, &notification).await;
+    after_end(context, &job, &notice).await;
     Ok(*job)
 }
 
@@ -133,10 +133,10 @@ fn credits(
 }
 
 /// What is swept anyway if it does not happen now: the notice's task, work files.
-async fn after_end(context: &Context<'_>, job: &Job, notification: &Notice) {
-    let task = Task::Outbox {
-        id: notification.id.clone(),
-        delivery: notification.next_task(),
+async fn after_end(context: &Context<'_>, job: &Job, notice: &Notice) {
+    let task = Task::Notice {
+        id: notice.id.clone(),
+        delivery: notice.next_task(),
     };
     if let Err(error) = context.services.queue.schedule(&task, context.now()).await {
         tracing::warn!(%error, "the notice waits for the sweeper");

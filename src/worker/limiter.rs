@@ -94,7 +94,7 @@ struct Slots {
     last: Option<Timestamp>,
 }
 
-/// A place that is taken until it is dropped; once [`Slot::recorded`], until the next count.
+/// A slot that is taken until it is dropped; once [`Slot::recorded`], until the next count.
 #[derive(Debug)]
 pub(super) struct Slot<'a> {
     held: Option<(&'a Limits, u64)>,

@@ -15,7 +15,7 @@ use crate::telemetry::spans;
 
 /// What became of a delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum OutboxVisit {
+pub enum DeliveryOutcome {
     Delivered,
     /// Delivered or given up before.
     NothingToDo,
@@ -36,21 +36,21 @@ pub enum OutboxVisit {
 
 impl Worker {
     /// Delivers one notice.
-    pub async fn deliver(self: &Arc<Self>, id: String) -> OutboxVisit {
+    pub async fn deliver(self: &Arc<Self>, id: String) -> DeliveryOutcome {
         if self.is_draining() {
-            return OutboxVisit::Draining;
+            return DeliveryOutcome::Draining;
         }
         let worker = Arc::clone(self);
         let task = self.tracker.spawn(async move {
             // A second task of a notice whose delivery runs: that one plans what comes next.
             let Some(_entered) = worker.delivering.enter(&id) else {
-                return OutboxVisit::NothingToDo;
+                return DeliveryOutcome::NothingToDo;
             };
             deliver(&worker, &id).await
         });
         match task.await {
             Ok(visit) => visit,
-            Err(error) => OutboxVisit::Unavailable {
+            Err(error) => DeliveryOutcome::Unavailable {
                 message: error.to_string(),
             },
         }
@@ -61,23 +61,23 @@ impl Worker {
     clippy::too_many_lines,
     reason = "one answer for each way a delivery may end"
 )]
-async fn deliver(worker: &Worker, id: &str) -> OutboxVisit {
+async fn deliver(worker: &Worker, id: &str) -> DeliveryOutcome {
     let services = &*worker.services;
-    let notice = match services.ledger.notification(id).await {
+    let notice = match services.ledger.notice(id).await {
         Ok(Some(notice)) => notice,
-        Ok(None) => return OutboxVisit::NotFound,
+        Ok(None) => return DeliveryOutcome::NotFound,
         Err(error) => return unread(id, &error),
     };
     let now = services.clock.now();
     if notice.state != DeliveryState::Pending {
-        return OutboxVisit::NothingToDo;
+        return DeliveryOutcome::NothingToDo;
     }
     if let Some(at) = notice.next_at.filter(|at| *at > now) {
         // The task that has come has used up its name: the recorded time gets a fresh one.
         let seen = notice.next_task();
         return match services.ledger.replan_notice(id, seen, None).await {
             Ok(Some(notice)) => plan(services, notice, at).await,
-            Ok(None) => OutboxVisit::NothingToDo,
+            Ok(None) => DeliveryOutcome::NothingToDo,
             Err(error) => unread(id, &error),
         };
     }
@@ -104,13 +104,13 @@ async fn deliver(worker: &Worker, id: &str) -> OutboxVisit {
     let patience = services.settings.places.patience;
     let place = tokio::select! {
         biased;
-        () = worker.draining.cancelled() => return OutboxVisit::Draining,
+        () = worker.draining.cancelled() => return DeliveryOutcome::Draining,
         place = worker.places.notices.get(&notice.owner, patience) => place,
     };
     drop(waits);
     let Some(_place) = place else {
         tracing::debug!(id, owner = %notice.owner, "there is no place to deliver it in");
-        return OutboxVisit::Busy;
+        return DeliveryOutcome::Busy;
     };
     let span = spans::notice(
         &notice.job,
@@ -177,7 +177,7 @@ async fn deliver(worker: &Worker, id: &str) -> OutboxVisit {
                 .record_delivery(id, DeliveryState::Pending, Some(at), Some(&message))
                 .await;
             if let Err(error) = recorded {
-                return OutboxVisit::Unavailable {
+                return DeliveryOutcome::Unavailable {
                     message: error.to_string(),
                 };
             }
@@ -196,33 +196,33 @@ async fn written(
     state: DeliveryState,
     next_at: Option<Timestamp>,
     error: Option<&str>,
-) -> OutboxVisit {
+) -> DeliveryOutcome {
     match services
         .ledger
         .record_delivery(id, state, next_at, error)
         .await
     {
-        Ok(()) if state == DeliveryState::Delivered => OutboxVisit::Delivered,
-        Ok(()) => OutboxVisit::NothingToDo,
+        Ok(()) if state == DeliveryState::Delivered => DeliveryOutcome::Delivered,
+        Ok(()) => DeliveryOutcome::NothingToDo,
         // Delivered but not noted: it goes out once more, under the same id.
-        Err(error) => OutboxVisit::Unavailable {
+        Err(error) => DeliveryOutcome::Unavailable {
             message: error.to_string(),
         },
     }
 }
 
 /// Creates the task of the next try, under a name that nobody has used.
-async fn plan(services: &Services, mut notice: Notice, at: Timestamp) -> OutboxVisit {
+async fn plan(services: &Services, mut notice: Notice, at: Timestamp) -> DeliveryOutcome {
     for _ in 0..NAMES {
-        let task = Task::Outbox {
+        let task = Task::Notice {
             id: notice.id.clone(),
             delivery: notice.next_task(),
         };
         match services.queue.schedule(&task, at).await {
-            Ok(Scheduled::Planned) => return OutboxVisit::Planned { at },
+            Ok(Scheduled::Planned) => return DeliveryOutcome::Planned { at },
             Ok(Scheduled::Known) => {}
             Err(error) => {
-                return OutboxVisit::Unavailable {
+                return DeliveryOutcome::Unavailable {
                     message: error.to_string(),
                 };
             }
@@ -234,28 +234,28 @@ async fn plan(services: &Services, mut notice: Notice, at: Timestamp) -> OutboxV
         {
             Ok(Some(notice)) => notice,
             // Somebody else has planned it since.
-            Ok(None) => return OutboxVisit::NothingToDo,
+            Ok(None) => return DeliveryOutcome::NothingToDo,
             Err(error) => return unread(&notice.id, &error),
         };
     }
-    OutboxVisit::Unavailable {
+    DeliveryOutcome::Unavailable {
         message: "no free name for the task".into(),
     }
 }
 
 /// What a task comes to whose notice could not be read.
-fn unread(id: &str, error: &LedgerError) -> OutboxVisit {
+fn unread(id: &str, error: &LedgerError) -> DeliveryOutcome {
     match error {
         // The sweep watches it, and ends it if it stays like this.
         LedgerError::Malformed { reason, .. } => {
             tracing::warn!(id, reason, "the notice cannot be read");
-            OutboxVisit::NothingToDo
+            DeliveryOutcome::NothingToDo
         }
         LedgerError::Newer { reason, .. } => {
             tracing::warn!(id, reason, "a notice of a newer release is left alone");
-            OutboxVisit::LeftAlone
+            DeliveryOutcome::LeftAlone
         }
-        other => OutboxVisit::Unavailable {
+        other => DeliveryOutcome::Unavailable {
             message: other.to_string(),
         },
     }

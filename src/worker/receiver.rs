@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::outbox::OutboxVisit;
+use super::outbox::DeliveryOutcome;
 use super::outcome::Visit;
 use super::state::Worker;
 use crate::job::JobId;
@@ -50,19 +50,19 @@ impl Receiver for Arc<Worker> {
                 | Visit::Draining
                 | Visit::Unavailable { .. } => Delivery::Again,
             },
-            Task::Outbox { id, .. } => match self.deliver(id.clone()).await {
-                OutboxVisit::Delivered | OutboxVisit::NothingToDo | OutboxVisit::Planned { .. } => {
-                    Delivery::Acknowledged
-                }
-                OutboxVisit::NotFound if deliveries > UNKNOWN_JOB_DELIVERIES => {
+            Task::Notice { id, .. } => match self.deliver(id.clone()).await {
+                DeliveryOutcome::Delivered
+                | DeliveryOutcome::NothingToDo
+                | DeliveryOutcome::Planned { .. } => Delivery::Acknowledged,
+                DeliveryOutcome::NotFound if deliveries > UNKNOWN_JOB_DELIVERIES => {
                     unknown_notice(&id);
                     Delivery::Acknowledged
                 }
-                OutboxVisit::NotFound
-                | OutboxVisit::Busy
-                | OutboxVisit::LeftAlone
-                | OutboxVisit::Draining
-                | OutboxVisit::Unavailable { .. } => Delivery::Again,
+                DeliveryOutcome::NotFound
+                | DeliveryOutcome::Busy
+                | DeliveryOutcome::LeftAlone
+                | DeliveryOutcome::Draining
+                | DeliveryOutcome::Unavailable { .. } => Delivery::Again,
             },
         }
     }

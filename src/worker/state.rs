@@ -16,13 +16,13 @@ use super::stop::StopReason;
 use super::{admission, answers, balance, limiter, places, watchdog};
 use crate::clock::later;
 use crate::job::Timestamp;
-use crate::ledger::{DuePlace, LedgerError};
+use crate::ledger::{DueCursor, LedgerError};
 
 /// Where this process goes on among what is overdue.
 #[derive(Debug, Default)]
 pub(super) struct Overdue {
-    pub(super) jobs: Mutex<Option<DuePlace>>,
-    pub(super) notices: Mutex<Option<DuePlace>>,
+    pub(super) jobs: Mutex<Option<DueCursor>>,
+    pub(super) notices: Mutex<Option<DueCursor>>,
 }
 
 /// The worker: owns no job, holds leases.
@@ -112,7 +112,7 @@ impl Worker {
         self.watchdog.barked().await;
     }
 
-    /// Takes a place at the provider for one submission, if there is one.
+    /// Takes a slot at the provider for one submission, if there is one.
     pub(super) async fn admit(&self) -> Result<limiter::Turn<'_>, LedgerError> {
         let ledger = self.services.ledger.as_ref();
         self.limiter.admit(ledger, self.now()).await

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::balance;
 use super::state::Worker;
 use crate::job::Timestamp;
-use crate::ledger::{Burial, Due, DueNotice, DuePlace, LedgerError};
+use crate::ledger::{Burial, Due, DueCursor, DueNotice, LedgerError};
 use crate::queue::{Scheduled, Task, Why};
 use crate::telemetry::metrics;
 
@@ -59,10 +59,10 @@ enum Item {
 
 /// One pass over a list of what is overdue.
 struct Pass<'a> {
-    place: &'a Mutex<Option<DuePlace>>,
+    cursor: &'a Mutex<Option<DueCursor>>,
     /// Where it began: it ends there, once around.
-    began: Option<DuePlace>,
-    after: Option<DuePlace>,
+    began: Option<DueCursor>,
+    after: Option<DueCursor>,
     around: bool,
     looked_at: u32,
     planned: u32,
@@ -70,10 +70,10 @@ struct Pass<'a> {
 }
 
 impl<'a> Pass<'a> {
-    fn new(place: &'a Mutex<Option<DuePlace>>) -> Self {
-        let began = locked(place).take();
+    fn new(cursor: &'a Mutex<Option<DueCursor>>) -> Self {
+        let began = locked(cursor).take();
         Self {
-            place,
+            cursor,
             after: began.clone(),
             around: began.is_none(),
             began,
@@ -84,11 +84,11 @@ impl<'a> Pass<'a> {
     }
 
     /// Whether the item is to be looked at: `false` once it is all around.
-    fn takes(&mut self, place: DuePlace) -> bool {
-        if self.around && self.began.as_ref().is_some_and(|began| place > *began) {
+    fn takes(&mut self, cursor: DueCursor) -> bool {
+        if self.around && self.began.as_ref().is_some_and(|began| cursor > *began) {
             return false;
         }
-        self.after = Some(place);
+        self.after = Some(cursor);
         self.looked_at += 1;
         true
     }
@@ -105,7 +105,7 @@ impl<'a> Pass<'a> {
         }
         let enough = self.planned >= LIMIT || self.looked_at >= LOOKED_AT || self.silent >= SILENT;
         if enough {
-            locked(self.place).clone_from(&self.after);
+            locked(self.cursor).clone_from(&self.after);
         }
         enough
     }
@@ -117,8 +117,8 @@ impl<'a> Pass<'a> {
     }
 }
 
-fn locked(place: &Mutex<Option<DuePlace>>) -> MutexGuard<'_, Option<DuePlace>> {
-    place.lock().unwrap_or_else(PoisonError::into_inner)
+fn locked(cursor: &Mutex<Option<DueCursor>>) -> MutexGuard<'_, Option<DueCursor>> {
+    cursor.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Swept {
@@ -189,7 +189,7 @@ impl Worker {
             let page = ledger.due(before, pass.after.as_ref(), PAGE).await?;
             let is_last = page.len() < PAGE as usize;
             for due in page {
-                if !pass.takes(DuePlace::from(&due)) {
+                if !pass.takes(DueCursor::from(&due)) {
                     return Ok(());
                 }
                 let item = self.sweep_job(due, now).await;
@@ -266,11 +266,11 @@ impl Worker {
         let mut pass = Pass::new(&self.overdue.notices);
         loop {
             let ledger = &self.services.ledger;
-            let page = ledger.due_notifications(before, pass.after.as_ref(), PAGE);
+            let page = ledger.due_notices(before, pass.after.as_ref(), PAGE);
             let page = page.await?;
             let is_last = page.len() < PAGE as usize;
             for due in page {
-                if !pass.takes(DuePlace::from(&due)) {
+                if !pass.takes(DueCursor::from(&due)) {
                     return Ok(());
                 }
                 let item = self.sweep_notice(due, now).await;
@@ -292,7 +292,7 @@ impl Worker {
             return Item::Moved;
         }
         let ledger = &self.services.ledger;
-        let mut notice = match ledger.notification(&due.id).await {
+        let mut notice = match ledger.notice(&due.id).await {
             Ok(Some(notice)) => notice,
             Ok(None) => return Item::Moved,
             Err(error) => return self.unswept_notice(&due, error, now).await,
@@ -304,7 +304,7 @@ impl Worker {
                 Ok(None) => return Item::Moved,
                 Err(error) => return self.unswept_notice(&due, error, now).await,
             };
-            let task = Task::Outbox {
+            let task = Task::Notice {
                 id: notice.id.clone(),
                 delivery: notice.next_task(),
             };

@@ -19,7 +19,7 @@ use crate::storage::{Storage, StorageError};
 /// The note. Two processes that clean at once may overwrite each other's: then a part is looked
 /// at twice.
 const NOTE: &str = "service/cleaning.json";
-/// Five places of two names each.
+/// Five cursors of two names each.
 const NOTE_BYTES: u64 = 64 << 10;
 /// How long one cleaning may take: a store that answers slowly is not waited for all hour.
 const TIME: Duration = Duration::from_secs(10 * 60);
@@ -27,7 +27,7 @@ const TIME: Duration = Duration::from_secs(10 * 60);
 /// Where lists were left.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-struct Places {
+struct Cursors {
     /// The last object looked at, by folder.
     objects: BTreeMap<String, String>,
     /// The last job looked at, by what of it is kept.
@@ -38,8 +38,8 @@ struct Places {
 #[derive(Debug)]
 pub(super) struct Walk<'a> {
     storage: &'a Storage,
-    places: Places,
-    noted: Places,
+    cursors: Cursors,
+    noted: Cursors,
     ended: Vec<String>,
     until: Instant,
     broken: bool,
@@ -48,15 +48,15 @@ pub(super) struct Walk<'a> {
 impl<'a> Walk<'a> {
     pub(super) async fn resume(storage: &'a Storage) -> Self {
         let noted = match read(storage).await {
-            Ok(places) => places,
+            Ok(cursors) => cursors,
             Err(error) => {
                 tracing::warn!(%error, "the cleaning begins at the beginning");
-                Places::default()
+                Cursors::default()
             }
         };
         Self {
             storage,
-            places: noted.clone(),
+            cursors: noted.clone(),
             noted,
             ended: Vec::new(),
             until: Instant::now() + TIME,
@@ -72,17 +72,17 @@ impl<'a> Walk<'a> {
     /// Where to go on in a folder; `None` once it was seen to its end, or time is up.
     pub(super) fn begin(&self, folder: &str) -> Option<Option<String>> {
         let ended = self.ended.iter().any(|done| done == folder);
-        (!ended && self.has_time()).then(|| self.places.objects.get(folder).cloned())
+        (!ended && self.has_time()).then(|| self.cursors.objects.get(folder).cloned())
     }
 
     /// The folder was looked at as far as that.
     pub(super) fn done_until(&mut self, folder: &str, next: Option<String>) {
         match next {
             Some(next) => {
-                self.places.objects.insert(folder.to_owned(), next);
+                self.cursors.objects.insert(folder.to_owned(), next);
             }
             None => {
-                self.places.objects.remove(folder);
+                self.cursors.objects.remove(folder);
                 self.ended.push(folder.to_owned());
             }
         }
@@ -90,13 +90,13 @@ impl<'a> Walk<'a> {
 
     /// The same for jobs whose files are kept.
     pub(super) fn begin_kept(&self, what: &str) -> Option<KeptSince> {
-        self.places.kept.get(what).cloned()
+        self.cursors.kept.get(what).cloned()
     }
 
     pub(super) fn done_kept_until(&mut self, what: &str, next: Option<KeptSince>) {
         match next {
-            Some(next) => self.places.kept.insert(what.to_owned(), next),
-            None => self.places.kept.remove(what),
+            Some(next) => self.cursors.kept.insert(what.to_owned(), next),
+            None => self.cursors.kept.remove(what),
         };
     }
 
@@ -108,11 +108,11 @@ impl<'a> Walk<'a> {
 
     /// Notes where to go on; says whether all lists could be read.
     pub(super) async fn note(self) -> bool {
-        if self.places != self.noted {
-            let noted = if self.places == Places::default() {
+        if self.cursors != self.noted {
+            let noted = if self.cursors == Cursors::default() {
                 self.storage.delete(NOTE).await
             } else {
-                match serde_json::to_vec(&self.places) {
+                match serde_json::to_vec(&self.cursors) {
                     Ok(note) => self.storage.put_bytes(note.into(), NOTE).await,
                     Err(error) => Err(StorageError::Unavailable(error.to_string())),
                 }
@@ -125,14 +125,14 @@ impl<'a> Walk<'a> {
     }
 }
 
-async fn read(storage: &Storage) -> Result<Places, StorageError> {
+async fn read(storage: &Storage) -> Result<Cursors, StorageError> {
     let bytes = match storage.head(NOTE).await {
         Ok(info) => info.bytes.min(NOTE_BYTES),
-        Err(StorageError::NotFound(_)) => return Ok(Places::default()),
+        Err(StorageError::NotFound(_)) => return Ok(Cursors::default()),
         Err(error) => return Err(error),
     };
     if bytes == 0 {
-        return Ok(Places::default());
+        return Ok(Cursors::default());
     }
     let note: Vec<_> = storage
         .read_range(NOTE, 0..bytes)

@@ -245,12 +245,12 @@ impl<'a> Writer<'a> {
                 Ok(settled) => return Ok(settled),
                 Err(error @ LedgerError::Unknown(_)) => {
                     if self.was_written(&mut job, &mut patience).await?
-                        && let Some(notification) =
+                        && let Some(notice) =
                             Notice::terminal(&job, settlement.channel.clone(), now)
                     {
                         return Ok(Settled::Done {
                             job: Box::new(job.clone()),
-                            notification: Box::new(notification),
+                            notice: Box::new(notice),
                         });
                     }
                     error

@@ -21,7 +21,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 /// A directory of its own, in which commands are run.
-struct Place(tempfile::TempDir);
+struct Workdir(tempfile::TempDir);
 
 /// What a command did.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ struct Ran {
     err: String,
 }
 
-impl Place {
+impl Workdir {
     fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }

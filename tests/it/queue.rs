@@ -387,7 +387,7 @@ async fn a_task_brought_again_by_a_moment_comes_then_at_the_latest() {
 #[tokio::test]
 async fn the_tasks_of_a_deleted_job_are_forgotten_with_their_names() {
     let queue = EmbeddedQueue::open_in_memory().unwrap();
-    let notice = |id: &str| Task::Outbox {
+    let notice = |id: &str| Task::Notice {
         id: id.to_owned(),
         delivery: 1,
     };

@@ -19,8 +19,8 @@ use super::filters::Filters;
 use super::row::Row;
 use super::visitor::{Form, Visitor};
 use crate::http::jobs::events::{answer, mark_of};
-use crate::http::places::Place;
 use crate::http::settings::LOCAL_OWNER;
+use crate::http::slots::OwnerSlot;
 use crate::http::{HttpState, Problem};
 use crate::job::{Code, Job, JobId, Timestamp};
 use crate::ledger::JobQuery;
@@ -56,7 +56,7 @@ pub(super) async fn jobs(
             .parse()
             .map_err(|error| Problem::new(Code::Internal).because(error))?,
     };
-    let place = streams.places.take(&owner).map_err(|_| {
+    let slot = streams.slots.take(&owner).map_err(|_| {
         Problem::new(Code::Overloaded).detail("As many pages are followed as the service takes.")
     })?;
     let pace = streams.pace;
@@ -73,7 +73,7 @@ pub(super) async fn jobs(
         shows_owner,
         may_change: visitor.caller.may_change(),
         ticks,
-        _place: place,
+        _slot: slot,
     };
     let events = stream::unfold(follow, |mut follow| async move {
         let event = follow.next().await?;
@@ -94,7 +94,7 @@ struct Follow {
     since: Timestamp,
     until: tokio::time::Instant,
     ticks: Interval,
-    _place: Place,
+    _slot: OwnerSlot,
 }
 
 struct Seen {

@@ -115,7 +115,7 @@ pub(super) async fn page(
 ) -> Result<Response, Problem> {
     let job = find(&state, &visitor.caller, &id).await?;
     let view = JobView::with_links(&job, &visitor.caller, &state).await?;
-    let notices = state.ledger.notifications(&job.id).await?;
+    let notices = state.ledger.notices(&job.id).await?;
     let made = made::read(&state, &job).await;
     let head = Head::new(
         format!("{} {}", words::kind(job.params.kind()), job.id),

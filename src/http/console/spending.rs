@@ -71,13 +71,13 @@ struct Line {
 }
 
 /// Credits that are held now.
-struct Held {
+struct HeldCredits {
     credits: u64,
     /// There are more jobs than were looked at.
     more: bool,
 }
 
-impl Held {
+impl HeldCredits {
     fn by(jobs: &[Job]) -> Self {
         let held = jobs
             .iter()
@@ -105,7 +105,7 @@ struct Page {
     chart: String,
     all: Figures,
     usd: String,
-    held: Held,
+    held: HeldCredits,
     owner: String,
     older: Option<String>,
     newest: Option<String>,
@@ -208,7 +208,7 @@ pub(super) async fn page(
         is_new: counts.since.is_none(),
         chart: chart(&days, &bars),
         usd: words::usd(all.usd()),
-        held: Held::by(&at_work),
+        held: HeldCredits::by(&at_work),
         older: before.map(|day| asked.link(&named, Some(day))),
         newest: (asked.to < today).then(|| asked.link(&named, None)),
         owner: named,

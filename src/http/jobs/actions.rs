@@ -145,7 +145,7 @@ pub(in crate::http) async fn replay(
     round: Option<u32>,
 ) -> Result<Notice, Problem> {
     let job = find(state, caller, id).await?;
-    let notices = state.ledger.notifications(&job.id).await?;
+    let notices = state.ledger.notices(&job.id).await?;
     let wanted = match round {
         Some(round) => notices.iter().find(|notice| notice.round() == Some(round)),
         None => notices.last(),
@@ -162,7 +162,7 @@ pub(in crate::http) async fn replay(
         return Err(Problem::new(Code::NotFound));
     };
     audit(caller, "replay", &job.id);
-    let task = Task::Outbox {
+    let task = Task::Notice {
         id: notice.id.clone(),
         delivery: notice.next_task(),
     };

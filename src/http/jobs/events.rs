@@ -23,15 +23,15 @@ use utoipa_axum::routes;
 use super::job::find;
 use super::view::JobView;
 use crate::http::caller::Caller;
-use crate::http::places::{NoPlace, Place};
 use crate::http::refusals::problems;
 use crate::http::routes::Routes;
+use crate::http::slots::{NoSlot, OwnerSlot};
 use crate::http::{HttpState, Problem, api};
 use crate::job::{Code, Job, JobId, Status, Timestamp, WaitsFor};
 
 /// When a client that was cut off should come back.
 const RETRY: Duration = Duration::from_secs(2);
-/// When a client that found no place should try again.
+/// When a client that found no slot should try again.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("10");
 /// Reads that may fail in a row before a stream is given up.
 const FAILURES: u32 = 30;
@@ -88,11 +88,11 @@ async fn events(
     if streams.closing.is_cancelled() {
         return Err(Problem::new(Code::ShuttingDown).header(header::RETRY_AFTER, RETRY_AFTER));
     }
-    let place = streams.places.take(&job.owner).map_err(|full| {
+    let slot = streams.slots.take(&job.owner).map_err(|full| {
         Problem::new(Code::Overloaded)
             .detail(match full {
-                NoPlace::InAll => "As many event streams are open as the service takes.",
-                NoPlace::OfOwner => "As many event streams are open as one owner may have.",
+                NoSlot::InAll => "As many event streams are open as the service takes.",
+                NoSlot::OfOwner => "As many event streams are open as one owner may have.",
             })
             .header(header::RETRY_AFTER, RETRY_AFTER)
     })?;
@@ -110,7 +110,7 @@ async fn events(
         ticks,
         begun: false,
         over: false,
-        _place: place,
+        _slot: slot,
     };
     Ok(answer(changes(follow), pace.heartbeat))
 }
@@ -143,7 +143,7 @@ struct Follow {
     /// Whether the client was told when to come back.
     begun: bool,
     over: bool,
-    _place: Place,
+    _slot: OwnerSlot,
 }
 
 fn changes(follow: Follow) -> impl Stream<Item = Result<Event, Infallible>> + Send {

@@ -88,7 +88,7 @@ async fn list(
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     let job = find(&state, &caller, &id).await?;
-    let notices = state.ledger.notifications(&job.id).await?;
+    let notices = state.ledger.notices(&job.id).await?;
     let list = NotificationList {
         notifications: notices.iter().map(NotificationView::from).collect(),
     };

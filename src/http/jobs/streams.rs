@@ -1,10 +1,10 @@
-//! The places for event streams.
+//! The slots for event streams.
 
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::http::places::Places;
+use crate::http::slots::OwnerSlots;
 
 /// How often a stream looks and how often it shows that it lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,10 +24,10 @@ impl Default for EventPace {
     }
 }
 
-/// The places for streams, and the end of all of them.
+/// The slots for streams, and the end of all of them.
 #[derive(Debug, Clone)]
 pub struct EventStreams {
-    pub(in crate::http) places: Places,
+    pub(in crate::http) slots: OwnerSlots,
     pub(in crate::http) closing: CancellationToken,
     pub(in crate::http) pace: EventPace,
 }
@@ -37,7 +37,7 @@ impl EventStreams {
     #[must_use]
     pub fn new(most: usize, most_per_owner: usize, pace: EventPace) -> Self {
         Self {
-            places: Places::new(most, most_per_owner),
+            slots: OwnerSlots::new(most, most_per_owner),
             closing: CancellationToken::new(),
             pace,
         }

@@ -1,4 +1,4 @@
-//! The places for uploads, and how one that is refused is let down.
+//! The slots for uploads, and how one that is refused is let down.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,9 +9,9 @@ use futures::{Stream, StreamExt as _};
 use http::{HeaderValue, header};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::http::places::{NoPlace, Place, Places};
 use crate::http::problem::Problem;
 use crate::http::settings::HttpSettings;
+use crate::http::slots::{NoSlot, OwnerSlot, OwnerSlots};
 use crate::job::{Code, Owner};
 
 /// Enough for an answer to travel, while the client goes on sending.
@@ -29,10 +29,10 @@ const RETRY_AFTER: HeaderValue = HeaderValue::from_static("30");
 /// A body as it comes.
 pub(in crate::http) type Chunks = Pin<Box<dyn Stream<Item = std::io::Result<Bytes>> + Send>>;
 
-/// The places for uploads. Cheap to clone; all clones share them.
+/// The slots for uploads. Cheap to clone; all clones share them.
 #[derive(Debug, Clone)]
 pub(in crate::http) struct Uploads {
-    places: Places,
+    slots: OwnerSlots,
     mib: Arc<Semaphore>,
     lingering: Arc<Semaphore>,
 }
@@ -40,7 +40,7 @@ pub(in crate::http) struct Uploads {
 /// What one upload takes while it is under way.
 #[derive(Debug)]
 pub(super) struct Taken {
-    _place: Place,
+    _slot: OwnerSlot,
     _mib: OwnedSemaphorePermit,
 }
 
@@ -48,7 +48,7 @@ impl Uploads {
     pub(in crate::http) fn new(settings: &HttpSettings) -> Self {
         let mib = usize::try_from(settings.max_upload_total.div_ceil(MIB)).unwrap_or(usize::MAX);
         Self {
-            places: Places::new(settings.max_uploads, settings.max_uploads_per_owner),
+            slots: OwnerSlots::new(settings.max_uploads, settings.max_uploads_per_owner),
             mib: Arc::new(Semaphore::new(mib.min(Semaphore::MAX_PERMITS))),
             lingering: Arc::new(Semaphore::new(LINGERING)),
         }
@@ -61,16 +61,16 @@ impl Uploads {
                 .detail(detail)
                 .header(header::RETRY_AFTER, RETRY_AFTER)
         };
-        let place = self.places.take(owner).map_err(|no| match no {
-            NoPlace::InAll => full("As many uploads are under way as the service takes."),
-            NoPlace::OfOwner => full("As many uploads are under way as one owner may have."),
+        let slot = self.slots.take(owner).map_err(|no| match no {
+            NoSlot::InAll => full("As many uploads are under way as the service takes."),
+            NoSlot::OfOwner => full("As many uploads are under way as one owner may have."),
         })?;
         let mib = u32::try_from(bytes.div_ceil(MIB)).unwrap_or(u32::MAX);
         let mib = Arc::clone(&self.mib)
             .try_acquire_many_owned(mib)
             .map_err(|_| full("As many bytes are being uploaded as the service takes."))?;
         Ok(Taken {
-            _place: place,
+            _slot: slot,
             _mib: mib,
         })
     }
@@ -78,7 +78,7 @@ impl Uploads {
     /// Takes in, for a moment, what is still being sent. A connection that is closed over unread
     /// bytes is reset, and the refusal lost with it: the client would only see a broken pipe.
     pub(super) fn linger(&self, mut stream: Chunks, most: usize) {
-        let Ok(place) = Arc::clone(&self.lingering).try_acquire_owned() else {
+        let Ok(slot) = Arc::clone(&self.lingering).try_acquire_owned() else {
             return;
         };
         let mut bytes = 0;
@@ -92,7 +92,7 @@ impl Uploads {
         };
         tokio::spawn(async move {
             let _ = tokio::time::timeout(LINGER, rest).await;
-            drop(place);
+            drop(slot);
         });
     }
 }

@@ -1,7 +1,7 @@
 //! Notices that wait for their delivery.
 
 use super::super::rules::outbox::keep_newest;
-use super::super::{DueNotice, DuePlace, MOST_NOTICES, Result};
+use super::super::{DueCursor, DueNotice, MOST_NOTICES, Result};
 use super::documents;
 use super::paths::{DocumentPath, OUTBOX};
 use super::store::{Found, NAME, Scan, Store};
@@ -11,7 +11,7 @@ use crate::job::{JobId, Notice, Timestamp};
 pub(super) async fn due(
     store: &Store,
     before: Timestamp,
-    after: Option<&DuePlace>,
+    after: Option<&DueCursor>,
     limit: u32,
 ) -> Result<Vec<DueNotice>> {
     let scan = Scan {

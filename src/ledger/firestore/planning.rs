@@ -2,7 +2,7 @@
 
 use gcloud_sdk::google::firestore::v1::value::ValueType;
 
-use super::super::{Due, DuePlace, JobQuery, KeptSince, Result, Tally};
+use super::super::{Due, DueCursor, JobQuery, KeptSince, Result, Tally};
 use super::documents;
 use super::paths::{DocumentPath, JOBS, OUTBOX};
 use super::store::{Found, NAME, Scan, Store};
@@ -101,7 +101,7 @@ pub(super) async fn jobs_of(
 pub(super) async fn due(
     store: &Store,
     before: Timestamp,
-    after: Option<&DuePlace>,
+    after: Option<&DueCursor>,
     limit: u32,
 ) -> Result<Vec<Due>> {
     let scan = Scan {

@@ -6,7 +6,7 @@ use super::super::Result;
 use super::super::backend::{Backend, Committed, Loaded, Shared, Write};
 use super::tries::Tries;
 use crate::clock::whole_micros;
-use crate::job::breaker::{Admission, Breaker, BreakerRules, Turned, Verdict};
+use crate::job::breaker::{Breaker, BreakerRules, Clearance, Turned, Verdict};
 use crate::job::{JobId, Timestamp};
 
 /// The record, if there is one. One that cannot be read is begun anew: it is a count and no
@@ -28,10 +28,10 @@ pub(super) async fn ask<B: Backend>(
     job: &JobId,
     now: Timestamp,
     rules: &BreakerRules,
-) -> Result<Admission> {
+) -> Result<Clearance> {
     let now = whole_micros(now);
     change(backend, model, now, |breaker| {
-        breaker.admit(job.as_str(), now, rules)
+        breaker.ask(job.as_str(), now, rules)
     })
     .await
 }

@@ -276,8 +276,8 @@ pub(super) async fn settle<B: Backend>(
             writes.push(Write::CreateNotice(notice.clone()));
         }
         if backend.commit(writes).await? == Committed::Done {
-            let notification = known.notice.unwrap_or(notice);
-            return Ok(Settled::Done { job, notification });
+            let notice = known.notice.unwrap_or(notice);
+            return Ok(Settled::Done { job, notice });
         }
         tries.again().await?;
     }

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
 use super::super::rules::outbox::keep_newest;
-use super::super::{DueNotice, DuePlace, LedgerError, MOST_NOTICES, Result, reading};
+use super::super::{DueCursor, DueNotice, LedgerError, MOST_NOTICES, Result, reading};
 use super::rows::{bounds, micros, moment, parsed};
 use crate::job::{JobId, Notice, Timestamp};
 
@@ -28,7 +28,7 @@ fn notice(id: &str, doc: &str) -> Result<Notice> {
 pub(super) fn due(
     db: &Connection,
     before: Timestamp,
-    after: Option<&DuePlace>,
+    after: Option<&DueCursor>,
     limit: u32,
 ) -> Result<Vec<DueNotice>> {
     // From the columns, as jobs.

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, Row, ToSql, params};
 use serde_json::Value;
 
-use super::super::{Due, DuePlace, JobQuery, KeptSince, LedgerError, Result, Tally};
+use super::super::{Due, DueCursor, JobQuery, KeptSince, LedgerError, Result, Tally};
 use super::rows::{COLUMNS, bounds, job_in, micros, moment};
 use crate::job::{Code, Job, JobId, Keeping, Kind, Owner, Status, Timestamp};
 
@@ -169,7 +169,7 @@ pub(super) fn jobs_of(
 pub(super) fn due(
     db: &Connection,
     before: Timestamp,
-    after: Option<&DuePlace>,
+    after: Option<&DueCursor>,
     limit: u32,
 ) -> Result<Vec<Due>> {
     // From the columns: a document that cannot be read is due like any other.

@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, named_param
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::super::{DuePlace, LedgerError, Result, reading};
+use super::super::{DueCursor, LedgerError, Result, reading};
 use super::seen::JobSeen;
 use crate::job::{Job, JobId, Timestamp};
 
@@ -21,7 +21,7 @@ pub(super) fn moment(micros: i64) -> Timestamp {
 }
 
 /// What a listing of due records compares with; without a place it begins before all.
-pub(super) fn bounds(before: Timestamp, after: Option<&DuePlace>) -> (i64, i64, &str) {
+pub(super) fn bounds(before: Timestamp, after: Option<&DueCursor>) -> (i64, i64, &str) {
     let (at, id) = after.map_or((i64::MIN, ""), |place| (micros(place.at), &*place.id));
     (micros(before), at, id)
 }

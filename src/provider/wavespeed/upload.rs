@@ -70,7 +70,7 @@ struct Upload<'a> {
 
 /// Where the API wants the bytes.
 #[derive(Debug)]
-struct Place {
+struct UploadTarget {
     url: Url,
     headers: Vec<(HeaderName, HeaderValue)>,
     download_url: Url,
@@ -78,17 +78,17 @@ struct Place {
 
 impl Upload<'_> {
     async fn once(&self) -> Result<Url, ProviderError> {
-        match self.ask_for_place().await? {
-            Some(place) => {
-                self.put(&place).await?;
-                Ok(place.download_url)
+        match self.ask_for_target().await? {
+            Some(target) => {
+                self.put(&target).await?;
+                Ok(target.download_url)
             }
             None => self.send_form().await,
         }
     }
 
     /// `None` where the server does not know this generation.
-    async fn ask_for_place(&self) -> Result<Option<Place>, ProviderError> {
+    async fn ask_for_target(&self) -> Result<Option<UploadTarget>, ProviderError> {
         let response = self
             .client
             .post("media/uploads")
@@ -105,12 +105,12 @@ impl Upload<'_> {
             return Ok(None);
         }
         let answer = read_asked(response).await?;
-        place(&answer.data).map(Some)
+        target(&answer.data).map(Some)
     }
 
     /// Sends the bytes with exactly the headers given, and without our key.
-    async fn put(&self, place: &Place) -> Result<(), ProviderError> {
-        outgoing::check_url(&place.url, self.client.config.allow_loopback).map_err(|reason| {
+    async fn put(&self, target: &UploadTarget) -> Result<(), ProviderError> {
+        outgoing::check_url(&target.url, self.client.config.allow_loopback).map_err(|reason| {
             ProviderError::Protocol {
                 message: format!("the place for an upload is refused: {reason}"),
             }
@@ -118,11 +118,11 @@ impl Upload<'_> {
         let mut request = self
             .client
             .uploads
-            .put(place.url.clone())
+            .put(target.url.clone())
             .timeout(self.client.config.upload_timeout)
             // Stores refuse chunked bodies, and a stream has no length of its own.
             .header(CONTENT_LENGTH, self.size);
-        for (name, value) in &place.headers {
+        for (name, value) in &target.headers {
             request = request.header(name, value);
         }
         let response = request
@@ -180,7 +180,7 @@ impl Upload<'_> {
     }
 }
 
-fn place(data: &Value) -> Result<Place, ProviderError> {
+fn target(data: &Value) -> Result<UploadTarget, ProviderError> {
     let upload = &data["upload"];
     let method = upload["method"].as_str().unwrap_or("PUT");
     if !method.eq_ignore_ascii_case("PUT") {
@@ -198,7 +198,7 @@ fn place(data: &Value) -> Result<Place, ProviderError> {
             .collect::<Result<_, _>>()?,
         _ => return Err(protocol("unusable headers for the upload")),
     };
-    Ok(Place {
+    Ok(UploadTarget {
         url,
         headers,
         download_url: download_url(data)?,
@@ -274,8 +274,8 @@ mod tests {
             "upload": {"method": "PUT", "url": "https://s.example/u",
                 "headers": {"Content-Type": "video/mp4", "If-None-Match": "*", "Host": "evil"}}
         });
-        let place = place(&data).expect("a place");
-        let names: Vec<_> = place
+        let target = target(&data).expect("a target");
+        let names: Vec<_> = target
             .headers
             .iter()
             .map(|(name, _)| name.as_str())
@@ -290,7 +290,7 @@ mod tests {
             json!({"download_url": "https://a.example/d",
                 "upload": {"url": "https://s.example/u", "headers": {"a\nb": "c"}}}),
         ] {
-            assert!(super::place(&bad).is_err(), "{bad}");
+            assert!(super::target(&bad).is_err(), "{bad}");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::super::context::Context;
 use super::super::halt::Halt;
-use crate::job::breaker::{Admission, Turned, Verdict};
+use crate::job::breaker::{Clearance, Turned, Verdict};
 use crate::job::{Job, Timestamp};
 use crate::provider::{Prediction, SubmitError};
 use crate::telemetry::metrics;
@@ -19,16 +19,16 @@ pub(super) async fn rests(
     let ledger = &context.services.ledger;
     let asked = ledger.ask_model(model, &job.id, context.now(), &rules);
     Ok(match context.interruptible(asked).await?? {
-        Admission::Works => None,
-        Admission::Probes => {
+        Clearance::Works => None,
+        Clearance::Probes => {
             tracing::info!(model, job = %job.id, "the job tries a model that rested");
             None
         }
-        Admission::Rests {
+        Clearance::Rests {
             until,
             tried: false,
         } => Some(until),
-        Admission::Rests { until, tried: true } => {
+        Clearance::Rests { until, tried: true } => {
             Some(until.min(context.after(context.settings().busy_pause)))
         }
     })

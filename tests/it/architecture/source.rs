@@ -47,7 +47,7 @@ pub(super) struct Use {
 }
 
 /// Where a token stands.
-struct Place<'a> {
+struct Position<'a> {
     at: usize,
     /// The inline modules around it.
     inline: Vec<&'a str>,
@@ -176,7 +176,7 @@ impl Source {
         self.text_at(at + 1) != "<"
     }
 
-    fn here(&self, place: &Place<'_>) -> Vec<String> {
+    fn here(&self, place: &Position<'_>) -> Vec<String> {
         ["crate"]
             .into_iter()
             .chain(self.module.iter().map(String::as_str))
@@ -186,7 +186,7 @@ impl Source {
     }
 
     /// Each token with the inline modules around it.
-    fn places(&self) -> Vec<Place<'_>> {
+    fn places(&self) -> Vec<Position<'_>> {
         let mut places = Vec::with_capacity(self.tokens.len());
         // With the depth of their braces.
         let mut inline: Vec<(&str, usize)> = Vec::new();
@@ -209,7 +209,7 @@ impl Source {
                 _ => {}
             }
             let names: Vec<&str> = inline.iter().map(|(name, _)| *name).collect();
-            places.push(Place {
+            places.push(Position {
                 at,
                 in_tests: whole_file_is_tests || names.contains(&"tests"),
                 inline: names,

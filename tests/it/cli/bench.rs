@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use serde_json::Value;
 
-use super::{Place, committed};
+use super::{Workdir, committed};
 use crate::support::require;
 
 /// Processes that were started by this one.
@@ -24,7 +24,7 @@ fn figures_are_those_of_what_was_made_and_no_program_is_started() {
     let Some(clip) = require::fixture("tiny.mp4") else {
         return;
     };
-    let place = Place::new();
+    let place = Workdir::new();
     let logo = committed("logo.png");
     let mut child = place
         .filmlab([
@@ -92,7 +92,7 @@ fn a_copy_is_measured_as_one_and_what_cannot_be_read_says_so() {
     let Some(clip) = require::fixture("tiny.mp4") else {
         return;
     };
-    let place = Place::new();
+    let place = Workdir::new();
     let clip = clip.to_str().unwrap();
     let ran = place
         .run(["bench", clip, "--runs", "1", "--copy"])

@@ -5,11 +5,11 @@ use filmlab::ledger::sqlite::SqliteLedger;
 use filmlab::queue::embedded::EmbeddedQueue;
 use serde_json::{Value, json};
 
-use super::Place;
+use super::Workdir;
 
 #[test]
 fn credits_are_given_shown_and_listed() {
-    let place = Place::new();
+    let place = Workdir::new();
     let none = place.run(["credits", "show", "alice"]);
     none.failed(65, "not_found");
     let shown = place
@@ -46,7 +46,7 @@ fn credits_are_given_shown_and_listed() {
 
 #[test]
 fn what_cannot_be_a_grant_is_refused_with_the_settings_faults() {
-    let place = Place::new();
+    let place = Workdir::new();
     std::fs::write(place.path("filmlab.toml"), "[server]\nport = 1\n").unwrap();
     let ran = place.run(["credits", "grant", "alice", "0", "--id", "a b"]);
     assert_eq!(ran.status, Some(64), "{ran:?}");
@@ -67,7 +67,7 @@ fn what_cannot_be_a_grant_is_refused_with_the_settings_faults() {
 #[tokio::test]
 async fn a_command_beside_a_service_leaves_its_log_alone() {
     use std::os::unix::fs::MetadataExt as _;
-    let place = Place::new();
+    let place = Workdir::new();
     let file = place.path("var/filmlab/filmlab.sqlite");
     std::fs::create_dir_all(file.parent().unwrap()).unwrap();
     let ledger = SqliteLedger::open(&file).unwrap();

@@ -7,16 +7,16 @@ use filmlab::provider::Signature;
 use filmlab::sandbox::{Drift, Drifts, SandboxConfig, SandboxHandle};
 use serde_json::Value;
 
-use super::{Place, Ran};
+use super::{Ran, Workdir};
 use crate::sandbox::start;
 
 /// Runs it against a sandbox, with these settings besides.
 async fn doctor(
     sandbox: &SandboxHandle,
-    place: Place,
+    place: Workdir,
     key: &'static str,
     toml: &str,
-) -> (Place, Ran) {
+) -> (Workdir, Ran) {
     let text = format!(
         "[provider]\nbase_url = \"{}\"\napi_key = \"{key}\"\n{toml}",
         sandbox.base_url()
@@ -48,7 +48,7 @@ fn of<'a>(found: &'a [(String, String)], name: &str) -> &'a str {
 #[tokio::test]
 async fn a_machine_that_is_ready_is_said_to_be_and_left_as_it_was() {
     let sandbox = start(SandboxConfig::default()).await;
-    let (place, ran) = doctor(&sandbox, Place::new(), "sandbox", "").await;
+    let (place, ran) = doctor(&sandbox, Workdir::new(), "sandbox", "").await;
     let found = standing(&ran);
     for name in [
         "settings",
@@ -92,7 +92,7 @@ async fn what_is_wrong_is_named_with_who_can_mend_it() {
     })
     .await;
     let low = "low_balance = 5.0\n[provider.models.upscale]\nid = \"no/such-model\"";
-    let (_, ran) = doctor(&sandbox, Place::new(), "sandbox", low).await;
+    let (_, ran) = doctor(&sandbox, Workdir::new(), "sandbox", low).await;
     let found = standing(&ran);
     assert_eq!(
         (of(&found, "provider"), of(&found, "models")),
@@ -104,14 +104,14 @@ async fn what_is_wrong_is_named_with_who_can_mend_it() {
         "{ran:?}"
     );
 
-    let (_, ran) = doctor(&sandbox, Place::new(), "wrong", "").await;
+    let (_, ran) = doctor(&sandbox, Workdir::new(), "wrong", "").await;
     assert_eq!(
         (of(&standing(&ran), "provider"), ran.status),
         ("fail", Some(70))
     );
 
     // Data that cannot be written: a file lies where the folder should be.
-    let place = Place::new();
+    let place = Workdir::new();
     std::fs::write(place.path("data"), "").unwrap();
     let data = "[data]\ndir = \"data/deep\"";
     let (place, ran) = doctor(&sandbox, place, "sandbox", data).await;
@@ -149,7 +149,7 @@ async fn signatures_are_said_to_be_safe_to_enforce_once_enough_of_one_form_were_
         ),
     ];
     for (seen, told, verdict) in cases {
-        let place = Place::new();
+        let place = Workdir::new();
         std::fs::create_dir(place.path("data")).unwrap();
         let ledger = SqliteLedger::open(place.path("data/filmlab.sqlite")).unwrap();
         let now = SystemClock.now();
@@ -189,11 +189,11 @@ async fn a_catalogue_that_differs_is_told_and_fails_nothing() {
             ..SandboxConfig::default()
         })
         .await;
-        let (_, ran) = doctor(&sandbox, Place::new(), "sandbox", "").await;
+        let (_, ran) = doctor(&sandbox, Workdir::new(), "sandbox", "").await;
         assert_eq!(of(&standing(&ran), "catalogue"), "warn");
         assert!(ran.out.contains(told), "{ran:?}");
         assert!(!ran.err.contains("catalogue"), "{ran:?}");
-        let (_, ran) = doctor(&sandbox, Place::new(), "sandbox", "catalogue = \"off\"").await;
+        let (_, ran) = doctor(&sandbox, Workdir::new(), "sandbox", "catalogue = \"off\"").await;
         assert_eq!(of(&standing(&ran), "catalogue"), "ok");
     }
 }
@@ -202,7 +202,7 @@ async fn a_catalogue_that_differs_is_told_and_fails_nothing() {
 async fn faulty_settings_are_told_all_at_once() {
     let sandbox = start(SandboxConfig::default()).await;
     let bad = "tier = \"wood\"\n[server]\nport = 1";
-    let (_, ran) = doctor(&sandbox, Place::new(), "sandbox", bad).await;
+    let (_, ran) = doctor(&sandbox, Workdir::new(), "sandbox", bad).await;
     assert_eq!(ran.status, Some(64), "{ran:?}");
     assert!(
         ran.err.contains("provider.tier") && ran.err.contains("server.port"),

@@ -10,14 +10,14 @@ use filmlab::clock::later;
 use filmlab::job::{Code, JobError, Party, Stage, Status};
 use serde_json::{Value, json};
 
-use super::{Place, Ran};
+use super::{Ran, Workdir};
 use crate::http::App;
 
 async fn run(server: &str, words: &[&str]) -> Ran {
     let mut line: Vec<String> = vec!["jobs".into()];
     line.extend(words.iter().map(|&word| word.to_owned()));
     line.extend(["--server", server, "--token", "alice-token"].map(str::to_owned));
-    tokio::task::spawn_blocking(move || Place::new().run(line))
+    tokio::task::spawn_blocking(move || Workdir::new().run(line))
         .await
         .unwrap()
 }

@@ -3,11 +3,11 @@
 use filmlab::sandbox::{Drift, Drifts, SandboxConfig, SandboxHandle};
 use serde_json::Value;
 
-use super::{Place, Ran};
+use super::{Ran, Workdir};
 use crate::sandbox::start;
 
 async fn models(sandbox: &SandboxHandle, key: &str, args: &'static [&'static str]) -> Ran {
-    let place = Place::new();
+    let place = Workdir::new();
     let text = format!(
         "[provider]\nbase_url = \"{}\"\napi_key = \"{key}\"\n",
         sandbox.base_url()
@@ -91,7 +91,7 @@ async fn programs_read_what_people_see() {
 
 #[test]
 fn the_table_says_which_model_is_asked_next() {
-    let place = Place::new();
+    let place = Workdir::new();
     let text = "[provider.models.upscale]\nfallback = [\"wavespeed-ai/flashvsr\", \"bytedance/video-upscaler\"]\n";
     std::fs::write(place.path("filmlab.toml"), text).unwrap();
     let ran = place.run(["models", "--kind", "upscale"]);

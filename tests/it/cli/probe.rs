@@ -1,11 +1,11 @@
 //! `filmlab probe` against the reference program and against what is known.
 
-use super::{Place, Ran, committed, number, reference, stream};
+use super::{Ran, Workdir, committed, number, reference, stream};
 use crate::support::require;
 use serde_json::{Value, json};
 use std::path::Path;
 
-pub(super) fn probe(place: &Place, file: &Path) -> Value {
+pub(super) fn probe(place: &Workdir, file: &Path) -> Value {
     let ran: Ran = place
         .run([Path::new("probe"), file, Path::new("--json")])
         .succeeded();
@@ -34,7 +34,7 @@ fn stable(probe: &Value) -> Value {
 
 #[test]
 fn the_promised_fields_are_as_known() {
-    let place = Place::new();
+    let place = Workdir::new();
     let clip = json!({
         "container": {"format": "mp4", "duration_ms": 5312},
         "video": {
@@ -99,7 +99,7 @@ fn the_reference_program_says_the_same() {
         "yuv444-10bit.mkv",
         "cover-art.mp4",
     ];
-    let place = Place::new();
+    let place = Workdir::new();
     for name in names {
         let Some(file) = require::fixture(name) else {
             continue;
@@ -150,7 +150,7 @@ fn the_reference_program_says_the_same() {
 
 #[test]
 fn people_get_a_table() {
-    let place = Place::new();
+    let place = Workdir::new();
     let ran = place
         .run([Path::new("probe"), &committed("bigbuckbunny.mp4")])
         .succeeded();

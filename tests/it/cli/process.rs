@@ -1,7 +1,7 @@
 //! `filmlab process` on the real clip and on clips with a trait of their own.
 
 use super::probe::probe;
-use super::{Place, committed, number, reference, stream};
+use super::{Workdir, committed, number, reference, stream};
 use crate::support::require;
 use std::fs;
 use std::path::Path;
@@ -22,7 +22,7 @@ fn mean_colour(ffmpeg: &Path, file: &Path, index: u32, crop: &str) -> [f64; 3] {
 
 #[test]
 fn the_real_clip_is_marked_compressed_and_reported() {
-    let place = Place::new();
+    let place = Workdir::new();
     let (input, logo) = (committed("bigbuckbunny.mp4"), committed("logo.png"));
     let ran = place
         .run([
@@ -129,7 +129,7 @@ fn each_watermark_has_the_flags_behind_it() {
     let Some(input) = require::fixture("tiny.mp4") else {
         return;
     };
-    let place = Place::new();
+    let place = Workdir::new();
     let logo = committed("logo.png");
     let logo = logo.to_str().unwrap();
     let first = [
@@ -183,7 +183,7 @@ fn a_fine_video_is_copied_and_says_so() {
     let Some(input) = require::fixture("tiny.mp4") else {
         return;
     };
-    let place = Place::new();
+    let place = Workdir::new();
     let args = [
         "process",
         input.to_str().unwrap(),
@@ -221,7 +221,7 @@ fn a_profile_of_the_settings_file_is_used_and_flags_override_it() {
     let Some(input) = require::fixture("portrait.mp4") else {
         return;
     };
-    let place = Place::new();
+    let place = Workdir::new();
     let settings = "[profiles.stamp.video]\ncrf = 30.0\npreset = \"fast\"\nmax_height = 90\n";
     fs::write(
         place.path("filmlab.toml"),
@@ -261,7 +261,7 @@ fn the_results_can_be_read_by_others_and_tell_no_place() {
     let Some(input) = require::fixture("gps.mp4") else {
         return;
     };
-    let place = Place::new();
+    let place = Workdir::new();
     place
         .run(["process", input.to_str().unwrap(), "-o", "out.mp4"])
         .succeeded();
@@ -288,7 +288,7 @@ fn a_result_says_how_it_was_made_as_far_as_anybody_said_it() {
     let Some(clip) = require::fixture("tiny.mp4") else {
         return;
     };
-    let place = Place::new();
+    let place = Workdir::new();
     let made = |input: &Path, name: &str, more: &[&str]| {
         let mut args = vec!["process", input.to_str().unwrap(), "--output", name];
         args.extend(more);

@@ -1,6 +1,6 @@
 //! Inputs and places that cannot be used: each its own code, and nothing left behind.
 
-use super::{Place, committed};
+use super::{Workdir, committed};
 use crate::support::require;
 use std::fs;
 use std::path::Path;
@@ -25,7 +25,7 @@ const OUT: [&str; 6] = [
     "-o", "out.mp4", "--poster", "out.jpg", "--report", "out.json",
 ];
 
-fn process(place: &Place, input: &Path) -> super::Ran {
+fn process(place: &Workdir, input: &Path) -> super::Ran {
     place.run(["process", input.to_str().unwrap()].into_iter().chain(OUT))
 }
 
@@ -35,7 +35,7 @@ fn bad_inputs_have_their_codes_and_leave_nothing() {
         let Some(input) = require::fixture(name) else {
             continue;
         };
-        let place = Place::new();
+        let place = Workdir::new();
         let ran = process(&place, &input).failed(65, code);
         assert!(ran.err.contains(name), "{ran:?}");
         assert!(
@@ -52,7 +52,7 @@ fn a_truncated_video_is_refused_when_it_is_encoded_too() {
     let Some(input) = require::fixture("truncated.mp4") else {
         return;
     };
-    let place = Place::new();
+    let place = Workdir::new();
     let logo = committed("logo.png");
     let args = [
         "process",
@@ -72,10 +72,10 @@ fn what_probe_refuses_has_the_same_code() {
         let Some(input) = require::fixture(name) else {
             continue;
         };
-        Place::new()
+        Workdir::new()
             .run([Path::new("probe"), &input])
             .failed(65, code);
-        Place::new()
+        Workdir::new()
             .run([Path::new("probe"), &input, Path::new("--json")])
             .failed(65, code);
     }
@@ -86,7 +86,7 @@ fn black_and_frozen_pictures_are_refused_where_the_settings_say_so() {
     let Some(ffmpeg) = require::ffmpeg() else {
         return;
     };
-    let place = Place::new();
+    let place = Workdir::new();
     let made = Command::new(ffmpeg)
         .args(["-v", "error", "-f", "lavfi", "-i"])
         .args([
@@ -119,7 +119,7 @@ fn black_and_frozen_pictures_are_refused_where_the_settings_say_so() {
 
 #[test]
 fn missing_files_and_directories_are_unreadable() {
-    let place = Place::new();
+    let place = Workdir::new();
     fs::create_dir(place.path("folder.mp4")).unwrap();
     for name in ["nope.mp4", "folder.mp4"] {
         let ran = process(&place, Path::new(name)).failed(65, "input_unreadable");
@@ -131,7 +131,7 @@ fn missing_files_and_directories_are_unreadable() {
 
 #[test]
 fn a_logo_that_is_none_is_told_before_the_work() {
-    let place = Place::new();
+    let place = Workdir::new();
     fs::write(place.path("logo.png"), "not a picture").unwrap();
     let input = committed("bigbuckbunny.mp4");
     let args = [
@@ -150,7 +150,7 @@ fn a_logo_that_is_none_is_told_before_the_work() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_place_that_may_not_be_written_to_is_this_machines_fault() {
-    let place = Place::new();
+    let place = Workdir::new();
     let input = committed("bigbuckbunny.mp4");
     let input = input.to_str().unwrap();
     let args = ["process", input, "-o", "/sys/out.mp4"];

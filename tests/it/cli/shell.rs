@@ -3,10 +3,10 @@
 use std::process::Command;
 use std::time::Instant;
 
-use super::Place;
+use super::Workdir;
 
 /// The commands that the help lists.
-fn commands(place: &Place) -> Vec<String> {
+fn commands(place: &Workdir) -> Vec<String> {
     let help = place.run(["--help"]).succeeded().out;
     let (_, rest) = help.split_once("Commands:\n").unwrap();
     let (listed, _) = rest.split_once("\n\n").unwrap();
@@ -20,7 +20,7 @@ fn commands(place: &Place) -> Vec<String> {
 
 #[test]
 fn bash_completes_commands_flags_and_values() {
-    let place = Place::new();
+    let place = Workdir::new();
     let script = place.run(["completions", "bash"]).succeeded().out;
     std::fs::write(place.path("filmlab.bash"), script).unwrap();
     // As a shell asks: the words so far, and which of them is to be completed.
@@ -67,7 +67,7 @@ fn bash_completes_commands_flags_and_values() {
 
 #[test]
 fn every_command_has_a_manual_page() {
-    let place = Place::new();
+    let place = Workdir::new();
     let page = place.run(["man"]).succeeded().out;
     assert!(page.contains(".TH filmlab 1"), "{page}");
     place.run(["man", "--output", "man/man1"]).succeeded();
@@ -95,7 +95,7 @@ fn every_command_has_a_manual_page() {
 /// Where no service runs, the command says how to start one, at once, and `EX_UNAVAILABLE`.
 #[test]
 fn without_a_service_the_commands_say_how_to_start_one() {
-    let place = Place::new();
+    let place = Workdir::new();
     // A port that was free a moment ago.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let server = format!("http://{}", listener.local_addr().unwrap());

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::Value;
 
-use super::Place;
+use super::Workdir;
 use crate::support::require;
 
 const SETTINGS: &str = "[tsa]\ndefault_tsa = stand_in\n[stand_in]\nserial = serial\n\
@@ -110,12 +110,12 @@ fn answer(mut stream: TcpStream, folder: &Path, busy: bool) {
         .unwrap();
 }
 
-fn settings(place: &Place, url: &str, required: bool) {
+fn settings(place: &Workdir, url: &str, required: bool) {
     let text = format!("[provenance]\ntimestamp_url = '{url}'\ntimestamp_required = {required}\n");
     fs::write(place.path("filmlab.toml"), text).unwrap();
 }
 
-fn read(place: &Place, python: &Path, script: &str, file: &str) -> Value {
+fn read(place: &Workdir, python: &Path, script: &str, file: &str) -> Value {
     let pem = fs::read_to_string(place.path("var/filmlab/signing.pem")).unwrap();
     let root = pem.rfind("-----BEGIN CERTIFICATE").unwrap();
     fs::write(place.path("root.pem"), &pem[root..]).unwrap();
@@ -136,7 +136,7 @@ fn a_signature_has_the_time_of_an_authority_or_goes_without_as_the_settings_say(
     else {
         return;
     };
-    let place = Place::new();
+    let place = Workdir::new();
     let clip = clip.to_str().unwrap();
     let process = |out: &str| place.run(["process", clip, "--output", out, "--sign"]);
     // Busy once: it is asked again.

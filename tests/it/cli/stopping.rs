@@ -1,12 +1,12 @@
 //! Ctrl-C and SIGTERM in the middle of the work.
 #![cfg(unix)]
 
-use super::{Place, committed};
+use super::{Workdir, committed};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 fn stopped_by(signal: &str, status: i32) {
-    let place = Place::new();
+    let place = Workdir::new();
     let input = committed("bigbuckbunny.mp4");
     let logo = committed("logo.png");
     let mut child = place
@@ -73,7 +73,7 @@ fn a_service_that_is_stopped_while_it_starts_ends_in_order() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let provider = format!("http://{}/", silent.local_addr().unwrap());
     for signal in ["TERM", "INT"] {
-        let place = Place::new();
+        let place = Workdir::new();
         let mut child = place
             .filmlab(["serve", "--listen", "127.0.0.1:0"])
             .env("WAVESPEED_API_KEY", "k")

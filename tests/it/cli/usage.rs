@@ -1,11 +1,11 @@
 //! Flags, settings and what is printed about them.
 
-use super::{Place, committed};
+use super::{Workdir, committed};
 use std::fs;
 
 #[test]
 fn the_version_names_the_revision() {
-    let ran = Place::new().run(["--version"]).succeeded();
+    let ran = Workdir::new().run(["--version"]).succeeded();
     let revision = ran
         .out
         .strip_prefix(concat!("filmlab ", env!("CARGO_PKG_VERSION"), " ("))
@@ -16,7 +16,7 @@ fn the_version_names_the_revision() {
 
 #[test]
 fn help_for_a_pipe_is_plain_text() {
-    let ran = Place::new().run(["process", "--help"]).succeeded();
+    let ran = Workdir::new().run(["process", "--help"]).succeeded();
     assert!(!ran.out.contains('\u{1b}'));
     for flag in [
         "--watermark",
@@ -33,7 +33,7 @@ fn help_for_a_pipe_is_plain_text() {
 /// Faults of the parser, of flags that do not go together, of files and of the settings.
 #[test]
 fn every_fault_is_told_at_once() {
-    let place = Place::new();
+    let place = Workdir::new();
     fs::write(
         place.path("bad.toml"),
         "[server]\nport = 1\n[links]\nttl = \"long\"\n",
@@ -93,7 +93,7 @@ fn every_fault_is_told_at_once() {
 
 #[test]
 fn what_is_missing_is_told_at_once_and_once() {
-    let place = Place::new();
+    let place = Workdir::new();
     let ran = place.run([
         "process",
         "--anchor",
@@ -124,7 +124,7 @@ fn what_is_missing_is_told_at_once_and_once() {
 
 #[test]
 fn files_must_not_meet() {
-    let place = Place::new();
+    let place = Workdir::new();
     fs::copy(committed("bigbuckbunny.mp4"), place.path("in.mp4")).unwrap();
     fs::copy(committed("logo.png"), place.path("logo.jpg")).unwrap();
     let before = fs::read(place.path("in.mp4")).unwrap();
@@ -161,7 +161,7 @@ fn files_must_not_meet() {
 
 #[test]
 fn what_exists_is_replaced_only_when_asked_for() {
-    let place = Place::new();
+    let place = Workdir::new();
     for name in ["out.mp4", "out.jpg", "out.json"] {
         fs::write(place.path(name), "precious").unwrap();
     }
@@ -198,7 +198,7 @@ fn what_exists_is_replaced_only_when_asked_for() {
 
 #[test]
 fn devices_are_never_replaced() {
-    let place = Place::new();
+    let place = Workdir::new();
     let ran = place.run(["process", "in.mp4", "-y", "--output", "/dev/null"]);
     assert_eq!(ran.status, Some(64), "{ran:?}");
     assert!(
@@ -228,7 +228,7 @@ fn a_service_without_a_key_says_so_and_makes_nothing() {
 fn a_port_that_is_taken_is_answered_with_what_to_do() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
-    let place = Place::new();
+    let place = Workdir::new();
     let mut command = place.filmlab(["serve", "--listen", &address.to_string()]);
     let ran = command.env("WAVESPEED_API_KEY", "k").output().unwrap();
     let told = String::from_utf8_lossy(&ran.stderr);

@@ -13,7 +13,7 @@ use filmlab::job::notice::DeliveryState;
 use filmlab::queue::cloud_tasks::{CloudTasksConfig, CloudTasksQueue, TaskCredentials};
 use filmlab::queue::{Queue as _, QueueError, Scheduled, Task, Why};
 use filmlab::retry::RetryLimits;
-use filmlab::worker::{OutboxVisit, Swept, Visit, Worker};
+use filmlab::worker::{DeliveryOutcome, Swept, Visit, Worker};
 use url::Url;
 
 use crate::http::{App, until};
@@ -103,7 +103,7 @@ async fn a_planned_visit_comes_at_its_time_with_a_good_token() {
     let bench = Bench::to(target).await;
     let at = later(bench.clock.now(), Duration::from_secs(60));
     bench.queue.schedule(&job(3), at).await.unwrap();
-    let notice = Task::Outbox {
+    let notice = Task::Notice {
         id: "j1:1:job.completed".into(),
         delivery: 0,
     };
@@ -290,7 +290,7 @@ async fn deliveries_to(worker: Arc<tokio::sync::OnceCell<Arc<Worker>>>) -> Url {
         let worker = Arc::clone(&worker);
         async move {
             match worker.get().unwrap().deliver(id).await {
-                OutboxVisit::Unavailable { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+                DeliveryOutcome::Unavailable { .. } => StatusCode::INTERNAL_SERVER_ERROR,
                 _ => StatusCode::OK,
             }
         }
@@ -326,7 +326,7 @@ async fn a_notice_finds_a_fresh_name_where_names_stay_reserved() {
     recorded.await.unwrap();
 
     // Its clock is 12 s ahead of ours.
-    let task = Task::Outbox {
+    let task = Task::Notice {
         id: id.into(),
         delivery: 2,
     };

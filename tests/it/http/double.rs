@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use axum::http::HeaderMap;
 use filmlab::clock::Timestamp;
 use filmlab::http::Visits;
-use filmlab::job::breaker::{Admission, Breaker, BreakerRules, Turned, Verdict};
+use filmlab::job::breaker::{Breaker, BreakerRules, Clearance, Turned, Verdict};
 use filmlab::job::notice::DeliveryState;
 use filmlab::job::round::NotRetried;
 use filmlab::job::{
@@ -18,14 +18,14 @@ use filmlab::job::{
 };
 use filmlab::ledger::limits::{Bound, Limited};
 use filmlab::ledger::{
-    Burial, Callback, CancelRequest, Claimed, Commit, Counts, Created, Deleted, Due, DueNotice,
-    DuePlace, HoldOutcome, JobQuery, KeptSince, Ledger, LedgerError, Result, Retried, Settled,
+    Burial, Callback, CancelRequest, Claimed, Commit, Counts, Created, Deleted, Due, DueCursor,
+    DueNotice, HoldOutcome, JobQuery, KeptSince, Ledger, LedgerError, Result, Retried, Settled,
     Settlement, Tally,
 };
 use filmlab::provider::{CallbackError, CallbackGate, Called, Signature};
 use filmlab::queue::{Queue, QueueError, Scheduled, Task};
 use filmlab::worker::{
-    Cleaned, OutboxVisit, ProviderUse, Quote, QuoteError, QuoteRequest, Swept, Visit,
+    Cleaned, DeliveryOutcome, ProviderUse, Quote, QuoteError, QuoteRequest, Swept, Visit,
 };
 use jiff::civil::Date;
 use url::Url;
@@ -196,7 +196,7 @@ impl Ledger for MemoryLedger {
         Ok(retried)
     }
 
-    async fn notifications(&self, id: &JobId) -> Result<Vec<Notice>> {
+    async fn notices(&self, id: &JobId) -> Result<Vec<Notice>> {
         let notices = self.notices.lock().unwrap();
         let own = notices.iter().filter(|notice| notice.job == *id);
         Ok(own.cloned().collect())
@@ -235,7 +235,7 @@ impl Ledger for MemoryLedger {
         _: &JobId,
         _: Timestamp,
         _: &BreakerRules,
-    ) -> Result<Admission> {
+    ) -> Result<Clearance> {
         unreachable!("the worker's own")
     }
 
@@ -319,7 +319,7 @@ impl Ledger for MemoryLedger {
     async fn settle(&self, _: &JobId, _: &Claim, _: &Settlement, _: Timestamp) -> Result<Settled> {
         unreachable!("the worker's own")
     }
-    async fn due(&self, before: Timestamp, _: Option<&DuePlace>, limit: u32) -> Result<Vec<Due>> {
+    async fn due(&self, before: Timestamp, _: Option<&DueCursor>, limit: u32) -> Result<Vec<Due>> {
         let jobs = self.jobs.lock().unwrap();
         let mut due: Vec<Due> = jobs
             .values()
@@ -381,13 +381,13 @@ impl Ledger for MemoryLedger {
     async fn replan_notice(&self, _: &str, _: u32, _: Option<Timestamp>) -> Result<Option<Notice>> {
         unreachable!("the worker's own")
     }
-    async fn notification(&self, _: &str) -> Result<Option<Notice>> {
+    async fn notice(&self, _: &str) -> Result<Option<Notice>> {
         unreachable!("the worker's own")
     }
-    async fn due_notifications(
+    async fn due_notices(
         &self,
         _: Timestamp,
-        _: Option<&DuePlace>,
+        _: Option<&DueCursor>,
         _: u32,
     ) -> Result<Vec<DueNotice>> {
         unreachable!("the worker's own")
@@ -450,7 +450,7 @@ impl Queue for MemoryQueue {
 #[derive(Debug, Default)]
 pub(crate) struct FakeWorker {
     pub(crate) outcome: Mutex<Option<Visit>>,
-    pub(crate) outbox: Mutex<Option<OutboxVisit>>,
+    pub(crate) outbox: Mutex<Option<DeliveryOutcome>>,
     pub(crate) visits: Mutex<Vec<(String, u64)>>,
     pub(crate) takes: Mutex<Duration>,
     pub(crate) finished: AtomicBool,
@@ -482,10 +482,10 @@ impl Visits for FakeWorker {
         .unwrap()
     }
 
-    async fn deliver(self: Arc<Self>, id: String) -> OutboxVisit {
+    async fn deliver(self: Arc<Self>, id: String) -> DeliveryOutcome {
         self.visits.lock().unwrap().push((id, 0));
         let outcome = self.outbox.lock().unwrap().clone();
-        outcome.unwrap_or(OutboxVisit::Delivered)
+        outcome.unwrap_or(DeliveryOutcome::Delivered)
     }
 
     async fn sweep(self: Arc<Self>) -> Result<Swept> {

@@ -1,7 +1,7 @@
 use axum::body::Body;
 use axum::http::Request;
 use filmlab::http::TasksAuth;
-use filmlab::worker::{OutboxVisit, Visit};
+use filmlab::worker::{DeliveryOutcome, Visit};
 use serde_json::json;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -68,7 +68,7 @@ async fn outcomes_answer_so_that_the_queue_does_the_right_thing() {
         assert!(!problem.to_string().contains("db-7"));
     }
     *app.worker.outcome.lock().unwrap() = Some(Visit::NotFound);
-    *app.worker.outbox.lock().unwrap() = Some(OutboxVisit::NotFound);
+    *app.worker.outbox.lock().unwrap() = Some(DeliveryOutcome::NotFound);
     for path in ["/tasks/jobs/j1", "/tasks/jobs/no%20job", "/tasks/outbox/n"] {
         let fifth = task(&app, path, BODY, TASK_TOKEN, 4).await;
         fifth.problem(404, "not_found");

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use filmlab::job::JobId;
-use filmlab::job::breaker::{Admission, BreakerRules, Turned, Verdict};
+use filmlab::job::breaker::{BreakerRules, Clearance, Turned, Verdict};
 use filmlab::ledger::limits::OwnerLimits;
 use filmlab::ledger::sqlite::SqliteLedger;
 use filmlab::ledger::{Ledger, LedgerError};
@@ -45,7 +45,7 @@ async fn one_probes(three: &[Arc<dyn Ledger>]) {
     assert_eq!(note(1, true, 1).await, Some(Turned::Opened));
     let early = three[2].ask_model(MODEL, &job(2), at(30), &RULES).await;
     let (until, tried) = (at(61), false);
-    assert_eq!(early.unwrap(), Admission::Rests { until, tried });
+    assert_eq!(early.unwrap(), Clearance::Rests { until, tried });
     let mut asking = tokio::task::JoinSet::new();
     for number in 0..12 {
         let ledger = Arc::clone(&three[number % 3]);
@@ -67,7 +67,7 @@ async fn one_probes(three: &[Arc<dyn Ledger>]) {
     let answers = asking.join_all().await;
     let probes = answers
         .iter()
-        .filter(|(_, answer)| *answer == Admission::Probes);
+        .filter(|(_, answer)| *answer == Clearance::Probes);
     let probes: Vec<_> = probes.collect();
     assert_eq!(probes.len(), 1, "{answers:?}");
     let probe = probes[0].0;
@@ -78,7 +78,7 @@ async fn one_probes(three: &[Arc<dyn Ledger>]) {
     );
     assert_eq!(note(probe, false, 80).await, Some(Turned::Closed));
     let works = three[0].ask_model(MODEL, &job(9), at(81), &RULES).await;
-    assert_eq!(works.unwrap(), Admission::Works);
+    assert_eq!(works.unwrap(), Clearance::Works);
     let known = three[1].breaker(MODEL).await.unwrap().unwrap();
     assert_eq!((&*known.model, known.ends), (MODEL, 0));
 }

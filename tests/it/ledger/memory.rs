@@ -16,7 +16,7 @@ use filmlab::ledger::backend::{
 };
 use filmlab::ledger::limits::{OwnerLimit, OwnerLimits};
 use filmlab::ledger::{
-    Callback, Counts, Due, DueNotice, DuePlace, JobQuery, KeptSince, LedgerError, Result, Tally,
+    Callback, Counts, Due, DueCursor, DueNotice, JobQuery, KeptSince, LedgerError, Result, Tally,
     reading,
 };
 use jiff::civil::Date;
@@ -329,13 +329,13 @@ impl Backend for Memory {
         counts.days.retain(|(day, _), _| (from..=to).contains(day));
         Ok(counts)
     }
-    async fn jobs_due(&self, before: Timestamp, after: Option<&DuePlace>, limit: u32) -> Result<Vec<Due>> {
+    async fn jobs_due(&self, before: Timestamp, after: Option<&DueCursor>, limit: u32) -> Result<Vec<Due>> {
         let after = after.map(|place| (place.at, place.id.as_str()));
         Ok(self.look(|state| Self::by_moment(&state.jobs, "/next_visit_at", (before, after), limit, |id, row, at| {
             Due { id: id.parse().unwrap(), seq: row.doc["wake"]["seq"].as_u64().unwrap_or_default(), at }
         })))
     }
-    async fn notices_due(&self, before: Timestamp, after: Option<&DuePlace>, limit: u32) -> Result<Vec<DueNotice>> {
+    async fn notices_due(&self, before: Timestamp, after: Option<&DueCursor>, limit: u32) -> Result<Vec<DueNotice>> {
         let after = after.map(|place| (place.at, place.id.as_str()));
         Ok(self.look(|state| Self::by_moment(&state.notices, "/next_at", (before, after), limit, |id, _, at| {
             DueNotice { id: id.to_owned(), at }

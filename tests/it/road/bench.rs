@@ -51,11 +51,11 @@ pub(super) struct Letterbox {
 
 #[async_trait]
 impl Notifier for Letterbox {
-    fn serves(&self, _notification: &Notice) -> bool {
+    fn serves(&self, _notice: &Notice) -> bool {
         true
     }
 
-    async fn deliver(&self, notification: &Notice) -> Result<(), NotifyError> {
+    async fn deliver(&self, notice: &Notice) -> Result<(), NotifyError> {
         {
             let mut failing = self.failing.lock().unwrap();
             if *failing > 0 {
@@ -66,7 +66,7 @@ impl Notifier for Letterbox {
                 });
             }
         }
-        self.got.lock().unwrap().push(notification.clone());
+        self.got.lock().unwrap().push(notice.clone());
         Ok(())
     }
 }

@@ -69,12 +69,12 @@ struct Doors {
 
 #[async_trait]
 impl Notifier for Doors {
-    fn serves(&self, _notification: &Notice) -> bool {
+    fn serves(&self, _notice: &Notice) -> bool {
         true
     }
 
-    async fn deliver(&self, notification: &Notice) -> Result<(), NotifyError> {
-        if notification.owner.as_str() == "alice" {
+    async fn deliver(&self, notice: &Notice) -> Result<(), NotifyError> {
+        if notice.owner.as_str() == "alice" {
             self.hanging.fetch_add(1, Ordering::SeqCst);
             std::future::pending::<()>().await;
         }
@@ -198,7 +198,7 @@ async fn slow_sources_and_hanging_receivers_of_one_owner_keep_nobody_waiting() {
             }
             let told = async {
                 loop {
-                    let notices = bench.ledger.notifications(&ids[1]).await.unwrap();
+                    let notices = bench.ledger.notices(&ids[1]).await.unwrap();
                     if notices[0].state == DeliveryState::Delivered {
                         break;
                     }

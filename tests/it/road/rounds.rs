@@ -375,7 +375,7 @@ async fn a_deleted_job_is_gone_everywhere_but_in_the_account() {
     assert!(shared.is_ok(), "an upload may serve other jobs");
     assert_eq!(*bench.studio.deleted.lock().unwrap(), ["p1"]);
     assert_eq!(bench.ledger.read(&id).await.unwrap(), None);
-    assert_eq!(bench.ledger.notifications(&id).await.unwrap(), []);
+    assert_eq!(bench.ledger.notices(&id).await.unwrap(), []);
     assert_eq!(bench.entries().await, entries);
 }
 
@@ -424,7 +424,7 @@ async fn a_task_for_what_is_unknown_is_repeated_five_times() {
         seq: 1,
         why: Why::Wake,
     };
-    let notice = Task::Outbox {
+    let notice = Task::Notice {
         id: "nobody:1:job.failed".into(),
         delivery: 1,
     };

@@ -191,7 +191,7 @@ async fn every_state_is_there(stand: &Stand, manifest: &Manifest) {
                 .iter()
                 .map(|intent| format!("{:?}", intent.state)),
         );
-        for notice in stand.ledger.notifications(&job.id).await.unwrap() {
+        for notice in stand.ledger.notices(&job.id).await.unwrap() {
             notices.insert((format!("{:?}", notice.state), notice.channel.name()));
         }
     }
@@ -246,7 +246,7 @@ async fn go_on(stand: &Stand, worker: &Arc<Worker>, manifest: &Manifest) {
     }
     for id in left {
         let job = stand.job(&id.parse().unwrap()).await;
-        let notices = stand.ledger.notifications(&job.id).await.unwrap();
+        let notices = stand.ledger.notices(&job.id).await.unwrap();
         println!("{job:#?}, {notices:#?}");
     }
     panic!("some jobs or notices are left over");
@@ -257,7 +257,7 @@ async fn is_settled(stand: &Stand, id: &str) -> bool {
     if !job.status.is_ended() {
         return false;
     }
-    let notices = stand.ledger.notifications(&job.id).await.unwrap();
+    let notices = stand.ledger.notices(&job.id).await.unwrap();
     !notices.iter().any(|it| it.state == DeliveryState::Pending)
 }
 
@@ -356,7 +356,7 @@ async fn assert_told(stand: &Stand, manifest: &Manifest) {
     }
     for id in manifest.jobs.keys() {
         let job = stand.job(&id.parse().unwrap()).await;
-        let notices = stand.ledger.notifications(&job.id).await.unwrap();
+        let notices = stand.ledger.notices(&job.id).await.unwrap();
         assert_eq!(notices.len(), job.round as usize, "{id}: {notices:?}");
         for notice in notices {
             let given_up = manifest.given_up.contains(&notice.id);

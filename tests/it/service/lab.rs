@@ -328,7 +328,7 @@ impl Lab {
     async fn assert_told_once(&self, service: &Running, job: &Job) {
         let id = format!("{}:1:job.{}", job.id, job.status.as_str());
         for _ in 0..200 {
-            let notice = service.ledger.notification(&id).await.unwrap().unwrap();
+            let notice = service.ledger.notice(&id).await.unwrap().unwrap();
             if notice.next_at.is_none() {
                 assert_eq!((notice.deliveries, notice.last_error), (1, None));
                 return;

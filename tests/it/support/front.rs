@@ -7,15 +7,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use filmlab::job::breaker::{Admission, Breaker, BreakerRules, Turned, Verdict};
+use filmlab::job::breaker::{Breaker, BreakerRules, Clearance, Turned, Verdict};
 use filmlab::job::notice::DeliveryState;
 use filmlab::job::{
     Account, Change, Claim, CreditEntry, Credits, Job, JobId, Keeping, NewJob, Notice, Owner,
     Progress, Timestamp,
 };
 use filmlab::ledger::{
-    Burial, Callback, CancelRequest, Claimed, Commit, Counts, Created, Deleted, Due, DueNotice,
-    DuePlace, HoldOutcome, JobQuery, KeptSince, Ledger, Result, Retried, Settled, Settlement,
+    Burial, Callback, CancelRequest, Claimed, Commit, Counts, Created, Deleted, Due, DueCursor,
+    DueNotice, HoldOutcome, JobQuery, KeptSince, Ledger, Result, Retried, Settled, Settlement,
     Tally,
 };
 use jiff::civil::Date;
@@ -110,7 +110,7 @@ impl<F: Front> Ledger for Fronted<F> {
     async fn settle(&self, id: &JobId, claim: &Claim, settlement: &Settlement, now: Timestamp) -> Result<Settled> {
         self.go(Call::Owner(Owned::Settle, id), self.inner.settle(id, claim, settlement, now)).await
     }
-    async fn due(&self, before: Timestamp, after: Option<&DuePlace>, limit: u32) -> Result<Vec<Due>> {
+    async fn due(&self, before: Timestamp, after: Option<&DueCursor>, limit: u32) -> Result<Vec<Due>> {
         self.go(Call::Read, self.inner.due(before, after, limit)).await
     }
     async fn rewake(&self, id: &JobId, seen: u64, now: Timestamp) -> Result<Option<u64>> {
@@ -140,15 +140,15 @@ impl<F: Front> Ledger for Fronted<F> {
     async fn forget(&self, id: &JobId, what: Keeping, round: u32, now: Timestamp) -> Result<bool> {
         self.go(Call::Write, self.inner.forget(id, what, round, now)).await
     }
-    async fn notifications(&self, id: &JobId) -> Result<Vec<Notice>> { self.go(Call::Read, self.inner.notifications(id)).await }
+    async fn notices(&self, id: &JobId) -> Result<Vec<Notice>> { self.go(Call::Read, self.inner.notices(id)).await }
     async fn replay(&self, id: &str, now: Timestamp) -> Result<Option<Notice>> { self.go(Call::Write, self.inner.replay(id, now)).await }
     async fn record_callback(&self, id: &JobId, callback: &Callback) -> Result<bool> {
         self.go(Call::Callback, self.inner.record_callback(id, callback)).await
     }
     async fn callbacks(&self, id: &JobId) -> Result<Vec<Callback>> { self.go(Call::Read, self.inner.callbacks(id)).await }
-    async fn notification(&self, id: &str) -> Result<Option<Notice>> { self.go(Call::Read, self.inner.notification(id)).await }
-    async fn due_notifications(&self, before: Timestamp, after: Option<&DuePlace>, limit: u32) -> Result<Vec<DueNotice>> {
-        self.go(Call::Read, self.inner.due_notifications(before, after, limit)).await
+    async fn notice(&self, id: &str) -> Result<Option<Notice>> { self.go(Call::Read, self.inner.notice(id)).await }
+    async fn due_notices(&self, before: Timestamp, after: Option<&DueCursor>, limit: u32) -> Result<Vec<DueNotice>> {
+        self.go(Call::Read, self.inner.due_notices(before, after, limit)).await
     }
     async fn replan_notice(&self, id: &str, seen: u32, at: Option<Timestamp>) -> Result<Option<Notice>> {
         self.go(Call::Plan(id), self.inner.replan_notice(id, seen, at)).await
@@ -159,7 +159,7 @@ impl<F: Front> Ledger for Fronted<F> {
     async fn account(&self, owner: &Owner) -> Result<Option<Account>> { self.go(Call::Read, self.inner.account(owner)).await }
     async fn grant(&self, owner: &Owner, entry: &CreditEntry) -> Result<bool> { self.go(Call::Write, self.inner.grant(owner, entry)).await }
     async fn entries(&self, owner: &Owner, limit: u32) -> Result<Vec<CreditEntry>> { self.go(Call::Read, self.inner.entries(owner, limit)).await }
-    async fn ask_model(&self, model: &str, job: &JobId, now: Timestamp, rules: &BreakerRules) -> Result<Admission> {
+    async fn ask_model(&self, model: &str, job: &JobId, now: Timestamp, rules: &BreakerRules) -> Result<Clearance> {
         self.go(Call::Write, self.inner.ask_model(model, job, now, rules)).await
     }
     async fn note_model(&self, model: &str, job: &JobId, verdict: Verdict, now: Timestamp, rules: &BreakerRules) -> Result<Option<Turned>> {

@@ -15,7 +15,7 @@ async fn settled(world: &World, id: &str) {
 async fn due(world: &World, before: i64) -> Vec<String> {
     let due = world
         .ledger
-        .due_notifications(at(before), None, 10)
+        .due_notices(at(before), None, 10)
         .await
         .unwrap();
     due.into_iter().map(|notice| notice.id).collect()
@@ -37,7 +37,7 @@ pub(crate) async fn a_notice_is_due_until_delivered(bench: &dyn Bench) {
         (due(&world, 19).await.len(), due(&world, 20).await.len()),
         (0, 1)
     );
-    let notice = ledger.notification(ID).await.unwrap().unwrap();
+    let notice = ledger.notice(ID).await.unwrap().unwrap();
     assert_eq!(
         (notice.deliveries, notice.last_error.as_deref()),
         (1, Some("503"))
@@ -51,7 +51,7 @@ pub(crate) async fn a_notice_is_due_until_delivered(bench: &dyn Bench) {
         .await
         .unwrap();
     assert!(due(&world, 1_000).await.is_empty());
-    let notice = ledger.notification(ID).await.unwrap().unwrap();
+    let notice = ledger.notice(ID).await.unwrap().unwrap();
     assert_eq!(
         (notice.state, notice.deliveries),
         (DeliveryState::Delivered, 2)
@@ -61,7 +61,7 @@ pub(crate) async fn a_notice_is_due_until_delivered(bench: &dyn Bench) {
         .record_delivery("nobody", DeliveryState::Delivered, None, None)
         .await
         .unwrap();
-    assert!(ledger.notification("nobody").await.unwrap().is_none());
+    assert!(ledger.notice("nobody").await.unwrap().is_none());
 }
 
 pub(crate) async fn delivered_is_final(bench: &dyn Bench) {
@@ -77,7 +77,7 @@ pub(crate) async fn delivered_is_final(bench: &dyn Bench) {
         .record_delivery(ID, DeliveryState::Pending, Some(at(20)), Some("slow twin"))
         .await
         .unwrap();
-    let notice = world.ledger.notification(ID).await.unwrap().unwrap();
+    let notice = world.ledger.notice(ID).await.unwrap().unwrap();
     assert_eq!(
         (notice.state, notice.last_error),
         (DeliveryState::Delivered, None)
@@ -113,11 +113,7 @@ pub(crate) async fn notices_come_oldest_first(bench: &dyn Bench) {
         .unwrap();
     let order = ["j2:1:job.failed", "j3:1:job.failed", ID];
     assert_eq!(due(&world, 99).await, order);
-    let first = world
-        .ledger
-        .due_notifications(at(99), None, 1)
-        .await
-        .unwrap();
+    let first = world.ledger.due_notices(at(99), None, 1).await.unwrap();
     assert_eq!(first[0].id, order[0]);
 }
 
@@ -127,13 +123,10 @@ pub(crate) async fn a_replay_begins_anew_under_the_same_id(bench: &dyn Bench) {
     let ledger = &world.ledger;
     for state in [DeliveryState::Delivered, DeliveryState::Undeliverable] {
         ledger.record_delivery(ID, state, None, None).await.unwrap();
-        let before = ledger.notification(ID).await.unwrap().unwrap();
+        let before = ledger.notice(ID).await.unwrap().unwrap();
         assert!(due(&world, 1_000).await.is_empty());
         let replayed = ledger.replay(ID, at(50)).await.unwrap().unwrap();
-        assert_eq!(
-            ledger.notification(ID).await.unwrap().as_ref(),
-            Some(&replayed)
-        );
+        assert_eq!(ledger.notice(ID).await.unwrap().as_ref(), Some(&replayed));
         assert_eq!(
             (replayed.id.as_str(), &replayed.payload),
             (ID, &before.payload)
@@ -168,7 +161,7 @@ pub(crate) async fn a_jobs_notices_come_by_round(bench: &dyn Bench) {
         let (claim, job) = world.claim("j1", "a", at(21)).await;
         world.settle(&job, &claim, &settlement(&job, None, 0)).await;
     }
-    let notices = world.ledger.notifications(&id).await.unwrap();
+    let notices = world.ledger.notices(&id).await.unwrap();
     let rounds: Vec<_> = notices.iter().filter_map(Notice::round).collect();
     assert_eq!(rounds, (1..=11).collect::<Vec<_>>());
     assert!(notices.iter().all(|notice| notice.job == id));
@@ -180,7 +173,7 @@ pub(crate) async fn a_notice_is_planned_anew_under_a_fresh_number(bench: &dyn Be
     settled(&world, "j1").await;
     let ledger = &world.ledger;
     let replan = |seen, second: Option<i64>| ledger.replan_notice(ID, seen, second.map(at));
-    let notice = ledger.notification(ID).await.unwrap().unwrap();
+    let notice = ledger.notice(ID).await.unwrap().unwrap();
     assert_eq!((notice.next_task(), notice.next_at), (1, Some(at(9))));
     assert_eq!(replan(1, Some(8)).await.unwrap(), None, "not due by then");
     assert_eq!(
@@ -195,7 +188,7 @@ pub(crate) async fn a_notice_is_planned_anew_under_a_fresh_number(bench: &dyn Be
     // Overdue: at once, and behind those that have waited.
     let again = replan(2, Some(50)).await.unwrap().unwrap();
     assert_eq!((again.next_task(), again.next_at), (3, Some(at(50))));
-    assert_eq!(ledger.notification(ID).await.unwrap(), Some(again));
+    assert_eq!(ledger.notice(ID).await.unwrap(), Some(again));
     assert_eq!(
         (due(&world, 49).await.len(), due(&world, 50).await.len()),
         (0, 1)
@@ -205,7 +198,7 @@ pub(crate) async fn a_notice_is_planned_anew_under_a_fresh_number(bench: &dyn Be
         .record_delivery(ID, DeliveryState::Pending, Some(at(60)), Some("503"))
         .await
         .unwrap();
-    let notice = ledger.notification(ID).await.unwrap().unwrap();
+    let notice = ledger.notice(ID).await.unwrap().unwrap();
     assert_eq!((notice.next_task(), notice.tries()), (4, 1));
     let replayed = ledger.replay(ID, at(70)).await.unwrap().unwrap();
     assert_eq!(replayed.next_task(), 5);
@@ -232,12 +225,12 @@ pub(crate) async fn a_notice_that_cannot_be_read_is_given_up_in_time(bench: &dyn
         .write_notice(newer, json!({"channel": pigeon}))
         .await;
     assert_eq!(due(&world, 99).await.len(), 3, "all are named");
-    let read = ledger.notification(ID).await;
+    let read = ledger.notice(ID).await;
     assert!(
         matches!(read, Err(LedgerError::Malformed { .. })),
         "{read:?}"
     );
-    let read = ledger.notification(newer).await;
+    let read = ledger.notice(newer).await;
     assert!(matches!(read, Err(LedgerError::Newer { .. })), "{read:?}");
 
     let bury = |id, second| ledger.bury_notice(id, at(second), TTL);

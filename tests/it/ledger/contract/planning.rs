@@ -6,7 +6,7 @@ use filmlab::job::{
     WaitsFor,
 };
 use filmlab::ledger::{
-    Burial, Commit, Created, DuePlace, HoldOutcome, JobQuery, LedgerError, PageToken, Tally,
+    Burial, Commit, Created, DueCursor, HoldOutcome, JobQuery, LedgerError, PageToken, Tally,
 };
 use serde_json::{Value, json};
 
@@ -454,7 +454,7 @@ pub(crate) async fn what_is_due_is_listed_in_parts(bench: &dyn Bench) {
     loop {
         let page = world.ledger.due(at(99), after.as_ref(), 2).await.unwrap();
         seen.extend(page.iter().map(|due| (due.id.to_string(), due.at)));
-        after = page.last().map(DuePlace::from);
+        after = page.last().map(DueCursor::from);
         if page.len() < 2 {
             break;
         }
@@ -507,7 +507,7 @@ pub(crate) async fn counts_are_bounded(bench: &dyn Bench) {
     let (claim, job) = &claimed[1];
     world.settle(job, claim, &settlement(job, None, 0)).await;
     assert_eq!(counts().await, [1, 2, 0, 1, 0]);
-    let notice = &ledger.due_notifications(at(99), None, 9).await.unwrap()[0];
+    let notice = &ledger.due_notices(at(99), None, 9).await.unwrap()[0];
     ledger
         .record_delivery(&notice.id, DeliveryState::Undeliverable, None, None)
         .await

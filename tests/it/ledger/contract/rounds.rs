@@ -174,10 +174,10 @@ pub(crate) async fn a_deleted_job_leaves_its_entries_alone(bench: &dyn Bench) {
     assert_eq!(ledger.delete(&job.id, 1).await.unwrap(), Deleted::NotFound);
     assert_eq!(ledger.read(&job.id).await.unwrap(), None);
     assert_eq!(ledger.callbacks(&job.id).await.unwrap(), []);
-    assert_eq!(ledger.notifications(&job.id).await.unwrap(), []);
+    assert_eq!(ledger.notices(&job.id).await.unwrap(), []);
     assert!(
         ledger
-            .due_notifications(at(99), None, 10)
+            .due_notices(at(99), None, 10)
             .await
             .unwrap()
             .is_empty()
@@ -223,7 +223,7 @@ pub(crate) async fn however_many_callbacks_the_newest_are_read_and_all_deleted(b
 
     assert_eq!(ledger.delete(&job.id, 1).await.unwrap(), Deleted::Done);
     assert_eq!(ledger.callbacks(&job.id).await.unwrap(), []);
-    assert_eq!(ledger.notifications(&job.id).await.unwrap(), []);
+    assert_eq!(ledger.notices(&job.id).await.unwrap(), []);
 }
 
 pub(crate) async fn only_an_ended_job_is_deleted(bench: &dyn Bench) {

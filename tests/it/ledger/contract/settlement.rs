@@ -41,7 +41,7 @@ pub(crate) async fn eight_tries_settle_once(bench: &dyn Bench) {
     let mut done = Vec::new();
     for settled in futures::future::join_all(tries).await {
         match settled.unwrap() {
-            Settled::Done { job, notification } => done.push((job, notification)),
+            Settled::Done { job, notice } => done.push((job, notice)),
             Settled::Lost => {}
             Settled::NoAccount => panic!("the account is there"),
         }
@@ -71,7 +71,7 @@ pub(crate) async fn eight_tries_settle_once(bench: &dyn Bench) {
         (notice.state, notice.next_at),
         (DeliveryState::Pending, Some(at(9)))
     );
-    let kept = world.ledger.notification(&notice.id).await.unwrap();
+    let kept = world.ledger.notice(&notice.id).await.unwrap();
     assert_eq!(kept.as_ref(), Some(&*notice));
     assert_eq!(notice.payload["data"]["credits"]["state"], "captured");
 }
@@ -163,7 +163,7 @@ pub(crate) async fn without_an_account_nothing_is_written(bench: &dyn Bench) {
     assert!(
         world
             .ledger
-            .notification("j1:1:job.failed")
+            .notice("j1:1:job.failed")
             .await
             .unwrap()
             .is_none()
@@ -203,11 +203,7 @@ pub(crate) async fn each_round_holds_and_tells_anew(bench: &dyn Bench) {
         assert_eq!(world.balance().await, (10, 0));
         world.next_round(&job, now).await;
     }
-    let due = world
-        .ledger
-        .due_notifications(at(9), None, 10)
-        .await
-        .unwrap();
+    let due = world.ledger.due_notices(at(9), None, 10).await.unwrap();
     let ids: Vec<_> = due.iter().map(|notice| notice.id.as_str()).collect();
     assert_eq!(
         ids,

@@ -140,7 +140,7 @@ async fn settled(world: &World, id: &str) -> String {
 }
 
 fn outbox(id: &str, delivery: u32) -> Task {
-    Task::Outbox {
+    Task::Notice {
         id: id.to_owned(),
         delivery,
     }
@@ -266,7 +266,7 @@ pub(crate) async fn a_lost_task_of_a_notice_is_planned_anew(bench: &dyn Bench) {
     assert_eq!(lab.sweep_at(116).await, planned);
     assert_eq!(lab.bring(116).await, 1);
     assert_eq!(*lab.mail.0.lock().unwrap(), [id.as_str()]);
-    let notice = lab.world.ledger.notification(&id).await.unwrap().unwrap();
+    let notice = lab.world.ledger.notice(&id).await.unwrap().unwrap();
     assert_eq!(
         (notice.state, notice.deliveries),
         (DeliveryState::Delivered, 1)

@@ -83,11 +83,7 @@ async fn go(ledger: &LosesAnswer) -> End {
     }
     let account = ledger.account(&owner).await.unwrap().unwrap();
     let entries = ledger.entries(&owner, 10).await.unwrap();
-    let notice = ledger
-        .notification("j1:1:job.completed")
-        .await
-        .unwrap()
-        .unwrap();
+    let notice = ledger.notice("j1:1:job.completed").await.unwrap().unwrap();
     (
         read(ledger).await,
         (account.credits, account.credits_held),

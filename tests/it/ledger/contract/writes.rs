@@ -33,13 +33,7 @@ pub(crate) async fn an_old_fence_changes_nothing(bench: &dyn Bench) {
     assert_eq!(settled, Settled::Lost);
     assert_eq!(world.job("j1").await, before);
     assert_eq!(world.balance().await, (10, 0));
-    assert!(
-        ledger
-            .notification("j1:1:job.failed")
-            .await
-            .unwrap()
-            .is_none()
-    );
+    assert!(ledger.notice("j1:1:job.failed").await.unwrap().is_none());
 }
 
 pub(crate) async fn each_write_raises_the_revision_by_one(bench: &dyn Bench) {

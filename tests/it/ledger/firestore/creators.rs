@@ -188,15 +188,11 @@ async fn another_round_pays_holds_and_tells_anew() {
         });
         world.others.write("j1", again).await;
     }
-    let notices = world
-        .ledger
-        .due_notifications(at(99), None, 10)
-        .await
-        .unwrap();
+    let notices = world.ledger.due_notices(at(99), None, 10).await.unwrap();
     let ids: Vec<_> = notices.iter().map(|notice| notice.id.as_str()).collect();
     assert_eq!(ids, ["j1:1:job.failed", "j1:2:job.failed"]);
     for id in ids {
-        let notice = world.ledger.notification(id).await.unwrap().unwrap();
+        let notice = world.ledger.notice(id).await.unwrap().unwrap();
         assert_eq!(notice.event, Event::Failed);
     }
     assert_eq!(world.job("j1").await.intents.len(), 2);

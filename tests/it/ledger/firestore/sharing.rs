@@ -79,11 +79,7 @@ async fn three_workers_share_sixty_jobs() {
         .unwrap();
     let of = |kind| entries.iter().filter(|entry| entry.kind == kind).count();
     assert_eq!((of(EntryKind::Hold), of(EntryKind::Capture)), (JOBS, JOBS));
-    let notices = world
-        .ledger
-        .due_notifications(at(99), None, 1_000)
-        .await
-        .unwrap();
+    let notices = world.ledger.due_notices(at(99), None, 1_000).await.unwrap();
     let jobs: HashSet<_> = notices.iter().map(|notice| notice.id.clone()).collect();
     assert_eq!((notices.len(), jobs.len()), (JOBS, JOBS));
     assert!(

@@ -453,7 +453,7 @@ impl Maker {
             let notice = format!("{id}:1:job.completed");
             if failing > 0 {
                 loop {
-                    let now = self.stand.ledger.notification(&notice).await.unwrap();
+                    let now = self.stand.ledger.notice(&notice).await.unwrap();
                     let now = now.unwrap();
                     let enough = match failing {
                         1 => now.deliveries == 1,
@@ -471,7 +471,7 @@ impl Maker {
             if name == "notice-replayed" {
                 let now = self.stand.clock.now();
                 let replayed = self.stand.ledger.replay(&notice, now).await.unwrap();
-                let task = Task::Outbox {
+                let task = Task::Notice {
                     id: notice,
                     delivery: replayed.unwrap().next_task(),
                 };

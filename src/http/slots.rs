@@ -1,4 +1,4 @@
-//! Places that are taken for a while: so many in all, and so many for one owner.
+//! Slots that are taken for a while: so many in all, and so many for one owner.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,21 +7,21 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::job::Owner;
 
-/// Cheap to clone; all clones share the places.
+/// Cheap to clone; all clones share the slots.
 #[derive(Debug, Clone)]
-pub(super) struct Places(Arc<Inner>);
+pub(super) struct OwnerSlots(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
     all: Arc<Semaphore>,
     most_per_owner: usize,
-    /// Owners with a place, and how many they have.
+    /// Owners with a slot, and how many they have.
     taken: Mutex<HashMap<Owner, usize>>,
 }
 
-/// Why there is no place.
+/// Why there is no slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum NoPlace {
+pub(super) enum NoSlot {
     /// All are taken.
     InAll,
     /// The owner has as many as one may.
@@ -30,13 +30,13 @@ pub(super) enum NoPlace {
 
 /// Given back when it is dropped.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct OwnerSlot {
     owner: Owner,
     inner: Arc<Inner>,
     _permit: OwnedSemaphorePermit,
 }
 
-impl Places {
+impl OwnerSlots {
     pub(super) fn new(most: usize, most_per_owner: usize) -> Self {
         Self(Arc::new(Inner {
             all: Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))),
@@ -45,19 +45,19 @@ impl Places {
         }))
     }
 
-    /// Never waits: who finds no place is told so.
-    pub(super) fn take(&self, owner: &Owner) -> Result<Place, NoPlace> {
+    /// Never waits: who finds no slot is told so.
+    pub(super) fn take(&self, owner: &Owner) -> Result<OwnerSlot, NoSlot> {
         let inner = &self.0;
         let mut taken = inner.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let own = taken.get(owner).copied().unwrap_or(0);
         if own >= inner.most_per_owner {
-            return Err(NoPlace::OfOwner);
+            return Err(NoSlot::OfOwner);
         }
         let permit = Arc::clone(&inner.all)
             .try_acquire_owned()
-            .map_err(|_| NoPlace::InAll)?;
+            .map_err(|_| NoSlot::InAll)?;
         taken.insert(owner.clone(), own + 1);
-        Ok(Place {
+        Ok(OwnerSlot {
             owner: owner.clone(),
             inner: Arc::clone(inner),
             _permit: permit,
@@ -65,7 +65,7 @@ impl Places {
     }
 }
 
-impl Drop for Place {
+impl Drop for OwnerSlot {
     fn drop(&mut self) {
         let mut taken = self
             .inner
@@ -74,7 +74,7 @@ impl Drop for Place {
             .unwrap_or_else(PoisonError::into_inner);
         match taken.get_mut(&self.owner) {
             Some(own) if *own > 1 => *own -= 1,
-            // Nobody is kept in mind who has no place.
+            // Nobody is kept in mind who has no slot.
             _ => {
                 taken.remove(&self.owner);
             }
@@ -88,18 +88,18 @@ mod tests {
 
     #[test]
     fn places_are_bounded_in_all_and_for_one_owner_and_come_back() {
-        let places = Places::new(3, 2);
+        let slots = OwnerSlots::new(3, 2);
         let owner = |name: &str| name.parse::<Owner>().unwrap();
         let (alice, bob) = (owner("alice"), owner("bob"));
-        let first = places.take(&alice).unwrap();
-        let _second = places.take(&alice).unwrap();
-        assert_eq!(places.take(&alice).unwrap_err(), NoPlace::OfOwner);
-        let bobs = places.take(&bob).unwrap();
-        assert_eq!(places.take(&bob).unwrap_err(), NoPlace::InAll);
+        let first = slots.take(&alice).unwrap();
+        let _second = slots.take(&alice).unwrap();
+        assert_eq!(slots.take(&alice).unwrap_err(), NoSlot::OfOwner);
+        let bobs = slots.take(&bob).unwrap();
+        assert_eq!(slots.take(&bob).unwrap_err(), NoSlot::InAll);
         drop(first);
-        let _again = places.take(&alice).unwrap();
+        let _again = slots.take(&alice).unwrap();
         drop(bobs);
-        assert_eq!(places.take(&alice).unwrap_err(), NoPlace::OfOwner);
-        assert_eq!(places.0.taken.lock().unwrap().len(), 1);
+        assert_eq!(slots.take(&alice).unwrap_err(), NoSlot::OfOwner);
+        assert_eq!(slots.0.taken.lock().unwrap().len(), 1);
     }
 }
