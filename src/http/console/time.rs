@@ -32,10 +32,18 @@ impl Time {
     /// Nothing for a job that nobody has worked on.
     pub(super) fn of(job: &Job, now: Timestamp) -> Option<Self> {
         let whole = elapsed(job.created_at, job.completed_at.unwrap_or(now));
+        // The sum of a stage is written at its end: what goes on is not in it yet.
+        let goes_on = job.timings.timeline.last();
+        let goes_on = goes_on.filter(|last| !job.status.is_ended() && last.waits_for.is_none());
         let mut spans: Vec<(&'static str, Duration)> = Stage::iter()
             .filter_map(|stage| {
-                let ms = *job.timings.stages_ms.get(stage.as_str())?;
-                Some((words::stage(stage), Duration::from_millis(ms)))
+                let sum = job.timings.stages_ms.get(stage.as_str());
+                let now = goes_on
+                    .filter(|last| last.stage == Some(stage))
+                    .map(|last| elapsed(last.at, now));
+                let sum = sum.map(|ms| Duration::from_millis(*ms));
+                let took = sum.into_iter().chain(now).reduce(|sum, more| sum + more)?;
+                Some((words::stage(stage), took))
             })
             .collect();
         if spans.is_empty() {
@@ -82,6 +90,31 @@ fn parts(spans: &[(&'static str, Duration)]) -> Vec<Part> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_goes_on_is_work_and_no_wait() {
+        let at = |second: i64| Timestamp::from_second(1_790_000_000 + second).unwrap();
+        let mut job: Job = serde_json::from_value(serde_json::json!({
+            "id": "j", "owner": "u", "kind": "upscale", "params": {"target": "720p"},
+            "source": {"video": "sources/u/v.mp4"}, "status": "processing",
+            "deadline_at": at(9_000), "created_at": at(0), "updated_at": at(0),
+            "timings": {
+                "stages_ms": {"submit": 2_000},
+                "timeline": [
+                    {"at": at(1), "stage": "submit", "attempt": 1},
+                    {"at": at(3), "stage": "process", "attempt": 1},
+                ],
+            },
+        }))
+        .unwrap();
+        let told = |job: &Job| -> Vec<String> {
+            let parts = Time::of(job, at(10)).unwrap().parts;
+            parts.into_iter().map(|part| part.took).collect()
+        };
+        assert_eq!(told(&job), ["2.0 s", "7.0 s", "1.0 s"]);
+        job.timings.timeline[1].waits_for = Some(crate::job::WaitsFor::Worker);
+        assert_eq!(told(&job), ["2.0 s", "8.0 s"]);
+    }
 
     #[test]
     fn parts_fill_the_bar_and_the_shortest_is_seen() {
