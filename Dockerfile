@@ -15,6 +15,7 @@ WORKDIR /src
 COPY vendor vendor
 COPY distfiles distfiles
 RUN vendor/ffmpeg/build.sh
+COPY .cargo .cargo
 COPY Cargo.toml Cargo.lock rust-toolchain.toml build.rs ./
 COPY build build
 COPY scripts/vendor.sh scripts/vendor.sh

@@ -9,12 +9,16 @@ it, as the first run does. Exit code 1 where something takes more.
 """
 
 import argparse
+import glob
 import json
 import os
 import re
 import subprocess
 import sys
 import tempfile
+import time
+
+import services
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -25,12 +29,52 @@ MORE = 1.05
 def count(command, folder):
     """Instructions of a whole process."""
     out = f"{folder}/callgrind.out"
-    valgrind = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", "--trace-children=no"]
-    ran = subprocess.run(valgrind + command, capture_output=True, text=True, check=False, cwd=folder)
+    ran = subprocess.run(under(out) + command, capture_output=True, text=True, check=False, cwd=folder)
     if ran.returncode != 0:
         sys.exit(f"guard: {command} failed:\n{ran.stderr[-2000:]}")
+    return counted(out)
+
+
+def under(out):
+    return ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", "--trace-children=no"]
+
+
+def counted(out):
     with open(out, encoding="utf-8", errors="replace") as file:
         return int(re.findall(r"^(?:summary|totals): (\d+)", file.read(), re.MULTILINE)[-1])
+
+
+def road(binary, folder):
+    """A job from its document to its links, its video copied: what ten more of them take."""
+    clip, image = f"{ROOT}/fixtures/generated/tiny.mp4", f"{ROOT}/fixtures/character.png"
+    box, base = services.sandbox(binary, folder)
+    counts = []
+    try:
+        for jobs in (2, 12):
+            own = f"{folder}/{jobs}"
+            os.makedirs(own)
+            out = f"{own}/callgrind.out"
+            side = services.Filmlab(binary, own, base, clip, image, None, under(out))
+            try:
+                side.prepare()
+                for done in range(jobs):
+                    side.create()
+                    # From outside: to ask the service would be counted.
+                    for _ in range(600):
+                        if len(glob.glob(f"{own}/data/**/metadata.json", recursive=True)) > done:
+                            break
+                        time.sleep(0.1)
+                    else:
+                        sys.exit(f"guard: a job did not end:\n{open(side.service.log.name).read()[-2000:]}")
+                    # The way from there to its notice.
+                    time.sleep(1)
+            finally:
+                side.service.stop()
+            counts.append(counted(out))
+    finally:
+        box.terminate()
+        box.wait()
+    return (counts[1] - counts[0]) // 10
 
 
 def work(binary, folder):
@@ -57,6 +101,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         binary = os.path.abspath(given.binary)
         found = {name: count(command, folder) for name, command in work(binary, folder).items()}
+        found["job"] = road(binary, folder)
     if not os.path.exists(KEPT):
         print(f"guard: nothing is kept yet; these are: {KEPT}")
         given.record = True

@@ -80,6 +80,8 @@ def limits(found):
   it; with fewer threads or a shorter look ahead it takes longer, or makes a larger file.
 - **Copying.** A result is read back: its first and its last group of pictures are decoded. In a short
   clip that is all of it, so the gain grows with the length.
+- **CPU of a job without its media.** {jobs['road_kernel_ms']:.1f} ms of the {jobs['road_ms']:.1f} are the kernel's: each step is
+  on the disk before the next one begins, in the ledger, in the queue and in the store.
 - **Start.** A first start makes a database and folders that survive a power failure; one with them in
   place takes {jobs['filmlab']['again_s'] * 1000:.0f} ms."""
 

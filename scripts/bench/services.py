@@ -26,8 +26,7 @@ usual_base_s = 0.0
 usual_per_second_s = 0.0
 [credits]
 mode = "off"
-[watermark]
-image = "{logo}"
+{mark}
 # As the other side encodes.
 [profiles.web]
 video = {{ preset = "veryfast", crf = 23 }}
@@ -138,8 +137,8 @@ class Filmlab:
     def __init__(self, binary, folder, base, clip, image, logo, under=()):
         port = free_port()
         with open(f"{folder}/filmlab.toml", "w", encoding="utf-8") as file:
-            file.write(SETTINGS.format(port=port, token=TOKEN, folder=folder, base=base,
-                                       logo=logo))
+            mark = f'[watermark]\nimage = "{logo}"' if logo else ""
+            file.write(SETTINGS.format(port=port, token=TOKEN, folder=folder, base=base, mark=mark))
         command = [*under, binary, "--config", f"{folder}/filmlab.toml", "serve"]
         self.service = Service(command, folder, port)
         self.clip, self.image = clip, image

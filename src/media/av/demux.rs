@@ -17,7 +17,7 @@ use super::dictionary::{Dictionary, dictionary_text};
 use super::error::{AvError, OpenError, check};
 use super::io::Io;
 use super::packet::Packet;
-use super::recognise::{FORMATS, guess, identify};
+use super::recognise::{FORMATS, Recognised, identify};
 use super::{int_field, log, timestamp};
 use crate::media::input::ReadSeek;
 use crate::media::limits::Guard;
@@ -78,8 +78,7 @@ impl Demuxer {
         options: OpenOptions,
         guard: Arc<Guard>,
     ) -> Result<Self, OpenError> {
-        let (format, head) = identify(reader.as_mut())?;
-        let (demuxer, _) = guess(&head);
+        let Recognised { demuxer, name } = identify(reader.as_mut())?;
         let mut io = Io::reader(reader, length, Arc::clone(&guard))?;
         let mut dictionary = Dictionary::default();
         dictionary.set(c"format_whitelist", FORMATS)?;
@@ -128,8 +127,8 @@ impl Demuxer {
             context,
             io,
             guard,
-            gif_clock: (format == "gif").then_some(0),
-            format,
+            gif_clock: (name == "gif").then_some(0),
+            format: name,
             ahead: VecDeque::new(),
             ahead_error: None,
             kept: Vec::new(),
