@@ -65,6 +65,12 @@ fn spelled_out(statement: &str) -> Vec<String> {
             .map(|lane| statement.replace("{of_lane}", lane))
             .to_vec();
     }
+    if statement.contains("{of_owner}") {
+        let each = ["owner = ?1 AND", "?1 IS NULL AND"];
+        return each
+            .map(|owner| statement.replace("{of_owner}", owner))
+            .to_vec();
+    }
     if statement.ends_with("FROM jobs WHERE true") {
         let order = "ORDER BY created_at DESC, id DESC";
         let place = "AND (created_at, id) < (?, ?)";
