@@ -43,6 +43,9 @@ start_service <<END
 listen = "127.0.0.1:0"
 api_tokens = [{ token = "$FILMLAB_API_TOKEN" }]
 task_token = "$FILMLAB_TASK_TOKEN"
+# Else a layer that names neither picture nor text is refused, as it should be.
+[watermark]
+image = "$PWD/fixtures/logo.png"
 END
 
 outcome=0

@@ -135,7 +135,7 @@ def text(found):
     many = jobs["many"]
     sizes = [size for _, size in many["memory"]]
     half = len(sizes) // 2
-    quick = " It was a quick run: fewer repetitions, a shorter long clip." if found["quick"] else ""
+    quick = " It was a quick run: fewer repetitions." if found["quick"] else ""
     changed = ", with changes that are not committed" if m["changed"] else ""
     return f"""# Performance
 

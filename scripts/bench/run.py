@@ -197,7 +197,7 @@ def media(stand, runs, eight):
 
 
 def jobs(stand, quick):
-    count = 6 if quick else 16
+    count = 8 if quick else 16
     found, python = {}, peer_python()
     with tempfile.TemporaryDirectory() as folder:
         box, base = services.sandbox(stand.binary, folder)
@@ -287,7 +287,7 @@ def machine(binary):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("binary")
-    parser.add_argument("--quick", action="store_true", help="fewer runs, a shorter long clip")
+    parser.add_argument("--quick", action="store_true", help="fewer runs")
     parser.add_argument("--out", default=f"{ROOT}/docs", help="folder of performance.md")
     given = parser.parse_args()
     began = time.monotonic()
@@ -296,8 +296,8 @@ def main():
         stand = Stand(binary, folder)
         # Before the load is ours.
         found = {"machine": machine(binary), "quick": given.quick}
-        stand.make_clips(4 if given.quick else 12)
-        found["media"] = media(stand, 3 if given.quick else 5, 4 if given.quick else 8)
+        stand.make_clips(12)
+        found["media"] = media(stand, 2 if given.quick else 5, 8)
         found["jobs"] = jobs(stand, given.quick)
     found["took_s"] = round(time.monotonic() - began)
     os.makedirs(f"{ROOT}/target/bench", exist_ok=True)

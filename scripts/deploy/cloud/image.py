@@ -12,8 +12,8 @@ HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 # What the image is made of: what the Dockerfile copies, and itself. build.ignore lets only these
 # through.
-INPUTS = ("Dockerfile", ".dockerignore", "Cargo.toml", "Cargo.lock", "rust-toolchain.toml", "build.rs", "build", "src",
-          "templates", "vendor", "distfiles", "LICENSE-MIT", "LICENSE-APACHE", "NOTICE", "scripts/vendor.sh")
+INPUTS = ("Dockerfile", ".dockerignore", ".cargo", "Cargo.toml", "Cargo.lock", "rust-toolchain.toml", "build.rs", "build",
+          "src", "templates", "vendor", "distfiles", "LICENSE-MIT", "LICENSE-APACHE", "NOTICE", "scripts/vendor.sh")
 
 
 def revision():

@@ -12,7 +12,7 @@ use crate::media::input::ReadSeek;
 /// Demuxers we let near untrusted bytes, by libav's names.
 pub(super) const FORMATS: &str = "mov,matroska,avi,mpegts,gif,flv,mpeg";
 /// Demuxers that recognise what a transport stream does not name. They are never
-/// opened; what they recognise is decoded or refused by [`whitelist`].
+/// opened; what they recognise is decoded or refused by [`super::codec::whitelist`].
 pub(super) const RECOGNISERS: &str = "aac,ac3,eac3,dts,truehd,h264,hevc,loas,m4v,mp3,mpegvideo";
 /// Bytes looked at to recognise the container. Long enough for an ID3 tag or
 /// a transport stream with junk in front.

@@ -9,7 +9,10 @@ use crate::media::error::{MediaCode, MediaError};
 use crate::media::logo;
 use crate::media::profile::Deinterlace;
 use crate::media::ratio::Ratio;
-pub(crate) use spec::{Overlay, VideoSpec};
+/// Laid on by `synth` alone.
+#[cfg(feature = "sandbox")]
+pub(crate) use spec::Overlay;
+pub(crate) use spec::VideoSpec;
 use steps::{deinterlace, fit, flatten, lay_over, orient, tone_map};
 
 /// A configured graph and what it was built for.
