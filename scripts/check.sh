@@ -71,22 +71,24 @@ doc_tests() {
         echo "there are none"
     fi
 }
-# One emulator for all tests: nextest runs each in a process of its own. Without one the tests
-# that need it say so themselves.
+# One emulator for all tests: nextest runs each in a process of its own. Where none is installed
+# (69) the tests that need it say so themselves; one that is there and does not start is a failure,
+# told before the tests and not by each of them.
 emulator() {
     [[ -z ${FIRESTORE_EMULATOR_HOST:-} ]] || return 0
     trap 'scripts/emulator.sh stop' EXIT
-    local host
-    if host=$(scripts/emulator.sh start); then
-        export FIRESTORE_EMULATOR_HOST=$host
-    fi
+    local host outcome=0
+    host=$(scripts/emulator.sh start) || outcome=$?
+    ((outcome != 69)) || return 0
+    ((outcome == 0)) || return "$outcome"
+    export FIRESTORE_EMULATOR_HOST=$host
 }
 # tests_by RUNNER …: what runs cargo comes first; `env` runs it as it is.
 tests_by() {
     local profile=default runner=$1
     shift
     [[ -z ${CI:-} ]] || profile=ci
-    emulator
+    emulator || return 1
     "$runner" cargo nextest run --locked --profile "$profile" "$@"
 }
 tests() { tests_by env "$@"; }
@@ -114,7 +116,7 @@ console() {
 chaos() {
     cargo build --locked || return 1
     local outcome=0 filmlab="${CARGO_TARGET_DIR:-target}/debug/filmlab"
-    emulator
+    emulator || return 1
     python3 -B scripts/chaos "$filmlab" sqlite || outcome=1
     if [[ -n ${FIRESTORE_EMULATOR_HOST:-} ]]; then
         python3 -B scripts/chaos "$filmlab" firestore || outcome=1
@@ -151,7 +153,7 @@ chaos_upgrade() {
     cargo build --locked && old_binary || return 1
     local outcome=0 filmlab="${CARGO_TARGET_DIR:-target}/debug/filmlab"
     export JOBS=${JOBS:-40} KILLS=${KILLS:-8}
-    emulator
+    emulator || return 1
     python3 -B scripts/chaos "$filmlab" upgrade-sqlite || outcome=1
     if [[ -n ${FIRESTORE_EMULATOR_HOST:-} ]]; then
         python3 -B scripts/chaos "$filmlab" upgrade-firestore || outcome=1
@@ -164,7 +166,7 @@ chaos_upgrade() {
 }
 # A ledger of this revision in the middle of its work: written, not tested.
 upgrade_fixtures() {
-    emulator
+    emulator || return 1
     FILMLAB_REVISION=${FILMLAB_REVISION:-$(git rev-parse --short=7 HEAD)} FILMLAB_REQUIRE=emulator \
         cargo nextest run --locked --run-ignored ignored-only road::upgrade::maker
 }

@@ -8,7 +8,7 @@
 # callers that are not the project's owner. Its pid, address and log lie in target/emulator.
 #
 # Exit codes: 0 done; 64 wrong use; 69 not installed (how to get it is printed); 75 it did not
-# come up in time (the end of its log is printed).
+# come up in three tries (the end of each log is printed).
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -25,26 +25,19 @@ leader() {
     echo "$pid"
 }
 
+# Below the ports that the kernel gives to outgoing connections (32768 and up): one of those may be
+# taken between the look and the emulator's bind.
 free_port() {
     local port
-    while port=$((RANDOM % 20000 + 20000)); do
+    while port=$((RANDOM % 12000 + 20000)); do
         answers "127.0.0.1:$port" || break
     done
     echo "$port"
 }
 
-start() {
+# One try on a port of its own; its log is kept until the next try.
+try() {
     local host pid
-    if leader >/dev/null && host=$(cat "$state/host") && answers "$host"; then
-        echo "$host"
-        return
-    fi
-    if ! command -v gcloud >/dev/null || ! command -v java >/dev/null; then
-        echo "emulator: needs the Google Cloud CLI with its package google-cloud-cli-firestore-emulator" \
-            "and a Java runtime (https://cloud.google.com/sdk/docs/install)" >&2
-        exit 69
-    fi
-    mkdir -p "$state"
     host=127.0.0.1:$(free_port)
     # A session of its own: ending the start script alone would leave its Java child alive. No
     # prompts: a component that is missing is to fail, not to wait for an answer.
@@ -59,12 +52,45 @@ start() {
             echo "$host"
             return
         fi
-        kill -0 "$pid" 2>/dev/null || break
+        if ! kill -0 "$pid" 2>/dev/null; then
+            echo "emulator: it ended after $((tenths / 10)) s:" >&2
+            return 1
+        fi
         sleep 0.1
     done
-    echo "emulator: it did not come up:" >&2
-    tail -n 20 "$state/log" >&2
-    stop
+    echo "emulator: no answer at $host after 60 s:" >&2
+    return 1
+}
+
+missing() {
+    echo "emulator: needs the Google Cloud CLI with its package google-cloud-cli-firestore-emulator" \
+        "and a Java runtime (https://cloud.google.com/sdk/docs/install)" >&2
+    exit 69
+}
+
+start() {
+    local host
+    if leader >/dev/null && host=$(cat "$state/host") && answers "$host"; then
+        echo "$host"
+        return
+    fi
+    if ! command -v gcloud >/dev/null || ! command -v java >/dev/null; then
+        missing
+    fi
+    mkdir -p "$state"
+    # A start that goes wrong once (a port that was taken, a busy machine) is no reason to lose a
+    # run of an hour; three in a row are.
+    for _ in 1 2 3; do
+        if try; then
+            return
+        fi
+        tail -n 20 "$state/log" >&2
+        stop
+        # The command line tool without the emulator names the component that it lacks, and runs nothing.
+        if grep -q component "$state/log" && ! grep -q '^Executing:' "$state/log"; then
+            missing
+        fi
+    done
     exit 75
 }
 
