@@ -59,7 +59,7 @@ pub use outcome::Visit;
 pub use patience::Pauses;
 pub use placement::mark_faults;
 pub use places::PlaceLimits;
-pub use preview::{MarkPreview, Preview};
+pub use preview::{LabelPreview, MarkPreview, Preview};
 pub use quote::{ProviderQuote, Quote, QuoteError, QuoteRequest};
 pub use receiver::UNKNOWN_JOB_DELIVERIES;
 pub(crate) use receiver::{unknown_job, unknown_notice};

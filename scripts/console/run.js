@@ -265,6 +265,8 @@ async function makes(browser) {
     await page.click("button[value=upscale]");
     await page.waitForSelector("#resolution");
     await page.selectOption("#resolution", "1080p");
+    await page.selectOption("#label", "own");
+    await page.fill("#label_words", "Made by AI & <@maker>");
     await page.click("button.primary");
     await page.waitForSelector(".price", { timeout: 30000 });
     const mark = await page.evaluate(async () => {
@@ -278,6 +280,17 @@ async function makes(browser) {
       return box.width > 10 && box.right <= video.right && box.bottom <= video.bottom && box.left > video.left + video.width / 2;
     });
     expect(mark, "the mark is not where it belongs");
+    const label = await page.evaluate(async () => {
+      const image = [...document.querySelectorAll(".framed svg image")].pop();
+      const picture = new Image();
+      picture.src = image.getAttribute("href");
+      await picture.decode();
+      const box = image.getBoundingClientRect();
+      const video = document.querySelector(".framed video").getBoundingClientRect();
+      return picture.naturalWidth > 0 && box.left >= video.left && box.top >= video.top
+        && box.top < video.top + video.height / 4 && box.height >= 0.05 * Math.min(video.width, video.height) - 1;
+    });
+    expect(label, "the label is not where it belongs");
     await page.waitForTimeout(500);
     await judge(page, `price-${width}-${colorScheme}`, width);
     if (width > 600) {

@@ -73,6 +73,7 @@ async fn quote(
 /// What it would cost, for whichever way in.
 pub(super) async fn ask(state: &HttpState, wanted: request::Wanted) -> Result<Quote, Problem> {
     let asked = QuoteRequest {
+        label: wanted.label(&state.settings),
         owner: wanted.owner,
         params: wanted.params,
         source: wanted.source,

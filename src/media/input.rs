@@ -95,6 +95,12 @@ impl BytesInput {
             bytes: bytes.into(),
         }
     }
+
+    /// All of them.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 impl Debug for BytesInput {

@@ -1,11 +1,13 @@
-//! Where the operator's marks would lie on a result, for whoever thinks of asking for one.
+//! Where the operator's marks and the visible label would lie on a result, for whoever thinks of
+//! asking for one.
 
 use std::sync::Arc;
 
-use super::Settings;
+use super::placement;
 use super::stages::prepare::generated_short_side;
-use crate::job::{Params, SourceFacts};
-use crate::media::{Cancel, Input, Limits, Rectangle, probe_picture};
+use super::{BrandWatermark, Settings};
+use crate::job::{Label, Params, SourceFacts};
+use crate::media::{Cancel, Fonts, Limits, Placement, Rectangle, probe_picture};
 
 /// A result's frame and the marks on it.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,6 +17,17 @@ pub struct Preview {
     pub height: u32,
     /// In the order of the settings.
     pub marks: Vec<MarkPreview>,
+    /// Drawn over all others.
+    pub label: Option<LabelPreview>,
+}
+
+/// The visible label.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LabelPreview {
+    pub at: MarkPreview,
+    pub words: String,
+    /// Its outlines, as an SVG picture.
+    pub drawing: Vec<u8>,
 }
 
 /// One mark.
@@ -26,54 +39,70 @@ pub struct MarkPreview {
     pub until_ms: Option<u64>,
 }
 
-/// `None` where there are no marks, or one cannot be used: the job itself says why.
+/// `None` where there is nothing to draw, or something of it cannot be used: the job itself says why.
 pub(super) async fn of(
     settings: &Settings,
     profile: &str,
     params: &Params,
+    label: Option<Label>,
     facts: &SourceFacts,
 ) -> Option<Preview> {
-    let files: Vec<Arc<dyn Input>> = settings
-        .watermark
-        .iter()
-        .map(|it| it.mark.input())
-        .collect();
-    if files.is_empty() {
+    if settings.watermark.is_empty() && label.is_none() {
         return None;
     }
-    let limits = settings.limits.clone();
-    // The operator's own pictures, some kilobytes each.
-    let looked = tokio::task::spawn_blocking(move || sizes(&files, &limits)).await;
-    let sizes = looked.ok()??;
     let most = match params {
         Params::Upscale(_) => None,
         Params::CharacterReplace(_) | Params::Extend(_) => {
             settings.profiles.get(profile)?.video.max_height
         }
     };
-    let (width, height) = frame(params, facts, most);
-    let marks = settings.watermark.iter().zip(sizes).map(|(mark, size)| {
-        let placement = mark.mark.placed(&mark.placement);
-        Some(MarkPreview {
-            at: placement.rectangle((width, height), size).ok()?,
-            opacity: placement.opacity,
-            from_ms: placement.from_ms,
-            until_ms: placement.until_ms,
+    let frame = frame(params, facts, most);
+    let (marks, limits) = (settings.watermark.clone(), settings.limits.clone());
+    let fonts = Arc::clone(&settings.fonts);
+    // The operator's own pictures, some kilobytes each, and a line of text.
+    let looked = tokio::task::spawn_blocking(move || {
+        let marks = marks.iter().map(|mark| brand(mark, &limits, frame));
+        Some(Preview {
+            width: frame.0,
+            height: frame.1,
+            marks: marks.collect::<Option<_>>()?,
+            label: match label {
+                Some(label) => Some(labelled(&fonts, &label, &limits, frame)?),
+                None => None,
+            },
         })
     });
-    Some(Preview {
-        width,
-        height,
-        marks: marks.collect::<Option<_>>()?,
+    looked.await.ok()?
+}
+
+fn brand(mark: &BrandWatermark, limits: &Limits, frame: (u32, u32)) -> Option<MarkPreview> {
+    let picture = probe_picture(mark.mark.input().as_ref(), limits, &Cancel::new()).ok()?;
+    let placement = mark.mark.placed(&mark.placement);
+    laid(&placement, (picture.width, picture.height), frame)
+}
+
+fn labelled(
+    fonts: &Fonts,
+    label: &Label,
+    limits: &Limits,
+    frame: (u32, u32),
+) -> Option<LabelPreview> {
+    let (drawn, placement) = placement::label(fonts, label).ok()?;
+    let picture = probe_picture(&drawn.image, limits, &Cancel::new()).ok()?;
+    Some(LabelPreview {
+        at: laid(&placement, (picture.width, picture.height), frame)?,
+        words: label.words.clone(),
+        drawing: drawn.image.bytes().to_vec(),
     })
 }
 
-fn sizes(files: &[Arc<dyn Input>], limits: &Limits) -> Option<Vec<(u32, u32)>> {
-    let sizes = files.iter().map(|file| {
-        let found = probe_picture(file.as_ref(), limits, &Cancel::new()).ok()?;
-        Some((found.width, found.height))
-    });
-    sizes.collect()
+fn laid(placement: &Placement, size: (u32, u32), frame: (u32, u32)) -> Option<MarkPreview> {
+    Some(MarkPreview {
+        at: placement.rectangle(frame, size).ok()?,
+        opacity: placement.opacity,
+        from_ms: placement.from_ms,
+        until_ms: placement.until_ms,
+    })
 }
 
 /// The frame that the provider is expected to make, no larger than the profile lets it be.

@@ -25,8 +25,8 @@ use super::stages::recipe::track;
 use super::stop::{Stop, StopReason};
 use super::{Services, Settings, Worker};
 use crate::job::{
-    Code, Credits, Failure, Fault, Kind, MediaRef, Output, Owner, Params, Party, Phase, Source,
-    SourceFacts,
+    Code, Credits, Failure, Fault, Kind, Label, MediaRef, Output, Owner, Params, Party, Phase,
+    Source, SourceFacts,
 };
 use crate::media::{AudioTrack, Limits, MediaCode, MediaError};
 use crate::provider::{ProviderError, Submission};
@@ -48,6 +48,8 @@ pub struct QuoteRequest {
     pub params: Params,
     pub source: Source,
     pub output: Output,
+    /// The visible label that its result would carry, for the preview.
+    pub label: Option<Label>,
 }
 
 /// What it would cost.
@@ -63,7 +65,7 @@ pub struct Quote {
     pub provider: ProviderQuote,
     /// What the owner would pay.
     pub credits: Credits,
-    /// Where the operator's marks would lie, for the console.
+    /// Where the operator's marks and the label would lie, for the console.
     #[serde(skip)]
     pub preview: Option<Preview>,
 }
@@ -158,6 +160,7 @@ impl Worker {
                 &services.settings,
                 &asked.output.profile,
                 &asked.params,
+                asked.label,
                 &facts,
             )
             .await,

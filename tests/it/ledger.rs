@@ -2,6 +2,7 @@
 
 pub(crate) mod bench;
 mod breakers;
+mod careful;
 pub(crate) mod contract;
 pub(crate) mod faults;
 mod firestore;

@@ -7,6 +7,7 @@ pub(crate) mod front;
 pub(crate) mod gcs;
 pub(crate) mod google;
 pub(crate) mod objects;
+pub(crate) mod outage;
 #[cfg(target_os = "linux")]
 pub(crate) mod quarantine;
 pub(crate) mod require;

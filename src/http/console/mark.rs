@@ -1,17 +1,19 @@
-//! The operator's mark over a frame of a video that is not made yet.
+//! The operator's marks and the visible label over a frame of a video that is not made yet.
 
 use std::io::Read as _;
 
 use axum::Extension;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse as _, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http::{HeaderValue, header};
 
 use super::visitor::{Visitor, settings};
 use super::words;
 use crate::http::{HttpState, Problem};
 use crate::job::Code;
-use crate::worker::Preview;
+use crate::worker::{MarkPreview, Preview};
 
 /// What a mark's picture may have.
 const MOST: u64 = 16 << 20;
@@ -26,9 +28,13 @@ pub(super) struct Frame {
     pub(super) marks: Vec<Mark>,
     /// When marks are shown that are not always.
     pub(super) times: Vec<String>,
+    /// What the visible label says, which is the last of the marks.
+    pub(super) label: Option<String>,
 }
 
 pub(super) struct Mark {
+    /// Its picture.
+    pub(super) href: String,
     pub(super) x: u32,
     pub(super) y: u32,
     pub(super) width: u32,
@@ -38,33 +44,53 @@ pub(super) struct Mark {
 
 impl From<&Preview> for Frame {
     fn from(preview: &Preview) -> Self {
-        let marks = preview.marks.iter();
-        let second = |ms: u64| words::span(std::time::Duration::from_millis(ms));
-        let times = marks.clone().filter_map(|mark| match mark.until_ms {
-            Some(until) => Some(format!(
-                "It is shown from {} to {}.",
-                second(mark.from_ms),
-                second(until)
-            )),
-            None if mark.from_ms > 0 => {
-                Some(format!("It is shown from {} on.", second(mark.from_ms)))
-            }
-            None => None,
-        });
+        let operators = preview.marks.iter().enumerate();
+        let mut marks: Vec<Mark> = operators
+            .map(|(place, mark)| drawn(mark, format!("/console/new/mark/{place}")))
+            .collect();
+        let mut times: Vec<String> = (preview.marks.iter())
+            .filter_map(|mark| shown("The watermark", mark))
+            .collect();
+        if let Some(label) = &preview.label {
+            // It is laid out for this answer only, so it comes with it. A picture inside of a page
+            // runs nothing and asks for nothing.
+            let drawing = STANDARD.encode(&label.drawing);
+            let href = format!("data:image/svg+xml;base64,{drawing}");
+            marks.push(drawn(&label.at, href));
+            times.extend(shown("The label", &label.at));
+        }
         Self {
             width: preview.width,
             height: preview.height,
-            times: times.collect(),
-            marks: marks
-                .map(|mark| Mark {
-                    x: mark.at.x,
-                    y: mark.at.y,
-                    width: mark.at.width,
-                    height: mark.at.height,
-                    opacity: format!("{:.2}", mark.opacity),
-                })
-                .collect(),
+            marks,
+            times,
+            label: preview.label.as_ref().map(|label| label.words.clone()),
         }
+    }
+}
+
+fn drawn(mark: &MarkPreview, href: String) -> Mark {
+    Mark {
+        href,
+        x: mark.at.x,
+        y: mark.at.y,
+        width: mark.at.width,
+        height: mark.at.height,
+        opacity: format!("{:.2}", mark.opacity),
+    }
+}
+
+/// When a mark is shown that is not always.
+fn shown(what: &str, mark: &MarkPreview) -> Option<String> {
+    let second = |ms: u64| words::span(std::time::Duration::from_millis(ms));
+    let from = second(mark.from_ms);
+    match mark.until_ms {
+        Some(until) if mark.from_ms == 0 => {
+            Some(format!("{what} is shown for the first {}.", second(until)))
+        }
+        Some(until) => Some(format!("{what} is shown from {from} to {}.", second(until))),
+        None if mark.from_ms > 0 => Some(format!("{what} is shown from {from} on.")),
+        None => None,
     }
 }
 

@@ -106,12 +106,15 @@ pub(super) async fn wrap(State(state): State<HttpState>, request: Request, next:
         response = failed(response);
     }
     let policy = format!(
-        "default-src 'self'; img-src 'self' {origin}; media-src 'self' blob: {origin}; \
+        "default-src 'self'; img-src 'self' data: {origin}; media-src 'self' blob: {origin}; \
          object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
     );
     let headers = response.headers_mut();
+    // What is no page has one of its own, and a stricter one.
     if let Ok(policy) = HeaderValue::from_str(&policy) {
-        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+        headers
+            .entry(header::CONTENT_SECURITY_POLICY)
+            .or_insert(policy);
     }
     for (name, value) in [
         (header::REFERRER_POLICY, "same-origin"),

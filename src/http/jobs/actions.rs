@@ -26,9 +26,7 @@ pub(in crate::http) async fn create(
     let now = state.clock.now();
     let deadline = wanted.deadline.unwrap_or(state.settings.default_deadline);
     let mut provenance = state.settings.provenance.clone();
-    if let Some(choice) = wanted.label {
-        provenance.label = choice.label(&state.settings.label);
-    }
+    provenance.label = wanted.label(&state.settings);
     let new = NewJob {
         id: JobId::generate(),
         owner: wanted.owner,

@@ -39,7 +39,7 @@ pub(in crate::http) struct Wanted {
     pub(in crate::http) max_price: Option<f64>,
     pub(in crate::http) tags: Vec<String>,
     /// Absent: as the settings have it.
-    pub(in crate::http) label: Option<LabelChoice>,
+    label: Option<LabelChoice>,
 }
 
 /// US dollars: no video costs as much.
@@ -104,6 +104,16 @@ impl<'a> NewJob<'a> {
             &self.tags,
             &self.label,
         ]
+    }
+}
+
+impl Wanted {
+    /// The visible label of its result: as it says, else as the service has it.
+    pub(in crate::http) fn label(&self, settings: &HttpSettings) -> Option<Label> {
+        match &self.label {
+            Some(choice) => choice.clone().label(&settings.label),
+            None => settings.provenance.label.clone(),
+        }
     }
 }
 

@@ -15,7 +15,9 @@ use filmlab::job::{
     WaitsFor,
 };
 use filmlab::media::Rectangle;
-use filmlab::worker::{MarkPreview, Preview, ProviderLimits, ProviderQuote, ProviderUse, Quote};
+use filmlab::worker::{
+    LabelPreview, MarkPreview, Preview, ProviderLimits, ProviderQuote, ProviderUse, Quote,
+};
 use serde_json::json;
 use tower::ServiceExt as _;
 
@@ -1009,8 +1011,60 @@ fn quoted() -> Quote {
                 from_ms: 1_000,
                 until_ms: None,
             }],
+            label: None,
         }),
     }
+}
+
+/// The same with a visible label.
+fn quoted_with_label() -> Quote {
+    let mut quote = quoted();
+    let preview = quote.preview.as_mut().unwrap();
+    preview.label = Some(LabelPreview {
+        at: MarkPreview {
+            at: Rectangle {
+                x: 32,
+                y: 32,
+                width: 420,
+                height: 54,
+            },
+            opacity: 1.0,
+            from_ms: 0,
+            until_ms: Some(2_000),
+        },
+        words: "<made> by AI".into(),
+        drawing: b"<svg xmlns=\"http://www.w3.org/2000/svg\"/>".to_vec(),
+    });
+    quote
+}
+
+#[tokio::test]
+async fn the_label_is_seen_where_it_will_be() {
+    let app = App::new();
+    let alice = Browser::signed_in(&app, "alice-token").await;
+    let fields = "kind=upscale&video=sources/alice/a.mp4&resolution=1080p\
+                  &profile=web&label=own&label_words=%3Cmade%3E+by+AI";
+    *app.worker.quote.lock().unwrap() = Some(Ok(quoted_with_label()));
+    let answer = alice.submit("/console/new/quote", fields).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let asked = app.worker.quoted.lock().unwrap()[0].label.clone();
+    assert_eq!(
+        asked.map(|label| label.words).as_deref(),
+        Some("<made> by AI")
+    );
+    let page = answer.text();
+    let drawn = "<image href=\"data:image/svg+xml;base64,PHN2ZyB4bWxucz0iaHR0cDovL3d3dy53My5vcmcvMjAwMC9zdmciLz4=\" \
+                 x=\"32\" y=\"32\" width=\"420\" height=\"54\" opacity=\"1.00\"";
+    assert!(page.contains(drawn), "{page}");
+    assert!(
+        page.contains("The label “&#60;made&#62; by AI” and the watermark lie as in the result")
+    );
+    assert!(
+        page.contains("The label is shown for the first 2.0 s."),
+        "{page}"
+    );
+    let policy = answer.header("content-security-policy").unwrap();
+    assert!(policy.contains("img-src 'self' data:"), "{policy}");
 }
 
 #[tokio::test]
@@ -1090,10 +1144,14 @@ async fn a_person_gives_a_video_sees_the_price_and_makes_a_job() {
     );
     assert!(
         page.text()
-            .contains("A visible label is not shown in this preview.")
+            .contains("The watermark lies as in the result of about 1920×1080.")
     );
+    assert_eq!(app.worker.quoted.lock().unwrap()[0].label, None);
     let picture = alice.get("/console/new/mark/0").await;
     assert_eq!(picture.header("content-type"), Some("image/png"));
+    // Opened by itself it is no page of the console's.
+    let policy = picture.header("content-security-policy").unwrap();
+    assert!(policy.contains("sandbox"), "{policy}");
     assert_eq!(alice.get("/console/new/mark/1").await.status, 404);
     assert_eq!(app.ledger.count(), 0, "nothing is made yet");
     let made = alice.submit("/console/new", &fields).await;

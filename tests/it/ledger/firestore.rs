@@ -14,6 +14,7 @@ use filmlab::ledger::firestore::{FirestoreConfig, FirestoreLedger};
 use serde_json::Value;
 
 use super::bench::{Bench, Others, World};
+use super::careful::{Away, Losing};
 use super::ledger_contract;
 use crate::support::emulator::{self, Caller, Emulator};
 
@@ -21,6 +22,8 @@ use crate::support::emulator::{self, Caller, Emulator};
 pub(crate) struct FirestoreBench;
 
 ledger_contract!(emulated, FirestoreBench);
+ledger_contract!(losing, Losing(FirestoreBench));
+ledger_contract!(away, Away(FirestoreBench));
 
 #[async_trait]
 impl Bench for FirestoreBench {

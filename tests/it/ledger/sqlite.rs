@@ -12,6 +12,7 @@ use rusqlite::Connection;
 use serde_json::Value;
 
 use super::bench::{Bench, Others, TTL, World, at, new_job, road, settlement};
+use super::careful::{Away, Losing};
 use super::ledger_contract;
 
 /// A file of its own for each ledger.
@@ -21,6 +22,8 @@ pub(crate) struct InMemory;
 
 ledger_contract!(file, OnFile);
 ledger_contract!(memory, InMemory);
+ledger_contract!(losing, Losing(OnFile));
+ledger_contract!(away, Away(OnFile));
 
 #[async_trait]
 impl Bench for OnFile {

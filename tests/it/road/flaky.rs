@@ -13,7 +13,7 @@ use object_store::{
     ObjectMeta, ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 
-use super::trouble::Outage;
+use crate::support::outage::Outage;
 
 #[derive(Debug, Default)]
 pub(super) struct Flaky {

@@ -14,9 +14,10 @@ use filmlab::worker::{Swept, Visit, Worker};
 
 use super::bench::Bench;
 use super::flaky::Flaky;
-use super::trouble::{Outage, Trouble, Troubled};
+use super::trouble::{Trouble, Troubled};
 use crate::support::front::Call;
 use crate::support::objects::PutFile as _;
+use crate::support::outage::Outage;
 use crate::support::require;
 
 /// Longer than two thirds of a lease, which ends a visit's work; and longer than all attempts

@@ -291,6 +291,7 @@ async fn a_source_asked_the_price_of_harms_no_process() {
             audio_track: None,
         },
         output: Output::default(),
+        label: None,
     };
     match worker.quote(ask(BROKEN)).await {
         Err(QuoteError::Failed(failure)) => {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use filmlab::google::{GoogleAccess, Identity};
-use filmlab::job::{Code, Credits, MediaRef, Output, Params, Source};
+use filmlab::job::{Code, Credits, Label, MediaRef, Output, Params, Source};
 use filmlab::ledger::{JobQuery, Ledger as _};
 use filmlab::storage::gcs::{self, GcsConfig};
 use filmlab::worker::{QuoteError, QuoteRequest};
@@ -27,6 +27,7 @@ fn upscale(video: &str, target: &str) -> QuoteRequest {
             audio_track: None,
         },
         output: Output::default(),
+        label: None,
     }
 }
 
@@ -63,6 +64,46 @@ async fn a_quote_leaves_nothing_behind() {
     assert!(bench.ledger.list(&query).await.unwrap().is_empty());
     let account = bench.account().await;
     assert_eq!(account.credits_held, 0);
+}
+
+#[tokio::test]
+async fn the_label_is_previewed_as_it_will_be_drawn() {
+    let Some(bench) = Bench::new().await else {
+        return;
+    };
+    let worker = bench.worker();
+    let plain = worker.quote(upscale(CLIP, "1080p")).await.unwrap();
+    assert!(plain.preview.is_none_or(|preview| preview.label.is_none()));
+    let label = |words: &str| {
+        Some(Label {
+            words: words.into(),
+            anchor: Some("bottom-left".into()),
+            until_ms: Some(2_000),
+        })
+    };
+    let mut asked = upscale(CLIP, "1080p");
+    asked.label = label("KI-generiert");
+    let preview = worker.quote(asked).await.unwrap().preview.unwrap();
+    let shown = preview.label.unwrap();
+    let at = shown.at.at;
+    let short = preview.width.min(preview.height);
+    assert_eq!(short, 1080);
+    // The height of its letters is 5 % of the short side at least; the box holds them all.
+    assert!(at.height >= short / 20 && at.height < short / 8, "{at:?}");
+    assert!(
+        at.x < preview.width / 10 && at.y > preview.height / 2,
+        "{at:?}"
+    );
+    assert_eq!((shown.at.from_ms, shown.at.until_ms), (0, Some(2_000)));
+    assert_eq!(shown.words, "KI-generiert");
+    let drawing = String::from_utf8(shown.drawing).unwrap();
+    // Outlines: whoever shows it needs none of our fonts.
+    assert!(drawing.starts_with("<svg") && drawing.contains("<path") && !drawing.contains("<text"));
+
+    // One that cannot be drawn costs no quote: the job itself says why.
+    let mut asked = upscale(CLIP, "1080p");
+    asked.label = label(&"W".repeat(40));
+    assert!(worker.quote(asked).await.unwrap().preview.is_none());
 }
 
 #[tokio::test]
