@@ -7,7 +7,7 @@ use std::io::{self, SeekFrom};
 
 use aws_lc_rs::digest::{Algorithm, SHA256, SHA384, SHA512};
 
-use super::holding::{Held, Holding, Step, Track};
+use super::holding::{HardBinding, Holding, Step, Track};
 use super::item::Item;
 use crate::media::input::ReadSeek;
 use crate::media::limits::Guard;
@@ -103,7 +103,7 @@ impl Binding {
         reader: &mut dyn ReadSeek,
         length: u64,
         guard: &Guard,
-    ) -> io::Result<Result<Holding, Held>> {
+    ) -> io::Result<Result<Holding, HardBinding>> {
         let mut file = File { reader, guard };
         let mut head = Track::new(self.algorithm);
         let mut media = None;
@@ -111,10 +111,10 @@ impl Binding {
         while at < length {
             boxes += 1;
             if boxes > MOST_BOXES {
-                return Ok(Err(Held::NotFollowed("very many boxes")));
+                return Ok(Err(HardBinding::NotFollowed("very many boxes")));
             }
             let Some((kind, size)) = file.box_at(at, length)? else {
-                return Ok(Err(Held::Another));
+                return Ok(Err(HardBinding::Mismatch));
             };
             let left_out = self.exclusion(&mut file, kind, at, size)?;
             if left_out.is_none_or(|exclusion| !exclusion.parts.is_empty()) {
@@ -128,19 +128,19 @@ impl Binding {
                 && let Some(tree) = &self.tree
             {
                 if media.is_some() {
-                    return Ok(Err(Held::NotFollowed("several boxes of media")));
+                    return Ok(Err(HardBinding::NotFollowed("several boxes of media")));
                 }
                 let size = size.checked_sub(MEDIA_BEGIN);
                 let leaves = size.and_then(|size| tree.track(at + MEDIA_BEGIN, size));
                 let Some(leaves) = leaves else {
-                    return Ok(Err(Held::Another));
+                    return Ok(Err(HardBinding::Mismatch));
                 };
                 media = Some(leaves);
             }
             at += size;
         }
         if self.tree.is_some() && media.is_none() {
-            return Ok(Err(Held::Another));
+            return Ok(Err(HardBinding::Mismatch));
         }
         head.then(Step::Is(self.head.clone()));
         Ok(Ok(Holding::new(head, media)))

@@ -9,7 +9,8 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
-const SEQUENCE: u8 = 0x30;
+/// What a sequence is marked with in DER.
+pub(super) const SEQUENCE: u8 = 0x30;
 
 /// The name of a holder: its common name, or that of its organisation.
 const NAMES: [[u8; 3]; 2] = [[0x55, 4, 3], [0x55, 4, 10]];

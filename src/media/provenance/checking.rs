@@ -4,7 +4,7 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::brought::Brought;
-use super::holding::{Held, Holding, Telling};
+use super::holding::{HardBinding, Holding, Telling};
 use super::ingredient::{Finding, Ingredient, UNTRUSTED};
 use super::terms::ManifestState;
 use crate::media::input::ReadSeek;
@@ -87,7 +87,7 @@ impl Brought {
         };
         let planned = match binding {
             Ok(binding) => binding.plan(reader, length, guard)?,
-            Err(why) => Err(Held::NotFollowed(why)),
+            Err(why) => Err(HardBinding::NotFollowed(why)),
         };
         match planned {
             Ok(holding) => Ok(Some((url, holding))),
@@ -98,15 +98,15 @@ impl Brought {
         }
     }
 
-    fn found(&mut self, url: String, held: Held, own: Option<&[u8]>) {
+    fn found(&mut self, url: String, held: HardBinding, own: Option<&[u8]>) {
         match held {
-            Held::NotFollowed(why) => self.settle(why),
-            Held::Another => {
+            HardBinding::NotFollowed(why) => self.settle(why),
+            HardBinding::Mismatch => {
                 self.find(ANOTHER, url, false);
                 self.settle(ANOTHER);
                 self.info.state = ManifestState::Invalid;
             }
-            Held::Whole => {
+            HardBinding::Match => {
                 self.find(WHOLE, url, true);
                 self.info.why = None;
                 let is_own = own.is_some_and(|own| self.certificate.as_deref() == Some(own));

@@ -5,7 +5,7 @@ use std::io;
 use aws_lc_rs::digest::{SHA256, digest};
 
 use super::cbor::Cbor;
-use super::certificate::value;
+use super::certificate::{SEQUENCE, value};
 
 /// Bytes of an ES256 signature.
 pub(super) const SIGNATURE: usize = 64;
@@ -38,7 +38,6 @@ pub trait Signer: Send + Sync + std::fmt::Debug {
 /// The 64 bytes of an ES256 signature that comes as DER: a sequence of its two numbers.
 #[must_use]
 pub fn es256_of_der(der: &[u8]) -> Option<Vec<u8>> {
-    const SEQUENCE: u8 = 0x30;
     const NUMBER: u8 = 2;
     let (_, mut rest, _) = value(der).filter(|(tag, ..)| *tag == SEQUENCE)?;
     let mut signature = Vec::with_capacity(SIGNATURE);

@@ -13,11 +13,11 @@ use aws_lc_rs::digest::{Algorithm, Context};
 use crate::media::input::ReadSeek;
 use crate::media::limits::Guard;
 
-/// How a file stands to its manifest.
+/// What became of a manifest's hard binding: whether the file is the one that it is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Held {
-    Whole,
-    Another,
+pub(super) enum HardBinding {
+    Match,
+    Mismatch,
     /// In words.
     NotFollowed(&'static str),
 }
@@ -131,14 +131,18 @@ impl Holding {
     ///
     /// # Errors
     /// What keeps it from being read; what was read is not read again by another try.
-    pub(super) fn finish(&mut self, reader: &mut dyn ReadSeek, guard: &Guard) -> io::Result<Held> {
+    pub(super) fn finish(
+        &mut self,
+        reader: &mut dyn ReadSeek,
+        guard: &Guard,
+    ) -> io::Result<HardBinding> {
         let mut piece = vec![0; PIECE];
         for track in &mut self.tracks {
             let mut place = None;
             while let Some((from, to)) = track.next() {
                 // Nothing makes it whole again.
                 if track.is_another {
-                    return Ok(Held::Another);
+                    return Ok(HardBinding::Mismatch);
                 }
                 if guard.tripped() {
                     return Err(io::Error::other("the work was stopped"));
@@ -153,8 +157,8 @@ impl Holding {
             }
         }
         match self.tracks.iter().any(|track| track.is_another) {
-            true => Ok(Held::Another),
-            false => Ok(Held::Whole),
+            true => Ok(HardBinding::Mismatch),
+            false => Ok(HardBinding::Match),
         }
     }
 }
@@ -274,7 +278,7 @@ mod tests {
     }
 
     /// Reads parts of a file, and what is left; returns what was found and how much was read.
-    fn held(given: &[u8], parts: &[(u64, u64)]) -> (Held, u64) {
+    fn held(given: &[u8], parts: &[(u64, u64)]) -> (HardBinding, u64) {
         let counted = Arc::new(Mutex::new(0));
         let reader = || Counting(Cursor::new(given.to_vec()), Arc::clone(&counted));
         let shared = Arc::new(Mutex::new(holding(&file())));
@@ -321,7 +325,7 @@ mod tests {
             ),
         ] {
             let (held, read) = held(&file(), &parts);
-            assert_eq!(held, Held::Whole, "{parts:?}");
+            assert_eq!(held, HardBinding::Match, "{parts:?}");
             assert!(read <= most, "{parts:?}: {read} of {SIZE}");
         }
     }
@@ -332,7 +336,7 @@ mod tests {
             let mut bytes = file();
             bytes[place as usize] ^= 1;
             for parts in [vec![], vec![(0, SIZE)], vec![(0, 6 << 20)]] {
-                assert_eq!(held(&bytes, &parts).0, Held::Another, "{place}");
+                assert_eq!(held(&bytes, &parts).0, HardBinding::Mismatch, "{place}");
             }
         }
     }

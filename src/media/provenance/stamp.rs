@@ -1,11 +1,10 @@
 //! Time stamps of an authority (RFC 3161): what is asked, and what an answer must be.
 
-use super::certificate::value;
+use super::certificate::{SEQUENCE, value};
 
 /// Longest token that is taken. Those of public authorities, with their certificates, have some 6 KB.
 pub const MOST_STAMP: usize = 12 << 10;
 
-const SEQUENCE: u8 = 0x30;
 const NUMBER: u8 = 0x02;
 
 /// The request for a digest (SHA-256), DER. It asks for the authority's certificates too. `nonce` keeps

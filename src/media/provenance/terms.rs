@@ -143,7 +143,7 @@ pub enum ManifestState {
 }
 
 /// Longest text of others that is shown, in characters.
-const MOST_TEXT: usize = 256;
+pub(super) const MOST_TEXT: usize = 256;
 
 /// Text of others, as terminals and results take it.
 pub(super) fn shown(text: &str) -> String {

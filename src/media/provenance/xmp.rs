@@ -6,7 +6,7 @@ use quick_xml::events::{BytesStart, Event};
 use quick_xml::name::{Namespace, ResolveResult};
 use quick_xml::{NsReader, XmlVersion};
 
-use super::terms::{Provenance, ProvenanceInfo, SourceType};
+use super::terms::{MOST_TEXT, Provenance, ProvenanceInfo, SourceType, shown};
 
 /// The box's name.
 pub(crate) const UUID: [u8; 16] = [
@@ -18,9 +18,6 @@ pub(crate) const MOST: usize = 256 << 10;
 
 /// Elements within elements that are followed; XMP has some eight. The parser counts them in 16 bits.
 const DEEPEST: usize = 100;
-
-/// Longest value that is taken out of one.
-const MOST_TEXT: usize = 256;
 
 const RDF: &str = "http://www.w3.org/1999/02/22-rdf-syntax-ns#";
 const IPTC: &str = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/";
@@ -211,9 +208,7 @@ fn set(info: &mut ProvenanceInfo, property: Property, value: &str) {
         Property::Provider => (&mut info.provider, value),
         Property::Model => (&mut info.model, value),
     };
-    // It goes to terminals.
-    let plain = value.trim().chars().filter(|letter| !letter.is_control());
-    let plain: String = plain.take(MOST_TEXT).collect();
+    let plain = shown(value.trim());
     if field.is_none() && !plain.is_empty() {
         *field = Some(plain);
     }

@@ -42,7 +42,7 @@ type Data = Arc<dyn AsRef<[u8]> + Send + Sync>;
 
 /// Where the bytes of a font are.
 #[derive(Debug, Clone)]
-enum Place {
+enum FontSource {
     BuiltIn(&'static [u8]),
     /// Read again when it is needed: no font lies in memory for good.
     File(Arc<Path>),
@@ -51,7 +51,7 @@ enum Place {
 /// One face of a font.
 #[derive(Debug)]
 struct Face {
-    place: Place,
+    source: FontSource,
     index: u32,
     families: Vec<String>,
     covers: Arc<Covers>,
@@ -123,7 +123,7 @@ impl Default for Fonts {
         let faces = BUILT_IN.into_iter();
         Self(
             faces
-                .flat_map(|bytes| faces_of(bytes, &Place::BuiltIn(bytes)))
+                .flat_map(|bytes| faces_of(bytes, &FontSource::BuiltIn(bytes)))
                 .collect(),
         )
     }
@@ -167,7 +167,7 @@ impl Fonts {
         }
         let bytes = bytes_of(path)?;
         let path: Arc<Path> = Arc::from(path);
-        let faces = faces_of(&bytes, &Place::File(Arc::clone(&path)));
+        let faces = faces_of(&bytes, &FontSource::File(Arc::clone(&path)));
         if faces.is_empty() {
             return Err(FontError::NotAFont);
         }
@@ -229,16 +229,16 @@ impl Face {
     }
 
     fn file(&self) -> Option<&Arc<Path>> {
-        match &self.place {
-            Place::BuiltIn(_) => None,
-            Place::File(path) => Some(path),
+        match &self.source {
+            FontSource::BuiltIn(_) => None,
+            FontSource::File(path) => Some(path),
         }
     }
 
     fn load(&self) -> Result<Loaded, TextError> {
-        let data: Data = match &self.place {
-            Place::BuiltIn(bytes) => Arc::new(*bytes),
-            Place::File(path) => Arc::new(bytes_of(path).map_err(|error| {
+        let data: Data = match &self.source {
+            FontSource::BuiltIn(bytes) => Arc::new(*bytes),
+            FontSource::File(path) => Arc::new(bytes_of(path).map_err(|error| {
                 TextError::Unusable(format!("the font {} {error}", path.display()))
             })?),
         };
@@ -309,7 +309,7 @@ impl Loaded {
     }
 }
 
-fn faces_of(bytes: &[u8], place: &Place) -> Vec<Face> {
+fn faces_of(bytes: &[u8], source: &FontSource) -> Vec<Face> {
     let faces = (0..MOST_FACES).map_while(|index| {
         let font = FontRef::from_index(bytes, index).ok()?;
         let names = [StringId::TYPOGRAPHIC_FAMILY_NAME, StringId::FAMILY_NAME];
@@ -323,7 +323,7 @@ fn faces_of(bytes: &[u8], place: &Place) -> Vec<Face> {
         let attributes = font.attributes();
         let slanted = u32::from(attributes.style != Style::Normal) * 1000;
         Some(Face {
-            place: place.clone(),
+            source: source.clone(),
             index,
             families,
             covers: Arc::new(Covers::of(letters.collect())),

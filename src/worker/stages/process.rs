@@ -46,8 +46,8 @@ pub(super) async fn run(context: &Context<'_>, job: Job) -> Result<Step, Halt> {
         super::prepare::generated_pixels(&job.params, &facts) as u64,
     );
     let mut pass = context.pass(expected).await?;
-    let marks: Vec<_> = mark::of(context, &job).await?;
-    let marks: Vec<_> = marks.into_iter().map(|(mark, _)| mark).collect();
+    let layers = mark::of(context, &job).await?.into_iter();
+    let marks: Vec<_> = layers.map(|(mark, _)| mark).collect();
     let mut depth = context.settings().checks.depth();
     // What gets a mark is encoded, and decoded whole for it. To look at its ends before would
     // decode these twice, and of a short clip they are all there is.
