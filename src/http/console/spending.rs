@@ -248,6 +248,15 @@ fn lines(counts: &Counts) -> (Vec<Line>, Vec<(usize, String)>) {
     (lines.collect(), legend.collect())
 }
 
+/// The least of 1, 2, 2.5 and 5 times a power of ten that is no less: a number that an axis may bear.
+fn round_up(value: f64) -> f64 {
+    let power = 10_f64.powf(value.log10().floor());
+    // A bar that is as high as the line may exceed it by what a sum of floats is off.
+    let steps = [1.0, 2.0, 2.5, 5.0, 10.0].map(|step| step * power);
+    let fits = |step: &f64| value <= step * (1.0 + 1e-9);
+    steps.into_iter().find(fits).unwrap_or(value)
+}
+
 /// Bars of US dollars for these days, one model on the other.
 fn chart(days: &[Date], bars: &[(Date, usize, f64)]) -> String {
     const HEIGHT: f64 = 180.0;
@@ -263,6 +272,8 @@ fn chart(days: &[Date], bars: &[(Date, usize, f64)]) -> String {
     if days.is_empty() || most <= 0.0 {
         return String::new();
     }
+    // The line in the middle has a round number too.
+    let top = 2.0 * round_up(most / 2.0);
     let step = (WIDTH - LEFT) / days.len() as f64;
     let bar = (step * 0.7).min(56.0);
     let mut svg = format!(
@@ -278,14 +289,14 @@ fn chart(days: &[Date], bars: &[(Date, usize, f64)]) -> String {
              <text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
             LEFT - 6.0,
             y + 4.0,
-            words::usd(most * part)
+            words::usd(top * part)
         );
     }
     for (number, day) in days.iter().enumerate() {
         let x = LEFT + step * number as f64 + (step - bar) / 2.0;
         let mut y = HEIGHT;
         for (_, colour, usd) in bars.iter().filter(|(known, _, _)| known == day) {
-            let height = (HEIGHT - TOP) * usd / most;
+            let height = (HEIGHT - TOP) * usd / top;
             y -= height;
             let _ = write!(
                 svg,
@@ -314,6 +325,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_axis_bears_round_numbers() {
+        for (most, middle, top) in [
+            (0.074, "$0.05", "$0.10"),
+            (4.0, "$2.00", "$4.00"),
+            (4.1, "$2.50", "$5.00"),
+            (0.3, "$0.20", "$0.40"),
+            (1234.5, "$1000.00", "$2000.00"),
+        ] {
+            let day = jiff::civil::date(2026, 1, 1);
+            let svg = chart(&[day], &[(day, 0, most)]);
+            let lines = [format!(">{middle}<"), format!(">{top}<")];
+            assert!(lines.iter().all(|line| svg.contains(line)), "{most}: {svg}");
+        }
+    }
+
+    #[test]
     fn a_chart_has_a_bar_for_each_model_of_a_day() {
         let day = |day| jiff::civil::date(2026, 1, day);
         assert_eq!(chart(&[], &[]), "");
@@ -327,7 +354,7 @@ mod tests {
         assert_eq!(svg.matches("<rect").count(), 3);
         // Each day has its place, whether anything ended on it or not.
         assert!(svg.contains("$4.00") && svg.contains(">01-02<"), "{svg}");
-        // The tallest day fills the height.
+        // The tallest day fills the height where its sum is a round one.
         assert!(
             svg.contains("height=\"123.0\"") && svg.contains("height=\"41.0\""),
             "{svg}"
