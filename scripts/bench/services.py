@@ -201,7 +201,7 @@ def measured(side, jobs, sample=0.05):
     looked = began
     while left:
         memory.append((done, resident(service.process.pid)))
-        if time.monotonic() - looked > 0.5:
+        if time.monotonic() - looked > 0.2:
             looked = time.monotonic()
             for job in list(left):
                 status, found = side.status(job)
