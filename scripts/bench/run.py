@@ -57,9 +57,9 @@ class Stand:
                            "fps=10,scale=768:576,setsar=1", "-c:v", "libx264", "-preset", "medium",
                            "-crf", "18", "-c:a", "aac", self.slow])
         self.call(quiet + ["-i", self.short, "-pix_fmt", "yuv420p", self.raw])
-        # Nothing of it has to change, so that it may be copied.
+        # Nothing of it has to change, so that it may be copied: six channels would be mixed down.
         self.call(quiet + ["-i", self.short, "-c:v", "libx264", "-preset", "veryfast", "-crf", "23",
-                           "-c:a", "aac", "-movflags", "+faststart", self.small])
+                           "-c:a", "aac", "-ac", "2", "-movflags", "+faststart", self.small])
         self.call(quiet + ["-stream_loop", str(times - 1), "-i", self.small, "-c", "copy",
                            "-movflags", "+faststart", self.small_long])
 
@@ -162,6 +162,9 @@ def media(stand, runs, eight):
     say("copying against encoding")
     for name, clip in (("copy", stand.small), ("copy_long", stand.small_long)):
         copy = stand.copied(clip)
+        said = subprocess.run(copy[0], capture_output=True, text=True, check=True)
+        if not re.search(r"picture copied.*sound copied", said.stdout + said.stderr):
+            raise RuntimeError(f"this was to be copied: {said.stdout}{said.stderr}")
         found[name] = in_turn(lambda c=copy: once(c),
                               lambda c=clip: once(stand.ours(c, poster=False, mark=False)),
                               runs if clip == stand.small else max(1, runs // 2))
