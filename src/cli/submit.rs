@@ -24,7 +24,7 @@ pub enum Outcome {
     /// The job goes on by itself: nobody wanted to wait, or somebody stopped waiting.
     Left { job: Box<JobView> },
     /// Only the price was asked for.
-    Quoted(Quote),
+    Quoted(Box<Quote>),
 }
 
 /// Runs the command. Ctrl-C leaves the job running and says how to follow it.
@@ -48,7 +48,7 @@ pub async fn submit(
     if args.quote {
         let quote = client.quote(&body).await?;
         show(&quote, console);
-        return Ok(Outcome::Quoted(quote));
+        return Ok(Outcome::Quoted(Box::new(quote)));
     }
     let job = create(&client, &body, args).await?;
     if args.no_wait {
