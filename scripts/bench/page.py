@@ -137,11 +137,16 @@ def text(found):
     sizes = [size for _, size in many["memory"]]
     half = len(sizes) // 2
     quick = " It was a quick run: fewer repetitions." if found["quick"] else ""
+    again = ""
+    if "again" in found:
+        a = found["again"]
+        again = (f"\nWhat is copied and signed was measured again on {a['date']}, from revision {a['revision']}"
+                 f"{', with changes that are not committed' if a['changed'] else ''}.")
     changed = ", with changes that are not committed" if m["changed"] else ""
     return f"""# Performance
 
 Written by `make bench` on {m['date']}, in {found['took_s']} s, from revision {m['revision']}{changed}.
-Do not edit: run it again.{quick}
+Do not edit: run it again.{quick}{again}
 
 {m['processor']}, {m['cores']} cores, {m['memory_bytes'] / (1 << 30):.0f} GiB, Linux {m['kernel']};
 one-minute load before the run {m['load']:.2f}. {m['filmlab']}, deployed build. Beside it:

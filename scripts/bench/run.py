@@ -2,6 +2,8 @@
 """Measures filmlab beside what people would use instead, and writes docs/performance.md.
 
   scripts/bench/run.py FILMLAB [--quick] [--out FOLDER]
+  scripts/bench/run.py FILMLAB --copies           again what is copied and signed, beside the rest of
+                                                  the last run; the page says so
 
 FILMLAB is the deployed build. Needs `ffmpeg` and `ffprobe`, and Python's `venv` for the peer. All
 runs are in turn (A B A B …), so that a machine that others use too is as slow for both.
@@ -131,6 +133,27 @@ class Stand:
         return json.loads(out)
 
 
+def copies(stand, runs):
+    """What is copied, and what a signature costs."""
+    found = {}
+    say("copying against encoding")
+    for name, clip in (("copy", stand.small), ("copy_long", stand.small_long)):
+        copy = stand.copied(clip)
+        said = subprocess.run(copy[0], capture_output=True, text=True, check=True)
+        if not re.search(r"picture copied.*sound copied", said.stdout + said.stderr):
+            raise RuntimeError(f"this was to be copied: {said.stdout}{said.stderr}")
+        found[name] = in_turn(lambda c=copy: once(c),
+                              lambda c=clip: once(stand.ours(c, poster=False, mark=False)),
+                              runs if clip == stand.small else max(1, runs // 2))
+    say("what signing costs")
+    found["signing"] = [{"clip": name, **stand.signed_and_not(command, some)}
+                        for name, command, some in (
+                            ("5 s, encoded", stand.ours(stand.short, poster=False), runs),
+                            ("5 s, copied", stand.copied(stand.small), 2 * runs),
+                            (f"{stand.seconds} s, copied", stand.copied(stand.small_long), 2 * runs))]
+    return found
+
+
 def media(stand, runs, eight):
     found = {}
     clips = [("5 s, 720p", stand.short), ("12 s, 768×576, 10 fps", stand.slow),
@@ -159,21 +182,7 @@ def media(stand, runs, eight):
     found["cap"] = in_turn(
         lambda: once([stand.encode(stand.short, mark=False)]),
         lambda: once([stand.encode(stand.short, mark=False, rate=[])]), runs)
-    say("copying against encoding")
-    for name, clip in (("copy", stand.small), ("copy_long", stand.small_long)):
-        copy = stand.copied(clip)
-        said = subprocess.run(copy[0], capture_output=True, text=True, check=True)
-        if not re.search(r"picture copied.*sound copied", said.stdout + said.stderr):
-            raise RuntimeError(f"this was to be copied: {said.stdout}{said.stderr}")
-        found[name] = in_turn(lambda c=copy: once(c),
-                              lambda c=clip: once(stand.ours(c, poster=False, mark=False)),
-                              runs if clip == stand.small else max(1, runs // 2))
-    say("what signing costs")
-    found["signing"] = [{"clip": name, **stand.signed_and_not(command, some)}
-                        for name, command, some in (
-                            ("5 s, encoded", stand.ours(stand.short, poster=False), runs),
-                            ("5 s, copied", stand.copied(stand.small), 2 * runs),
-                            (f"{stand.seconds} s, copied", stand.copied(stand.small_long), 2 * runs))]
+    found.update(copies(stand, runs))
     say("memory and length")
     found["times"] = stand.times
     found["length"] = in_turn(lambda: once(stand.ours(stand.long)),
@@ -310,27 +319,41 @@ def machine(binary):
     }
 
 
+def keep(found, figures, out):
+    os.makedirs(os.path.dirname(figures), exist_ok=True)
+    with open(figures, "w", encoding="utf-8") as file:
+        json.dump(found, file, indent=1)
+    page.write(found, out)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("binary")
     parser.add_argument("--quick", action="store_true", help="fewer runs")
+    parser.add_argument("--copies", action="store_true", help="only what is copied and signed")
     parser.add_argument("--out", default=f"{ROOT}/docs", help="folder of performance.md")
     given = parser.parse_args()
     began = time.monotonic()
     binary = os.path.abspath(given.binary)
+    figures = f"{ROOT}/target/bench/figures.json"
     with tempfile.TemporaryDirectory(prefix="filmlab-bench-") as folder:
         stand = Stand(binary, folder)
+        if given.copies:
+            with open(figures, encoding="utf-8") as file:
+                found = json.load(file)
+            stand.make_clips(found["media"]["times"])
+            found["again"] = machine(binary)
+            found["media"].update(copies(stand, 2 if found["quick"] else 5))
+            keep(found, figures, given.out)
+            return
         # Before the load is ours.
         found = {"machine": machine(binary), "quick": given.quick}
         stand.make_clips(12)
         found["media"] = media(stand, 2 if given.quick else 5, 8)
         found["jobs"] = jobs(stand, given.quick)
     found["took_s"] = round(time.monotonic() - began)
-    os.makedirs(f"{ROOT}/target/bench", exist_ok=True)
-    with open(f"{ROOT}/target/bench/figures.json", "w", encoding="utf-8") as file:
-        json.dump(found, file, indent=1)
-    page.write(found, given.out)
-    say(f"{given.out}/performance.md, after {found['took_s']} s; target/bench/figures.json has all")
+    keep(found, figures, given.out)
+    say(f"{given.out}/performance.md, after {found['took_s']} s; {figures} has all")
 
 
 if __name__ == "__main__":
