@@ -140,8 +140,7 @@ def text(found):
     again = ""
     if "again" in found:
         a = found["again"]
-        again = (f"\nWhat is copied and signed was measured again on {a['date']}, from revision {a['revision']}"
-                 f"{', with changes that are not committed' if a['changed'] else ''}.")
+        again = f"\nWhat is copied and signed was measured again on {a['date']}, with {a['filmlab']}."
     changed = ", with changes that are not committed" if m["changed"] else ""
     return f"""# Performance
 
