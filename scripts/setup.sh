@@ -32,7 +32,6 @@ packages=(
 nextest=cargo-nextest@0.9.143
 deny=cargo-deny@0.20.2
 
-browser=()
 vendor=(g++ nasm meson ninja-build libx264-dev libzimg-dev zlib1g-dev xz-utils curl)
 tools=()
 case $purpose in
@@ -47,8 +46,8 @@ case $purpose in
     # The version is that of `clang`, which builds with them.
     fuzz) packages+=("${vendor[@]}" ffmpeg libclang-rt-dev) ;;
     api) packages+=(python3 python3-venv) ;;
-    # A browser is much to install for a look: who cannot have one skips it.
-    console) browser=(chromium fonts-dejavu-core nodejs npm) ;;
+    # A browser is much to install for a look: who cannot have one skips it, see below.
+    console) ;;
     # Python and its YAML parser are for the tests of scripts/deploy.
     lint) packages+=(shellcheck codespell python3 python3-yaml) tools=("$deny") ;;
     *)
@@ -145,10 +144,16 @@ if [[ $purpose == api ]] && ! scripts/schemathesis.sh install; then
     say "schemathesis could not be installed; its checks will be skipped"
 fi
 if [[ $purpose == console ]]; then
-    if ((EUID == 0)) && command -v apt-get >/dev/null && ! command -v chromium >/dev/null; then
+    # What is missing only: a Node.js that is no package of Debian's brings its npm, and its package
+    # refuses Debian's.
+    browser=()
+    command -v chromium >/dev/null || browser+=(chromium fonts-dejavu-core)
+    command -v node >/dev/null || browser+=(nodejs)
+    command -v npm >/dev/null || browser+=(npm)
+    if ((EUID == 0)) && command -v apt-get >/dev/null && ((${#browser[@]} > 0)); then
         say "installing Debian packages: ${browser[*]}"
         { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${browser[@]}"; } \
-            >/dev/null 2>&1 || say "Chromium could not be installed"
+            >/dev/null 2>&1 || say "they could not be installed"
     fi
-    scripts/console.sh install || say "the console will not be looked at: ${browser[*]} are needed"
+    scripts/console.sh install || say "the console will not be looked at: Chromium, Node.js and npm are needed"
 fi
