@@ -133,6 +133,11 @@ class Stand:
         return json.loads(out)
 
 
+def chains(stand, count):
+    """So many chains started together."""
+    return at_once([stand.chain(stand.short, f"theirs-{n}") for n in range(count)])
+
+
 def copies(stand, runs):
     """What is copied, and what a signature costs."""
     found = {}
@@ -192,15 +197,14 @@ def media(stand, runs, eight):
              "--crf", CRF, "--preset", PRESET, "--jobs", str(eight), "--runs", "1"]]
     together = in_turn(
         lambda: once(ours),
-        lambda: at_once([stand.chain(stand.short, f"theirs-{n}") for n in range(eight)]),
+        lambda: chains(stand, eight),
         max(1, runs // 2))
     found["together"] = {"jobs": eight, **together}
     memory = []
     for jobs in sorted({1, 2, 4, eight}):
         measured = stand.bench(stand.short, "--preset", PRESET, "--jobs", str(jobs), "--runs", "1",
                                "--no-ssim")
-        chains = at_once([stand.chain(stand.short, f"theirs-{n}") for n in range(jobs)])
-        memory.append([jobs, measured["rows"][0]["peak_memory_bytes"], chains.peak])
+        memory.append([jobs, measured["rows"][0]["peak_memory_bytes"], chains(stand, jobs).peak])
     found["memory"] = memory
     say("presets")
     presets = ["ultrafast", "veryfast", "fast", "medium"]
@@ -216,10 +220,6 @@ TOGETHER = 8
 def burst(made):
     found = services.measured(made, TOGETHER)
     return Took(found["took_s"], 0.0, found["peak_bytes"], 0)
-
-
-def chains(stand):
-    return at_once([stand.chain(stand.short, f"theirs-{n}") for n in range(TOGETHER)])
 
 
 def jobs(stand, quick):
@@ -255,7 +255,7 @@ def jobs(stand, quick):
                     say(f"{TOGETHER} jobs created together")
                     made = services.Filmlab(stand.binary, own, base, stand.short, image, stand.logo)
                     try:
-                        ratios = in_turn(lambda m=made: burst(m), lambda: chains(stand),
+                        ratios = in_turn(lambda m=made: burst(m), lambda: chains(stand, TOGETHER),
                                          1 if quick else 3)
                         found["together"] = {"jobs": TOGETHER, **ratios}
                     finally:

@@ -42,13 +42,7 @@ impl<B: Bench> Bench for Losing<B> {
     }
 
     async fn fresh(&self) -> World {
-        let World { ledger, others } = self.0.fresh().await;
-        let ledger = Arc::new(Careful(
-            ledger,
-            Trouble::Loses(AtomicU32::new(0)),
-            Turns::default(),
-        ));
-        World { ledger, others }
+        behind(self.0.fresh().await, Trouble::Loses(AtomicU32::new(0)))
     }
 }
 
@@ -59,15 +53,17 @@ impl<B: Bench> Bench for Away<B> {
     }
 
     async fn fresh(&self) -> World {
-        let World { ledger, others } = self.0.fresh().await;
         let clock = ManualClock::at(at(0));
         let outage = Mutex::new(Outage::new(&clock, EVERY, OUT));
-        let ledger = Arc::new(Careful(
-            ledger,
-            Trouble::Out { clock, outage },
-            Turns::default(),
-        ));
-        World { ledger, others }
+        behind(self.0.fresh().await, Trouble::Out { clock, outage })
+    }
+}
+
+/// That world, its ledger behind the trouble and the caller who minds it.
+fn behind(world: World, trouble: Trouble) -> World {
+    World {
+        ledger: Arc::new(Careful(world.ledger, trouble, Turns::default())),
+        others: world.others,
     }
 }
 
