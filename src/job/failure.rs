@@ -129,7 +129,7 @@ codes! {
     FrameRateTooHigh Caller Abort "The frame rate is higher than allowed.";
     TooLong Caller Abort "The video is longer than allowed.";
     TooManyFrames Caller Abort "The video has more frames than allowed.";
-    TooManyDuplicates Caller Abort "Gaps in the video's timestamps would take more duplicated frames than allowed.";
+    TooManyDuplicates Caller Abort "Gaps in the video's timestamps would take more duplicated frames or silence than allowed.";
     MediaCrashed Caller Abort "The file makes the program that reads it crash, or take more memory or time than allowed.";
     MemoryLimit Caller Abort "A part of the file asks for more memory than allowed.";
     OutputTooLarge Service Abort "The output grew beyond its limit.";

@@ -59,7 +59,7 @@ pub enum MediaCode {
     TooLong,
     /// More decoded frames than `limits.max_frames`.
     TooManyFrames,
-    /// Gaps would be filled with more frames than `limits.max_duplication` allows.
+    /// Gaps would be filled with more frames or silence than `limits.max_duplication` allows.
     TooManyDuplicates,
     /// A part of it asks for more memory than `limits.max_allocation`.
     MemoryLimit,

@@ -31,7 +31,7 @@ pub struct Limits {
     /// Decoded frames.
     pub max_frames: u64,
     /// Where the frame rate is made constant: frames made, for each that the source would have
-    /// by its own timing.
+    /// by its own timing. Silence made beyond the picture's end, for as much sound.
     pub max_duplication: u32,
     /// Bytes of one output.
     pub max_output_bytes: u64,

@@ -221,7 +221,7 @@ fn run(
     let mut draft = Draft::create(output, limits, guard, &Statement::default())?;
     let mut video = VideoLane::open(&main, spec, &settings, limits, &mut draft)?;
     video.result.hold = new_only;
-    let sound = sound_lane(&plan.audio, &main, None, &mut draft)?;
+    let sound = sound_lane(&plan.audio, &main, None, limits, &mut draft)?;
     let extra = (extra_seconds * 240.0) as u64 * 48;
     let sink = draft.start(reserve_for(&main, None).saturating_add(extra))?;
     let mut pass = Pass {

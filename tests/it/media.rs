@@ -4,6 +4,7 @@ mod broken;
 mod cases;
 mod copy;
 mod edits;
+mod gaps;
 mod hostile;
 mod interlaced;
 mod join;

@@ -15,3 +15,15 @@ pub(crate) struct Counts {
     /// The file claims more than it holds, and that is allowed.
     pub truncated: bool,
 }
+
+impl Counts {
+    /// Takes up what was wrong with another input.
+    pub(super) fn add(&mut self, part: Self) {
+        self.packets += part.packets;
+        self.decoded += part.decoded;
+        self.bad_packets += part.bad_packets;
+        self.bad_frames += part.bad_frames;
+        self.dropped += part.dropped;
+        self.truncated |= part.truncated;
+    }
+}

@@ -14,7 +14,7 @@ use crate::media::ratio::Ratio;
 /// pause has to be paid for by the frames around it.
 const LONGEST: Duration = Duration::from_secs(10);
 /// What is always allowed: a short video of one picture is no attack.
-const ALWAYS: Duration = Duration::from_secs(60);
+pub(super) const ALWAYS: Duration = Duration::from_secs(60);
 
 /// Counts frames that leave a filter graph of constant rate against those that went in.
 ///

@@ -12,13 +12,14 @@ use super::encoding::EncodeSettings;
 use super::graph::VideoSpec;
 use super::open::Prepared;
 use super::outcome::Outcome;
-use super::pass::{Pass, SoundSource};
+use super::pass::{Pass, SoundSource, picture_ends};
 use super::poster::PosterPicker;
 use super::report::{Damage, Narrator};
 use super::seam::SeamLane;
 use super::setback::Setback;
 use super::sink::{Draft, Sink};
 use super::sound::SoundLane;
+use super::timing::Timing;
 use super::transcode::spec_for;
 use super::video::VideoLane;
 use crate::media::av::AacSettings;
@@ -95,7 +96,7 @@ pub(super) fn run(
     let track = render.source_track.as_ref();
     let first = Part::new(before_input, before, track, lane.is_some(), limits, guard)?;
     let spec_after = spec(&main)?;
-    let mut counts = Damaged::default();
+    let mut counts = Counts::default();
     let work = Work { video, lane, sink };
     let work = first.run(work, 0, limits, guard, &mut |frames, ms| {
         narrator.progress(frames, ms);
@@ -142,7 +143,7 @@ pub(super) fn run(
         looked,
         length_ms: Some((to_millis(end, base), frame_ms)),
         frames: video.counts.encoded,
-        damage: Damage::new(counts.0, sound),
+        damage: Damage::new(counts, sound),
         poster: video.result.stills.poster.and_then(PosterPicker::take),
         storyboard: video.result.stills.storyboard,
         finished,
@@ -204,19 +205,6 @@ fn seam_lane(plan: &AudioPlan, sink: &mut Draft) -> Result<Option<SoundLane>, Me
     };
     let lane = SeamLane::open(settings, sink)?;
     Ok(Some(SoundLane::Seam(Box::new(lane))))
-}
-
-/// What was wrong with both parts.
-#[derive(Default)]
-struct Damaged(Counts);
-
-impl Damaged {
-    fn add(&mut self, part: Counts) {
-        self.0.bad_packets += part.bad_packets;
-        self.0.bad_frames += part.bad_frames;
-        self.0.dropped += part.dropped;
-        self.0.truncated |= part.truncated;
-    }
 }
 
 /// What goes from one part to the next.
@@ -284,7 +272,12 @@ impl Part {
             && let Some(audio) = &sound.opened.audio
         {
             let zero = lane.samples(begins, base);
-            lane.begin(&sound.opened.demuxer, audio, offset, zero)?;
+            let timing = Timing {
+                offset,
+                end: None,
+                picture_ends: picture_ends(&self.opened, offset),
+            };
+            lane.begin(&sound.opened.demuxer, audio, timing, zero, limits)?;
         }
         let expected_ms = length_ms(&self.opened.probe);
         let mut pass = Pass {

@@ -6,7 +6,8 @@ use super::counts::Counts;
 use super::open::takes_from_source;
 use super::setback::Setback;
 use super::sink::{Draft, Finished, Sink};
-use super::sound::{SoundLane, Timing};
+use super::sound::SoundLane;
+use super::timing::Timing;
 use super::video::VideoLane;
 use crate::media::av::{AacSettings, Frame, OpenError, Packet};
 use crate::media::error::{MediaCode, MediaError, memory};
@@ -351,15 +352,15 @@ pub(super) fn audio_end_ms(main: &Opened, packet: &Packet) -> u64 {
     (Time::of(end, audio.time_base) - main.begins()).millis()
 }
 
-/// End of the video in the result.
-fn end(main: &Opened) -> Time {
+/// End of the picture, as far as the file says, counted from `zero` of its clock.
+pub(super) fn picture_ends(main: &Opened, zero: Time) -> Time {
     let length = main
         .probe
         .video
         .as_ref()
         .map_or(0, |video| video.duration_ms);
     let length = Time::from_millis(i64::try_from(length).unwrap_or(i64::MAX));
-    main.video_begins() - main.begins() + length
+    main.video_begins() - zero + length
 }
 
 /// Opens the lane the plan asks for.
@@ -367,6 +368,7 @@ pub(crate) fn sound_lane(
     plan: &AudioPlan,
     main: &Opened,
     source: Option<&Opened>,
+    limits: &Limits,
     draft: &mut Draft,
 ) -> Result<Option<SoundLane>, MediaError> {
     let from_source = takes_from_source(plan);
@@ -377,18 +379,21 @@ pub(crate) fn sound_lane(
         return Ok(None);
     };
     let begins = main.begins();
+    let picture_ends = picture_ends(main, begins);
     let timing = if from_source {
         // Sound keeps its distance to its own video's first frame, and that
         // frame lands where the main video's first frame lands.
         let lands = main.video_begins() - begins;
         Timing {
             offset: opened.video_begins() - lands,
-            end: Some(end(main)),
+            end: Some(picture_ends),
+            picture_ends,
         }
     } else {
         Timing {
             offset: begins,
             end: None,
+            picture_ends,
         }
     };
     match plan {
@@ -405,7 +410,7 @@ pub(crate) fn sound_lane(
                 channels: *channels,
                 bit_rate: *bit_rate,
             };
-            SoundLane::encode(&opened.demuxer, audio, settings, timing, draft).map(Some)
+            SoundLane::encode(&opened.demuxer, audio, settings, timing, limits, draft).map(Some)
         }
     }
 }

@@ -121,7 +121,7 @@ pub(super) fn run(
         Some(frame_rate(&stream)),
     )?;
     draft.set_picture(index);
-    let mut sound = sound_lane(&plan.audio, &main, source.as_ref(), &mut draft)?;
+    let mut sound = sound_lane(&plan.audio, &main, source.as_ref(), limits, &mut draft)?;
     let room = render.index_room;
     let mut sink = draft.start(room.unwrap_or_else(|| reserve_for(&main, source.as_ref())))?;
     let mut source = source.map(SoundSource::new).transpose()?;

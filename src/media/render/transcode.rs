@@ -67,7 +67,13 @@ pub(super) fn run(
     video.result.stills = stills;
     video.result.watch = render.checks.look().then(Watch::default);
     video.result.marks = marks;
-    let sound = sound_lane(&plan.audio, &main, source.as_ref(), &mut draft)?;
+    let sound = sound_lane(
+        &plan.audio,
+        &main,
+        source.as_ref(),
+        &render.limits,
+        &mut draft,
+    )?;
     let room = render.index_room;
     let sink = draft.start(room.unwrap_or_else(|| reserve_for(&main, source.as_ref())))?;
     let planned_size = (!size_is_known).then_some((main.video.width, main.video.height));

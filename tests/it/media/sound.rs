@@ -192,17 +192,6 @@ fn a_long_gap_in_the_sound_becomes_silence() {
     }
 }
 
-/// Mean level of a second of sound, in dB of full scale.
-fn level(path: &std::path::Path, from: f64) -> f64 {
-    let path = path.to_str().unwrap();
-    let log = ffmpeg(
-        &format!("-ss {from} -t 1 -i {path} -vn -af volumedetect -f null -"),
-        &[],
-    );
-    let mean = log.split("mean_volume:").nth(1).unwrap();
-    mean.split_whitespace().next().unwrap().parse().unwrap()
-}
-
 /// Floats may be anything in a damaged file, and an encoder takes only numbers.
 #[test]
 fn samples_that_are_no_numbers_become_silence() {

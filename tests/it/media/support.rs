@@ -378,3 +378,14 @@ pub(crate) fn decoded_hashes(path: &Path, stream: &str) -> Vec<String> {
         .map(|line| line.rsplit(',').next().unwrap().trim().to_owned())
         .collect()
 }
+
+/// Mean level of a second of sound, in dB of full scale.
+pub(crate) fn level(path: &Path, from: f64) -> f64 {
+    let path = path.to_str().unwrap();
+    let log = ffmpeg(
+        &format!("-ss {from} -t 1 -i {path} -vn -af volumedetect -f null -"),
+        &[],
+    );
+    let mean = log.split("mean_volume:").nth(1).unwrap();
+    mean.split_whitespace().next().unwrap().parse().unwrap()
+}
