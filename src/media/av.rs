@@ -21,6 +21,7 @@
 #![allow(unsafe_code)]
 
 mod amr;
+mod clock;
 mod codec;
 mod components;
 mod decode;

@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use self::describe::{Described, describe, is_mp4_family};
 use self::layout::{Layout, TrackKind};
 use self::look::Look;
-use self::measure::Until;
+use self::measure::{Measured, Until};
 use self::pace::Pace;
 use self::refusals::{check_limits, refuse_foreign_dynamic_range};
 use super::av::{self, Demuxer, Kind, OpenOptions, StreamInfo};
@@ -118,24 +118,15 @@ fn described(
     let mut opened = open_as("open", input, choice, limits, guard)?;
     let claimed_ms = opened.probe.container.duration_ms;
     let mut look = Look::of(&opened.demuxer, &opened.video, limits);
+    let may_restart = opened.demuxer.may_restart();
     let until = match claimed_ms {
         0 => Until::LongerThan(limits.max_duration_ms),
+        _ if may_restart => Until::LongerThan(limits.max_duration_ms),
         _ if look.is_none() => return Ok(opened),
         _ => Until::Bytes(limits.probe_size),
     };
-    let measured = measure::measure(
-        &mut opened.demuxer,
-        &opened.video,
-        opened.audio.as_ref(),
-        until,
-        look.as_mut(),
-        guard,
-    )
-    .map_err(|error| {
-        open_error(error, &input.describe(), guard)
-            .at("open")
-            .with_log()
-    })?;
+    let measured = read_through(&mut opened, until, look.as_mut(), input, guard)?;
+    let length_is_measured = claimed_ms == 0 || opened.demuxer.has_restarted();
     let claimed = Time::from_millis(i64::try_from(claimed_ms).unwrap_or(i64::MAX));
     let longest = look.and_then(|look| look.longest(claimed.ticks(opened.video.time_base)));
     let first = (opened.video.width, opened.video.height);
@@ -146,12 +137,61 @@ fn described(
         };
         opened = open_as("open", input, &choice, limits, guard)?;
     }
-    if claimed_ms == 0 {
-        measured.write(&mut opened.probe);
-        check_limits(&opened.probe, &opened.video, limits)
-            .map_err(|error| error.at("open").with_log())?;
+    if length_is_measured {
+        write_length(&measured, &mut opened, limits)?;
     }
     Ok(opened)
+}
+
+/// As [`open_as()`], for a file that is worked on from its beginning to its end: where its clock may
+/// begin again its length is measured first, which reads it once more.
+pub(crate) fn open_measured(
+    input: &dyn Input,
+    choice: &Choice,
+    limits: &Limits,
+    guard: &Arc<Guard>,
+) -> Result<Opened, MediaError> {
+    let mut opened = open_as("open", input, choice, limits, guard)?;
+    if !opened.demuxer.may_restart() || opened.probe.container.duration_ms == 0 {
+        return Ok(opened);
+    }
+    let until = Until::LongerThan(limits.max_duration_ms);
+    let measured = read_through(&mut opened, until, None, input, guard)?;
+    let restarted = opened.demuxer.has_restarted();
+    opened = open_as("open", input, choice, limits, guard)?;
+    if restarted {
+        write_length(&measured, &mut opened, limits)?;
+    }
+    Ok(opened)
+}
+
+fn read_through(
+    opened: &mut Opened,
+    until: Until,
+    look: Option<&mut Look>,
+    input: &dyn Input,
+    guard: &Guard,
+) -> Result<Measured, MediaError> {
+    let Opened {
+        demuxer,
+        video,
+        audio,
+        ..
+    } = opened;
+    measure::measure(demuxer, video, audio.as_ref(), until, look, guard).map_err(|error| {
+        open_error(error, &input.describe(), guard)
+            .at("open")
+            .with_log()
+    })
+}
+
+fn write_length(
+    measured: &Measured,
+    opened: &mut Opened,
+    limits: &Limits,
+) -> Result<(), MediaError> {
+    measured.write(&mut opened.probe);
+    check_limits(&opened.probe, &opened.video, limits).map_err(|error| error.at("open").with_log())
 }
 
 /// An open container with the streams we work with.

@@ -2,6 +2,7 @@
 
 mod broken;
 mod cases;
+mod clock;
 mod copy;
 mod edits;
 mod gaps;

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use ffmpeg_next::ffi;
 
+use super::clock::{Clock, may_restart};
 use super::codec::{CodecParams, whitelist};
 use super::dictionary::{Dictionary, dictionary_text};
 use super::error::{AvError, OpenError, check};
@@ -59,6 +60,8 @@ pub(crate) struct Demuxer {
     kept: Vec<usize>,
     /// Of a GIF: when the next picture is shown.
     gif_clock: Option<i64>,
+    /// Of a container whose clock may begin again.
+    clock: Option<Clock>,
 }
 
 /// What was seen by looking ahead.
@@ -128,6 +131,7 @@ impl Demuxer {
             io,
             guard,
             gif_clock: (name == "gif").then_some(0),
+            clock: may_restart(&name).then(Clock::default),
             format: name,
             ahead: VecDeque::new(),
             ahead_error: None,
@@ -281,7 +285,23 @@ impl Demuxer {
             packet.set_duration(shown);
             *clock = clock.saturating_add(shown);
         }
+        if let Some(clock) = &mut self.clock {
+            clock.place(packet);
+        }
         Ok(true)
+    }
+
+    /// Whether its clock may begin again within the file, so that only its packets tell how long
+    /// it is.
+    pub(crate) fn may_restart(&self) -> bool {
+        self.clock.is_some()
+    }
+
+    /// Whether its clock began again in what was read so far.
+    pub(crate) fn has_restarted(&self) -> bool {
+        self.clock
+            .as_ref()
+            .is_some_and(|clock| clock.restarts() > 0)
     }
 
     /// Looks at the packets to come, which are read afterwards as if nothing had been
@@ -334,6 +354,7 @@ impl Demuxer {
         }
         self.ahead.clear();
         self.ahead_error = None;
+        self.clock = self.clock.take().map(|_| Clock::default());
         let index = c_int::try_from(stream).unwrap_or(0);
         // SAFETY: the context is valid and exclusively ours.
         let code = unsafe {

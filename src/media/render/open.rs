@@ -15,7 +15,7 @@ use crate::media::limits::Guard;
 use crate::media::logo::Logo;
 use crate::media::picture;
 use crate::media::plan::{AudioFrom, AudioPlan, Force, Plan, PlanRequest, length_ms, plan};
-use crate::media::probe::{Choice, Opened, open_as};
+use crate::media::probe::{Choice, Opened, open_measured};
 use crate::media::provenance::{Following, Made, Statement};
 use crate::media::watermark::MAX_DRAWN;
 
@@ -56,23 +56,17 @@ impl<'a> Prepared<'a> {
             follow: true,
             ..choice.clone()
         };
-        let mut main = open_as(
-            "open",
-            render.main.as_ref(),
-            &followed(choice),
-            limits,
-            guard,
-        )?;
+        let mut main = open_measured(render.main.as_ref(), &followed(choice), limits, guard)?;
         main.strict = render.strict;
         let before = render.before.as_deref();
         let before = before
-            .map(|input| open_as("open", input, &followed(&of_source), limits, guard))
+            .map(|input| open_measured(input, &followed(&of_source), limits, guard))
             .transpose()?;
         let source = match render.audio_source.as_ref().filter(|_| before.is_none()) {
             Some(input)
                 if !choice.source_is_silent && (main.audio.is_none() || render.main_is_silent) =>
             {
-                Some(open_as("open", input.as_ref(), &of_source, limits, guard)?)
+                Some(open_measured(input.as_ref(), &of_source, limits, guard)?)
             }
             _ => None,
         };
