@@ -3,11 +3,19 @@
 # dev builds faster than release and shares everything with the tests; the
 # heavy work is done by libav*, which is optimised either way. For a service that
 # stays, `make run PROFILE=release`.
-PROFILE ?= dev
+export PROFILE ?= dev
 FILMLAB = cargo run --locked --quiet --profile $(PROFILE) --
 
 # Where rustup puts cargo, for a shell that was opened before it came.
 export PATH := $(PATH):$(HOME)/.cargo/bin
+
+# Notes for the next build take a fifth of the first one, and who only looks at the demo needs none.
+# Where a build has left some they are used: without them all would be compiled again.
+ifndef CARGO_INCREMENTAL
+ifeq ($(wildcard $(or $(CARGO_TARGET_DIR),target)/debug/incremental/*),)
+demo run: export CARGO_INCREMENTAL = 0
+endif
+endif
 
 .DEFAULT_GOAL := help
 .PHONY: help setup test-api test-console bench bench-guard bench-image bench-load chaos strangers chaos-upgrade fixtures upgrade-fixtures build vendor run demo test test-cloud test-vendor soak sanitize corpus fuzz lint clean
@@ -27,6 +35,7 @@ upgrade-fixtures: ## a ledger of this revision in the middle of its work, in fix
 	@scripts/fixtures.sh
 	@scripts/check.sh upgrade-fixtures
 
+build: PROFILE = release
 build: ## the release binary: target/release/filmlab
 	@scripts/setup.sh
 	cargo build --locked --release

@@ -86,6 +86,7 @@ system_packages() {
             "  sudo apt-get update && sudo apt-get install --no-install-recommends ${missing[*]}"
     fi
     say "installing Debian packages: ${missing[*]}"
+    begin_build
     export DEBIAN_FRONTEND=noninteractive
     local log
     log=$(mktemp)
@@ -96,6 +97,18 @@ system_packages() {
         stop "apt-get failed, see above"
     fi
     rm -f "$log"
+    [[ -z $begun ]] || wait "$begun" || true
+}
+
+# While packages come there is a processor to spare: crates are fetched, and the C code that needs no
+# package and takes the longest is compiled, that of the TLS library and of SQLite. Where that fails,
+# for want of a compiler too, the build does it and says why.
+begun=
+begin_build() {
+    case $purpose in build | test) ;; *) return ;; esac
+    command -v cargo >/dev/null || return 0
+    cargo build --locked --quiet --profile "${PROFILE:-dev}" -p aws-lc-sys -p libsqlite3-sys >/dev/null 2>&1 &
+    begun=$!
 }
 
 rust() {
