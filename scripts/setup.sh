@@ -107,7 +107,10 @@ begun=
 begin_build() {
     case $purpose in build | test) ;; *) return ;; esac
     command -v cargo >/dev/null || return 0
-    cargo build --locked --quiet --profile "${PROFILE:-dev}" -p aws-lc-sys -p libsqlite3-sys >/dev/null 2>&1 &
+    {
+        cargo fetch --locked --quiet &&
+            cargo build --locked --quiet --profile "${PROFILE:-dev}" -p aws-lc-sys -p libsqlite3-sys
+    } >/dev/null 2>&1 &
     begun=$!
 }
 
