@@ -9,11 +9,13 @@ FILMLAB = cargo run --locked --quiet --profile $(PROFILE) --
 # Where rustup puts cargo, for a shell that was opened before it came.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-# Notes for the next build take a fifth of the first one, and who only looks at the demo needs none.
-# Where a build has left some they are used: without them all would be compiled again.
+# Notes for the next build take a fifth of the first one, line numbers an eighth of our own crate; who
+# only looks at the demo needs neither. Where a build has left notes it goes on with them: all would be
+# compiled again.
 ifndef CARGO_INCREMENTAL
 ifeq ($(wildcard $(or $(CARGO_TARGET_DIR),target)/debug/incremental/*),)
 demo run: export CARGO_INCREMENTAL = 0
+demo run: export CARGO_PROFILE_DEV_DEBUG = 0
 endif
 endif
 
