@@ -7,7 +7,7 @@
 FROM docker.io/library/rust:1.95-bookworm AS build
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends \
-        pkg-config clang libclang-dev g++ nasm meson ninja-build \
+        pkg-config clang libclang1 g++ nasm meson ninja-build \
         libx264-dev libzimg-dev zlib1g-dev xz-utils curl ca-certificates \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src

@@ -27,7 +27,7 @@ const LIBRARIES: [(&str, &str); 6] = [
     ("libswscale", "6.7"),
 ];
 
-const DEBIAN: &str = "apt-get install pkg-config clang libclang-dev libavcodec-dev \
+const DEBIAN: &str = "apt-get install pkg-config clang libclang1 libavcodec-dev \
      libavfilter-dev libavformat-dev libavutil-dev libswresample-dev libswscale-dev";
 
 fn main() {

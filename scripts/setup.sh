@@ -25,7 +25,7 @@ purpose=${1:-build}
 # libx264 comes with Debian's libavcodec. clang is for bindgen, which reads
 # FFmpeg's headers; gcc builds SQLite and the TLS library's C code.
 packages=(
-    pkg-config gcc libc6-dev make git ca-certificates clang libclang-dev
+    pkg-config gcc libc6-dev make git ca-certificates clang libclang1
     libavcodec-dev libavfilter-dev libavformat-dev libavutil-dev libswresample-dev libswscale-dev
 )
 # Versions that are known to work; another one that is already there is used.
