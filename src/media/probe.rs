@@ -143,8 +143,8 @@ fn described(
     Ok(opened)
 }
 
-/// As [`open_as()`], for a file that is worked on from its beginning to its end: where its clock may
-/// begin again its length is measured first, which reads it once more.
+/// As [`open_as()`], for a file that is worked on from its beginning to its end. Where it does not say
+/// how long it is, or its clock may begin again, its length is measured first, which reads it once more.
 pub(crate) fn open_measured(
     input: &dyn Input,
     choice: &Choice,
@@ -152,14 +152,15 @@ pub(crate) fn open_measured(
     guard: &Arc<Guard>,
 ) -> Result<Opened, MediaError> {
     let mut opened = open_as("open", input, choice, limits, guard)?;
-    if !opened.demuxer.may_restart() || opened.probe.container.duration_ms == 0 {
+    let is_said = opened.probe.container.duration_ms > 0;
+    if is_said && !opened.demuxer.may_restart() {
         return Ok(opened);
     }
     let until = Until::LongerThan(limits.max_duration_ms);
     let measured = read_through(&mut opened, until, None, input, guard)?;
-    let restarted = opened.demuxer.has_restarted();
+    let holds = is_said && !opened.demuxer.has_restarted();
     opened = open_as("open", input, choice, limits, guard)?;
-    if restarted {
+    if !holds {
         write_length(&measured, &mut opened, limits)?;
     }
     Ok(opened)

@@ -142,6 +142,21 @@ fn sound_put_back_is_cut_at_the_end_of_the_picture() {
     assert!((3.9..4.06).contains(&length), "{length}");
 }
 
+/// What does not say how long it is was taken to be over at once.
+#[test]
+fn sound_is_put_back_to_a_picture_that_does_not_say_how_long_it_is() {
+    let main = fixture(
+        "live.webm",
+        "-f lavfi -i testsrc2=size=320x240:rate=25:duration=2 -c:v libvpx -f webm -live 1",
+    );
+    let mut render = encoding(&main);
+    render.audio_source = Some(input(&plain()));
+    let out = fresh("out.mp4");
+    run(&render, &out).unwrap();
+    assert!((seconds(&out, "a") - 2.0).abs() < 0.06);
+    assert!(level(&out, 0.5) > -40.0);
+}
+
 #[test]
 fn sound_put_back_keeps_its_distance_to_its_own_picture() {
     // Everything starts at 10 s, the sound half a second after the picture.
