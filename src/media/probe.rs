@@ -118,15 +118,13 @@ fn described(
     let mut opened = open_as("open", input, choice, limits, guard)?;
     let claimed_ms = opened.probe.container.duration_ms;
     let mut look = Look::of(&opened.demuxer, &opened.video, limits);
-    let may_restart = opened.demuxer.may_restart();
-    let until = match claimed_ms {
-        0 => Until::LongerThan(limits.max_duration_ms),
-        _ if may_restart => Until::LongerThan(limits.max_duration_ms),
-        _ if look.is_none() => return Ok(opened),
-        _ => Until::Bytes(limits.probe_size),
+    let until = match opened.length_is_doubtful() {
+        true => Until::LongerThan(limits.max_duration_ms),
+        false if look.is_none() => return Ok(opened),
+        false => Until::Bytes(limits.probe_size),
     };
     let measured = read_through(&mut opened, until, look.as_mut(), input, guard)?;
-    let length_is_measured = claimed_ms == 0 || opened.demuxer.has_restarted();
+    let length_is_wrong = opened.length_is_wrong();
     let claimed = Time::from_millis(i64::try_from(claimed_ms).unwrap_or(i64::MAX));
     let longest = look.and_then(|look| look.longest(claimed.ticks(opened.video.time_base)));
     let first = (opened.video.width, opened.video.height);
@@ -137,7 +135,7 @@ fn described(
         };
         opened = open_as("open", input, &choice, limits, guard)?;
     }
-    if length_is_measured {
+    if length_is_wrong {
         write_length(&measured, &mut opened, limits)?;
     }
     Ok(opened)
@@ -152,15 +150,14 @@ pub(crate) fn open_measured(
     guard: &Arc<Guard>,
 ) -> Result<Opened, MediaError> {
     let mut opened = open_as("open", input, choice, limits, guard)?;
-    let is_said = opened.probe.container.duration_ms > 0;
-    if is_said && !opened.demuxer.may_restart() {
+    if !opened.length_is_doubtful() {
         return Ok(opened);
     }
     let until = Until::LongerThan(limits.max_duration_ms);
     let measured = read_through(&mut opened, until, None, input, guard)?;
-    let holds = is_said && !opened.demuxer.has_restarted();
+    let length_is_wrong = opened.length_is_wrong();
     opened = open_as("open", input, choice, limits, guard)?;
-    if !holds {
+    if length_is_wrong {
         write_length(&measured, &mut opened, limits)?;
     }
     Ok(opened)
@@ -220,6 +217,16 @@ impl Opened {
         let audio = self.audio.as_ref().and_then(StreamInfo::begins);
         let streams = self.video.begins().into_iter().chain(audio);
         streams.min().or(self.demuxer.start()).unwrap_or_default()
+    }
+
+    /// Whether only its packets tell how long it is: it does not say so, or its clock may begin again.
+    fn length_is_doubtful(&self) -> bool {
+        self.probe.container.duration_ms == 0 || self.demuxer.may_restart()
+    }
+
+    /// Whether the packets read so far show that its length is not what it says.
+    fn length_is_wrong(&self) -> bool {
+        self.probe.container.duration_ms == 0 || self.demuxer.has_restarted()
     }
 
     /// Where its picture begins, on the same clock.

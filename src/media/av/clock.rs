@@ -111,8 +111,8 @@ impl Clock {
             return self.latest;
         }
         let ends = self.streams.iter().flatten().map(Stream::end);
-        let end = ends.filter(|end| !far(*end, known.end(), APART)).max();
-        self.latest = end.unwrap_or(known.end()) - at;
+        let near = ends.filter(|end| !far(*end, known.end(), APART));
+        self.latest = near.fold(known.end(), Time::max) - at;
         self.restarts = self.restarts.saturating_add(1);
         self.latest
     }
