@@ -12,6 +12,7 @@ what they cost is what anybody else waits longer for.
 
 import collections
 import concurrent.futures
+import datetime
 import http.client
 import json
 import os
@@ -30,6 +31,7 @@ CLIENTS = 32
 QUEUED = 'filmlab_jobs{state="queued"}'
 # Jobs that wait before anything is measured.
 FIRST = 1000
+EPOCH = datetime.datetime(1970, 1, 1)
 
 
 def start(command, log, pattern, cores=None):
@@ -194,8 +196,11 @@ def plant(lab, jobs):
         doc = json.loads(doc)
         doc["next_visit_at"] = doc["wake"]["at"] = at
         seq = doc["wake"]["seq"]
+        began = EPOCH + datetime.timedelta(microseconds=created_at)
         for number in range(jobs):
             name = doc["id"] = f"planted-{number}"
+            # A page ends with the time in its last document: it must be that of the column.
+            doc["created_at"] = f"{began + datetime.timedelta(microseconds=-number):%Y-%m-%dT%H:%M:%S.%fZ}"
             task = json.dumps({"type": "job", "id": name, "seq": seq, "why": "wake"})
             db.execute("INSERT INTO jobs (id, owner, kind, created_at, status, next_visit_at, "
                        "wake_seq, doc) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -222,8 +227,9 @@ def waiting(lab, jobs, planted):
     waits = time.monotonic() - began
     per_job = (cpu_s(lab.pid) - cpu) / jobs * 1000
     print(f"created {jobs} jobs in {took:.1f} s; all wait for the provider after {waits:.1f} s")
-    print(f"resident: {size:.1f} MiB with {FIRST} jobs waiting, {resident_mib(lab.pid):.1f} MiB "
-          f"with {jobs + FIRST}; CPU to there {per_job:.1f} ms a job", flush=True)
+    before = planted + FIRST
+    print(f"resident: {size:.1f} MiB with {before} jobs waiting, {resident_mib(lab.pid):.1f} MiB "
+          f"with {jobs + before}; CPU to there {per_job:.1f} ms a job", flush=True)
 
     looks(lab, jobs + planted + FIRST)
     ids = (ids * (1000 // len(ids) + 1))[:1000]
@@ -292,9 +298,11 @@ def listed(address):
         assert status == 200, answer
         answer = json.loads(answer)
         counts.update(job["status"] for job in answer["jobs"])
-        token = answer.get("next_page_token")
+        before, token = token, answer.get("next_page_token")
         if not token:
             return counts
+        if token == before:
+            sys.exit(f"the list does not go on behind {token}")
 
 
 if __name__ == "__main__":
