@@ -128,6 +128,11 @@ pub enum Scheduled {
 pub trait Queue: Debug + Send + Sync {
     /// Delivers `task` at `at` or later, at least once, unless its name is known already.
     async fn schedule(&self, task: &Task, at: Timestamp) -> Result<Scheduled, QueueError>;
+    /// Whether the task is due and has yet to be brought for the first time: then it need not be
+    /// planned anew, however late it is. A queue that cannot tell says no.
+    async fn is_in_line(&self, _task: &Task, _now: Timestamp) -> Result<bool, QueueError> {
+        Ok(false)
+    }
     /// Drops the tasks of a job that was deleted, and of its notices, with their names; gives
     /// their number. A queue that cannot find them delivers them to nobody: also good.
     async fn forget(&self, _job: &JobId) -> Result<u32, QueueError> {

@@ -10,17 +10,17 @@
 
 mod dispatch;
 mod schema;
+mod statements;
 
 pub use dispatch::Widths;
+pub use statements::RESERVED;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use retry_policies::policies::ExponentialBackoff;
-use retry_policies::{Jitter, RetryDecision, RetryPolicy as _};
-use rusqlite::{OptionalExtension as _, Transaction, params};
+use rusqlite::{OptionalExtension as _, params};
 use tokio::sync::Notify;
 
 use super::{Delivery, Lane, Queue, QueueError, Scheduled, Task};
@@ -34,13 +34,8 @@ type Result<T> = std::result::Result<T, QueueError>;
 /// task is late for when its process dies. No longer than the shortest usual pause between two
 /// deliveries of a notice, so that a death does not break the promise of when it is tried again.
 pub const INVISIBLE: Duration = Duration::from_secs(5);
-/// How long the name of a finished task stays reserved.
-pub const RESERVED: Duration = Duration::from_secs(3600);
 /// A queue longer than this says that nobody works on it.
 const DEFAULT_CAPACITY: u32 = 100_000;
-/// The pause before a task is brought again grows between these.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Tasks in a SQLite file, which may be the ledger's. Several processes may open the same one.
 #[derive(Debug, Clone)]
@@ -130,7 +125,7 @@ impl EmbeddedQueue {
         }
         let until = later(now, self.invisible);
         self.database
-            .write(move |tx| take_due(tx, lane, now, until, limit))
+            .write(move |tx| statements::take_due(tx, lane, now, until, limit))
             .await
     }
 
@@ -140,7 +135,7 @@ impl EmbeddedQueue {
     pub async fn finish(&self, task: &Task, delivery: Delivery, now: Timestamp) -> Result<()> {
         let name = task.name();
         self.database
-            .write(move |tx| finish(tx, &name, delivery, now))
+            .write(move |tx| statements::finish(tx, &name, delivery, now))
             .await
     }
 
@@ -156,8 +151,8 @@ impl EmbeddedQueue {
                 let mut found = Vec::new();
                 while let Some(row) = rows.next()? {
                     let (name, task): (String, String) = (row.get(0)?, row.get(1)?);
-                    if let Some(task) = parse(&name, &task) {
-                        found.push((task, moment(row.get(2)?)));
+                    if let Some(task) = statements::parse(&name, &task) {
+                        found.push((task, statements::moment(row.get(2)?)));
                     }
                 }
                 Ok(found)
@@ -169,7 +164,7 @@ impl EmbeddedQueue {
     async fn next_due(&self, lane: Option<Lane>) -> Result<Option<Timestamp>> {
         self.database
             .read(move |db| {
-                let of_lane = of_lane(lane);
+                let of_lane = statements::of_lane(lane);
                 let at: Option<i64> = db
                     .prepare_cached(&format!(
                         "SELECT due_at FROM tasks WHERE finished_at IS NULL {of_lane}
@@ -177,7 +172,7 @@ impl EmbeddedQueue {
                     ))?
                     .query_row([], |row| row.get(0))
                     .optional()?;
-                Ok(at.map(moment))
+                Ok(at.map(statements::moment))
             })
             .await
     }
@@ -205,15 +200,24 @@ impl Queue for EmbeddedQueue {
         let (lane, task, room) = (task.lane(), task.clone(), Arc::clone(&self.room));
         let scheduled = self
             .database
-            .write(move |tx| schedule(tx, &task, at, &room))
+            .write(move |tx| statements::schedule(tx, &task, at, &room))
             .await?;
         self.bells.of(lane).notify_one();
         Ok(scheduled)
     }
 
+    async fn is_in_line(&self, task: &Task, now: Timestamp) -> Result<bool> {
+        let name = task.name();
+        self.database
+            .read(move |db| statements::is_in_line(db, &name, now))
+            .await
+    }
+
     async fn forget(&self, job: &JobId) -> Result<u32> {
         let job = job.clone();
-        self.database.write(move |tx| forget(tx, &job)).await
+        self.database
+            .write(move |tx| statements::forget(tx, &job))
+            .await
     }
 
     async fn ping(&self) -> Result<()> {
@@ -231,159 +235,5 @@ impl From<DatabaseError> for QueueError {
 impl From<rusqlite::Error> for QueueError {
     fn from(error: rusqlite::Error) -> Self {
         Self::Unavailable(error.to_string())
-    }
-}
-
-fn schedule(tx: &Transaction<'_>, task: &Task, at: Timestamp, room: &Room) -> Result<Scheduled> {
-    let name = task.name();
-    let known = tx
-        .prepare_cached("SELECT 1 FROM tasks WHERE name = ?1")?
-        .exists([&name])?;
-    if known {
-        return Ok(Scheduled::Known);
-    }
-    let fits = room.admits(|most| {
-        tx.prepare_cached(
-            "SELECT count(*) FROM (SELECT 1 FROM tasks WHERE finished_at IS NULL LIMIT ?1)",
-        )?
-        .query_row([most], |row| row.get(0))
-    })?;
-    if !fits {
-        return Err(QueueError::Full);
-    }
-    let text = serde_json::to_string(task).map_err(|e| QueueError::Unavailable(e.to_string()))?;
-    tx.prepare_cached("INSERT INTO tasks (name, task, due_at) VALUES (?1, ?2, ?3)")?
-        .execute(params![name, text, at.as_microsecond()])?;
-    Ok(Scheduled::Planned)
-}
-
-/// Tombstones go too: a job that is made anew under that id begins with the same names.
-fn forget(tx: &Transaction<'_>, job: &JobId) -> Result<u32> {
-    let mut forgotten = 0;
-    // Names of a job's tasks begin with its id and '-', those of its notices with `outbox-`, its
-    // id and '_'. The next characters, '.' and '`', bound the range; what else lies in between
-    // belongs to jobs whose ids begin alike.
-    for (from, to) in [
-        (format!("{job}-"), format!("{job}.")),
-        (format!("outbox-{job}_"), format!("outbox-{job}`")),
-    ] {
-        let named: Vec<(String, String)> = tx
-            .prepare_cached("SELECT name, task FROM tasks WHERE name >= ?1 AND name < ?2")?
-            .query_map([from, to], |row| Ok((row.get(0)?, row.get(1)?)))?
-            .collect::<rusqlite::Result<_>>()?;
-        for (name, text) in named {
-            if parse(&name, &text).is_some_and(|task| task.is_of(job)) {
-                forgotten += tx
-                    .prepare_cached("DELETE FROM tasks WHERE name = ?1")?
-                    .execute([&name])?;
-            }
-        }
-    }
-    Ok(u32::try_from(forgotten).unwrap_or(u32::MAX))
-}
-
-/// The tasks of a lane, in the very words of its index. What cannot be read counts as a job's.
-fn of_lane(lane: Option<Lane>) -> &'static str {
-    match lane {
-        None => "",
-        Some(Lane::Jobs) => schema::OF_JOBS,
-        Some(Lane::Notices) => schema::OF_NOTICES,
-    }
-}
-
-fn take_due(
-    tx: &Transaction<'_>,
-    lane: Option<Lane>,
-    now: Timestamp,
-    until: Timestamp,
-    limit: u32,
-) -> Result<Vec<(Task, u32)>> {
-    let of_lane = of_lane(lane);
-    let mut query = tx.prepare_cached(&format!(
-        "SELECT name, task, deliveries FROM tasks
-         WHERE finished_at IS NULL AND due_at <= ?1 {of_lane}
-         ORDER BY due_at, name LIMIT ?2"
-    ))?;
-    let due: Vec<(String, String, u32)> = query
-        .query_map(params![now.as_microsecond(), limit], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-        })?
-        .collect::<rusqlite::Result<_>>()?;
-    let mut taken = Vec::with_capacity(due.len());
-    for (name, text, deliveries) in due {
-        let Some(task) = parse(&name, &text) else {
-            bury(tx, &name, now)?;
-            continue;
-        };
-        let deliveries = deliveries.saturating_add(1);
-        tx.prepare_cached("UPDATE tasks SET due_at = ?2, deliveries = ?3 WHERE name = ?1")?
-            .execute(params![name, until.as_microsecond(), deliveries])?;
-        taken.push((task, deliveries));
-    }
-    Ok(taken)
-}
-
-fn finish(tx: &Transaction<'_>, name: &str, delivery: Delivery, now: Timestamp) -> Result<()> {
-    match delivery {
-        Delivery::Acknowledged => bury(tx, name, now),
-        Delivery::Again | Delivery::AgainBy(_) => {
-            let deliveries: Option<u32> = tx
-                .prepare_cached(
-                    "SELECT deliveries FROM tasks WHERE name = ?1 AND finished_at IS NULL",
-                )?
-                .query_row([name], |row| row.get(0))
-                .optional()?;
-            if let Some(deliveries) = deliveries {
-                let mut at = later(now, pause_after(deliveries));
-                if let Delivery::AgainBy(latest) = delivery {
-                    // Never at once: who says "again" wants a pause.
-                    at = at.min(latest.max(later(now, FIRST_PAUSE)));
-                }
-                tx.prepare_cached("UPDATE tasks SET due_at = ?2 WHERE name = ?1")?
-                    .execute(params![name, at.as_microsecond()])?;
-            }
-            Ok(())
-        }
-    }
-}
-
-/// Leaves a tombstone, and clears away those that are old enough.
-fn bury(tx: &Transaction<'_>, name: &str, now: Timestamp) -> Result<()> {
-    tx.prepare_cached("UPDATE tasks SET finished_at = ?2 WHERE name = ?1 AND finished_at IS NULL")?
-        .execute(params![name, now.as_microsecond()])?;
-    let reserved = i64::try_from(RESERVED.as_micros()).unwrap_or(i64::MAX);
-    tx.prepare_cached("DELETE FROM tasks WHERE finished_at <= ?1")?
-        .execute([now.as_microsecond().saturating_sub(reserved)])?;
-    Ok(())
-}
-
-fn parse(name: &str, text: &str) -> Option<Task> {
-    serde_json::from_str(text)
-        .inspect_err(|error| tracing::error!(task = name, %error, "a task cannot be read"))
-        .ok()
-}
-
-fn moment(micros: i64) -> Timestamp {
-    Timestamp::from_microsecond(micros).unwrap_or(Timestamp::MAX)
-}
-
-/// The pause after the `deliveries`-th delivery.
-fn pause_after(deliveries: u32) -> Duration {
-    // Far past the cap already: a higher power only overflows.
-    let past = deliveries.saturating_sub(1).min(16);
-    let start = std::time::SystemTime::now();
-    let decision = ExponentialBackoff::builder()
-        .retry_bounds(FIRST_PAUSE, LONGEST_PAUSE)
-        .base(2)
-        .jitter(Jitter::Bounded)
-        .build_with_max_retries(u32::MAX)
-        .should_retry(start, past);
-    match decision {
-        // Counted from the present, whatever start the policy is given.
-        RetryDecision::Retry { execute_after } => execute_after
-            .duration_since(start)
-            .unwrap_or_default()
-            .clamp(FIRST_PAUSE, LONGEST_PAUSE),
-        RetryDecision::DoNotRetry => LONGEST_PAUSE,
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::balance;
 use super::state::Worker;
-use crate::job::Timestamp;
+use crate::job::{JobId, Notice, Timestamp};
 use crate::ledger::{Burial, Due, DueCursor, DueNotice, LedgerError};
 use crate::queue::{Scheduled, Task, Why};
 use crate::telemetry::metrics;
@@ -211,6 +211,9 @@ impl Worker {
             return Item::Moved;
         }
         let mut seen = due.seq;
+        if self.is_in_line(&wake(&due.id, seen), now).await {
+            return Item::Moved;
+        }
         for _ in 0..NAMES {
             // A name can stay reserved for a day after its task was exhausted: hence a new one.
             let seq = match self.services.ledger.rewake(&due.id, seen, now).await {
@@ -218,11 +221,7 @@ impl Worker {
                 Ok(None) => return Item::Moved,
                 Err(error) => return self.unswept_job(&due, error, now).await,
             };
-            let task = Task::Job {
-                id: due.id.clone(),
-                seq,
-                why: Why::Wake,
-            };
+            let task = wake(&due.id, seq);
             match self.services.queue.schedule(&task, now).await {
                 Ok(Scheduled::Planned) => return Item::Planned,
                 Ok(Scheduled::Known) => seen = seq,
@@ -234,6 +233,13 @@ impl Worker {
         }
         tracing::warn!(job = %due.id, "the overdue visit finds no free name for its task");
         Item::Failed
+    }
+
+    /// Whether the queue has not come to the task yet. Planned anew it would go to the end of the
+    /// line, again with each sweep, and those that waited longest would wait longer still.
+    async fn is_in_line(&self, task: &Task, now: Timestamp) -> bool {
+        // Planned twice does no harm: what the queue does not say counts as lost.
+        matches!(self.services.queue.is_in_line(task, now).await, Ok(true))
     }
 
     async fn unswept_job(&self, due: &Due, error: LedgerError, now: Timestamp) -> Item {
@@ -297,6 +303,9 @@ impl Worker {
             Ok(None) => return Item::Moved,
             Err(error) => return self.unswept_notice(&due, error, now).await,
         };
+        if self.is_in_line(&delivery(&notice), now).await {
+            return Item::Moved;
+        }
         for _ in 0..NAMES {
             let seen = notice.next_task();
             notice = match ledger.replan_notice(&due.id, seen, Some(now)).await {
@@ -304,10 +313,7 @@ impl Worker {
                 Ok(None) => return Item::Moved,
                 Err(error) => return self.unswept_notice(&due, error, now).await,
             };
-            let task = Task::Notice {
-                id: notice.id.clone(),
-                delivery: notice.next_task(),
-            };
+            let task = delivery(&notice);
             match self.services.queue.schedule(&task, now).await {
                 Ok(Scheduled::Planned) => return Item::Planned,
                 Ok(Scheduled::Known) => {}
@@ -340,6 +346,21 @@ impl Worker {
             }
             other => failed("notice", &due.id, &other),
         }
+    }
+}
+
+fn wake(job: &JobId, seq: u64) -> Task {
+    Task::Job {
+        id: job.clone(),
+        seq,
+        why: Why::Wake,
+    }
+}
+
+fn delivery(notice: &Notice) -> Task {
+    Task::Notice {
+        id: notice.id.clone(),
+        delivery: notice.next_task(),
     }
 }
 

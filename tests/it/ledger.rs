@@ -58,6 +58,7 @@ macro_rules! ledger_contract {
                     what_failed_waits_behind_the_others,
                     an_early_task_plans_its_notice_under_a_fresh_name,
                     a_lost_task_of_a_notice_is_planned_anew,
+                    what_waits_its_turn_keeps_its_place,
                     a_sweep_never_claims_what_it_did_not_do,
                     a_prompt_deletion_takes_its_tasks_and_its_notice_along;
                 unknown: reading_again_tells_what_became_of_a_commit;

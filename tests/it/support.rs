@@ -6,6 +6,7 @@ pub(crate) mod emulator;
 pub(crate) mod front;
 pub(crate) mod gcs;
 pub(crate) mod google;
+pub(crate) mod log;
 pub(crate) mod objects;
 pub(crate) mod outage;
 #[cfg(target_os = "linux")]

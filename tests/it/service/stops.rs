@@ -7,7 +7,7 @@ use filmlab::sandbox::SandboxConfig;
 use tokio::io::AsyncWriteExt as _;
 
 use super::lab::{Lab, TASK_TOKEN};
-use crate::ledger::contract::sweep::Log;
+use crate::support::log::Log;
 
 #[tokio::test]
 async fn a_client_that_goes_away_right_after_the_provider_accepted_loses_nothing() {

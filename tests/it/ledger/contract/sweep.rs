@@ -21,6 +21,7 @@ use super::super::bench::{Bench, World, at, new_job, settlement};
 use super::super::faults::LosesAnswer;
 use crate::road::bench::settings;
 use crate::road::studio::Studio;
+use crate::support::log::Log;
 
 /// Remembers the ids of what was delivered.
 #[derive(Debug, Default)]
@@ -122,14 +123,25 @@ impl Lab {
         due.len()
     }
 
-    /// Uses up the name of a task, as a purge does, or tries that ran out.
-    async fn lose(&self, task: &Task) {
-        let planned = self.queue.schedule(task, at(0)).await.unwrap();
-        assert_eq!(planned, Scheduled::Planned);
+    /// Loses what is planned, as a purge does.
+    async fn purge(&self) {
+        for (task, _) in self.queue.pending().await.unwrap() {
+            self.end(&task).await;
+        }
+    }
+
+    async fn end(&self, task: &Task) {
         self.queue
             .finish(task, Delivery::Acknowledged, self.clock.now())
             .await
             .unwrap();
+    }
+
+    /// Uses up the name of a task, as a purge does, or tries that ran out.
+    async fn lose(&self, task: &Task) {
+        let planned = self.queue.schedule(task, at(0)).await.unwrap();
+        assert_eq!(planned, Scheduled::Planned);
+        self.end(task).await;
     }
 }
 
@@ -143,6 +155,14 @@ fn outbox(id: &str, delivery: u32) -> Task {
     Task::Notice {
         id: id.to_owned(),
         delivery,
+    }
+}
+
+fn wake(job: &str, seq: u64) -> Task {
+    Task::Job {
+        id: job.parse().unwrap(),
+        seq,
+        why: filmlab::queue::Why::Wake,
     }
 }
 
@@ -184,18 +204,22 @@ pub(crate) async fn what_cannot_be_read_stops_nothing_and_ends_in_time(bench: &d
     assert_eq!(lab.sweep_at(100).await, watched);
     let names = ["good-2-wake", "outbox-ngood_1_job_failed-2"];
     assert_eq!(lab.names().await, names);
+    lab.purge().await;
     // A visit that comes to it ends nothing either.
     let visit = lab.worker.visit("bad".parse().unwrap(), 1).await;
     assert_eq!(visit, filmlab::worker::Visit::NothingToDo);
     let visit = lab.worker.visit("newer".parse().unwrap(), 1).await;
     assert_eq!(visit, filmlab::worker::Visit::LeftAlone);
     assert_eq!(lab.sweep_at(140).await, watched, "not a lease later");
+    lab.purge().await;
     let ended = Swept {
         buried: 2,
         ..planned
     };
     assert_eq!(lab.sweep_at(160).await, ended);
+    lab.purge().await;
     assert_eq!(lab.sweep_at(200).await, planned, "once");
+    lab.purge().await;
     let still = world.ledger.due(at(100), None, 9).await.unwrap();
     let still: Vec<_> = still.iter().map(|due| due.id.as_str()).collect();
     assert_eq!(still, ["newer"], "which waits for a newer release");
@@ -253,11 +277,7 @@ pub(crate) async fn a_lost_task_of_a_notice_is_planned_anew(bench: &dyn Bench) {
     };
     assert_eq!(lab.sweep_at(100).await, planned);
     // So is the one that the sweep planned.
-    let (task, _) = lab.queue.pending().await.unwrap().remove(0);
-    lab.queue
-        .finish(&task, Delivery::Acknowledged, lab.clock.now())
-        .await
-        .unwrap();
+    lab.purge().await;
     assert_eq!(
         lab.sweep_at(110).await,
         Swept::default(),
@@ -273,6 +293,39 @@ pub(crate) async fn a_lost_task_of_a_notice_is_planned_anew(bench: &dyn Bench) {
     );
 }
 
+/// Where more is due than is done, the queue is late, and nothing is lost: planned anew it would go
+/// to the end of the line.
+pub(crate) async fn what_waits_its_turn_keeps_its_place(bench: &dyn Bench) {
+    let lab = Lab::new(bench).await;
+    let id = settled(&lab.world, "j1").await;
+    lab.world.create("j2").await;
+    let visit = wake("j2", 1);
+    for task in [outbox(&id, 1), visit.clone()] {
+        lab.queue.schedule(&task, at(0)).await.unwrap();
+    }
+    for second in [100, 200] {
+        assert_eq!(lab.sweep_at(second).await, Swept::default());
+    }
+    let pending = lab.queue.pending().await.unwrap();
+    let due: Vec<_> = pending
+        .iter()
+        .map(|(task, at)| (task.name(), *at))
+        .collect();
+    let names = ["j2-1-wake", "outbox-j1_1_job_failed-1"];
+    assert_eq!(due, names.map(|name| (name.to_owned(), at(0))));
+    // Later than the ledger has it, or brought, and by nobody taken care of.
+    lab.world.create("j3").await;
+    let late = wake("j3", 1);
+    lab.queue.schedule(&late, at(9000)).await.unwrap();
+    assert_eq!(lab.queue.take_due(at(200), 9).await.unwrap().len(), 2);
+    let planned = Swept {
+        jobs: 2,
+        notifications: 1,
+        ..Swept::default()
+    };
+    assert_eq!(lab.sweep_at(300).await, planned);
+}
+
 /// Names that a release used which knew of no numbers for what is planned anew.
 pub(crate) async fn a_sweep_never_claims_what_it_did_not_do(bench: &dyn Bench) {
     let lab = Lab::new(bench).await;
@@ -280,12 +333,7 @@ pub(crate) async fn a_sweep_never_claims_what_it_did_not_do(bench: &dyn Bench) {
     lab.world.create("j2").await;
     for used in 1..=12 {
         lab.lose(&outbox(&id, used)).await;
-        lab.lose(&Task::Job {
-            id: "j2".parse().unwrap(),
-            seq: used.into(),
-            why: filmlab::queue::Why::Wake,
-        })
-        .await;
+        lab.lose(&wake("j2", used.into())).await;
     }
     let nothing = Swept {
         faults: 2,
@@ -310,12 +358,7 @@ pub(crate) async fn a_prompt_deletion_takes_its_tasks_and_its_notice_along(bench
     let lab = Lab::new(bench).await;
     let id = settled(&lab.world, "j1").await;
     settled(&lab.world, "j2").await;
-    let visit = |id: &str| Task::Job {
-        id: id.parse().unwrap(),
-        seq: 2,
-        why: filmlab::queue::Why::Wake,
-    };
-    for task in [outbox(&id, 1), visit("j1"), visit("j2")] {
+    for task in [outbox(&id, 1), wake("j1", 2), wake("j2", 2)] {
         lab.queue.schedule(&task, at(0)).await.unwrap();
     }
     let deleted = lab.worker.delete("j1".parse().unwrap()).await.unwrap();
@@ -324,7 +367,7 @@ pub(crate) async fn a_prompt_deletion_takes_its_tasks_and_its_notice_along(bench
 
     let (log, guard) = Log::of_this_thread();
     // Of a queue that cannot find them.
-    for task in [outbox(&id, 1), visit("j1")] {
+    for task in [outbox(&id, 1), wake("j1", 2)] {
         for deliveries in 1..=5 {
             let answer = lab.worker.receive(task.clone(), deliveries).await;
             assert_eq!(answer, Delivery::Again);
@@ -338,35 +381,4 @@ pub(crate) async fn a_prompt_deletion_takes_its_tasks_and_its_notice_along(bench
     assert!(!log.contains("ERROR") && !log.contains("WARN"), "{log}");
     assert_eq!(*lab.mail.0.lock().unwrap(), [""; 0]);
     assert_eq!(lab.sweep_at(100).await.notifications, 1, "of the other job");
-}
-
-/// What is logged.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    pub(crate) fn of_this_thread() -> (Self, tracing::subscriber::DefaultGuard) {
-        let log = Self::default();
-        let written = log.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .with_max_level(tracing::Level::INFO)
-            .with_writer(move || written.clone())
-            .finish();
-        (log, tracing::subscriber::set_default(subscriber))
-    }
-
-    pub(crate) fn text(&self) -> String {
-        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
-    }
-}
-
-impl std::io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }
