@@ -276,7 +276,7 @@ def looks(lab, waiting):
 def road(lab, jobs=200):
     """On one core, so that media work has no codec threads and its thread's CPU is all of it."""
     lab.start(0, {min(os.sched_getaffinity(0))})
-    ended = 'filmlab_jobs_ended_total{kind="character_replace",status="completed",code="none"}'
+    ended = 'filmlab_jobs_ended_total{code="none",kind="character_replace",status="completed"}'
     media = "filmlab_media_cpu_seconds_sum"
     lab.create(20)
     lab.until(ended, 20)

@@ -9,15 +9,25 @@ use rustls::ClientConfig;
 use rustls::crypto::CryptoProvider;
 use rustls_platform_verifier::Verifier;
 
+static SHARED: OnceLock<Option<ClientConfig>> = OnceLock::new();
+
 /// A client's builder that shares the certificates. Where the system has none, building it fails
 /// as it would without.
 pub(crate) fn client() -> reqwest::ClientBuilder {
-    static SHARED: OnceLock<Option<ClientConfig>> = OnceLock::new();
     let builder = reqwest::Client::builder();
-    match SHARED.get_or_init(|| config().ok()) {
+    match shared() {
         Some(config) => builder.tls_backend_preconfigured(config.clone()),
         None => builder,
     }
+}
+
+/// Reads the certificates: beside other work of a start, for whoever will need them. Blocks.
+pub(crate) fn read_certificates() {
+    shared();
+}
+
+fn shared() -> Option<&'static ClientConfig> {
+    SHARED.get_or_init(|| config().ok()).as_ref()
 }
 
 fn config() -> Result<ClientConfig, rustls::Error> {

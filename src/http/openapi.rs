@@ -7,6 +7,8 @@
 //! A new route: `problems!` for its failures, `#[utoipa::path]` on its handler, `.routes(routes!(…))`
 //! in its module, then `FILMLAB_BLESS=1 cargo nextest run --test it docs::`.
 
+use std::sync::{Arc, OnceLock};
+
 use axum::Extension;
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
@@ -51,9 +53,35 @@ pub(super) fn routes() -> Routes {
     OpenApiRouter::new().routes(routes!(document))
 }
 
-/// The document as it is sent.
-#[derive(Debug, Clone)]
-pub(super) struct Document(pub(super) Bytes);
+/// The document, written when somebody asks for it first: few services are ever asked, and it would
+/// take a fifth of the way to the first answer.
+pub(super) struct Document {
+    collected: utoipa::openapi::OpenApi,
+    settings: Arc<HttpSettings>,
+    written: OnceLock<Bytes>,
+}
+
+impl Document {
+    /// Of what the routes collected.
+    pub(super) fn new(
+        collected: utoipa::openapi::OpenApi,
+        settings: &Arc<HttpSettings>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            collected,
+            settings: Arc::clone(settings),
+            written: OnceLock::new(),
+        })
+    }
+
+    fn bytes(&self) -> Bytes {
+        let written = self.written.get_or_init(|| {
+            let document = finish(&self.collected, &self.settings);
+            document.to_string().into()
+        });
+        written.clone()
+    }
+}
 
 problems!(DocumentProblems: Unauthorized);
 
@@ -68,13 +96,13 @@ problems!(DocumentProblems: Unauthorized);
         DocumentProblems,
     ),
 )]
-async fn document(_: NoStranger, Extension(Document(bytes)): Extension<Document>) -> Response {
+async fn document(_: NoStranger, Extension(document): Extension<Arc<Document>>) -> Response {
     let json = HeaderValue::from_static("application/json");
-    ([(header::CONTENT_TYPE, json)], bytes).into_response()
+    ([(header::CONTENT_TYPE, json)], document.bytes()).into_response()
 }
 
 /// Finishes what the routes collected.
-pub(super) fn finish(api: &utoipa::openapi::OpenApi, settings: &HttpSettings) -> Value {
+fn finish(api: &utoipa::openapi::OpenApi, settings: &HttpSettings) -> Value {
     let mut document = serde_json::to_value(api).unwrap_or_default();
     document["info"] = json!({
         "title": api.info.title,
@@ -144,11 +172,12 @@ fn finish_paths(paths: Value, settings: &HttpSettings) -> Value {
         return paths;
     };
     let mut finished = Map::new();
+    let internal = internal_response();
     for (path, mut item) in paths {
         if let Some(item) = item.as_object_mut() {
             let several = item.len() > 1;
             for (method, operation) in item.iter_mut() {
-                finish_operation(method, operation, several, settings);
+                finish_operation(method, operation, several, &internal, settings);
             }
         }
         // axum's way of writing "and everything below".
@@ -168,7 +197,13 @@ fn internal_response() -> Value {
     answers["500"].take()
 }
 
-fn finish_operation(method: &str, operation: &mut Value, several: bool, settings: &HttpSettings) {
+fn finish_operation(
+    method: &str,
+    operation: &mut Value,
+    several: bool,
+    internal: &Value,
+    settings: &HttpSettings,
+) {
     // One handler for two methods is two operations, which need two names.
     if several && method == "put" {
         let id = operation["operationId"].as_str().unwrap_or_default();
@@ -198,8 +233,7 @@ fn finish_operation(method: &str, operation: &mut Value, several: bool, settings
     }
     for (status, response) in operation["responses"].as_object_mut().into_iter().flatten() {
         name_request(response);
-        let internal = &internal_response()["content"];
-        if status == "500" && response["content"] == *internal {
+        if status == "500" && response["content"] == internal["content"] {
             *response = json!({"$ref": "#/components/responses/Internal"});
         }
     }

@@ -23,8 +23,8 @@ pub fn router(state: HttpState) -> Router {
         routes = routes.merge(files::routes());
     }
     let (routes, described) = routes.split_for_parts();
-    let document = openapi::finish(&described, &state.settings).to_string();
-    let routes = routes.layer(axum::Extension(openapi::Document(document.into())));
+    let document = openapi::Document::new(described, &state.settings);
+    let routes = routes.layer(axum::Extension(document));
     let routes = match &state.settings.console {
         Some(_) => routes.merge(console::routes(&state)),
         None => routes,

@@ -3,24 +3,15 @@
 //! Labels hold words out of closed lists only: no owner, job, model or address, so the number of
 //! series is bounded and nothing in them is secret.
 
-use std::sync::OnceLock;
+mod recorder;
+
 use std::time::Duration;
 
-use metrics::{Unit, counter, gauge, histogram};
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use strum::IntoEnumIterator as _;
 
+pub use self::recorder::Metric;
+use self::recorder::{add, count, observe, set};
 use crate::job::{Kind, Phase};
-
-/// One metric, as its page and the recorder describe it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Metric {
-    pub name: &'static str,
-    /// `counter`, `gauge` or `histogram`.
-    pub kind: &'static str,
-    pub labels: &'static [&'static str],
-    pub about: &'static str,
-}
 
 const fn metric(
     name: &'static str,
@@ -180,108 +171,81 @@ pub const METRICS: &[Metric] = &[
     ),
 ];
 
-/// From a probe's milliseconds to a long generation.
-const SECONDS: &[f64] = &[
-    0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 7200.0,
-];
-
-static RECORDER: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
-
 /// Starts counting, once for the process: a second call changes nothing. Before it, numbers go
 /// nowhere.
 pub fn start(version: &'static str) {
-    RECORDER.get_or_init(|| {
-        let builder = PrometheusBuilder::new()
-            .set_buckets_for_metric(Matcher::Full(STAGE_SECONDS.into()), SECONDS)
-            .ok()?
-            .set_buckets_for_metric(Matcher::Full(MEDIA_CPU.into()), SECONDS)
-            .ok()?;
-        let recorder = builder.build_recorder();
-        let handle = recorder.handle();
-        if let Err(error) = metrics::set_global_recorder(recorder) {
-            tracing::warn!(%error, "metrics are recorded by somebody else");
-            return None;
+    if !recorder::start(METRICS) {
+        return;
+    }
+    set(BUILD, &[version], 1.0);
+    // From the start: an alarm needs the number before the first of them.
+    set(MEDIA_SLOTS, &[], 0.0);
+    set(MEDIA_BYTES, &[], 0.0);
+    for phase in Phase::iter() {
+        count(MEDIA_CRASHES, &[phase.as_str()], 0);
+    }
+    for kind in Kind::iter() {
+        count(WASTED, &[kind.as_str()], 0);
+        for turned in ["opened", "closed"] {
+            count(BREAKER, &[kind.as_str(), turned], 0);
         }
-        for metric in METRICS {
-            match metric.kind {
-                "counter" => metrics::describe_counter!(metric.name, metric.about),
-                "gauge" => metrics::describe_gauge!(metric.name, metric.about),
-                _ => metrics::describe_histogram!(metric.name, Unit::Seconds, metric.about),
-            }
-        }
-        gauge!(BUILD, "version" => version).set(1.0);
-        gauge!(MEDIA_SLOTS).set(0.0);
-        gauge!(MEDIA_BYTES).set(0.0);
-        // From the start: an alarm needs the number before the first of them.
-        for phase in Phase::iter() {
-            counter!(MEDIA_CRASHES, "phase" => phase.as_str()).increment(0);
-        }
-        for kind in Kind::iter() {
-            counter!(WASTED, "kind" => kind.as_str()).increment(0);
-            for turned in ["opened", "closed"] {
-                counter!(BREAKER, "kind" => kind.as_str(), "turned" => turned).increment(0);
-            }
-        }
-        for outcome in ["unreadable", "left_alone"] {
-            counter!(NOT_SWEPT, "what" => "job", "outcome" => outcome).increment(0);
-        }
-        for found in ["machine", "start", "witness"] {
-            counter!(CLOCK_JUMPS, "found" => found).increment(0);
-        }
-        Some(handle)
-    });
+    }
+    for outcome in ["unreadable", "left_alone"] {
+        count(NOT_SWEPT, &["job", outcome], 0);
+    }
+    for found in ["machine", "start", "witness"] {
+        count(CLOCK_JUMPS, &[found], 0);
+    }
 }
 
 /// All numbers in Prometheus' text format; absent where counting was not started.
 #[must_use]
 pub fn render() -> Option<String> {
-    let handle = RECORDER.get()?.as_ref()?;
-    handle.run_upkeep();
-    Some(handle.render())
+    recorder::render()
 }
 
 pub(crate) fn job_ended(kind: &'static str, status: &'static str, code: &'static str) {
-    counter!(JOBS_ENDED, "kind" => kind, "status" => status, "code" => code).increment(1);
+    count(JOBS_ENDED, &[kind, status, code], 1);
 }
 
 pub(crate) fn visited(outcome: &'static str) {
-    counter!(VISITS, "outcome" => outcome).increment(1);
+    count(VISITS, &[outcome], 1);
 }
 
 pub(crate) fn not_swept(what: &'static str, outcome: &'static str) {
-    counter!(NOT_SWEPT, "what" => what, "outcome" => outcome).increment(1);
+    count(NOT_SWEPT, &[what, outcome], 1);
 }
 
 pub(crate) fn stage_took(kind: &'static str, stage: &'static str, time: Duration) {
-    histogram!(STAGE_SECONDS, "kind" => kind, "stage" => stage).record(time);
+    observe(STAGE_SECONDS, &[kind, stage], time);
 }
 
 pub(crate) fn provider_called(call: &'static str, outcome: &'static str) {
-    counter!(PROVIDER_CALLS, "call" => call, "outcome" => outcome).increment(1);
+    count(PROVIDER_CALLS, &[call, outcome], 1);
 }
 
 pub(crate) fn called_back(signature: &'static str) {
-    counter!(CALLBACKS, "signature" => signature).increment(1);
+    count(CALLBACKS, &[signature], 1);
 }
 
 pub(crate) fn submission_wasted(kind: &'static str) {
-    counter!(WASTED, "kind" => kind).increment(1);
+    count(WASTED, &[kind], 1);
 }
 
 pub(crate) fn provider_balance(usd: f64) {
-    gauge!(PROVIDER_BALANCE).set(usd);
+    set(PROVIDER_BALANCE, &[], usd);
 }
 
 pub(crate) fn media_took(cpu: Duration) {
-    histogram!(MEDIA_CPU).record(cpu);
+    observe(MEDIA_CPU, &[], cpu);
 }
 
 pub(crate) fn breaker_turned(kind: &'static str, turned: &'static str) {
-    counter!(BREAKER, "kind" => kind, "turned" => turned).increment(1);
+    count(BREAKER, &[kind, turned], 1);
 }
 
 pub(crate) fn media_crashed(phase: &'static str) {
-    counter!(MEDIA_CRASHES, "phase" => phase).increment(1);
+    count(MEDIA_CRASHES, &[phase], 1);
 }
 
 /// A media pass that runs until this is dropped.
@@ -293,31 +257,31 @@ pub(crate) struct MediaPass {
 impl MediaPass {
     pub(crate) fn begun(bytes: u64) -> Self {
         let bytes = bytes as f64;
-        gauge!(MEDIA_SLOTS).increment(1.0);
-        gauge!(MEDIA_BYTES).increment(bytes);
+        add(MEDIA_SLOTS, 1.0);
+        add(MEDIA_BYTES, bytes);
         Self { bytes }
     }
 }
 
 impl Drop for MediaPass {
     fn drop(&mut self) {
-        gauge!(MEDIA_SLOTS).decrement(1.0);
-        gauge!(MEDIA_BYTES).decrement(self.bytes);
+        add(MEDIA_SLOTS, -1.0);
+        add(MEDIA_BYTES, -self.bytes);
     }
 }
 
 pub(crate) fn cleaned(what: &'static str, number: u32) {
-    counter!(CLEANED, "what" => what).increment(u64::from(number));
+    count(CLEANED, &[what], u64::from(number));
 }
 
 pub(crate) fn clock_jumped(found: &'static str) {
-    counter!(CLOCK_JUMPS, "found" => found).increment(1);
+    count(CLOCK_JUMPS, &[found], 1);
 }
 
 pub(crate) fn jobs(state: &'static str, number: u32) {
-    gauge!(JOBS, "state" => state).set(number);
+    set(JOBS, &[state], number.into());
 }
 
 pub(crate) fn notices(state: &'static str, number: u32) {
-    gauge!(NOTICES, "state" => state).set(number);
+    set(NOTICES, &[state], number.into());
 }

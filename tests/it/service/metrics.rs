@@ -30,7 +30,7 @@ async fn a_job_that_ran_shows_in_the_numbers() {
         line.rsplit(' ').next().unwrap().parse().unwrap()
     };
     let one = [
-        "filmlab_jobs_ended_total{kind=\"character_replace\",status=\"completed\",code=\"none\"}",
+        "filmlab_jobs_ended_total{code=\"none\",kind=\"character_replace\",status=\"completed\"}",
         "filmlab_provider_calls_total{call=\"submit\",outcome=\"ok\"}",
         "filmlab_provider_calls_total{call=\"download\",outcome=\"ok\"}",
         "filmlab_stage_seconds_count{kind=\"character_replace\",stage=\"process\"}",
