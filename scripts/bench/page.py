@@ -80,8 +80,8 @@ def limits(found):
   clip that is all of it, so the gain grows with the length.
 - **CPU of a job without its media.** {jobs['road_kernel_ms']:.1f} ms of the {jobs['road_ms']:.1f} are the kernel's: each step is
   on the disk before the next one begins, in the ledger, in the queue and in the store.
-- **Start.** A first start makes a database and folders that survive a power failure; one with them in
-  place takes {jobs['filmlab']['again_s'] * 1000:.0f} ms."""
+- **Start.** The program is loaded, and says its version, within {jobs['filmlab']['load_s'] * 1000:.0f} ms. What
+  comes on top is the database, the certificates, the routes and the first request."""
 
 
 def table(head, rows):
