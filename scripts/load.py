@@ -231,7 +231,7 @@ def waiting(lab, jobs, planted):
     print(f"resident: {size:.1f} MiB with {before} jobs waiting, {resident_mib(lab.pid):.1f} MiB "
           f"with {jobs + before}; CPU to there {per_job:.1f} ms a job", flush=True)
 
-    looks(lab, jobs + planted + FIRST)
+    looks(lab, jobs + before)
     ids = (ids * (1000 // len(ids) + 1))[:1000]
     task = json.dumps({"seq": 2, "why": "wake"})
     size, cpu, began = resident_mib(lab.pid), cpu_s(lab.pid), time.monotonic()

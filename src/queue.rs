@@ -7,7 +7,7 @@ use std::fmt::{self, Debug};
 
 use async_trait::async_trait;
 
-use crate::job::{JobId, Timestamp};
+use crate::job::{JobId, Notice, Timestamp};
 
 /// What a task is for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -52,6 +52,25 @@ pub enum Lane {
 }
 
 impl Task {
+    /// The visit that the job's wake-up of that number promises.
+    #[must_use]
+    pub fn wake(job: &JobId, seq: u64) -> Self {
+        Self::Job {
+            id: job.clone(),
+            seq,
+            why: Why::Wake,
+        }
+    }
+
+    /// The next try to deliver a notice.
+    #[must_use]
+    pub fn deliver(notice: &Notice) -> Self {
+        Self::Notice {
+            id: notice.id.clone(),
+            delivery: notice.next_task(),
+        }
+    }
+
     #[must_use]
     pub fn lane(&self) -> Lane {
         match self {

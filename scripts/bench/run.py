@@ -264,7 +264,7 @@ def jobs(stand, quick):
                         made.service.stop()
                     # With the database and the folders there.
                     again = []
-                    for _ in range(1 if quick else 5):
+                    for _ in range(runs):
                         made = services.Filmlab(stand.binary, own, base, stand.short, image,
                                                 stand.logo)
                         again.append(made.service.start)

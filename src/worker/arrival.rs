@@ -16,7 +16,7 @@ use super::sweep::NAMES;
 use super::visit;
 use crate::job::{Claim, Job, JobId, Lease, Timestamp};
 use crate::ledger::{Claimed, LedgerError};
-use crate::queue::{Scheduled, Task, Why};
+use crate::queue::{Scheduled, Task};
 use crate::telemetry::{metrics, spans};
 
 /// Whether a job is to be visited.
@@ -252,11 +252,7 @@ impl Worker {
         };
         let mut seq = job.wake.seq;
         for _ in 0..NAMES {
-            let task = Task::Job {
-                id: job.id.clone(),
-                seq,
-                why: Why::Wake,
-            };
+            let task = Task::wake(&job.id, seq);
             match self.services.queue.schedule(&task, at).await {
                 Ok(Scheduled::Planned) => return Ok(()),
                 Ok(Scheduled::Known) => {}

@@ -134,10 +134,7 @@ fn credits(
 
 /// What is swept anyway if it does not happen now: the notice's task, work files.
 async fn after_end(context: &Context<'_>, job: &Job, notice: &Notice) {
-    let task = Task::Notice {
-        id: notice.id.clone(),
-        delivery: notice.next_task(),
-    };
+    let task = Task::deliver(notice);
     if let Err(error) = context.services.queue.schedule(&task, context.now()).await {
         tracing::warn!(%error, "the notice waits for the sweeper");
     }

@@ -214,10 +214,7 @@ async fn written(
 /// Creates the task of the next try, under a name that nobody has used.
 async fn plan(services: &Services, mut notice: Notice, at: Timestamp) -> DeliveryOutcome {
     for _ in 0..NAMES {
-        let task = Task::Notice {
-            id: notice.id.clone(),
-            delivery: notice.next_task(),
-        };
+        let task = Task::deliver(&notice);
         match services.queue.schedule(&task, at).await {
             Ok(Scheduled::Planned) => return DeliveryOutcome::Planned { at },
             Ok(Scheduled::Known) => {}

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use super::balance;
 use super::state::Worker;
-use crate::job::{JobId, Notice, Timestamp};
+use crate::job::Timestamp;
 use crate::ledger::{Burial, Due, DueCursor, DueNotice, LedgerError};
-use crate::queue::{Scheduled, Task, Why};
+use crate::queue::{Scheduled, Task};
 use crate::telemetry::metrics;
 
 /// Clocks of different machines differ: nothing is called overdue before this.
@@ -211,7 +211,7 @@ impl Worker {
             return Item::Moved;
         }
         let mut seen = due.seq;
-        if self.is_in_line(&wake(&due.id, seen), now).await {
+        if self.is_in_line(&Task::wake(&due.id, seen), now).await {
             return Item::Moved;
         }
         for _ in 0..NAMES {
@@ -221,7 +221,7 @@ impl Worker {
                 Ok(None) => return Item::Moved,
                 Err(error) => return self.unswept_job(&due, error, now).await,
             };
-            let task = wake(&due.id, seq);
+            let task = Task::wake(&due.id, seq);
             match self.services.queue.schedule(&task, now).await {
                 Ok(Scheduled::Planned) => return Item::Planned,
                 Ok(Scheduled::Known) => seen = seq,
@@ -303,7 +303,7 @@ impl Worker {
             Ok(None) => return Item::Moved,
             Err(error) => return self.unswept_notice(&due, error, now).await,
         };
-        if self.is_in_line(&delivery(&notice), now).await {
+        if self.is_in_line(&Task::deliver(&notice), now).await {
             return Item::Moved;
         }
         for _ in 0..NAMES {
@@ -313,7 +313,7 @@ impl Worker {
                 Ok(None) => return Item::Moved,
                 Err(error) => return self.unswept_notice(&due, error, now).await,
             };
-            let task = delivery(&notice);
+            let task = Task::deliver(&notice);
             match self.services.queue.schedule(&task, now).await {
                 Ok(Scheduled::Planned) => return Item::Planned,
                 Ok(Scheduled::Known) => {}
@@ -346,21 +346,6 @@ impl Worker {
             }
             other => failed("notice", &due.id, &other),
         }
-    }
-}
-
-fn wake(job: &JobId, seq: u64) -> Task {
-    Task::Job {
-        id: job.clone(),
-        seq,
-        why: Why::Wake,
-    }
-}
-
-fn delivery(notice: &Notice) -> Task {
-    Task::Notice {
-        id: notice.id.clone(),
-        delivery: notice.next_task(),
     }
 }
 

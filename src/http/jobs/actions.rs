@@ -160,10 +160,7 @@ pub(in crate::http) async fn replay(
         return Err(Problem::new(Code::NotFound));
     };
     audit(caller, "replay", &job.id);
-    let task = Task::Notice {
-        id: notice.id.clone(),
-        delivery: notice.next_task(),
-    };
+    let task = Task::deliver(&notice);
     if let Err(error) = state.queue.schedule(&task, now).await {
         tracing::error!(%task, %error, "a delivery was not planned; the sweeper will");
     }

@@ -299,8 +299,7 @@ pub(crate) async fn what_waits_its_turn_keeps_its_place(bench: &dyn Bench) {
     let lab = Lab::new(bench).await;
     let id = settled(&lab.world, "j1").await;
     lab.world.create("j2").await;
-    let visit = wake("j2", 1);
-    for task in [outbox(&id, 1), visit.clone()] {
+    for task in [outbox(&id, 1), wake("j2", 1)] {
         lab.queue.schedule(&task, at(0)).await.unwrap();
     }
     for second in [100, 200] {
